@@ -1,0 +1,111 @@
+"""Every error that pymonik raises on purpose; imports nothing of ours.
+
+::
+
+    PymonikError
+    ├── UsageError                  the program must change
+    │   └── SerializationError      an argument, function or result cannot be sent
+    ├── ConfigError                 endpoint, AKCONFIG or certificates
+    ├── ControlPlaneError           a request was refused or failed
+    │   ├── UnavailableError        cannot be reached; worth a retry
+    │   └── SessionClosedError      closed or cancelled
+    ├── TaskFailedError             the result will never exist
+    │   ├── TaskCancelledError / TaskTimeoutError / WorkerLostError / DependencyFailedError
+    │   └── EnvironmentSetupError   a package or variable could not be set on the worker
+    └── WaitTimeoutError            also a built-in TimeoutError
+
+An exception of the user's function is raised as it is, with a `TaskFailedError` as its cause.
+Errors cross processes, so each one pickles: all parameters go to ``super().__init__`` by position.
+"""
+
+from __future__ import annotations
+
+
+class PymonikError(Exception):
+    """Base of all errors of pymonik."""
+
+
+class UsageError(PymonikError):
+    """The program must change: the message says what to write instead."""
+
+
+class SerializationError(UsageError):
+    """An argument, a function or a result cannot be sent; the message names the culprit."""
+
+
+class ConfigError(PymonikError):
+    """An endpoint, a configuration file or a certificate cannot be used."""
+
+
+class ControlPlaneError(PymonikError):
+    """The control plane refused a request, or failed.
+
+    Attributes:
+        operation: The request, such as ``"SubmitTasks"``.
+        detail: What the control plane said.
+    """
+
+    def __init__(self, operation: str, detail: str) -> None:
+        super().__init__(operation, detail)
+        self.operation = operation
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.operation}: {self.detail}"
+
+
+class UnavailableError(ControlPlaneError):
+    """The control plane cannot be reached, or went away; the request may be tried again."""
+
+
+class SessionClosedError(ControlPlaneError):
+    """The session is closed or cancelled and takes no more tasks."""
+
+
+class TaskFailedError(PymonikError):
+    """The result will never exist because its task failed.
+
+    Attributes:
+        message: What happened, in a sentence.
+        task_id: The task that failed, empty if unknown.
+        result_id: The result that was asked for, empty if unknown.
+        remote_traceback: The traceback of the exception in the task, empty without one.
+    """
+
+    def __init__(
+        self, message: str, task_id: str = "", result_id: str = "", remote_traceback: str = ""
+    ) -> None:
+        super().__init__(message, task_id, result_id, remote_traceback)
+        self.message = message
+        self.task_id = task_id
+        self.result_id = result_id
+        self.remote_traceback = remote_traceback
+
+    def __str__(self) -> str:
+        task = f" (task {self.task_id})" if self.task_id else ""
+        trace = f"\n\nIn the task:\n{self.remote_traceback}" if self.remote_traceback else ""
+        return f"{self.message}{task}{trace}"
+
+
+class TaskCancelledError(TaskFailedError):
+    """The task, or its session, was cancelled."""
+
+
+class TaskTimeoutError(TaskFailedError):
+    """The task ran longer than its ``max_duration``."""
+
+
+class WorkerLostError(TaskFailedError):
+    """The process that ran the task ended: a signal, an exit, a memory limit."""
+
+
+class DependencyFailedError(TaskFailedError):
+    """The task never ran because a task it depends on failed."""
+
+
+class EnvironmentSetupError(TaskFailedError):
+    """The environment of the task could not be made; the message is the installer's."""
+
+
+class WaitTimeoutError(PymonikError, TimeoutError):
+    """The result is still pending after the time that the caller gave."""
