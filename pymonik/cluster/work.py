@@ -1,0 +1,112 @@
+"""What the control plane and whoever runs its tasks say to each other.
+
+A runner (an executor slot, or the agent of a foreign worker) asks the control plane for an
+`Assignment`, announces that it starts, and reports how it ended. What a task created is given only
+with its success, all at once: that is how ArmoniK's agent works.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """The options of one task, as ArmoniK has them: merged, nothing missing."""
+
+    max_duration: timedelta
+    max_retries: int
+    priority: int
+    partition_id: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    application_name: str = ""
+    application_version: str = ""
+    application_namespace: str = ""
+    application_service: str = ""
+    engine_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One attempt at a task, with the files of its inputs in the object storage (read only)."""
+
+    task_id: str
+    session_id: str
+    payload_id: str
+    inputs: Mapping[str, Path]  # by result ID: the payload and every data dependency
+    data_dependencies: Sequence[str]  # without the payload
+    expected_output_ids: Sequence[str]
+    options: TaskOptions
+    attempt: int  # 1 for the first
+    worker_submission: bool  # of the session, as it was when the task was acquired
+
+
+@dataclass(frozen=True, slots=True)
+class NewResult:
+    """A result that a task created."""
+
+    result_id: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A subtask; `options` are already merged over the session's."""
+
+    task_id: str
+    payload_id: str
+    expected_output_ids: Sequence[str]
+    data_dependencies: Sequence[str]
+    options: TaskOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The worker said OK. A `Path` in `data` is moved into the object storage."""
+
+    created: Sequence[NewResult] = ()
+    data: Mapping[str, bytes | Path] = field(default_factory=dict)
+    tasks: Sequence[NewTask] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """``Output.error``: the task ends in ERROR and is not retried."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The call of the worker failed: retried while attempts remain, then ERROR with this text."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The task ran longer than its `max_duration`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Not run: back to the queue, no attempt consumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The runner stopped the task because it was cancelled."""
+
+
+Outcome = Succeeded | Failed | Lost | TimedOut | Released | Stopped
+
+
+class Start(enum.Enum):
+    """The control plane's answer to "I start this task now"."""
+
+    RUN = enum.auto()
+    DROP = enum.auto()  # cancelled or paused in the meantime: forget it
