@@ -16,9 +16,8 @@ import hashlib
 import io
 import pickle
 import struct
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import cloudpickle
 import msgspec
@@ -28,6 +27,9 @@ from pymonik.core.call import FunctionMeta, ItemMeta, Meta, ResultMeta, ResultRe
 from pymonik.core.culprit import find_culprit
 from pymonik.core.result import Referable, ReferableGroup
 from pymonik.errors import PymonikError, SerializationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 Buffer = bytes | bytearray | memoryview
 
@@ -83,7 +85,7 @@ def pack(value: object, *, label: str = "value", copy: bool = True) -> Packed:
         stream = _dump(value, buffers, refs)
     except PymonikError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever the __reduce__ of the user's objects raises
+    except Exception as error:
         path, culprit = find_culprit(value, label, _can_pickle)
         raise SerializationError(
             f"{path} ({type(culprit).__name__}) cannot be pickled: {error}"
@@ -121,7 +123,7 @@ def unpack(blobs: Sequence[Buffer], slot: Callable[[int], object] | None = None)
         return _Unpickler(blobs[0], blobs[1:], slot).load()
     except PymonikError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever the user's __setstate__ raises
+    except Exception as error:
         raise SerializationError(
             f"a value cannot be unpickled here: {type(error).__name__}: {error}"
         ) from error

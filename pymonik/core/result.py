@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pymonik.core.call import WHOLE
 from pymonik.errors import WaitTimeoutError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from pymonik.core.session import Session
 
 _lock = threading.Lock()  # for all states: held for a few instructions only

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pymonik.errors import UsageError
 from pymonik.options import TaskOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pymonik.core.codec import Packed, PackedFunction
     from pymonik.core.environment import Environment
