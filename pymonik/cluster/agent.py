@@ -12,7 +12,7 @@ import logging
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ import grpc
 from armonik.protogen.common import agent_common_pb2 as pb
 from armonik.protogen.common.result_status_pb2 import RESULT_STATUS_CREATED
 
+from pymonik.cluster.faults import Fault, InvalidArgument
+from pymonik.cluster.options import RequestedOptions, merged
 from pymonik.cluster.work import Assignment, NewResult, NewTask, Succeeded, TaskOptions
 
 if TYPE_CHECKING:
@@ -81,6 +83,10 @@ def _answered(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], An
             return method(self, request)
         except RefusedError as refusal:
             return context.abort(refusal.code, refusal.detail)
+        except InvalidArgument as fault:
+            return context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault.detail)
+        except Fault:
+            return context.abort(grpc.StatusCode.UNKNOWN, THROWN)
         except Exception:
             logger.exception("%s of the agent failed", method.__name__)
             return context.abort(grpc.StatusCode.UNKNOWN, THROWN)
@@ -224,10 +230,10 @@ class AgentService:
         reply.creation_status_list.SetInParent()
         return reply
 
-    def _subtask_options(self, attempt: Attempt, specific: TaskOptions | None) -> TaskOptions:
+    def _subtask_options(self, attempt: Attempt, requested: RequestedOptions | None) -> TaskOptions:
         if not attempt.assignment.worker_submission:
             raise RefusedError(grpc.StatusCode.UNKNOWN, THROWN)
-        return self._control.merge_options(attempt.assignment.session_id, specific)
+        return self._control.merge_options(attempt.assignment.session_id, requested)
 
 
 def _new_id() -> str:
@@ -245,15 +251,14 @@ def _describe(results: list[NewResult], session_id: str, reply: Any) -> None:
         description.created_at.GetCurrentTime()
 
 
-def _options(message: Any, name: str) -> TaskOptions | None:
+def _options(message: Any, name: str) -> RequestedOptions | None:
     """The options of a message as a value; ``None`` when it has none."""
     if not message.HasField(name):
         return None
     options = getattr(message, name)
-    if not options.HasField("max_duration"):  # a null dereference in ArmoniK's agent
-        raise RefusedError(grpc.StatusCode.UNKNOWN, THROWN)
-    return TaskOptions(
-        max_duration=options.max_duration.ToTimedelta(),
+    duration = options.max_duration.ToTimedelta() if options.HasField("max_duration") else None
+    return RequestedOptions(
+        max_duration=duration,
         max_retries=options.max_retries,
         priority=options.priority,
         partition_id=options.partition_id,
@@ -267,30 +272,12 @@ def _options(message: Any, name: str) -> TaskOptions | None:
 
 
 def _subtask(creation: Any, base: TaskOptions) -> NewTask:
-    specific = _options(creation, "task_options")
     return NewTask(
         task_id=_new_id(),
         payload_id=creation.payload_id,
         expected_output_ids=tuple(creation.expected_output_keys),
         data_dependencies=tuple(creation.data_dependencies),
-        options=base if specific is None else _merged(specific, base),
-    )
-
-
-def _merged(specific: TaskOptions, base: TaskOptions) -> TaskOptions:
-    """Empty fields inherit, except the priority: ``TaskOptions.Merge`` of ArmoniK.Core."""
-    options: Mapping[str, str] = {**base.options, **specific.options}
-    return TaskOptions(
-        max_duration=specific.max_duration or base.max_duration,
-        max_retries=specific.max_retries or base.max_retries,
-        priority=specific.priority,
-        partition_id=specific.partition_id or base.partition_id,
-        options=options,
-        application_name=specific.application_name or base.application_name,
-        application_version=specific.application_version or base.application_version,
-        application_namespace=specific.application_namespace or base.application_namespace,
-        application_service=specific.application_service or base.application_service,
-        engine_type=specific.engine_type or base.engine_type,
+        options=merged(_options(creation, "task_options"), base),
     )
 
 
