@@ -1,1 +1,1 @@
-"""TODO."""
+"""Plain values and seams: no gRPC, no files, no threads."""

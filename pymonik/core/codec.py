@@ -1,0 +1,341 @@
+"""The only module that pickles: values in and out of *containers*.
+
+A container is what payloads, results and uploaded functions look like::
+
+    b"PMK1" | u32 size of head | u64 number of blobs | u64 size of each blob | head (msgpack)
+    then the blobs, each at a multiple of 64 bytes, so that arrays can be mapped where they lie
+
+The head is a `Meta`; the blobs are pickle-5 streams, each followed by its out-of-band buffers.
+A handle inside a pickle is written as a slot number; the head says which result fills the slot.
+Whoever unpickles runs code of whoever pickled: containers come from people you trust.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import cloudpickle
+import msgspec
+
+from pymonik.core import modules
+from pymonik.core.call import FunctionMeta, ItemMeta, Meta, ResultMeta, ResultRef
+from pymonik.core.culprit import find_culprit
+from pymonik.core.result import Referable, ReferableGroup
+from pymonik.errors import PymonikError, SerializationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+Buffer = bytes | bytearray | memoryview
+
+_MAGIC = b"PMK1"
+_PRELUDE = struct.Struct("<4sIQ")
+_ALIGNMENT = 64
+_INLINE_BUFFER = 2048  # bytes; a smaller buffer costs less inside the stream
+_PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Meta] = msgspec.msgpack.Decoder(Meta)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A pickled value: its stream, its buffers, and the handles found in it, slot by slot."""
+
+    blobs: Sequence[Buffer]
+    refs: Sequence[Referable] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all blobs, in bytes."""
+        return sum(memoryview(blob).nbytes for blob in self.blobs)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFunction:
+    """A function as it travels, known by the hash of its content."""
+
+    content_id: str
+    name: str
+    container: bytes
+
+
+# -- values ------------------------------------------------------------------------------------
+
+
+def pack(value: object, *, label: str = "value", copy: bool = True) -> Packed:
+    """Pickle ``value``.
+
+    Args:
+        value: Anything; handles in it, at any depth, become references.
+        label: How the value is called in an error, such as ``"args"``.
+        copy: Whether buffers of arrays are copied now, so that later changes do not show.
+
+    Raises:
+        SerializationError: It cannot be pickled; the message has the path to the culprit.
+    """
+    buffers: list[Buffer] = []
+    refs: list[Referable] = []
+    try:
+        stream = _dump(value, buffers, refs)
+    except PymonikError:
+        raise
+    except Exception as error:
+        path, culprit = find_culprit(value, label, _can_pickle)
+        raise SerializationError(
+            f"{path} ({type(culprit).__name__}) cannot be pickled: {error}"
+        ) from error
+    if copy:
+        buffers = [bytes(buffer) for buffer in buffers]
+    return Packed((stream, *buffers), refs)
+
+
+def pack_call(args: tuple[object, ...], kwargs: dict[str, object]) -> Packed:
+    """Pickle the arguments of one call; see `pack`."""
+    plain = all(type(value) in _PLAIN for value in args)
+    if plain and all(type(value) in _PLAIN for value in kwargs.values()):
+        return Packed((pickle.dumps((args, kwargs), pickle.HIGHEST_PROTOCOL),))
+    try:
+        return pack((args, kwargs))
+    except SerializationError:
+        for label, value in _labelled(args, kwargs):
+            pack(value, label=label)  # raises for the one that is to blame
+        raise
+
+
+def _labelled(args: tuple[object, ...], kwargs: dict[str, object]) -> Iterable[tuple[str, object]]:
+    yield from ((f"args[{i}]", value) for i, value in enumerate(args))
+    yield from kwargs.items()
+
+
+def unpack(blobs: Sequence[Buffer], slot: Callable[[int], object] | None = None) -> Any:
+    """The value in ``blobs`` (a stream, then its buffers); ``slot`` gives what fills a reference.
+
+    Raises:
+        SerializationError: It cannot be unpickled here: a module is missing, for example.
+    """
+    try:
+        return _Unpickler(blobs[0], blobs[1:], slot).load()
+    except PymonikError:
+        raise
+    except Exception as error:
+        raise SerializationError(
+            f"a value cannot be unpickled here: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _dump(value: object, buffers: list[Buffer], refs: list[Referable]) -> bytes:
+    def keep(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < _INLINE_BUFFER:
+            return True
+        buffers.append(raw)
+        return False
+
+    file = io.BytesIO()
+    _Pickler(file, keep, refs).dump(value)
+    return file.getvalue()
+
+
+def _can_pickle(value: object) -> bool:
+    try:
+        _dump(value, [], [])
+    except Exception:  # noqa: BLE001 - see `pack`
+        return False
+    return True
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Cloudpickle that writes handles as slots, and the user's own modules by value."""
+
+    def __init__(
+        self,
+        file: io.BytesIO,
+        buffer_callback: Callable[[pickle.PickleBuffer], bool],
+        refs: list[Referable],
+    ) -> None:
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL, buffer_callback=buffer_callback)
+        self._refs = refs
+        self._slots: dict[tuple[int, int], int] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, Referable):
+            return _slot, (self._slot_of(obj),)
+        if isinstance(obj, ReferableGroup):
+            return list, (list(obj._members()),)
+        modules.by_value(obj)
+        return super().reducer_override(obj)
+
+    def _slot_of(self, obj: Referable) -> int:
+        key = (id(obj._state), obj._item)
+        if key not in self._slots:
+            self._slots[key] = len(self._refs)
+            self._refs.append(obj)
+        return self._slots[key]
+
+
+def _slot(number: int) -> object:
+    """Stands in a pickle for the value of a reference; the unpickler puts the value there."""
+    raise SerializationError(f"slot {number}: this pickle can only be read by pymonik")
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(
+        self,
+        stream: Buffer,
+        buffers: Sequence[Buffer],
+        slot: Callable[[int], object] | None,
+    ) -> None:
+        super().__init__(io.BytesIO(stream), buffers=buffers)
+        self._slot = slot
+
+    def find_class(self, module: str, name: str) -> Any:
+        if name == "_slot" and module == __name__ and self._slot is not None:
+            return self._slot
+        return super().find_class(module, name)
+
+
+# -- functions ---------------------------------------------------------------------------------
+
+
+def pack_function(function: object, name: str) -> PackedFunction:
+    """Pickle a function (by value, with what it needs of the user's modules) and hash it.
+
+    Raises:
+        SerializationError: It refers to something that cannot be pickled.
+    """
+    packed = pack(function, label=f"function {name!r}")
+    if packed.refs:
+        raise SerializationError(
+            f"function {name!r} refers to a handle from outside; pass the handle as an argument"
+        )
+    container = join(FunctionMeta(name=name, blobs=len(packed.blobs)), packed.blobs)
+    digest = hashlib.sha256()
+    for blob in packed.blobs:
+        digest.update(blob)
+    return PackedFunction(digest.hexdigest()[:32], name, b"".join(container))
+
+
+def load_function(container: Buffer) -> Any:
+    """The function in a container that `pack_function` made."""
+    meta, blobs = split(container)
+    if not isinstance(meta, FunctionMeta):
+        raise SerializationError("this is not a function")
+    return unpack(blobs)
+
+
+# -- results -----------------------------------------------------------------------------------
+
+
+def join_value(packed: Packed) -> list[Buffer]:
+    """The segments of a result that holds one value."""
+    return join(ResultMeta(items=(ItemMeta(len(packed.blobs)),)), packed.blobs)
+
+
+def load_item(
+    container: Buffer, item: int, follow: Callable[[ResultRef], object] | None = None
+) -> Any:
+    """A value of a result: the whole (a list, if it is chunked) or one item of it.
+
+    An item that failed is given as its `pymonik.core.failure.Failure`. ``follow`` gives the value
+    of another result, for an item that stands elsewhere.
+    """
+    meta, blobs = split(container)
+    if not isinstance(meta, ResultMeta):
+        raise SerializationError("this is not a result of pymonik")
+    if not meta.chunked:
+        return unpack(blobs)
+    if item >= 0:
+        return _item(meta.items, item, blobs, follow)
+    return [_item(meta.items, i, blobs, follow) for i in range(len(meta.items))]
+
+
+def _item(
+    items: Sequence[ItemMeta],
+    index: int,
+    blobs: Sequence[Buffer],
+    follow: Callable[[ResultRef], object] | None,
+) -> Any:
+    item = items[index]
+    if item.ref is not None:
+        if follow is None:
+            raise SerializationError("an item stands in another result, which was not given")
+        return follow(item.ref)
+    start = sum(before.blobs for before in items[:index])
+    return unpack(blobs[start : start + item.blobs])
+
+
+# -- containers --------------------------------------------------------------------------------
+
+
+def join(meta: Meta, blobs: Sequence[Buffer]) -> list[Buffer]:
+    """The segments of a container, to be written one after the other."""
+    head = _encoder.encode(meta)
+    sizes = [memoryview(blob).nbytes for blob in blobs]
+    prelude = _PRELUDE.pack(_MAGIC, len(head), len(blobs)) + struct.pack(f"<{len(sizes)}Q", *sizes)
+    segments: list[Buffer] = [prelude + head]
+    position = len(prelude) + len(head)
+    for blob, size in zip(blobs, sizes, strict=True):
+        gap = -position % _ALIGNMENT
+        if gap:
+            segments.append(bytes(gap))
+        segments.append(blob)
+        position += gap + size
+    return segments
+
+
+def split(container: Buffer) -> tuple[Meta, list[memoryview]]:
+    """The head and the blobs of a container, without a copy.
+
+    Raises:
+        SerializationError: These bytes are no container, or of another version of pymonik.
+    """
+    view = memoryview(container).cast("B")
+    try:
+        magic, head_size, count = _PRELUDE.unpack_from(view)
+        if magic != _MAGIC:
+            raise SerializationError("these bytes were not written by pymonik")
+        sizes = struct.unpack_from(f"<{count}Q", view, _PRELUDE.size)
+        position = _PRELUDE.size + 8 * count
+        meta = _decoder.decode(view[position : position + head_size])
+    except (struct.error, msgspec.MsgspecError) as error:
+        raise SerializationError(f"these bytes were not written by pymonik: {error}") from error
+    return meta, _blobs(view, position + head_size, sizes)
+
+
+def _blobs(view: memoryview, position: int, sizes: Sequence[int]) -> list[memoryview]:
+    blobs = []
+    for size in sizes:
+        position += -position % _ALIGNMENT
+        blobs.append(view[position : position + size])
+        position += size
+    if position > len(view):
+        raise SerializationError(f"a container was cut: {len(view)} of {position} bytes")
+    return blobs
+
+
+# -- exceptions --------------------------------------------------------------------------------
+
+
+def dump_exception(error: BaseException) -> bytes | None:
+    """``error`` as bytes, or ``None`` where it cannot be pickled and read back."""
+    try:
+        data = _dump(error, [], [])
+        restored = cast("object", _Unpickler(data, (), None).load())
+    except Exception:  # noqa: BLE001 - an exception class of the user
+        return None
+    return data if type(restored).__name__ == type(error).__name__ else None
+
+
+def load_exception(data: bytes) -> BaseException | None:
+    """The exception in ``data``, or ``None`` where it cannot be read here."""
+    try:
+        error = _Unpickler(data, (), None).load()
+    except Exception:  # noqa: BLE001 - an exception class of the user
+        return None
+    return error if isinstance(error, BaseException) else None

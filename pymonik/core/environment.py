@@ -1,0 +1,88 @@
+"""What a call needs around it: packages and environment variables, as a value with an id."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import msgspec
+
+from pymonik.errors import UsageError
+
+
+class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Packages to install and variables to set; compare and hash by `packages_id`.
+
+    Attributes:
+        pip: Requirements as an installer reads them: ``"numpy"``, ``"pandas==2.2.3"``; sorted.
+        env_variables: Set for the call only. Never logged: they hold secrets.
+    """
+
+    pip: tuple[str, ...] = ()
+    env_variables: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def packages_id(self) -> str:
+        """Known by its content: the same packages have the same id, ``""`` without any."""
+        if not self.pip:
+            return ""
+        return hashlib.sha256("\n".join(self.pip).encode()).hexdigest()[:16]
+
+    @classmethod
+    def parse(cls, value: object) -> Environment:
+        """Read ``{"pip": ["numpy", ("pandas", "==2.2.3")], "env_variables": {"A": "1"}}``.
+
+        Raises:
+            UsageError: An unknown key, or a value of the wrong shape.
+        """
+        if value is None:
+            return cls()
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, Mapping):
+            raise UsageError(f"environment must be a dict, not {type(value).__name__}")
+        if unknown := set(value) - {"pip", "env_variables"}:
+            raise UsageError(
+                f"environment has unknown keys {sorted(map(str, unknown))}; "
+                "there are 'pip' and 'env_variables'"
+            )
+        return cls(_requirements(value.get("pip")), _variables(value.get("env_variables")))
+
+
+def _requirements(pip: object) -> tuple[str, ...]:
+    if pip is None:
+        return ()
+    if isinstance(pip, str) or not isinstance(pip, Sequence):
+        raise UsageError("environment['pip'] must be a list of packages")
+    return tuple(sorted({_requirement(entry) for entry in pip}))
+
+
+def _requirement(entry: object) -> str:
+    if isinstance(entry, str) and entry.strip():
+        return entry.strip()
+    if isinstance(entry, tuple | list) and 1 <= len(entry) <= 2:
+        name, version = (*entry, "")[:2]
+        if isinstance(name, str) and name and isinstance(version, str | None):
+            return f"{name}{_specifier(version or '')}"
+    raise UsageError(f"environment['pip'] has {entry!r}; write 'numpy' or ('numpy', '==2.1.0')")
+
+
+def _specifier(version: str) -> str:
+    return f"=={version}" if version[:1].isdigit() else version
+
+
+def _variables(variables: object) -> dict[str, str]:
+    if variables is None:
+        return {}
+    if not isinstance(variables, Mapping):
+        raise UsageError("environment['env_variables'] must be a dict of strings")
+    for name, value in variables.items():
+        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+            raise UsageError(f"environment['env_variables'] has the name {name!r}")
+        if not isinstance(value, str):
+            raise UsageError(
+                f"environment['env_variables'][{name!r}] must be a string, "
+                f"not {type(value).__name__}"
+            )
+    return dict(cast("Mapping[str, str]", variables))

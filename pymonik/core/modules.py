@@ -1,0 +1,52 @@
+"""Which modules travel by value: those that a worker cannot be expected to have.
+
+Installed packages and the standard library are imported where the task runs. The user's own
+modules (beside the script, in a project folder, installed as editable) are sent with the function,
+in the state that they have now; an edited and reloaded module is therefore never stale.
+"""
+
+from __future__ import annotations
+
+import functools
+import site
+import sys
+import sysconfig
+import types
+from pathlib import Path
+
+import cloudpickle  # noqa: TID251 - its registry of modules only; nothing is pickled here
+
+
+def by_value(obj: object) -> None:
+    """Have cloudpickle send the module of a function or a class by value, if it is the user's."""
+    if isinstance(obj, types.ModuleType):
+        name = obj.__name__
+    elif isinstance(obj, types.FunctionType | type):
+        name = obj.__module__
+    else:
+        return
+    if name and _is_registrable(name):
+        cloudpickle.register_pickle_by_value(sys.modules[name])
+
+
+def _is_registrable(name: str) -> bool:
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    return file is not None and name != "__main__" and _is_users(name, file)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_users(name: str, file: str) -> bool:
+    if name.partition(".")[0] == "pymonik" or not file.endswith(".py"):
+        return False
+    path = Path(file).resolve()
+    return not any(path.is_relative_to(folder) for folder in _installed_folders())
+
+
+@functools.cache
+def _installed_folders() -> frozenset[Path]:
+    schemes = ("stdlib", "platstdlib", "purelib", "platlib")
+    names = {sysconfig.get_path(scheme) for scheme in schemes}
+    names |= {*site.getsitepackages(), site.getusersitepackages()}
+    names |= {path for path in sys.path if path.endswith(("site-packages", "dist-packages"))}
+    return frozenset(Path(name).resolve() for name in names if name)

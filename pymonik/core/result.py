@@ -1,0 +1,145 @@
+"""What is known of a result on this side of the wire, and how a handle says "my value goes here".
+
+::
+
+    PENDING ── sent: result_id known ──► PENDING ──► COMPLETED   the value can be fetched
+                                            └──────► FAILED      `error` says why it never will
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from typing import TYPE_CHECKING
+
+from pymonik.core.call import WHOLE
+from pymonik.errors import WaitTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pymonik.core.session import Session
+
+_lock = threading.Lock()  # for all states: held for a few instructions only
+
+
+class Status(enum.Enum):
+    """How far a result is."""
+
+    PENDING = enum.auto()
+    COMPLETED = enum.auto()
+    FAILED = enum.auto()
+
+
+class ResultState:
+    """One result of a session: its id once it is known, and how it ended. Thread-safe.
+
+    Attributes:
+        result_id: ``None`` until the call was sent.
+        task_id: The task that produces it, as submitted; ``""`` for data or before sending.
+        error: Why there is no value, once `status` is FAILED.
+    """
+
+    __slots__ = (
+        "__weakref__", "_callbacks", "error", "name", "result_id", "session", "status", "task_id",
+    )  # fmt: skip
+
+    def __init__(self, session: Session, name: str = "", result_id: str | None = None) -> None:
+        self.session = session
+        self.name = name
+        self.result_id = result_id
+        self.task_id = ""
+        self.status = Status.PENDING
+        self.error: BaseException | None = None
+        self._callbacks: list[Callable[[ResultState], None]] = []
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the value is there, or will never be."""
+        return self.status is not Status.PENDING
+
+    def complete(self) -> None:
+        """The value can be fetched. Does nothing on a final state: events come twice."""
+        self._end(Status.COMPLETED, None)
+
+    def fail(self, error: BaseException) -> None:
+        """The value will never exist. Does nothing on a final state."""
+        self._end(Status.FAILED, error)
+
+    def _end(self, status: Status, error: BaseException | None) -> None:
+        with _lock:
+            if self.is_final:
+                return
+            self.error = error
+            self.status = status
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self)
+
+    def when_final(self, callback: Callable[[ResultState], None]) -> None:
+        """Call ``callback`` once this is final: now if it is, else from the thread that ends it."""
+        with _lock:
+            if not self.is_final:
+                self._callbacks.append(callback)
+                return
+        callback(self)
+
+    def forget(self, callback: Callable[[ResultState], None]) -> None:
+        """Take back a callback that has not been called; does nothing otherwise."""
+        with _lock:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+
+class Countdown:
+    """Waits for many states at once, without looking at them in turn."""
+
+    def __init__(self, states: Sequence[ResultState]) -> None:
+        self._left = len(states)
+        self._states = states
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        if not states:
+            self._done.set()
+        for state in states:
+            state.when_final(self._one_less)
+
+    def _one_less(self, _: ResultState) -> None:
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                self._done.set()
+
+    def wait(self, timeout: float | None) -> None:
+        """Block until all are final.
+
+        Raises:
+            WaitTimeoutError: Some are pending after ``timeout`` seconds.
+        """
+        try:
+            if not self._done.wait(timeout):
+                raise WaitTimeoutError(
+                    f"{self._left} of {len(self._states)} results are pending after {timeout} s"
+                )
+        finally:
+            for state in self._states:
+                if not state.is_final:
+                    state.forget(self._one_less)
+
+
+class Referable:
+    """Base of what stands for a result in arguments: the codec writes a reference in its place."""
+
+    __slots__ = ()
+
+    _state: ResultState
+    _item: int = WHOLE
+
+
+class ReferableGroup:
+    """Base of a sequence of `Referable`; it arrives in the task as a list of their values."""
+
+    __slots__ = ()
+
+    def _members(self) -> Sequence[Referable]:
+        raise NotImplementedError

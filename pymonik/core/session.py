@@ -1,0 +1,105 @@
+"""`Session`: where tasks are submitted. The control plane for a client, the agent for a task."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from pymonik.errors import UsageError
+from pymonik.options import TaskOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pymonik.core.codec import Packed, PackedFunction
+    from pymonik.core.environment import Environment
+    from pymonik.core.result import ResultState
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Calls of one function that leave together, one task and one result each.
+
+    Attributes:
+        options: Those of the call over those of the function; the session's are underneath.
+        delegate: The (only) result takes the place of the running task's own.
+    """
+
+    function: PackedFunction
+    calls: Sequence[Packed]
+    options: TaskOptions = field(default_factory=TaskOptions)
+    delegate: bool = False
+
+
+class Session(Protocol):
+    """What a client and a running task can both do; a task may not wait."""
+
+    @property
+    def session_id(self) -> str:
+        """The id that the control plane gave."""
+
+    @property
+    def environment(self) -> Environment:
+        """What calls get around them."""
+
+    def submit(self, submission: Submission) -> list[ResultState]:
+        """One state for each call, in order; returns without waiting for the network."""
+
+    def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
+        """Store values; their states are completed when this returns (in a task: at its end)."""
+
+    def send(self) -> None:
+        """Have everything submitted so far sent; afterwards each state has its result id."""
+
+    def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
+        """Block until all are final; `WaitTimeoutError` after ``timeout`` seconds.
+
+        Raises:
+            UsageError: In a task, where waiting is not possible.
+        """
+
+    def fetch(self, states: Sequence[ResultState]) -> list[memoryview]:
+        """The containers of completed results, in order (see `pymonik.core.codec`)."""
+
+    def cancel(self, states: Sequence[ResultState]) -> None:
+        """Cancel the tasks that produce these results; those that ended stay as they are."""
+
+
+_current: ContextVar[Session | None] = ContextVar("pymonik session", default=None)
+
+
+def current_session() -> Session:
+    """The session of the ``with Pymonik()`` around the caller, or of the running task.
+
+    Raises:
+        UsageError: There is none. A new thread does not inherit it: pass ``pymonik=`` there.
+    """
+    session = _current.get()
+    if session is None:
+        raise UsageError(
+            "no active session: call this inside `with Pymonik():`, after `Pymonik().create()`, "
+            "or pass `pymonik=` (new threads do not inherit the session)"
+        )
+    return session
+
+
+def activate(session: Session | None) -> None:
+    """Make ``session`` the current one of this context until someone else does."""
+    _current.set(session)
+
+
+def active_session() -> Session | None:
+    """The current session, if any."""
+    return _current.get()
+
+
+@contextmanager
+def active(session: Session) -> Iterator[None]:
+    """Make ``session`` the current one inside the block."""
+    token = _current.set(session)
+    try:
+        yield
+    finally:
+        _current.reset(token)
