@@ -115,7 +115,8 @@ def _ended(
     if isinstance(outcome, Released | Stopped):
         requeue(state, task)  # not run: no attempt is consumed
         return
-    task.processed_at = now
+    if task.status is TaskStatus.PROCESSING:
+        task.processed_at = now
     match outcome:
         case Succeeded():
             try:

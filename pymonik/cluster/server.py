@@ -45,17 +45,21 @@ OPTIONS = [
 
 
 def serve(control_plane: ControlPlane, address: str) -> Any:
-    """Start to serve ArmoniK's public API, but for the deprecated ``Submitter``.
-
-    Args:
-        control_plane: Must be closed before the server is stopped, so that streams end.
-        address: As gRPC has them: ``unix:/path``, ``127.0.0.1:5001``.
-
-    Returns:
-        The running `grpc.Server`; ``stop()`` it.
+    """Start to serve ArmoniK's public API at an address such as ``unix:/path``.
 
     Raises:
         RuntimeError: The address cannot be used.
+    """
+    server = make_server(control_plane)
+    server.add_insecure_port(address)
+    server.start()
+    return server
+
+
+def make_server(control_plane: ControlPlane) -> Any:
+    """ArmoniK's public API, but for the deprecated ``Submitter``, as a server to be started.
+
+    Close the control plane before the server is stopped, so that streams of events end.
     """
     pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="pymonik-control-plane")
     server = grpc.server(pool, options=OPTIONS)
@@ -68,6 +72,4 @@ def serve(control_plane: ControlPlane, address: str) -> Any:
     add_AuthenticationServicer_to_server(AuthenticationService(), server)
     add_VersionsServicer_to_server(VersionsService(), server)
     add_HealthChecksServiceServicer_to_server(HealthService(), server)
-    server.add_insecure_port(address)
-    server.start()
     return server
