@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,11 +22,11 @@ from pymonik.transport.outbox import BATCH_CALLS
 from pymonik.transport.session import RemoteSession
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Sequence
     from datetime import timedelta
     from types import TracebackType
 
-    from pymonik.core.codec import Packed
     from pymonik.core.result import ResultState
     from pymonik.core.session import Session, Submission
 
@@ -306,10 +305,11 @@ def _local_cluster() -> Any:
 
 
 def _partitions(partition: str | Sequence[str] | None) -> tuple[str, ...]:
+    given: tuple[object, ...]
     given = (partition,) if isinstance(partition, str) else tuple(partition or ())
     if not all(isinstance(name, str) and name for name in given):
         raise UsageError(f"partition must be a name or a list of names, not {partition!r}")
-    return tuple(dict.fromkeys(given))
+    return tuple(dict.fromkeys(str(name) for name in given))
 
 
 def _only_partition(known: Sequence[str], error: ControlPlaneError) -> str:

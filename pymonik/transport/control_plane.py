@@ -25,7 +25,7 @@ from armonik.protogen.common import (
     tasks_common_pb2,
 )
 
-from pymonik.errors import ControlPlaneError, UnavailableError
+from pymonik.errors import UnavailableError
 from pymonik.transport import messages
 from pymonik.transport.errors import translated
 
@@ -250,20 +250,25 @@ class ControlPlane:
 
     def _attempts(self, operation: str, attempt: Callable[[], _T]) -> _T:
         """Again after a pause while the control plane cannot be reached."""
-        for pause in range(_ATTEMPTS - 1):
-            try:
-                with translated(operation):
-                    return attempt()
-            except UnavailableError as error:
-                _log.debug("%s is tried again: %s", operation, error.detail)
-                time.sleep(_FIRST_PAUSE_S * 2**pause)
+        pause_s = _FIRST_PAUSE_S
+        for _ in range(_ATTEMPTS - 1):
+            outcome = self._attempt(operation, attempt)
+            if not isinstance(outcome, UnavailableError):
+                return outcome
+            _log.debug("%s is tried again: %s", operation, outcome.detail)
+            time.sleep(pause_s)
+            pause_s *= 2
         with translated(operation):
             return attempt()
+
+    def _attempt(self, operation: str, attempt: Callable[[], _T]) -> _T | UnavailableError:
+        try:
+            with translated(operation):
+                return attempt()
+        except UnavailableError as error:
+            return error
 
 
 def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(ids), IDS_PER_LIST):
         yield ids[start : start + IDS_PER_LIST]
-
-
-__all__ = ["IDS_PER_LIST", "ControlPlane", "ControlPlaneError"]

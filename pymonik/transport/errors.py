@@ -23,7 +23,7 @@ MEANING: dict[Any, str] = {
     Code.DEADLINE_EXCEEDED: "no answer in time",
     Code.NOT_FOUND: "not found",
     Code.ALREADY_EXISTS: "it exists already",
-    Code.PERMISSION_DENIED: "this user may not do that; look at the roles of the client certificate",
+    Code.PERMISSION_DENIED: "not allowed for this user; see the roles of the client certificate",
     Code.RESOURCE_EXHAUSTED: "too large, or too much at once",
     Code.FAILED_PRECONDITION: "not possible in this state",
     Code.ABORTED: "the request was aborted",

@@ -135,14 +135,14 @@ class Watcher:
 
     def _listen(self) -> None:
         pause = 0.05
-        while not self._stopped:
+        while not self._is_stopped():
             started = time.monotonic()
             try:
                 self._read_events()
                 error: Any = None
             except grpc.RpcError as broken:
                 error = broken
-            if self._stopped:
+            if self._is_stopped():
                 return
             if error is not None and code_of(error) in _NO_STREAM:
                 _log.warning("no event stream (%s); results are polled", code_of(error).name)
@@ -183,6 +183,9 @@ class Watcher:
             self._schedule(0.0)
             if error is not None:
                 self._last_error = to_error("GetEvents", error)
+
+    def _is_stopped(self) -> bool:
+        return self._stopped
 
     # -- what is known -------------------------------------------------------------------------
 
