@@ -103,3 +103,9 @@ class InvalidArgument(Fault):
     """INVALID_ARGUMENT with a text of its own."""
 
     code = "INVALID_ARGUMENT"
+
+
+class ResourceExhausted(Fault):
+    """RESOURCE_EXHAUSTED: this process cannot take more; ArmoniK has no such limit."""
+
+    code = "RESOURCE_EXHAUSTED"

@@ -35,8 +35,8 @@ from pymonik.cluster.services.tasks import TasksService
 if TYPE_CHECKING:
     from pymonik.cluster.control_plane import ControlPlane
 
-# Each GetEvents stream holds a thread as long as it lasts.
-MAX_THREADS = 256
+# Each GetEvents stream holds a thread as long as it lasts; threads are made when needed.
+MAX_THREADS = 512
 OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
