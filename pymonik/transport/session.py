@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from typing import TYPE_CHECKING
 
 from pymonik.core import codec
 from pymonik.core.result import Countdown, ResultState, Status
-from pymonik.errors import SessionClosedError, TaskCancelledError, UsageError
+from pymonik.errors import ControlPlaneError, SessionClosedError, TaskCancelledError, UsageError
 from pymonik.transport.batch import BatchSender
 from pymonik.transport.data import DataStore
 from pymonik.transport.outbox import BATCH_CALLS, Outbox, OutgoingCall
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from pymonik.core.session import Submission
     from pymonik.options import TaskOptions
     from pymonik.transport.control_plane import ControlPlane
+
+_log = logging.getLogger(__name__)
+_ENDED = "The session transition is invalid"  # somebody else closed or cancelled it
 
 
 class RemoteSession:
@@ -159,7 +163,7 @@ class RemoteSession:
             self._closed = "closed"
             self._outbox.close()
             try:
-                self._plane.close_session(self._session_id)
+                self._end_session(self._plane.close_session)
             finally:
                 self._stop("the session was closed before the task ended")
 
@@ -171,9 +175,19 @@ class RemoteSession:
             self._closed = "cancelled"
             self._outbox.close(TaskCancelledError("the session was cancelled"))
             try:
-                self._plane.cancel_session(self._session_id)
+                self._end_session(self._plane.cancel_session)
             finally:
                 self._stop("the session was cancelled")
+
+    def _end_session(self, request: Callable[[str], None]) -> None:
+        try:
+            request(self._session_id)
+        except SessionClosedError:
+            _log.debug("session %s does not exist any more", self._session_id)
+        except ControlPlaneError as error:
+            if not error.detail.startswith(_ENDED):
+                raise
+            _log.debug("session %s had ended: %s", self._session_id, error.detail)
 
     def _stop(self, why: str) -> None:
         self._watcher.stop(TaskCancelledError(why))
