@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast, overload
 
 from pymonik.context import PymonikContext, get_context
@@ -22,6 +21,7 @@ from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions, call_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import timedelta
 
 P = ParamSpec("P")

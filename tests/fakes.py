@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymonik.context import PymonikContext, running
 from pymonik.core import codec
-from pymonik.core.call import ResultRef
-from pymonik.core.codec import Packed, PackedFunction
 from pymonik.core.environment import Environment
 from pymonik.core.failure import Failure
 from pymonik.core.result import Countdown, Referable, ReferableGroup, ResultState
 from pymonik.core.session import Submission, active
 from pymonik.errors import DependencyFailedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pymonik.core.call import ResultRef
+    from pymonik.core.codec import Packed, PackedFunction
 
 
 class FakeSession:

@@ -19,10 +19,12 @@ import re
 import types
 import typing
 import uuid
-from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pymonik.core import modules
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _ABSENT: Final = object()
 _EMPTY_CELL: Final = object()
