@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from armonik.protogen.common.agent_common_pb2 import SubmitTasksRequest
 
 from pymonik.executor.frames import Report, Subtask, options_from_dict
 from pymonik.executor.submission import bind
-from pymonik.worker.agent import TaskAgent
 from pymonik.worker.options import to_message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymonik.worker.agent import TaskAgent
 
 
 class UndeliveredError(Exception):

@@ -6,10 +6,9 @@ import logging
 import mmap
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 from armonik.protogen.common.objects_pb2 import Empty, Output
@@ -22,11 +21,15 @@ from pymonik.core.failure import Failure
 from pymonik.errors import SerializationError, TaskFailedError
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut
 from pymonik.executor.frames import Run, options_to_dict
-from pymonik.executor.pool import ExecutorPool
 from pymonik.worker.agent import AgentError, TaskAgent
 from pymonik.worker.delivery import UndeliveredError, deliver
 from pymonik.worker.options import LONGEST, from_message
 from pymonik.worker.refusal import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymonik.executor.pool import ExecutorPool
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +154,8 @@ def _head(path: Path) -> object:
     if path.stat().st_size == 0:
         raise SerializationError("it is empty")
     with path.open("rb") as file:
-        return codec.split(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))[0]
+        mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return codec.split(mapped)[0]
 
 
 def _to_run(request: Any) -> Run:

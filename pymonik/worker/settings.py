@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pymonik.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WORKER_SOCKET = "/cache/armonik_worker.sock"
 AGENT_SOCKET = "/cache/armonik_agent.sock"
