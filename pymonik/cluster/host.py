@@ -12,13 +12,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-import threading
-from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.foreign import ForeignSlot
@@ -26,6 +23,11 @@ from pymonik.cluster.rows import Partition
 from pymonik.cluster.server import make_server
 from pymonik.cluster.storage import Storage
 from pymonik.errors import ConfigError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
