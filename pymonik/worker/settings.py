@@ -26,7 +26,7 @@ class Settings:
     Attributes:
         worker: Where to listen, as gRPC writes it: ``unix:/path`` or ``host:port``.
         agent: Where the agent listens, in the same way.
-        folder: Where packages of environments are installed.
+        folder: Where executors may write; packages of environments lie below it as well.
         memory_limit: Bytes that an executor may use; ``None`` without a limit.
         drain_s: How long a running task may go on after SIGTERM.
         log_level: A level of `logging`.
@@ -49,7 +49,7 @@ class Settings:
         return cls(
             worker=_address(variables, "WorkerChannel", WORKER_SOCKET),
             agent=_address(variables, "AgentChannel", AGENT_SOCKET),
-            folder=Path(variables.get("PYMONIK_WORKER_FOLDER") or _cache_folder(variables)),
+            folder=_cache_folder(variables),
             memory_limit=_memory_limit(variables),
             drain_s=_seconds(variables, "PYMONIK_WORKER_DRAIN_S", DRAIN_S),
             log_level=_level(variables),

@@ -84,7 +84,6 @@ class Worker:
         variables = {
             "ComputePlane__WorkerChannel__Address": str(socket),
             "ComputePlane__AgentChannel__Address": f"{self.folder}/agent.sock",
-            "PYMONIK_WORKER_FOLDER": f"{self.folder}/environments",
         }
         with (self.folder / "log").open("wb") as log:
             return subprocess.Popen(
