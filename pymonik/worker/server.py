@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 THREADS = 8  # one runs the task, the others answer HealthCheck
 STOP_S = 2.0
+WAKE_S = 1.0
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -60,7 +61,8 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
         server = _listen(service, settings)
         stack.callback(lambda: server.stop(STOP_S).wait(2 * STOP_S))
         logger.info("worker serves on %s, agent at %s", settings.worker, settings.agent)
-        stopping.wait()
+        while not stopping.wait(WAKE_S):
+            pass  # a signal that reaches another thread does not wake this one
         logger.info("worker stops")
         if not service.drain(settings.drain_s):
             logger.warning("the running task did not end in %s s", settings.drain_s)
