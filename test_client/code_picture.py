@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 WIDTH, HEIGHT = 1280, 720
@@ -11,7 +11,7 @@ INK, FAINT, GRID, BLUE, RED = "#1f2933", "#6b7785", "#e3e8ee", "#2f6fb2", "#c844
 TOP, BOTTOM = 130, 650
 BARS, BARS_LEFT, BARS_RIGHT = 16, 175, 540
 DOTS_LEFT, DOTS_RIGHT = 660, 1240
-LABELS = 7
+LABELS = 8
 
 Point = tuple[int, int, str]  # lines of code, highest complexity, path
 
@@ -75,7 +75,7 @@ def bars(packages: Sequence[tuple[str, int]]) -> list[str]:
 
 
 def dots(points: Sequence[Point]) -> list[str]:
-    """Files on logarithmic axes; those furthest up and right have their names."""
+    """Files on logarithmic axes; the outstanding ones have their names."""
     heading = "Files by size and by their most complex function"
     parts = [text(DOTS_LEFT - 34, 104, heading, size=16, weight="bold")]
     x_end = ceiling(max((size for size, _, _ in points), default=10))
@@ -97,30 +97,34 @@ def dots(points: Sequence[Point]) -> list[str]:
     parts += [text(middle, BOTTOM + 42, "lines of code in the file", fill=FAINT, anchor="middle")]
     parts += [text(DOTS_LEFT - 34, TOP - 2, "complexity", fill=FAINT, size=12)]
 
-    named = sorted(points, key=lambda point: -point[0] * point[1])[:LABELS]
-    for point in points:
+    named = outstanding(points, place)
+    for point in sorted(points, key=named.__contains__):
         x, y = place(point[0], point[1])
         colour, opacity, radius = (RED, 0.9, 4.5) if point in named else (BLUE, 0.28, 3.2)
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}" '
             f'fill-opacity="{opacity}"><title>{escape(point[2])}</title></circle>'
         )
-    return parts + names([(*place(point[0], point[1]), point[2]) for point in named])
-
-
-def names(places: Sequence[tuple[float, float, str]]) -> list[str]:
-    """A name beside each place, moved up or down where two would touch."""
-    parts: list[str] = []
-    taken: list[float] = []
-    for x, y, path in sorted(places, key=lambda place: place[1]):
-        height = y + 4
-        while any(abs(height - other) < 15 for other in taken):
-            height += 3
-        taken.append(height)
-        words = path if len(path) <= 34 else "…" + path[-33:]
-        for halo in (True, False):
-            parts.append(name_tag(x - 10, height, words, halo=halo))
+    for halo in (True, False):
+        for size, complexity, path in named:
+            x, y = place(size, complexity)
+            words = path if len(path) <= 34 else "…" + path[-33:]
+            parts.append(name_tag(x - 10, y + 4, words, halo=halo))
     return parts
+
+
+def outstanding(
+    points: Sequence[Point], place: Callable[[float, float], tuple[float, float]]
+) -> list[Point]:
+    """The most complex and largest ones, as far as their names do not touch each other."""
+    chosen: list[Point] = []
+    taken: list[float] = []
+    for point in sorted(points, key=lambda point: -point[1] * point[0] ** 0.4):
+        _, y = place(point[0], point[1])
+        if len(chosen) < LABELS and all(abs(y - other) >= 15 for other in taken):
+            chosen.append(point)
+            taken.append(y)
+    return chosen
 
 
 def name_tag(x: float, y: float, words: str, *, halo: bool) -> str:
