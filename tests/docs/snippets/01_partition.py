@@ -1,0 +1,1 @@
+pymonik = Pymonik(partition="my_pymonik_partition")

@@ -1,0 +1,1 @@
+numpy_sum = Task(np.sum)
