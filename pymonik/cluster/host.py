@@ -12,20 +12,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-import threading
-from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.foreign import ForeignSlot
 from pymonik.cluster.rows import Partition
-from pymonik.cluster.server import make_server
+from pymonik.cluster.server import serve
 from pymonik.cluster.storage import Storage
 from pymonik.errors import ConfigError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -80,9 +82,7 @@ class EmbeddedCluster:
         Raises:
             ConfigError: The address is taken, or the workers cannot be started.
         """
-        self._server = make_server(self._control)
         self.endpoint = self._listen()
-        self._server.start()
         self._make_slots()
         for slot in self._slots:
             slot.start()
@@ -102,17 +102,19 @@ class EmbeddedCluster:
     def _listen(self) -> str:
         config = self._config
         if config.port is not None:
-            return f"http://127.0.0.1:{self._bind(f'127.0.0.1:{config.port}')}"
+            address = f"127.0.0.1:{config.port or _free_port()}"
+            self._serve(address)
+            return f"http://{address}"
         path = config.socket.absolute() if config.socket else self._folder / SOCKET
         if _answers(path):
             raise ConfigError(f"cannot listen on {path}: another process does")
-        self._bind(f"unix:{path}")
+        self._serve(f"unix:{path}")
         path.chmod(0o600)
         return f"unix://{path}"
 
-    def _bind(self, address: str) -> int:
+    def _serve(self, address: str) -> None:
         try:
-            return int(self._server.add_insecure_port(address))
+            self._server = serve(self._control, address)
         except RuntimeError as error:  # all that gRPC says; it has logged why
             raise ConfigError(f"cannot listen on {address}: is it taken?") from error
 
@@ -138,6 +140,12 @@ def _wait_ready(slot: ForeignSlot, stopping: threading.Event) -> None:
         with contextlib.suppress(FutureTimeoutError, CancelledError):
             slot.ready.result(timeout=0.05)
             return
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _answers(path: Path) -> bool:
