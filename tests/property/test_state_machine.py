@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pymonik.cluster import execution, results, sessions, submission
 from pymonik.cluster.faults import Fault
@@ -96,6 +96,9 @@ TRANSITIONS = {
 }
 INDEX = st.integers(0, 30)
 FEW = st.lists(INDEX, max_size=3)
+PRODUCED = st.one_of(st.none(), FEW)  # all it can, or these
+SUBTASKS = st.lists(st.tuples(INDEX, FEW, FEW), max_size=2)  # payload, dependencies, outputs
+ENDS = st.sampled_from([Failed("no"), Lost("gone"), TimedOut(), Released(), Stopped()])
 
 
 class Tables(RuleBasedStateMachine):
@@ -116,8 +119,16 @@ class Tables(RuleBasedStateMachine):
         self.ever_completed: set[str] = set()
         self.silent: set[str] = set()  # tasks that succeeded without producing all
 
+    @initialize(results=st.integers(2, 6))
+    def begin(self, results: int) -> None:
+        """Start with something to work on: most rules need it."""
+        self.open_session("P", 1)
+        for number in range(results):
+            self.create_result(0, completed=number % 2 == 0, kept=False)
+
     # What clients do.
 
+    @precondition(lambda self: len(self.state.sessions) < 3)
     @rule(partition_id=st.sampled_from("PQ"), retries=st.integers(1, 2))
     def open_session(self, partition_id: str, retries: int) -> None:
         options = TaskOptions(timedelta(seconds=1), retries, 1, partition_id)
@@ -158,23 +169,40 @@ class Tables(RuleBasedStateMachine):
             imports = [(row.result_id, opaque_id)]
             results.import_data(self.state, row.session_id, imports, sizes, self.now)
 
-    @precondition(lambda self: self.state.results)
-    @rule(chosen=st.lists(INDEX, min_size=1, max_size=2))
+    @precondition(lambda self: len(self.state.tasks) > 3)
+    @rule(chosen=st.lists(INDEX, min_size=1, max_size=1))
     def delete_data(self, chosen: list[int]) -> None:
         with self.change():
             results.delete_data(self.state, [pick(self.state.results, one) for one in chosen])
 
     @precondition(lambda self: self.state.sessions and self.state.results)
     @rule(session=INDEX, payload=INDEX, deps=FEW, outputs=FEW, priority=st.integers(0, 3))
-    def submit(
+    def submit_anything(
         self, session: int, payload: int, deps: list[int], outputs: list[int], priority: int
     ) -> None:
         session_id = pick(self.state.sessions, session)
         own = list(self.state.results_of.get(session_id, {}))
+        inputs = [pick(self.state.results, one) for one in (payload, *deps)]
+        self.submit(session_id, inputs, [pick(own, one) for one in outputs if own], priority)
+
+    @precondition(lambda self: self.usable())
+    @rule(session=INDEX, inputs=st.lists(INDEX, min_size=1, max_size=3), outputs=st.integers(0, 2))
+    def submit_what_can_run(self, session: int, inputs: list[int], outputs: int) -> None:
+        session_id = pick(self.state.sessions, session)
+        known = [pick(self.usable(), one) for one in inputs]
+        known_before = set(self.state.results)
+        for _ in range(outputs):
+            self.create_result(session, completed=False, kept=False)
+        new = [key for key in self.state.results if key not in known_before]
+        self.submit(session_id, list(dict.fromkeys(known)), new, priority=1)
+
+    def submit(
+        self, session_id: str, inputs: Sequence[str], outputs: Sequence[str], priority: int
+    ) -> None:
         creation = TaskCreation(
-            payload_id=pick(self.state.results, payload),
-            data_dependencies=[pick(self.state.results, one) for one in deps],
-            expected_output_ids=[pick(own, one) for one in outputs if own],
+            payload_id=inputs[0],
+            data_dependencies=inputs[1:],
+            expected_output_ids=outputs,
             options=RequestedOptions(timedelta(), priority=priority),
         )
         with self.change():
@@ -187,6 +215,13 @@ class Tables(RuleBasedStateMachine):
                 now=self.now,
             )
 
+    def usable(self) -> list[str]:
+        """Results that a task may depend on, those to come first: they make chains."""
+        rows = self.state.results.values()
+        waiting = [one.result_id for one in rows if one.status is ResultStatus.CREATED]
+        there = [one.result_id for one in rows if one.status is ResultStatus.COMPLETED]
+        return waiting[-4:] + there[-3:] if self.state.sessions else []
+
     @precondition(lambda self: self.state.tasks)
     @rule(chosen=st.lists(INDEX, min_size=1, max_size=2))
     def cancel_tasks(self, chosen: list[int]) -> None:
@@ -196,17 +231,29 @@ class Tables(RuleBasedStateMachine):
             execution.cancel_tasks(self.state, task_ids, self.now)
 
     @precondition(lambda self: self.state.sessions)
+    @rule(session=INDEX, verb=st.sampled_from(["pause", "resume"]))
+    def pause_or_resume(self, session: int, verb: str) -> None:
+        self.change_session(session, verb)
+
+    @precondition(lambda self: len(self.state.tasks) > 6)
     @rule(session=INDEX, verb=st.sampled_from(sorted(TRANSITIONS)))
     def change_session(self, session: int, verb: str) -> None:
         with self.change(refused_with_effects=verb == "purge"):
             TRANSITIONS[verb](self.state, pick(self.state.sessions, session), self.now)
 
-    @precondition(lambda self: self.state.sessions)
+    @precondition(lambda self: len(self.state.tasks) > 8)
     @rule(session=INDEX)
     def delete_session(self, session: int) -> None:
         self.forget(pick(self.state.sessions, session))
 
     # What runners do.
+
+    @rule(partition_id=st.sampled_from("PQ"))
+    def run_next(self, partition_id: str) -> None:
+        count = len(self.held)
+        self.acquire(partition_id)
+        if len(self.held) > count:
+            self.start(count)
 
     @rule(partition_id=st.sampled_from("PQ"))
     def acquire(self, partition_id: str) -> None:
@@ -217,7 +264,8 @@ class Tables(RuleBasedStateMachine):
         if task is None:
             assert not any(self.may_run(one, partition_id) for one in self.state.tasks.values())
             return
-        assert task.task_id not in self.held
+        if task.task_id in self.held:  # taken from a runner that has not begun, by a pause
+            self.held.remove(task.task_id)
         assert self.state.sessions[task.session_id].status is SessionStatus.RUNNING
         assert set(task.inputs) <= self.ever_completed
         first = (task.options.priority, -task.number)
@@ -242,25 +290,38 @@ class Tables(RuleBasedStateMachine):
             if execution.start(self.state, task_id, self.now) is Start.DROP:
                 self.held.remove(task_id)
 
+    @rule(partition_id=st.sampled_from("PQ"), produced=PRODUCED, subtasks=SUBTASKS)
+    def run_to_success(
+        self,
+        partition_id: str,
+        produced: list[int] | None,
+        subtasks: list[tuple[int, list[int], list[int]]],
+    ) -> None:
+        self.run_next(partition_id)
+        if self.running():
+            self.succeed(len(self.running()) - 1, produced, 1, subtasks)
+
+    @rule(partition_id=st.sampled_from("PQ"), outcome=ENDS)
+    def run_to_failure(self, partition_id: str, outcome: Outcome) -> None:
+        self.run_next(partition_id)
+        if self.running():
+            self.fail(len(self.running()) - 1, outcome)
+
     @precondition(lambda self: self.running())
-    @rule(
-        runner=INDEX,
-        produced=FEW,
-        created=st.integers(0, 2),
-        subtasks=st.lists(st.tuples(INDEX, FEW, FEW), max_size=2),
-    )
+    @rule(runner=INDEX, produced=PRODUCED, created=st.integers(0, 2), subtasks=SUBTASKS)
     def succeed(
         self,
         runner: int,
-        produced: list[int],
+        produced: list[int] | None,
         created: int,
         subtasks: list[tuple[int, list[int], list[int]]],
     ) -> None:
         task = self.state.tasks[pick(self.running(), runner)]
         news = [NewResult(next(self.ids)) for _ in range(created)]
         mine = [*task.expected_output_ids, *(one.result_id for one in news)]
-        stored = {pick(mine, one): self.store() for one in produced if mine}
-        inputs = [*self.state.results, *(one.result_id for one in news)]
+        chosen = mine if produced is None else [pick(mine, one) for one in produced if mine]
+        stored = {one: self.store() for one in dict.fromkeys(chosen)}
+        inputs = [*self.usable(), *(one.result_id for one in news)]
         definitions = [
             NewTask(
                 next(self.ids),
@@ -270,17 +331,14 @@ class Tables(RuleBasedStateMachine):
                 task.options,
             )
             for payload, deps, outputs in subtasks
+            if inputs
         ]
-        self.silent.add(task.task_id)
+        if produced is not None:
+            self.silent.add(task.task_id)
         self.end(task, Succeeded(news, dict.fromkeys(stored, b""), definitions), stored)
 
     @precondition(lambda self: self.running())
-    @rule(
-        runner=INDEX,
-        outcome=st.sampled_from(
-            [Failed("no"), Lost("gone"), Lost("again"), TimedOut(), Released(), Stopped()]
-        ),
-    )
+    @rule(runner=INDEX, outcome=ENDS)
     def fail(self, runner: int, outcome: Outcome) -> None:
         self.end(self.state.tasks[pick(self.running(), runner)], outcome, {})
 
@@ -486,7 +544,7 @@ def pick(keys: Iterable[T], number: int) -> T:
 
 TestTables = Tables.TestCase
 TestTables.settings = settings(
-    max_examples=60,
+    max_examples=300,
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
