@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance.client import Cluster
-from conformance.registry import Scenario, all_scenarios
-from conformance.run import run_one
-from conformance.trial import Settings
 from pymonik.cluster.local import LocalCluster
+from tests.conformance.client import Cluster
+from tests.conformance.registry import Scenario, all_scenarios
+from tests.conformance.run import run_one
+from tests.conformance.trial import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from conformance.report import Outcome
+    from tests.conformance.report import Outcome
 
 WORKER = Path(__file__).with_name("scripted_worker.py")
 PARALLEL = 4  # one worker, but many scenarios wait or keep silent

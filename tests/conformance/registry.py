@@ -7,12 +7,12 @@ import pkgutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import conformance
+import tests.conformance as kit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from conformance.trial import Trial
+    from tests.conformance.trial import Trial
 
 TAGS = {
     "core": "texts and codes of ArmoniK.Core >= 0.40.0; skipped: error texts are not compared",
@@ -66,9 +66,9 @@ def scenario(
 
 def all_scenarios() -> list[Scenario]:
     """Every scenario of the modules ``scenarios_*``, by number."""
-    for module in pkgutil.iter_modules(conformance.__path__):
+    for module in pkgutil.iter_modules(kit.__path__):
         if module.name.startswith("scenarios_"):
-            importlib.import_module(f"conformance.{module.name}")
+            importlib.import_module(f"{kit.__name__}.{module.name}")
     return [_scenarios[number] for number in sorted(_scenarios)]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from conformance.client import status
-from conformance.ops import fail, send, sleep
-from conformance.registry import scenario
-from conformance.trial import StuckError, Trial, is_set
+from tests.conformance.client import status
+from tests.conformance.ops import fail, send, sleep
+from tests.conformance.registry import scenario
+from tests.conformance.trial import StuckError, Trial, is_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable

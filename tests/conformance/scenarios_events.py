@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from armonik.client import ArmoniKEvents
 
-from conformance.client import Event, EventStream, status
-from conformance.ops import create, fail, first, raise_, send, sleep, submit
-from conformance.queries import RESULTS, TASKS, string
-from conformance.registry import scenario
+from tests.conformance.client import Event, EventStream, status
+from tests.conformance.ops import create, fail, first, raise_, send, sleep, submit
+from tests.conformance.queries import RESULTS, TASKS, string
+from tests.conformance.registry import scenario
 
 if TYPE_CHECKING:
-    from conformance.trial import Trial
+    from tests.conformance.trial import Trial
 
 SILENCE_S = 3.0
 

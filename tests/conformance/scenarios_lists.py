@@ -13,9 +13,9 @@ from armonik.protogen.common import results_common_pb2 as results_pb
 from armonik.protogen.common import tasks_common_pb2 as tasks_pb
 from armonik.protogen.common import versions_common_pb2 as versions_pb
 
-from conformance.client import status
-from conformance.ops import fail, send, sleep
-from conformance.queries import (
+from tests.conformance.client import status
+from tests.conformance.ops import fail, send, sleep
+from tests.conformance.queries import (
     APPLICATIONS,
     PARTITIONS,
     RESULTS,
@@ -27,15 +27,15 @@ from conformance.queries import (
     string,
     task_option_key,
 )
-from conformance.registry import scenario
-from conformance.scenarios_control import busy
+from tests.conformance.registry import scenario
+from tests.conformance.scenarios_control import busy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from google.protobuf.message import Message
 
-    from conformance.trial import Trial
+    from tests.conformance.trial import Trial
 
 
 def _lists(t: Trial) -> dict[str, tuple[Any, Table, str]]:

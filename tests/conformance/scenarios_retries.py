@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from conformance.client import status
-from conformance.ops import (
+from tests.conformance.client import status
+from tests.conformance.ops import (
     Op,
     crash,
     create,
@@ -19,9 +19,9 @@ from conformance.ops import (
     submit,
     throw,
 )
-from conformance.queries import TASKS, string
-from conformance.registry import scenario
-from conformance.trial import Trial, instant, is_set
+from tests.conformance.queries import TASKS, string
+from tests.conformance.registry import scenario
+from tests.conformance.trial import Trial, instant, is_set
 
 if TYPE_CHECKING:
     from armonik.protogen.common import tasks_common_pb2 as tasks_pb

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance.registry import Scenario, all_scenarios
+from tests.conformance.registry import Scenario, all_scenarios
 
 if TYPE_CHECKING:
-    from conformance.conftest import Run
+    from tests.conformance.conftest import Run
 
 # The scenarios that run alone come last: those run beside each other before.
 SCENARIOS = sorted(all_scenarios(), key=lambda one: (one.alone, one.number))

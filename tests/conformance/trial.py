@@ -23,15 +23,15 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from conformance import ops as script_ops
-from conformance.client import FINAL_TASK_STATUSES, Cluster, Event, EventStream, status
-from conformance.normalise import Names
-from conformance.queries import RESULTS, SESSIONS, TASKS, string
+from tests.conformance import ops as script_ops
+from tests.conformance.client import FINAL_TASK_STATUSES, Cluster, Event, EventStream, status
+from tests.conformance.normalise import Names
+from tests.conformance.queries import RESULTS, SESSIONS, TASKS, string
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from conformance.ops import Op
+    from tests.conformance.ops import Op
 
 T = TypeVar("T")
 OPEN_SESSION_STATUSES = frozenset({"RUNNING", "PAUSED", "CLOSED"})

@@ -438,8 +438,8 @@ class Tables(RuleBasedStateMachine):
             self.task_status[row.task_id] = status
         elif kind is Kind.NEW_RESULT and isinstance(row, Result):
             assert row.result_id not in self.result_status
-            _, first = value  # type: ignore[misc]
-            self.reach(row, first)
+            assert isinstance(value, tuple)
+            self.reach(row, value[1])
         elif kind is Kind.RESULT_STATUS and isinstance(row, Result):
             status_now = ResultStatus(value)  # type: ignore[arg-type]
             known = self.result_status[row.result_id]
