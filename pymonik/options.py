@@ -68,7 +68,8 @@ class TaskOptions:
             return cls()
         if not hasattr(value, "max_duration") or not hasattr(value, "partition_id"):
             raise UsageError(f"task_options must be a TaskOptions, not {type(value).__name__}")
-        given: dict[str, Any] = {name: getattr(value, name, None) or None for name in FIELD_NAMES}
+        attributes: dict[str, Any] = {name: getattr(value, name, None) for name in FIELD_NAMES}
+        given = {name: said or None for name, said in attributes.items()}
         labels: Any = getattr(value, "options", None)
         return cls(options=labels or {}, **given)
 
