@@ -46,7 +46,7 @@ def test_an_exception_goes_through_text():
 
 
 def test_an_exception_that_cannot_be_read_back_travels_as_text():
-    class Odd(Exception):
+    class Odd(Exception):  # noqa: N818 - as a user may name it
         def __init__(self, a, b):
             super().__init__(a)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,3 +37,10 @@ def test_keywords_of_a_call_are_taken_out():
     options = call_options(None, keywords)
     assert keywords == {"x": 1}
     assert (options.partition_id, options.max_duration) == ("p", timedelta(seconds=3))
+
+
+def test_options_of_the_armonik_package_are_understood():
+    theirs = SimpleNamespace(
+        max_duration=timedelta(seconds=5), priority=2, max_retries=0, partition_id="", options=None
+    )
+    assert TaskOptions.of(theirs) == TaskOptions(timedelta(seconds=5), 2, 0)
