@@ -13,6 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from pymonik.core import codec
@@ -134,12 +135,13 @@ class Bench:
         return list(task.options.get("needs", []))
 
     def follow(self, task: Run) -> list[Run]:
+        """Run one task, keep what it created, and give its subtasks."""
         options = {name: value for name, value in task.options.items() if name != "needs"}
         ending = self.end(
             Run(
                 task_id=task.task_id,
                 session_id="s",
-                inputs=dict(self.files),
+                inputs=task.inputs or dict(self.files),
                 options=options,
                 payload_id=task.payload_id,
                 output_id=task.output_id,
@@ -494,10 +496,13 @@ def test_an_item_may_stand_in_the_result_of_a_subtask(bench: Bench) -> None:
         subtasks.remove(ready)
         bench.follow(ready)
     session: Any = None
+    before = set(bench.files)
     second = Handle(ResultState(session, "", run.output_id), 1)
     using = bench.call(add, second, 100, task_id="u")
     # As a control plane would: the task gets what its payload names, nothing else.
-    assert bench.value(using) == 113
+    function_id = next(iter(using.inputs.keys() - before - {using.payload_id}))
+    given = {one: using.inputs[one] for one in (using.payload_id, function_id, run.output_id)}
+    assert bench.value(msgspec.structs.replace(using, inputs=given)) == 113
 
 
 def test_an_array_arrives_writable_and_the_file_is_not_changed(bench: Bench) -> None:
