@@ -49,6 +49,7 @@ class Task(Generic[P, R]):
     """
 
     func: Callable[P, R]
+    __name__: str
 
     def __init__(
         self,

@@ -38,7 +38,9 @@ def test_an_exception_goes_through_text():
         raise ValueError("wrong")
     except ValueError as error:
         text = Failure.of(error).to_text()
-    restored = Failure.from_text(f"Task 123 failed: {text}").to_exception("t", "r")
+    failure = Failure.from_text(f"Task 123 failed: {text}")
+    assert failure is not None
+    restored = failure.to_exception("t", "r")
     assert isinstance(restored, ValueError)
     assert isinstance(restored.__cause__, TaskFailedError)
     assert "ValueError: wrong" in readable(text)
