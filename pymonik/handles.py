@@ -328,7 +328,7 @@ def _completions(
         for count in range(len(handles)):
             try:
                 yield ended.get(timeout=_left(deadline))
-            except queue.Empty:
+            except queue.Empty:  # noqa: PERF203 - each wait may end this way
                 pending = len(handles) - count
                 raise WaitTimeoutError(
                     f"{pending} of {len(handles)} results are pending after {timeout} s"

@@ -49,6 +49,7 @@ class Task(Generic[P, R]):
     """
 
     func: Callable[P, R]
+    __name__: str
 
     def __init__(
         self,
@@ -316,7 +317,7 @@ class _Adopted(PackedFunction):
         object.__setattr__(self, "_task", task)
 
     @property
-    def container(self) -> bytes:  # type: ignore[override]
+    def container(self) -> bytes:
         return codec.pack_function(cast("Any", self)._task, self.name).container
 
 
@@ -420,6 +421,7 @@ def _exceptions(
     retry_on: type[BaseException] | Iterable[type[BaseException]],
 ) -> tuple[type[BaseException], ...]:
     kinds = (retry_on,) if isinstance(retry_on, type) else tuple(retry_on)
+    kind: Any
     for kind in kinds:
         if not isinstance(kind, type) or not issubclass(kind, BaseException):
             raise UsageError(f"retry_on takes classes of exceptions, not {kind!r}")

@@ -28,17 +28,18 @@ class OutputStream:
         self._tail = ""
         os.set_blocking(fd, False)
 
-    def drain(self, task_id: str) -> None:
-        """Read what is there and give it on as the output of ``task_id``."""
+    def drain(self, task_id: str) -> bool:
+        """Give on what is there, as the output of ``task_id``; ``False`` at the end of it all."""
         while self.is_open:
             try:
                 data = os.read(self.fd, _CHUNK)
             except BlockingIOError:
-                return
+                break
             self.is_open = bool(data)
             self._give(task_id, self._decoder.decode(data, final=not data))
             if len(data) < _CHUNK:
-                return
+                break
+        return self.is_open
 
     def _give(self, task_id: str, text: str) -> None:
         if not text:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ class _Running:
     """A call under way; what `cancel` needs."""
 
     process: ExecutorProcess | None = None
-    is_cancelled: bool = False
+    cancelled: threading.Event = field(default_factory=threading.Event)
 
 
 class ExecutorPool:
@@ -113,7 +113,7 @@ class ExecutorPool:
         finally:
             with self._lock:
                 self._running.pop(run.task_id, None)
-        return Cancelled() if running.is_cancelled else ending
+        return Cancelled() if running.cancelled.is_set() else ending
 
     def cancel(self, task_id: str) -> None:
         """Kill what runs the task, if anything does; its `run` returns `Cancelled`."""
@@ -121,7 +121,7 @@ class ExecutorPool:
             running = self._running.get(task_id)
             if running is None:
                 return
-            running.is_cancelled = True
+            running.cancelled.set()
             if running.process is not None:
                 running.process.kill()
 
@@ -133,7 +133,7 @@ class ExecutorPool:
             self._is_closed = True
             idle, self._idle = self._idle, []
             for running in self._running.values():
-                running.is_cancelled = True
+                running.cancelled.set()
                 if running.process is not None:
                     running.process.kill()
         for seat in idle:
@@ -150,7 +150,7 @@ class ExecutorPool:
         except (PymonikError, OSError, KeyError) as error:
             return Failed(Failure.of(_as_setup_error(error)).to_text())
         with self._free:
-            if self._is_closed or running.is_cancelled:
+            if self._is_closed or running.cancelled.is_set():
                 return Cancelled()
             seat = self._take(packages)
             try:
@@ -166,7 +166,7 @@ class ExecutorPool:
         except OSError as error:
             return Lost(Failure.of(error).to_text())
         with self._lock:
-            if running.is_cancelled or self._is_closed:
+            if running.cancelled.is_set() or self._is_closed:
                 return Cancelled()
             running.process = process
         try:
@@ -174,7 +174,7 @@ class ExecutorPool:
         finally:
             with self._lock:  # from here on, `cancel` must not kill the next call
                 running.process = None
-            if running.is_cancelled:
+            if running.cancelled.is_set():
                 process.stop()
 
     def _take(self, packages: str) -> _Seat:

@@ -53,7 +53,7 @@ class ExecutorProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = _spawn(theirs, packages, memory_limit)
-        ours.setblocking(False)
+        ours.settimeout(0)
         self._socket = ours
         self._inbox = Inbox(ours)
         if self._process.stdout is None or self._process.stderr is None:
@@ -166,10 +166,9 @@ class ExecutorProcess:
         self._poll.modify(self._socket, _READABLE)
 
     def _read(self, stream: OutputStream) -> None:
-        if not stream.is_open:
-            return
-        stream.drain(self._task_id)
-        if not stream.is_open:  # user code closed it: no more events, please
+        if stream.is_open and not stream.drain(
+            self._task_id
+        ):  # user code closed it: no more events, please
             self._poll.unregister(stream.fd)
 
     def _drain(self) -> None:

@@ -252,7 +252,7 @@ def _check_python(python: tuple[int, int]) -> None:
     if tuple(python) != here:
         raise UsageError(
             f"the call was sent from Python {python[0]}.{python[1]} and this worker has "
-            f"{here[0]}.{here[1]}: functions do not cross minor versions; use the same on both sides"
+            f"{here[0]}.{here[1]}: functions do not cross minor versions; use the same one"
         )
 
 

@@ -259,9 +259,8 @@ class SubtaskSession:
             self._aliases,
         )
         data, path = files.store(self._run.folder, codec.join(meta, pending.blobs))
-        return Created(
-            stand_in=pending.payload, name=f"{pending.name} payload", data=data, path=path
-        )
+        name = f"{pending.name} payload"
+        return Created(stand_in=pending.payload, name=name, data=data, path=path)
 
 
 def _refuse(what: str) -> NoReturn:
