@@ -48,7 +48,7 @@ def test_leaving_the_block_waits_for_everything_then_closes(cluster: Any) -> Non
 
 def test_an_exception_in_the_block_cancels_the_session(cluster: Any) -> None:
     client = Pymonik(cluster.endpoint)
-    with pytest.raises(KeyboardInterrupt), client:
+    with pytest.raises(KeyboardInterrupt), client:  # noqa: PT012 - the block is what is tested
         session_id = client.session_id
         state = invoke(client, 1, 2)
         raise KeyboardInterrupt

@@ -17,7 +17,7 @@ from pymonik.transport.messages import TaskInfo
 
 
 def reason(status: str, error: str = "") -> BaseException:
-    return why(TaskInfo("t1", status, error), "r1", session_cancelled=False)
+    return why(TaskInfo("t1", status, error), "r1")
 
 
 def failure() -> str:
@@ -74,6 +74,5 @@ def test_a_failed_dependency_has_the_original_exception() -> None:
     assert isinstance(found.__cause__, KeyError)
 
 
-def test_without_a_task_the_session_may_have_been_cancelled() -> None:
-    assert isinstance(why(None, "r1", session_cancelled=True), TaskCancelledError)
-    assert type(why(None, "r1", session_cancelled=False)) is TaskFailedError
+def test_without_a_task_the_result_was_just_aborted() -> None:
+    assert type(why(None, "r1")) is TaskFailedError

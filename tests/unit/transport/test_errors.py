@@ -9,7 +9,7 @@ from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableErr
 from pymonik.transport.errors import MEANING, translated
 
 
-class Broken(grpc.RpcError):  # type: ignore[misc]
+class Broken(grpc.RpcError):
     def __init__(self, code: grpc.StatusCode, details: str = "") -> None:
         self._code, self._details = code, details
 
