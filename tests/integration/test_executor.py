@@ -84,9 +84,7 @@ class Bench:
     ) -> Run:
         return self.calls(Function(func, retry_on), [args], task_id=task_id, **meta)
 
-    def calls(
-        self, function: Function, calls: list[Any], *, task_id: str = "t", **meta: Any
-    ) -> Run:
+    def calls(self, function: Any, calls: list[Any], *, task_id: str = "t", **meta: Any) -> Run:
         packed = codec.pack_function(function, function.name)
         calls_packed = [codec.pack_call(args, {}) for args in calls]
         head = PayloadMeta(
@@ -122,17 +120,17 @@ class Bench:
         """Run it and its subtasks; give the value of its output."""
         waiting = [run]
         while waiting:
-            for task in waiting:
-                if set(self.needs(task)) <= set(self.files):
-                    waiting.remove(task)
-                    waiting += self.follow(task)
+            for waiting_task in waiting:
+                if set(self.needs(waiting_task)) <= set(self.files):
+                    waiting.remove(waiting_task)
+                    waiting += self.follow(waiting_task)
                     break
             else:
                 pytest.fail("subtasks wait for each other")
         return codec.load_item(Path(self.files[run.output_id]).read_bytes(), -1)
 
-    def needs(self, task: Run) -> list[str]:
-        return list(task.options.get("needs", []))
+    def needs(self, waiting_task: Run) -> list[str]:
+        return list(waiting_task.options.get("needs", []))
 
     def follow(self, task: Run) -> list[Run]:
         """Run one task, keep what it created, and give its subtasks."""
@@ -327,8 +325,8 @@ def _allocate_at_once(size: int) -> int:
 
 
 def _allocate_slowly(size: int) -> None:
-    kept = []
-    while sum(map(len, kept)) < size:
+    kept: list[bytes] = []
+    while sum(len(one) for one in kept) < size:
         kept.append(b"x" * (1 << 20))
     time.sleep(60)
 
