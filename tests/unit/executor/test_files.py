@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.core.codec import Buffer
 from pymonik.executor import files
+
+if TYPE_CHECKING:
+    from pymonik.core.codec import Buffer
 
 
 @pytest.mark.parametrize("size", [0, 10, 200_000])
