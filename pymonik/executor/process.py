@@ -166,9 +166,8 @@ class ExecutorProcess:
         self._poll.modify(self._socket, _READABLE)
 
     def _read(self, stream: OutputStream) -> None:
-        if stream.is_open and not stream.drain(
-            self._task_id
-        ):  # user code closed it: no more events, please
+        if stream.is_open and not stream.drain(self._task_id):
+            # User code closed it: it would be ready for ever.
             self._poll.unregister(stream.fd)
 
     def _drain(self) -> None:

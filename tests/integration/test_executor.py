@@ -11,11 +11,13 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from pymonik import PymonikContext, get_context, task
 from pymonik.core import codec
 from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta, ResultRef
 from pymonik.core.environment import Environment
@@ -30,7 +32,6 @@ from pymonik.executor.submission import bind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 class Function:
@@ -128,8 +129,7 @@ class Bench:
                     break
             else:
                 pytest.fail("subtasks wait for each other")
-        with open(self.files[run.output_id], "rb") as file:
-            return codec.load_item(file.read(), -1)
+        return codec.load_item(Path(self.files[run.output_id]).read_bytes(), -1)
 
     def needs(self, task: Run) -> list[str]:
         return list(task.options.get("needs", []))
@@ -226,7 +226,7 @@ def test_a_call_gives_its_value_and_no_grpc_is_loaded(bench: Bench) -> None:
 
 
 def _divide() -> None:
-    print("about to divide")
+    print("about to divide")  # noqa: T201
     raise ZeroDivisionError("by nothing")
 
 
@@ -262,7 +262,7 @@ def test_sys_exit_fails_the_call_only(bench: Bench) -> None:
 
 
 def _exit() -> None:
-    print("last words", end="", flush=True)
+    print("last words", end="", flush=True)  # noqa: T201
     os._exit(7)
 
 
@@ -296,7 +296,7 @@ def test_a_cancelled_call_ends_and_unknown_ones_are_ignored(make_bench: Any) -> 
     started = threading.Event()
 
     def wait_for_ever() -> None:
-        print("started", flush=True)
+        print("started", flush=True)  # noqa: T201
         time.sleep(1000)
 
     bench = make_bench(on_output=lambda *_: started.set())
@@ -524,6 +524,42 @@ def _fork() -> int:
 def test_a_fork_that_comes_back_does_not_answer(bench: Bench) -> None:
     assert bench.value(bench.call(_fork)) > 0
     assert bench.value(bench.call(add, 1, 2, task_id="u")) == 3
+
+
+@task
+def fibonacci(n: int) -> Any:
+    if n < 2:
+        return n
+    return add_up.invoke(fibonacci.invoke(n - 1), fibonacci.invoke(n - 2))
+
+
+@task
+def add_up(a: int, b: int) -> int:
+    return a + b
+
+
+@task(require_context=True)
+def describe(ctx: PymonikContext) -> tuple[Any, ...]:
+    same = get_context() is ctx
+    shared = ctx.put(20, "shared")
+    total = add_up.invoke(shared, shared)
+    return same, ctx.task_id, ctx.session_id, ctx.attempt, ctx.partition, total
+
+
+def test_tasks_of_the_api_run_recursively(bench: Bench) -> None:
+    assert bench.value(bench.calls(fibonacci, [(4,)])) == 3
+
+
+def test_a_recursive_task_is_not_uploaded_again(bench: Bench) -> None:
+    ending = bench.end(bench.calls(fibonacci, [(4,)]))
+    assert isinstance(ending, Report)
+    assert [one.name for one in ending.created if one.name == "fibonacci"] == ["fibonacci"] * 2
+    uploads = [one for one in ending.created if one.name == "add_up" and one.data]
+    assert len(uploads) == 1
+
+
+def test_a_task_knows_its_context(bench: Bench) -> None:
+    assert bench.value(bench.calls(describe, [()])) == (True, "t", "s", 1, "p", 40)
 
 
 def test_executors_end_when_their_parent_is_killed(tmp_path: Path) -> None:
