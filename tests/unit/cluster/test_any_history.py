@@ -25,12 +25,14 @@ OUTCOMES = [Failed("no"), Lost("lost"), Released(), Stopped()]
 class History(RuleBasedStateMachine):
     """Random requests against a state; rows are picked by number among those that exist."""
 
-    def __init__(self, world: World) -> None:
+    new_world: type[World]
+
+    def __init__(self) -> None:
         super().__init__()
-        self.world = world
-        self.state = world.state
+        self.world = self.new_world()
+        self.state = self.world.state
         self.told: dict[str, Any] = {}  # last status announced, by row
-        world.session()
+        self.world.session()
 
     def pick(self, rows: dict[str, Any], number: int) -> Any:
         return list(rows.values())[number % len(rows)] if rows else None
@@ -141,8 +143,9 @@ class History(RuleBasedStateMachine):
             elif kind is Kind.NEW_RESULT:
                 assert isinstance(value, tuple)
                 self.told[row_id] = value[1]
-        for row_id, row in {**self.state.tasks, **self.state.results}.items():
-            assert self.told[row_id] == row.status
+        statuses: dict[str, Any] = {key: task.status for key, task in self.state.tasks.items()}
+        statuses |= {key: result.status for key, result in self.state.results.items()}
+        assert {key: self.told[key] for key in statuses} == statuses
 
     @invariant()
     def objects_are_kept_as_long_as_a_result_has_them(self) -> None:
@@ -154,8 +157,11 @@ class History(RuleBasedStateMachine):
 
 
 def test_any_history_leaves_consistent_tables(world: World) -> None:
+    class OfWorlds(History):
+        new_world = type(world)
+
     run_state_machine_as_test(
-        lambda: History(type(world)()),
+        OfWorlds,
         settings=settings(
             max_examples=60,
             stateful_step_count=40,
