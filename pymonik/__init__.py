@@ -1,1 +1,82 @@
-"""TODO."""
+"""Run Python functions in parallel, on a laptop or on an ArmoniK cluster."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from pymonik.context import PymonikContext, get_context
+from pymonik.errors import (
+    ConfigError,
+    ControlPlaneError,
+    DependencyFailedError,
+    EnvironmentSetupError,
+    PymonikError,
+    SerializationError,
+    SessionClosedError,
+    TaskCancelledError,
+    TaskFailedError,
+    TaskTimeoutError,
+    UnavailableError,
+    UsageError,
+    WaitTimeoutError,
+    WorkerLostError,
+)
+from pymonik.handles import MultiResultHandle, ResultHandle, as_completed
+from pymonik.options import TaskOptions
+from pymonik.task import Task, task
+
+if TYPE_CHECKING:
+    from pymonik.client import Pymonik
+    from pymonik.cluster.local import LocalCluster
+    from pymonik.worker import run_pymonik_worker
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConfigError",
+    "ControlPlaneError",
+    "DependencyFailedError",
+    "EnvironmentSetupError",
+    "LocalCluster",
+    "MultiResultHandle",
+    "Pymonik",
+    "PymonikContext",
+    "PymonikError",
+    "ResultHandle",
+    "SerializationError",
+    "SessionClosedError",
+    "Task",
+    "TaskCancelledError",
+    "TaskFailedError",
+    "TaskOptions",
+    "TaskTimeoutError",
+    "UnavailableError",
+    "UsageError",
+    "WaitTimeoutError",
+    "WorkerLostError",
+    "__version__",
+    "as_completed",
+    "get_context",
+    "run_pymonik_worker",
+    "task",
+]
+
+# Imported when first asked for: they bring gRPC, which an executor must not pay for.
+_LAZY = {
+    "Pymonik": "pymonik.client",
+    "LocalCluster": "pymonik.cluster.local",
+    "run_pymonik_worker": "pymonik.worker",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'pymonik' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

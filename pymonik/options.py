@@ -68,7 +68,9 @@ class TaskOptions:
             return cls()
         if not hasattr(value, "max_duration") or not hasattr(value, "partition_id"):
             raise UsageError(f"task_options must be a TaskOptions, not {type(value).__name__}")
-        given: dict[str, Any] = {name: getattr(value, name, None) or None for name in FIELD_NAMES}
+        attributes: dict[str, Any] = {name: getattr(value, name, None) for name in FIELD_NAMES}
+        # An empty string says nothing; no retries are something said.
+        given = {n: v if n == "max_retries" else v or None for n, v in attributes.items()}
         labels: Any = getattr(value, "options", None)
         return cls(options=labels or {}, **given)
 
@@ -109,7 +111,8 @@ def call_options(task_options: object, keywords: dict[str, Any]) -> TaskOptions:
 
 
 def _duration(value: timedelta | float | None) -> timedelta | None:
-    if isinstance(value, bool) or not isinstance(value, timedelta | int | float | None):
+    given: object = value
+    if isinstance(given, bool) or not isinstance(given, timedelta | int | float | None):
         raise UsageError(f"max_duration must be a timedelta or seconds, not {value!r}")
     if value is None:
         return None

@@ -25,14 +25,26 @@ def by_value(obj: object) -> None:
         name = obj.__module__
     else:
         return
-    if name and _is_registrable(name):
+    if name and is_users(name):
         cloudpickle.register_pickle_by_value(sys.modules[name])
 
 
-def _is_registrable(name: str) -> bool:
+def is_users(name: str) -> bool:
+    """Whether a module belongs to the user, and is not the script itself."""
     module = sys.modules.get(name)
     file = getattr(module, "__file__", None)
     return file is not None and name != "__main__" and _is_users(name, file)
+
+
+def is_installed(name: str | None) -> bool:
+    """Whether a module can be imported where the task runs: what it holds is sent by name."""
+    module = sys.modules.get(name or "")
+    if module is None or name == "__main__":
+        return False
+    if name in sys.builtin_module_names:
+        return True
+    file = getattr(module, "__file__", None)
+    return file is not None and not _is_users(module.__name__, file)
 
 
 @functools.lru_cache(maxsize=4096)

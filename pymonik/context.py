@@ -1,0 +1,210 @@
+"""`PymonikContext`: what a task can ask about itself, and its logger."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pymonik.core import codec
+from pymonik.core.environment import Environment
+from pymonik.core.session import active_session
+from pymonik.errors import UsageError
+from pymonik.handles import ResultHandle
+from pymonik.options import TaskOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pymonik.core.session import Session
+
+T = TypeVar("T")
+
+_LEVELS = {
+    logging.DEBUG: "Debug",
+    logging.INFO: "Information",
+    logging.WARNING: "Warning",
+    logging.ERROR: "Error",
+    logging.CRITICAL: "Fatal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskHandler:
+    """A read-only view of the running task, where no handler of ArmoniK is at hand."""
+
+    task_id: str
+    session_id: str
+    task_options: TaskOptions
+    expected_results: Sequence[str] = ()
+
+
+class PymonikContext:
+    """The running task: first argument with ``require_context=True``, else `get_context`.
+
+    Attributes:
+        session: Where its subtasks go; ``None`` in a local call outside any session.
+        task_id: Empty in a local call, like ``session_id`` and ``partition``.
+        attempt: 1 for the first.
+        options: Those that the task runs with.
+        environment: What it has around it.
+        partition: Whose worker runs it.
+        logger: Lines of the task; see `ContextLogger`.
+    """
+
+    def __init__(
+        self,
+        session: Session | None = None,
+        *,
+        task_id: str = "",
+        session_id: str = "",
+        attempt: int = 1,
+        options: TaskOptions | None = None,
+        environment: Environment | None = None,
+        partition: str = "",
+        task_handler: object = None,
+        expected_results: Sequence[str] = (),
+    ) -> None:
+        self.session = session
+        self.task_id = task_id
+        self.session_id = session_id
+        self.attempt = attempt
+        self.options = options or TaskOptions()
+        self.environment = environment or Environment()
+        self.partition = partition or self.options.partition_id or ""
+        self.logger = ContextLogger(task_id, session_id)
+        self._handler = task_handler
+        self._expected_results = tuple(expected_results)
+
+    @classmethod
+    def from_local(cls) -> PymonikContext:
+        """The context of a local call: no task; the current session, if there is one."""
+        session = active_session()
+        if session is None:
+            return cls()
+        return cls(session, session_id=session.session_id, environment=session.environment)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the function was called locally, not run as a task."""
+        return not self.task_id
+
+    @property
+    def task_handler(self) -> Any:
+        """ArmoniK's handler of the task, or a `TaskHandler` that shows the same."""
+        if self._handler is not None:
+            return self._handler
+        return TaskHandler(self.task_id, self.session_id, self.options, self._expected_results)
+
+    def put(self, value: T, name: str = "") -> ResultHandle[T]:
+        """Store ``value`` as a result, to hand it to several subtasks.
+
+        Raises:
+            UsageError: In a local call outside any session.
+        """
+        session = self.session or active_session()
+        if session is None:
+            raise UsageError("put needs a session: call the task inside `with Pymonik():`")
+        return ResultHandle(session.put([codec.pack(value)], [name])[0])
+
+    def __repr__(self) -> str:
+        return f"<PymonikContext {self.task_id or 'local'} attempt {self.attempt}>"
+
+
+_current: ContextVar[PymonikContext | None] = ContextVar("pymonik context", default=None)
+
+
+def get_context() -> PymonikContext:
+    """The context of the running task.
+
+    Raises:
+        UsageError: Outside a task. A new thread does not inherit it: hand it over there.
+    """
+    context = _current.get()
+    if context is None:
+        raise UsageError(
+            "no task is running here; in a local call use `PymonikContext.from_local()` "
+            "(new threads do not inherit the context)"
+        )
+    return context
+
+
+@contextmanager
+def running(context: PymonikContext) -> Iterator[None]:
+    """Make ``context`` the current one inside the block."""
+    token = _current.set(context)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+class ContextLogger:
+    """Writes a line for a message and its fields: ``logger.info("step", n=3)``.
+
+    In a task the line is JSON on stderr, in the CLEF form that ArmoniK's log tools read. In a
+    local call it goes to the logger ``"pymonik.task"`` of the program.
+    """
+
+    def __init__(self, task_id: str = "", session_id: str = "") -> None:
+        self._task_id = task_id
+        self._session_id = session_id
+        self._local = logging.getLogger("pymonik.task")
+
+    def debug(self, message: object, *args: object, **fields: object) -> None:
+        """For who looks for a defect."""
+        self._write(logging.DEBUG, message, args, fields)
+
+    def info(self, message: object, *args: object, **fields: object) -> None:
+        """What goes as planned. ``args`` are put into the message with ``%``."""
+        self._write(logging.INFO, message, args, fields)
+
+    def warning(self, message: object, *args: object, **fields: object) -> None:
+        """What may be wrong."""
+        self._write(logging.WARNING, message, args, fields)
+
+    def error(self, message: object, *args: object, **fields: object) -> None:
+        """What went wrong."""
+        self._write(logging.ERROR, message, args, fields)
+
+    def critical(self, message: object, *args: object, **fields: object) -> None:
+        """What ends the task."""
+        self._write(logging.CRITICAL, message, args, fields)
+
+    def exception(self, message: object, *args: object, **fields: object) -> None:
+        """Like `error`, with the exception that is being handled."""
+        self._write(logging.ERROR, message, args, {**fields, "exc_info": True})
+
+    def _write(
+        self, level: int, message: object, args: tuple[object, ...], fields: dict[str, object]
+    ) -> None:
+        with_exception = bool(fields.pop("exc_info", False))
+        text = str(message) % args if args else str(message)
+        if self._task_id:
+            self._write_line(level, text, fields, with_exception=with_exception)
+            return
+        extra = "".join(f" {name}={value!r}" for name, value in fields.items())
+        self._local.log(level, "%s%s", text, extra, exc_info=with_exception, stacklevel=3)
+
+    def _write_line(
+        self, level: int, text: str, fields: dict[str, object], *, with_exception: bool
+    ) -> None:
+        line: dict[str, object] = {
+            "@t": datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
+            "@l": _LEVELS[level],
+            "@m": text,
+            "task_id": self._task_id,
+            "session_id": self._session_id,
+        }
+        if with_exception:
+            line["@x"] = traceback.format_exc()
+        # A field never hides what the line says of itself.
+        line |= {name if name not in line else f"{name}_": value for name, value in fields.items()}
+        sys.stderr.write(json.dumps(line, default=repr) + "\n")
+        sys.stderr.flush()

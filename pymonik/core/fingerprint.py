@@ -1,0 +1,197 @@
+"""Whether a function still is what it was when it was pickled, without pickling it again.
+
+A `Fingerprint` remembers which objects a function reaches: its code, defaults and closure, the
+globals that the code names, and so on through the user's functions and classes. They are compared
+by identity. A function that reaches something that can change in place (a list, an instance of a
+user's class) has no fingerprint: only pickling tells.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import logging
+import pathlib
+import re
+import types
+import typing
+import uuid
+from typing import Any, Final
+
+from pymonik.core import modules
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_ABSENT: Final = object()
+_EMPTY_CELL: Final = object()
+_MOST: Final = 5000  # objects that are looked at; who reaches more is pickled each time
+
+_IMMUTABLE = (
+    *(int, float, complex, str, bytes, bool, type(None), type(...), type(NotImplemented), range),
+    *(datetime.date, datetime.time, datetime.timedelta, datetime.timezone, decimal.Decimal),
+    *(fractions.Fraction, pathlib.PurePath, re.Pattern, uuid.UUID, enum.Enum, types.CodeType),
+    *(logging.Logger, typing.TypeVar, types.GenericAlias, types.UnionType),
+)
+_LEAF_DESCRIPTORS = (
+    *(types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType),
+    *(types.MethodDescriptorType, types.ClassMethodDescriptorType, types.MethodWrapperType),
+)
+_CODE = (types.FunctionType, staticmethod, classmethod, property)
+
+
+class Fingerprint:
+    """What a function reached when this was made; keeps it alive, so that no id is used twice."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[Mapping[str, Any], str, object]] = []
+        self.sizes: list[tuple[Mapping[str, Any], int]] = []
+        self.cells: list[tuple[types.CellType, object]] = []
+        self.functions: list[tuple[types.FunctionType, object, object, object]] = []
+        self.bases: list[tuple[type, tuple[type, ...]]] = []
+
+    def holds(self) -> bool:
+        """Whether all of it is still the same."""
+        for names, name, value in self.entries:
+            if names.get(name, _ABSENT) is not value:
+                return False
+        for names, size in self.sizes:
+            if len(names) != size:
+                return False
+        for function, code, defaults, keywords in self.functions:
+            if function.__code__ is not code or function.__defaults__ is not defaults:
+                return False
+            if function.__kwdefaults__ is not keywords:
+                return False
+        return all(_content(cell) is value for cell, value in self.cells) and all(
+            cls.__bases__ is bases or cls.__bases__ == bases for cls, bases in self.bases
+        )
+
+
+def fingerprint(function: object, inside: Callable[[object], object]) -> Fingerprint | None:
+    """What ``function`` reaches, or ``None`` if part of it can change in place.
+
+    Args:
+        function: A function by value, or whatever else can be called.
+        inside: What a wrapper of ours wraps; gives back anything else as it is.
+    """
+    walk = _Walk(inside)
+    return walk.result if walk.visit(function, root=True) else None
+
+
+class _Walk:
+    def __init__(self, inside: Callable[[object], object]) -> None:
+        self.result = Fingerprint()
+        self._inside = inside
+        self._seen: dict[int, object] = {}
+
+    def visit(self, value: object, *, root: bool = False) -> bool:
+        """Note what ``value`` reaches; ``False`` if it can change in place."""
+        value = self._inside(value)
+        if id(value) in self._seen:
+            return True
+        if len(self._seen) > _MOST:
+            return False
+        self._seen[id(value)] = value
+        if isinstance(value, types.FunctionType):
+            return (not root and _is_elsewhere(value)) or self._function(value)
+        if isinstance(value, type):
+            return _is_elsewhere(value) or self._class(value)
+        if isinstance(value, types.ModuleType):
+            return not modules.is_users(value.__name__) or self._names(vars(value))
+        return self._value(value)
+
+    def _value(self, value: object) -> bool:
+        if isinstance(value, tuple | frozenset):
+            return type(value) in (tuple, frozenset) and all(map(self.visit, value))
+        if isinstance(value, _IMMUTABLE):
+            # A subclass of the user's may have attributes of its own.
+            return _is_elsewhere(type(value)) or (
+                isinstance(value, enum.Enum) and self.visit(type(value))
+            )
+        return self._callable(value)
+
+    def _callable(self, value: object) -> bool:
+        if isinstance(value, types.BuiltinFunctionType):
+            return isinstance(value.__self__, types.ModuleType | type | None)
+        if isinstance(value, _LEAF_DESCRIPTORS) or type(value).__module__ == "typing":
+            return True
+        if isinstance(value, functools.partial):
+            return self._all(value.func, *value.args) and self._names(value.keywords)
+        if isinstance(value, types.MethodType):
+            return self._all(value.__func__, value.__self__)
+        if isinstance(value, staticmethod | classmethod):
+            return self.visit(value.__func__)
+        if isinstance(value, property):
+            return self._all(value.fget, value.fset, value.fdel)
+        if isinstance(value, functools._lru_cache_wrapper):
+            return self.visit(value.__wrapped__)
+        return type(value).__name__ == "ufunc" and type(value).__module__ == "numpy"
+
+    def _function(self, function: types.FunctionType) -> bool:
+        code = function.__code__
+        defaults, keywords = function.__defaults__, function.__kwdefaults__
+        self.result.functions.append((function, code, defaults, keywords))
+        return (
+            self.visit(defaults)
+            and self._names(keywords or {})
+            and self._names(vars(function))
+            and self._cells(function.__closure__ or ())
+            and self._globals(code, function.__globals__)
+        )
+
+    def _cells(self, cells: tuple[types.CellType, ...]) -> bool:
+        for cell in cells:
+            content = _content(cell)
+            self.result.cells.append((cell, content))
+            if content is not _EMPTY_CELL and not self.visit(content):
+                return False
+        return True
+
+    def _globals(self, code: types.CodeType, known: dict[str, Any]) -> bool:
+        for name in _names_of(code):
+            value = known.get(name, _ABSENT)
+            self.result.entries.append((known, name, value))
+            if value is not _ABSENT and not self.visit(value):
+                return False
+        return True
+
+    def _class(self, cls: type) -> bool:
+        self.result.bases.append((cls, cls.__bases__))
+        return self._names(vars(cls)) and self._all(*cls.__bases__, type(cls))
+
+    def _names(self, names: Mapping[str, Any]) -> bool:
+        self.result.sizes.append((names, len(names)))
+        for name, value in list(names.items()):
+            if name == "_abc_impl" or (name.startswith("__") and not isinstance(value, _CODE)):
+                continue  # __dict__, __builtins__, __doc__ and the like
+            self.result.entries.append((names, name, value))
+            if not self.visit(value):
+                return False
+        return True
+
+    def _all(self, *values: object) -> bool:
+        return all(map(self.visit, values))
+
+
+def _names_of(code: types.CodeType) -> set[str]:
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _names_of(constant)
+    return names
+
+
+def _content(cell: types.CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # the variable has no value yet
+        return _EMPTY_CELL
+
+
+def _is_elsewhere(value: Any) -> bool:
+    """Whether a function or a class is sent by name: it belongs to an installed module."""
+    return modules.is_installed(value.__module__)

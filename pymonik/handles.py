@@ -1,0 +1,434 @@
+"""Handles: what `invoke` gives back at once, for a value that comes later.
+
+::
+
+    invoke ──► pending ──► completed   `get` gives the value
+                   └─────► failed      `get` and `wait` raise what the task raised
+
+A handle is a view of a `ResultState`: the whole result, or one item of a chunk. Waiting and
+fetching are the session's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+
+from pymonik.core import codec
+from pymonik.core.call import WHOLE, ResultRef
+from pymonik.core.detached import attached, detached
+from pymonik.core.failure import Failure
+from pymonik.core.result import Referable, ReferableGroup, ResultState, Status
+from pymonik.errors import UsageError, WaitTimeoutError
+
+if TYPE_CHECKING:
+    from pymonik.core.codec import Buffer
+    from pymonik.core.session import Session
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+_logger = logging.getLogger(__name__)
+_UNKNOWN = object()  # the value was not fetched yet
+
+
+class _Elsewhere:
+    """Stands for the value of an item whose own task failed."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class ResultHandle(Referable, Generic[R_co]):
+    """Stands for the value of one call, or of `Pymonik.put`.
+
+    Pass it as an argument, at any depth, and the task gets the value. It pickles without its
+    client; see `result`.
+    """
+
+    __slots__ = ("__weakref__", "_error", "_item", "_state", "_value")
+
+    def __init__(self, state: ResultState, item: int = WHOLE) -> None:
+        self._state = state
+        self._item = item
+        self._value: Any = _UNKNOWN
+        self._error: BaseException | None = None
+
+    # -- identity ------------------------------------------------------------------------------
+
+    @property
+    def result_id(self) -> str:
+        """The id of the result; sends what was not sent yet."""
+        if self._state.result_id is None:
+            self._state.session.send()
+        if self._state.result_id is None:
+            raise self._state.error or UsageError("the call was not sent: it has no result id")
+        return self._state.result_id
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task that produces the value; empty for data."""
+        if self._state.result_id is None:
+            self._state.session.send()
+        return self._state.task_id
+
+    @property
+    def session_id(self) -> str:
+        """The id of the session that it belongs to."""
+        return self._state.session.session_id
+
+    @property
+    def name(self) -> str:
+        """The name of the function, or of the data."""
+        return self._state.name
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def done(self) -> bool:
+        """Whether the value is there, or will never be."""
+        return self._state.is_final
+
+    def wait(self, timeout: float | None = None) -> ResultHandle[R_co]:
+        """Block until the call ended; gives itself.
+
+        Args:
+            timeout: Seconds to wait; ``None`` waits without limit.
+
+        Raises:
+            WaitTimeoutError: The result is still pending after ``timeout``.
+            BaseException: What the task raised, or a `TaskFailedError`.
+        """
+        _settle([self], timeout, fetch=self._item != WHOLE)
+        self._raise_error()
+        return self
+
+    def get(self) -> R_co:
+        """The value, waiting for it without limit; see `result`."""
+        return self.result()
+
+    def result(self, timeout: float | None = None) -> R_co:
+        """The value, fetched once and then kept.
+
+        Args:
+            timeout: Seconds to wait for the task; ``None`` waits without limit.
+
+        Raises:
+            WaitTimeoutError: The result is still pending after ``timeout``.
+            UsageError: In a task, which cannot wait; or the handle comes out of a pickle and
+                its session is not the current one.
+            BaseException: What the task raised, or a `TaskFailedError`.
+        """
+        if self._value is _UNKNOWN:
+            _settle([self], timeout, fetch=True)
+            self._raise_error()
+        return cast("R_co", self._value)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What `result` would raise for the task, or ``None``; waits in the same way."""
+        if self._value is _UNKNOWN:
+            _settle([self], timeout, fetch=self._item != WHOLE)
+        return self._failure()
+
+    def cancel(self) -> None:
+        """Cancel the task, and the calls that share it; does nothing once it ended."""
+        if not self._state.is_final:
+            self._state.session.cancel([self._state])
+
+    def add_done_callback(self, callback: Callable[[ResultHandle[Any]], object]) -> None:
+        """Call ``callback`` with this handle once it is done: now if it is.
+
+        Otherwise it runs in a thread of the session, which it must not keep for long; what it
+        raises is logged.
+        """
+
+        def run(_: ResultState) -> None:
+            try:
+                callback(self)
+            except Exception:
+                _logger.exception("a callback of %r failed", self)
+
+        self._state.when_final(run)
+
+    def __await__(self) -> Generator[Any, None, R_co]:
+        yield from _ended([self._state])
+        if self._value is _UNKNOWN and self._failure() is None:
+            # It may be large: the loop must go on meanwhile.
+            yield from asyncio.get_running_loop().run_in_executor(None, _load, [self])
+        return self.result()
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _failure(self) -> BaseException | None:
+        return self._error or self._state.error
+
+    def _raise_error(self) -> None:
+        if (error := self._failure()) is not None:
+            # The same object may be raised many times: its traceback starts anew.
+            raise error.with_traceback(None)
+
+    def _keep(self, value: object) -> None:
+        if isinstance(value, _Elsewhere):
+            self._error = value.error
+        elif self._item != WHOLE and isinstance(value, Failure):
+            self._error = value.to_exception(self._state.task_id, self._state.result_id or "")
+        else:
+            self._value = value
+
+    def __reduce__(self) -> tuple[object, ...]:
+        place = (self.session_id, self.result_id, self._item, self.name, self.task_id)
+        return _restore, place
+
+    def __repr__(self) -> str:
+        status = self._state.status.name.lower()
+        item = "" if self._item == WHOLE else f"[{self._item}]"
+        result_id = self._state.result_id or "not sent"
+        return f"<ResultHandle {self.name or 'result'} {result_id}{item} {status}>"
+
+
+class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
+    """Handles in order, those of `Task.map_invoke` or any others; a slice is one too.
+
+    As an argument it arrives as the list of the values.
+    """
+
+    __slots__ = ("_handles",)
+
+    def __init__(self, handles: Iterable[ResultHandle[R_co]] = ()) -> None:
+        self._handles: list[ResultHandle[R_co]] = []
+        self.extend(handles)
+
+    def wait(self, timeout: float | None = None) -> MultiResultHandle[R_co]:
+        """Block until all calls ended; gives itself.
+
+        Args:
+            timeout: Seconds to wait for all of them; ``None`` waits without limit.
+
+        Raises:
+            WaitTimeoutError: Some are still pending after ``timeout``.
+            BaseException: What the first of the failed tasks raised, in order of the handles.
+        """
+        items = [handle for handle in self._handles if handle._item != WHOLE]
+        _settle(self._handles, timeout, fetch=False)
+        _load(items)
+        self._raise_first_error()
+        return self
+
+    def get(self) -> list[R_co]:
+        """The values in order, waiting for them without limit; see `result`."""
+        return self.result()
+
+    def result(self, timeout: float | None = None) -> list[R_co]:
+        """The values in order, fetched in parallel; raises like `wait`."""
+        _settle(self._handles, timeout, fetch=True)
+        self._raise_first_error()
+        return [handle.result() for handle in self._handles]
+
+    def exceptions(self, timeout: float | None = None) -> list[BaseException | None]:
+        """For each handle, what its task raised, or ``None``; waits for all."""
+        items = [handle for handle in self._handles if handle._item != WHOLE]
+        _settle(self._handles, timeout, fetch=False)
+        _load(items)
+        return [handle._failure() for handle in self._handles]
+
+    def done(self) -> bool:
+        """Whether all of them are done."""
+        return all(handle.done() for handle in self._handles)
+
+    def cancel(self) -> None:
+        """Cancel all tasks that did not end."""
+        for session, states in _by_session(self._handles).items():
+            if pending := [state for state in states if not state.is_final]:
+                session.cancel(pending)
+
+    def as_completed(self, timeout: float | None = None) -> Iterator[ResultHandle[R_co]]:
+        """The handles in the order in which they end; see `as_completed`."""
+        return as_completed(self._handles, timeout)
+
+    def append(self, handle: ResultHandle[Any]) -> None:
+        """Add a handle at the end; it may belong to another client."""
+        if not isinstance(handle, ResultHandle):
+            raise UsageError(f"only a ResultHandle can be added, not {type(handle).__name__}")
+        self._handles.append(handle)
+
+    def extend(self, handles: Iterable[ResultHandle[Any]]) -> None:
+        """Add handles at the end."""
+        for handle in list(handles):
+            self.append(handle)
+
+    @overload
+    def __getitem__(self, index: int) -> ResultHandle[R_co]: ...
+    @overload
+    def __getitem__(self, index: slice) -> MultiResultHandle[R_co]: ...
+    def __getitem__(self, index: int | slice) -> ResultHandle[R_co] | MultiResultHandle[R_co]:
+        if isinstance(index, slice):
+            return MultiResultHandle(self._handles[index])
+        return self._handles[index]
+
+    def __add__(self, other: Iterable[ResultHandle[Any]]) -> MultiResultHandle[Any]:
+        return MultiResultHandle([*self._handles, *other])
+
+    def __len__(self) -> int:
+        return len(self._handles)
+
+    def __iter__(self) -> Iterator[ResultHandle[R_co]]:
+        return iter(self._handles)
+
+    def __await__(self) -> Generator[Any, None, list[R_co]]:
+        for states in _by_session(self._handles).values():
+            yield from _ended(states)
+        yield from asyncio.get_running_loop().run_in_executor(None, _load, self._handles)
+        return self.result()
+
+    def _members(self) -> Sequence[Referable]:
+        return self._handles
+
+    def _raise_first_error(self) -> None:
+        for handle in self._handles:
+            handle._raise_error()
+
+    def __repr__(self) -> str:
+        done = sum(handle.done() for handle in self._handles)
+        return f"<MultiResultHandle {done} of {len(self._handles)} done>"
+
+
+def as_completed(
+    handles: Iterable[ResultHandle[R]], timeout: float | None = None
+) -> Iterator[ResultHandle[R]]:
+    """The handles in the order in which they end, failed ones too; nothing is polled.
+
+    Args:
+        handles: Of any clients.
+        timeout: Seconds for all of them, from now; ``None`` waits without limit.
+
+    Raises:
+        WaitTimeoutError: Some are still pending after ``timeout``.
+    """
+    waited = list(handles)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    for states in _by_session(waited).values():
+        _refuse_in_a_task(states)
+    return _completions(waited, timeout, deadline)
+
+
+def _completions(
+    handles: Sequence[ResultHandle[R]], timeout: float | None, deadline: float | None
+) -> Iterator[ResultHandle[R]]:
+    ended: queue.SimpleQueue[ResultHandle[R]] = queue.SimpleQueue()
+    callbacks = [(handle._state, lambda _, ended_=handle: ended.put(ended_)) for handle in handles]
+    for state, callback in callbacks:
+        state.when_final(callback)
+    try:
+        for count in range(len(handles)):
+            try:
+                yield ended.get(timeout=_left(deadline))
+            except queue.Empty:  # noqa: PERF203 - each wait may end this way
+                pending = len(handles) - count
+                raise WaitTimeoutError(
+                    f"{pending} of {len(handles)} results are pending after {timeout} s"
+                ) from None
+    finally:
+        for state, callback in callbacks:
+            if not state.is_final:
+                state.forget(callback)
+
+
+# -- waiting and fetching for many handles -------------------------------------------------------
+
+
+def _settle(handles: Sequence[ResultHandle[Any]], timeout: float | None, *, fetch: bool) -> None:
+    """Wait until all are final, then fetch the values of those that have one."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    for session, states in _by_session(handles).items():
+        if pending := [state for state in states if not state.is_final]:
+            session.wait(pending, _left(deadline))
+    if fetch:
+        _load(handles)
+
+
+def _load(handles: Sequence[ResultHandle[Any]]) -> None:
+    """Fetch the values that are there and not known, in one request for each session."""
+    wanted = [
+        handle
+        for handle in handles
+        if handle._value is _UNKNOWN
+        and handle._error is None
+        and handle._state.status is Status.COMPLETED
+    ]
+    for session, states in _by_session(wanted).items():
+        containers = dict(zip(map(id, states), session.fetch(states), strict=True))
+        for handle in wanted:
+            if handle._state.session is session and id(handle._state) in containers:
+                container = containers[id(handle._state)]
+                handle._keep(_read(session, container, handle._item))
+
+
+def _read(session: Session, container: Buffer, item: int) -> object:
+    def follow(ref: ResultRef) -> object:
+        state = attached(session, ref.result_id)
+        session.wait([state], None)
+        if state.error is not None:
+            return _Elsewhere(state.error)
+        return _read(session, session.fetch([state])[0], ref.item)
+
+    return codec.load_item(container, item, follow)
+
+
+def _by_session(handles: Sequence[ResultHandle[Any]]) -> dict[Session, list[ResultState]]:
+    """The states of the handles, each once, by the session that they belong to."""
+    groups: dict[Session, dict[int, ResultState]] = {}
+    for handle in handles:
+        state = handle._state
+        groups.setdefault(state.session, {})[id(state)] = state
+    return {session: list(states.values()) for session, states in groups.items()}
+
+
+def _refuse_in_a_task(states: Sequence[ResultState]) -> None:
+    """Have the session say no where nothing can be waited for; elsewhere it sends what is left."""
+    if pending := [state for state in states if not state.is_final]:
+        with contextlib.suppress(WaitTimeoutError):
+            pending[0].session.wait(pending, 0)
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def _ended(states: Sequence[ResultState]) -> Generator[Any, None, None]:
+    """Wait in an event loop until all are final."""
+    loop = asyncio.get_running_loop()
+    _refuse_in_a_task(states)
+    for state in states:
+        if not state.is_final:
+            yield from _end_of(state, loop)
+
+
+def _end_of(state: ResultState, loop: asyncio.AbstractEventLoop) -> Generator[Any, None, None]:
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def tell(_: ResultState) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody awaits
+            loop.call_soon_threadsafe(_set, ended)
+
+    state.when_final(tell)
+    try:
+        yield from ended
+    finally:
+        state.forget(tell)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _restore(
+    session_id: str, result_id: str, item: int, name: str, task_id: str
+) -> ResultHandle[Any]:
+    return ResultHandle(detached(session_id, result_id, name, task_id), item)

@@ -1,0 +1,467 @@
+"""`Task`: a function whose calls can be sent; the decorator only wraps it.
+
+A call of a task runs here; `Task.invoke` packs the arguments, hands a `Submission` to the session
+and gives a handle. How it is sent is the session's business.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast, overload
+
+from pymonik.context import PymonikContext, get_context
+from pymonik.core import codec
+from pymonik.core.codec import Packed, PackedFunction
+from pymonik.core.fingerprint import Fingerprint, fingerprint
+from pymonik.core.session import Session, Submission, current_session
+from pymonik.errors import UsageError
+from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.options import TaskOptions, call_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import timedelta
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_Kind = inspect._ParameterKind
+_BY_POSITION = (_Kind.POSITIONAL_ONLY, _Kind.POSITIONAL_OR_KEYWORD)
+_RESERVED: Final = frozenset({"pymonik", "delegate", "task_options"})
+_STATE: Final = ("func", "name", "require_context", "options", "retry_on")
+
+
+class ArgumentsError(UsageError, TypeError):
+    """The arguments of a call do not fit the function; also a built-in TypeError."""
+
+
+class Task(Generic[P, R]):
+    """A function that can be invoked; calling it runs it here, as if it were not a task.
+
+    Attributes:
+        func: The function.
+        name: What ArmoniK's tools show; two tasks may have the same.
+        require_context: The function's first parameter is a `PymonikContext`, which callers omit.
+        options: Those of the task; a call may say otherwise.
+        retry_on: Exceptions after which the task is tried again.
+    """
+
+    func: Callable[P, R]
+    __name__: str
+
+    def __init__(
+        self,
+        func: Callable[P, R],
+        require_context: bool = False,  # noqa: FBT001, FBT002 - as older programs write it
+        func_name: str | None = None,
+        task_options: object = None,
+        *,
+        partition: str | None = None,
+        max_duration: timedelta | float | None = None,
+        priority: int | None = None,
+        max_retries: int | None = None,
+        retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
+    ) -> None:
+        function: Any = func.func if isinstance(func, Task) else func
+        if not callable(function) or isinstance(function, classmethod):
+            raise UsageError(
+                f"a task wraps a function or another callable, not {type(function).__name__}"
+            )
+        options = TaskOptions.shortcuts(
+            task_options,
+            partition=partition,
+            max_duration=max_duration,
+            priority=priority,
+            max_retries=max_retries,
+        )
+        name = func_name or _name_of(function)
+        self.__setstate__((function, name, require_context, options, _exceptions(retry_on)))
+
+    # -- as a value ----------------------------------------------------------------------------
+
+    def __getstate__(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in _STATE)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        functools.update_wrapper(self, state[0])
+        self.func, self.name, self.require_context, self.options, self.retry_on = state
+        self._cache: tuple[Fingerprint, PackedFunction] | None = None
+        self._method: Task[..., R] | None = None
+        self.__dict__.pop("_parameters", None)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Task[P, R]: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> BoundTask[R]: ...
+    def __get__(self, instance: object, owner: type | None = None) -> Task[P, R] | BoundTask[R]:
+        if instance is None or not isinstance(self.func, types.FunctionType):
+            return self
+        return BoundTask(self._as_method(), instance)
+
+    def _as_method(self) -> Task[..., R]:
+        if not self.require_context:
+            return self
+        if self._method is None:
+            function = _ContextSecond(self.func)
+            options, retry_on = self.options, self.retry_on
+            self._method = Task(function, True, self.name, options, retry_on=retry_on)  # noqa: FBT003
+        return self._method
+
+    # -- calls ---------------------------------------------------------------------------------
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here; a context that it requires is added unless it is given."""
+        if self.require_context and not (args and isinstance(args[0], PymonikContext)):
+            function = cast("Callable[..., R]", self.func)
+            return function(_context(), *args, **kwargs)
+        return self.func(*args, **kwargs)
+
+    def invoke(
+        self,
+        *args: object,
+        pymonik: Session | None = None,
+        delegate: bool = False,
+        task_options: object = None,
+        **kwargs: object,
+    ) -> ResultHandle[R]:
+        """Run the function as a task; gives at once a handle for its value.
+
+        Args:
+            args: Of the function; handles in them, at any depth, arrive as their values.
+            pymonik: The client to use; by default the current one.
+            delegate: In a task only: the value takes the place of the running task's own.
+            task_options: Over those of the task; ``pmk_priority=2`` and the like go over both.
+            kwargs: Of the function, and ``pmk_*`` options.
+
+        Raises:
+            UsageError: No session is active, or an option is unknown.
+            ArgumentsError: The arguments do not fit; also a `TypeError`.
+            SerializationError: An argument or the function cannot be pickled.
+        """
+        options = self.options
+        if kwargs or task_options is not None:
+            self._check_reserved(pymonik, task_options, delegate=delegate)
+            options = call_options(task_options, kwargs).over(options)
+        elif pymonik is not None or delegate:
+            self._check_reserved(pymonik, task_options, delegate=delegate)
+        self._parameters.check(self.name, args, kwargs)
+        call = codec.pack_call(args, kwargs)
+        return ResultHandle(self._submit([call], pymonik, options, delegate=delegate)[0])
+
+    def map_invoke(
+        self,
+        iterable: Iterable[object],
+        *,
+        pymonik: Session | None = None,
+        delegate: bool = False,
+        task_options: object = None,
+        **kwargs: object,
+    ) -> MultiResultHandle[R]:
+        """Run the function once for each item; gives at once their handles, in order.
+
+        What an item means: a tuple holds the positional arguments; a dict holds the keyword
+        arguments, unless the function has one parameter only; anything else is the one argument.
+        So for a function of one parameter each item is its argument, but a tuple is unpacked:
+        ``(x,)`` passes ``x``, and a tuple as the argument is written ``((1, 2),)``.
+
+        Args:
+            iterable: The items; one that is empty gives no handles.
+            pymonik: The client to use; by default the current one.
+            delegate: As in `invoke`; for a single item only.
+            task_options: As in `invoke`.
+            kwargs: Passed to each call, and ``pmk_*`` options.
+
+        Raises:
+            UsageError: As in `invoke`; the message has the index of the item.
+        """
+        self._check_reserved(pymonik, task_options, delegate=delegate)
+        options = call_options(task_options, kwargs).over(self.options)
+        calls = [self._pack_item(i, item, kwargs) for i, item in enumerate(iterable)]
+        if delegate and len(calls) != 1:
+            raise UsageError(
+                f"delegate=True takes one call, not {len(calls)}: one value takes the place of "
+                "the running task's"
+            )
+        if not calls:
+            return MultiResultHandle()
+        states = self._submit(calls, pymonik, options, delegate=delegate)
+        return MultiResultHandle(map(ResultHandle, states))
+
+    def _pack_item(self, index: int, item: object, common: dict[str, object]) -> Packed:
+        try:
+            args, kwargs = self._parameters.of_item(item, common)
+            self._parameters.check(self.name, args, kwargs)
+            return codec.pack_call(args, kwargs)
+        except UsageError as error:
+            raise type(error)(f"item {index}: {error}") from error
+
+    def _submit(
+        self,
+        calls: Sequence[Packed],
+        session: Session | None,
+        options: TaskOptions,
+        *,
+        delegate: bool,
+    ) -> list[Any]:
+        session = current_session() if session is None else session
+        return session.submit(Submission(self.packed(), calls, options, delegate))
+
+    # -- the function as it travels ------------------------------------------------------------
+
+    def packed(self) -> PackedFunction:
+        """The function pickled as it is now; pickled again only if it may have changed."""
+        cache = self._cache
+        if cache is not None and cache[0].holds():
+            return cache[1]
+        mark = fingerprint(self.func, _inside)  # before pickling: a change meanwhile shows
+        packed = codec.pack_function(self, self.name)
+        self._cache = None if mark is None else (mark, packed)
+        return packed
+
+    def adopt(self, content_id: str) -> None:
+        """Tell a task that was just unpickled by which id it is known."""
+        if (mark := fingerprint(self.func, _inside)) is not None:
+            self._cache = (mark, _Adopted(content_id, self.name, self))
+
+    # -- parameters ----------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _parameters(self) -> _Parameters:
+        return _Parameters(self.func, skip_first=self.require_context)
+
+    def _check_reserved(self, pymonik: object, task_options: object, *, delegate: bool) -> None:
+        if not self._parameters.reserved:
+            return
+        given = {"pymonik": pymonik, "task_options": task_options, "delegate": delegate or None}
+        for name in self._parameters.reserved:
+            if given[name] is not None:
+                raise ArgumentsError(
+                    f"{self.name}() has a parameter {name!r}, which invoke uses itself: pass it by "
+                    "position, or rename it"
+                )
+
+
+class BoundTask(Generic[R]):
+    """A task taken from an object: the object is the first argument, by value."""
+
+    def __init__(self, task: Task[..., R], instance: object) -> None:
+        self._task = task
+        self._instance = instance
+
+    def __call__(self, *args: object, **kwargs: object) -> R:
+        """Run the method here."""
+        return self._task(self._instance, *args, **kwargs)
+
+    def invoke(self, *args: object, **kwargs: Any) -> ResultHandle[R]:
+        """Run the method as a task; see `Task.invoke`."""
+        return self._task.invoke(self._instance, *args, **kwargs)
+
+    def map_invoke(self, iterable: Iterable[object], **kwargs: Any) -> MultiResultHandle[R]:
+        """Run the method once for each item; see `Task.map_invoke`."""
+        method = self._task._parameters.without_first()
+        reserved = {name: kwargs.pop(name) for name in _RESERVED & kwargs.keys()}
+        options = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith("pmk_")}
+        items = []
+        for index, item in enumerate(iterable):
+            try:
+                args, keywords = method.of_item(item, kwargs)
+            except UsageError as error:
+                raise type(error)(f"item {index}: {error}") from error
+            items.append(_Item((self._instance, *args), keywords))
+        return self._task.map_invoke(items, **reserved, **options)
+
+    def __repr__(self) -> str:
+        return f"<BoundTask {self._task.name}>"
+
+
+class _Item:
+    """An item of `map_invoke` whose meaning was already decided."""
+
+    def __init__(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        self.args = args
+        self.kwargs = kwargs
+
+
+class _ContextSecond:
+    """A method that wants ``(self, context, ...)``; tasks are given the context first."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        functools.update_wrapper(self, function)
+        del self.__wrapped__  # type: ignore[attr-defined]
+
+    def __call__(
+        self, context: object, instance: object, /, *args: object, **kwargs: object
+    ) -> Any:
+        return self.function(instance, context, *args, **kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        signature = inspect.signature(self.function)
+        instance, context, *rest = signature.parameters.values()
+        first = [p.replace(kind=_Kind.POSITIONAL_ONLY) for p in (context, instance)]
+        return signature.replace(parameters=[*first, *rest])
+
+
+class _Adopted(PackedFunction):
+    """A function that is known to be uploaded: pickled only if somebody asks for its bytes."""
+
+    def __init__(self, content_id: str, name: str, task: Task[..., Any]) -> None:
+        object.__setattr__(self, "content_id", content_id)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "_task", task)
+
+    @property
+    def container(self) -> bytes:
+        return codec.pack_function(cast("Any", self)._task, self.name).container
+
+
+class _Parameters:
+    """What can be passed to a function, as far as it says so."""
+
+    def __init__(self, function: Callable[..., object], *, skip_first: bool = False) -> None:
+        try:
+            signature: inspect.Signature | None = inspect.signature(function)
+        except (ValueError, TypeError):  # some built-in functions have none
+            signature = None
+        self._set(signature)
+        if skip_first:
+            self._set(self._without_first())
+
+    def _set(self, signature: inspect.Signature | None) -> None:
+        self.signature = signature
+        self.all = [] if signature is None else list(signature.parameters.values())
+        self.reserved = _RESERVED & {p.name for p in self.all if p.kind is not _Kind.VAR_KEYWORD}
+        self._least, self._most = self._counts()
+
+    def _counts(self) -> tuple[int, int]:
+        """How many positional arguments alone surely fit; none do if the least is the greater."""
+        if self.signature is None:
+            return 0, 1 << 30
+        needed = [p for p in self.all if p.default is p.empty]
+        if any(p.kind is _Kind.KEYWORD_ONLY for p in needed):
+            return 1, 0
+        most = sum(p.kind in _BY_POSITION for p in self.all)
+        if any(p.kind is _Kind.VAR_POSITIONAL for p in self.all):
+            most = 1 << 30
+        return sum(p.kind in _BY_POSITION for p in needed), most
+
+    def _without_first(self) -> inspect.Signature | None:
+        if not self.all or self.all[0].kind not in _BY_POSITION or self.signature is None:
+            return self.signature
+        return self.signature.replace(parameters=self.all[1:])
+
+    def without_first(self) -> _Parameters:
+        """Those that are left once the first is given."""
+        rest = object.__new__(_Parameters)
+        rest._set(self._without_first())
+        return rest
+
+    def check(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        """Raise `ArgumentsError` where Python would raise a TypeError."""
+        if not kwargs and self._least <= len(args) <= self._most:
+            return
+        if self.signature is None:
+            return
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentsError(f"{name}(): {error}") from None
+
+    def of_item(
+        self, item: object, common: dict[str, object]
+    ) -> tuple[tuple[object, ...], dict[str, object]]:
+        """The arguments that an item of `Task.map_invoke` stands for."""
+        if isinstance(item, _Item):
+            return item.args, item.kwargs
+        if type(item) is tuple:
+            return item, common
+        if type(item) is dict and self._is_keywords(item, common):
+            if twice := item.keys() & common.keys():
+                raise ArgumentsError(f"{sorted(twice)} are given by the item and for all calls")
+            return (), {**common, **item}
+        return (item,), common
+
+    def _is_keywords(self, item: dict[Any, Any], common: dict[str, object]) -> bool:
+        free = [p for p in self.all if p.name not in common]
+        single = len(free) == 1 and free[0].kind is not _Kind.VAR_KEYWORD
+        if self.signature is None or (single and item.keys() == {free[0].name}):
+            raise UsageError(
+                "a dict could be the argument or the keyword arguments; "
+                "write ({...},) for the argument, (value,) for the value in it"
+            )
+        if not single and not all(isinstance(key, str) for key in item):
+            raise ArgumentsError("a dict holds keyword arguments; write ({...},) for an argument")
+        return not single
+
+
+def _inside(value: object) -> object:
+    return value.func if isinstance(value, Task) else value
+
+
+def _context() -> PymonikContext:
+    try:
+        return get_context()
+    except UsageError:
+        return PymonikContext.from_local()
+
+
+def _name_of(function: Any) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__name__", None) or type(function).__name__)
+
+
+def _exceptions(
+    retry_on: type[BaseException] | Iterable[type[BaseException]],
+) -> tuple[type[BaseException], ...]:
+    kinds = (retry_on,) if isinstance(retry_on, type) else tuple(retry_on)
+    kind: Any
+    for kind in kinds:
+        if not isinstance(kind, type) or not issubclass(kind, BaseException):
+            raise UsageError(f"retry_on takes classes of exceptions, not {kind!r}")
+    return kinds
+
+
+@overload
+def task(func: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(
+    *,
+    require_context: bool = False,
+    function_name: str | None = None,
+    task_options: object = None,
+    partition: str | None = None,
+    max_duration: timedelta | float | None = None,
+    priority: int | None = None,
+    max_retries: int | None = None,
+    retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+def task(
+    func: Callable[..., Any] | None = None,
+    /,
+    *,
+    require_context: bool = False,
+    function_name: str | None = None,
+    **options: Any,
+) -> Any:
+    """Make a function a `Task`: ``@task``, or ``@task(...)`` with options.
+
+    Args:
+        func: The function, where there are no options.
+        require_context: The function's first parameter is a `PymonikContext`; callers omit it.
+        function_name: What ArmoniK's tools show, instead of the function's own name.
+        options: ``task_options``, and ``partition``, ``max_duration`` (a `timedelta` or seconds),
+            ``priority``, ``max_retries`` over it; ``retry_on``: exceptions after which the task is
+            tried again.
+    """
+
+    def wrap(function: Callable[..., Any]) -> Task[..., Any]:
+        return Task(function, require_context, function_name, **options)
+
+    return wrap if func is None else wrap(func)

@@ -1,0 +1,157 @@
+"""FakeSession: the twin of a session in memory; real encoding, tasks run in line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pymonik.context import PymonikContext, running
+from pymonik.core import codec
+from pymonik.core.environment import Environment
+from pymonik.core.failure import Failure
+from pymonik.core.result import Countdown, Referable, ReferableGroup, ResultState
+from pymonik.core.session import Submission, active
+from pymonik.errors import DependencyFailedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pymonik.core.call import ResultRef
+    from pymonik.core.codec import Packed, PackedFunction
+
+
+class FakeSession:
+    """Runs each call when it is submitted, or when `run_all` is called if ``lazy``."""
+
+    def __init__(self, session_id: str = "session", *, lazy: bool = False) -> None:
+        self.session_id = session_id
+        self.environment = Environment()
+        self.submissions: list[Submission] = []
+        self.functions: dict[str, bytes] = {}
+        self.fetched: list[str] = []
+        self.fetches = 0
+        self.cancelled: list[ResultState] = []
+        self._lazy = lazy
+        self._queue: list[tuple[PackedFunction, Packed, Submission, ResultState]] = []
+        self._store: dict[str, bytes] = {}
+        self._states: dict[str, ResultState] = {}
+
+    def submit(self, submission: Submission) -> list[ResultState]:
+        if submission.delegate:
+            raise UsageError("delegate=True is for tasks")
+        return self.run(submission)
+
+    def run(self, submission: Submission) -> list[ResultState]:
+        self.submissions.append(submission)
+        function = submission.function
+        if function.content_id not in self.functions:
+            self.functions[function.content_id] = function.container
+        states = [self._new_state(function.name) for _ in submission.calls]
+        calls = zip(submission.calls, states, strict=True)
+        self._queue += [(function, call, submission, state) for call, state in calls]
+        if not self._lazy:
+            self.run_all()
+        return states
+
+    def run_all(self) -> None:
+        """Run what was submitted and did not run."""
+        while self._queue:
+            self._run(*self._queue.pop(0))
+
+    def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
+        states = [self._new_state(name) for name in names]
+        for value, state in zip(values, states, strict=True):
+            self.store(state, b"".join(codec.join_value(value)))
+        return states
+
+    def store(self, state: ResultState, container: bytes) -> None:
+        assert state.result_id is not None
+        self._store[state.result_id] = container
+        state.complete()
+
+    def attach(self, result_id: str, name: str = "", task_id: str = "") -> ResultState:
+        return self._states[result_id]
+
+    def send(self) -> None:
+        pass
+
+    def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
+        Countdown(states).wait(timeout)
+
+    def fetch(self, states: Sequence[ResultState]) -> list[memoryview]:
+        self.fetches += 1
+        self.fetched += [str(state.result_id) for state in states]
+        return [memoryview(self._store[str(state.result_id)]) for state in states]
+
+    def cancel(self, states: Sequence[ResultState]) -> None:
+        self.cancelled += states
+
+    def _new_state(self, name: str) -> ResultState:
+        number = len(self._states)
+        state = ResultState(self, name, f"result-{number}")
+        state.task_id = f"task-{number}"
+        self._states[str(state.result_id)] = state
+        return state
+
+    def _run(
+        self, function: PackedFunction, call: Packed, submission: Submission, state: ResultState
+    ) -> None:
+        task = codec.load_function(self.functions[function.content_id])
+        task.adopt(function.content_id)
+        context = PymonikContext(
+            FakeTaskSession(self),
+            task_id=state.task_id,
+            session_id=self.session_id,
+            options=submission.options,
+        )
+        try:
+            args, kwargs = codec.unpack(call.blobs, lambda slot: self._value(call.refs[slot]))
+            if task.require_context:
+                args = (context, *args)
+            with active(FakeTaskSession(self)), running(context):
+                value = task.func(*args, **kwargs)
+            self._end(state, value)
+        except Exception as error:  # noqa: BLE001 - the user's function
+            state.fail(Failure.of(error).to_exception(state.task_id, str(state.result_id)))
+
+    def _end(self, state: ResultState, value: object) -> None:
+        if isinstance(value, Referable):
+            value = self._value(value)
+        elif isinstance(value, ReferableGroup):
+            value = [self._value(member) for member in value._members()]
+        self.store(state, b"".join(codec.join_value(codec.pack(value, label="result"))))
+
+    def _value(self, handle: Referable) -> Any:
+        state = handle._state
+        if state.error is not None:
+            raise DependencyFailedError("a dependency failed") from state.error
+        return codec.load_item(self._store[str(state.result_id)], handle._item, self._follow)
+
+    def _follow(self, ref: ResultRef) -> Any:
+        return codec.load_item(self._store[ref.result_id], ref.item, self._follow)
+
+
+class FakeTaskSession:
+    """What a task has as its session: it submits and does not wait."""
+
+    def __init__(self, session: FakeSession) -> None:
+        self._session = session
+        self.session_id = session.session_id
+        self.environment = session.environment
+
+    def submit(self, submission: Submission) -> list[ResultState]:
+        return self._session.run(submission)
+
+    def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
+        return self._session.put(values, names)
+
+    def send(self) -> None:
+        pass
+
+    def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
+        raise UsageError("a task cannot wait")
+
+    def fetch(self, states: Sequence[ResultState]) -> list[memoryview]:
+        raise UsageError("a task cannot wait")
+
+    def cancel(self, states: Sequence[ResultState]) -> None:
+        raise UsageError("a task cannot cancel")

@@ -1,0 +1,53 @@
+"""Whatever is packed arrives equal, and what was cut or is foreign is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymonik import SerializationError
+from pymonik.core import codec
+from pymonik.core.call import WHOLE
+
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(values)
+def test_a_value_arrives_equal(value):
+    container = b"".join(codec.join_value(codec.pack(value)))
+    assert codec.load_item(container, WHOLE) == value
+
+
+@given(st.lists(values, max_size=3).map(tuple), st.dictionaries(st.text(), values, max_size=3))
+def test_a_call_arrives_equal(args, kwargs):
+    assert codec.unpack(codec.pack_call(args, kwargs).blobs) == (args, kwargs)
+
+
+@given(st.integers(0, 5000), st.sampled_from(["u1", "f8", "c16"]))
+def test_an_array_arrives_equal_and_aligned(size, dtype):
+    array = np.arange(size).astype(dtype)
+    container = b"".join(codec.join_value(codec.pack(array)))
+    assert np.array_equal(codec.load_item(container, WHOLE), array)
+
+
+@given(st.binary(max_size=200))
+def test_foreign_bytes_are_refused(data):
+    with pytest.raises(SerializationError):
+        codec.split(data)
+
+
+@given(values, st.data())
+def test_a_container_that_was_cut_is_refused(value, data):
+    container = b"".join(codec.join_value(codec.pack(value)))
+    size = data.draw(st.integers(0, len(container) - 1))
+    with pytest.raises(SerializationError):
+        codec.split(container[:size])
