@@ -110,9 +110,8 @@ def call_options(task_options: object, keywords: dict[str, Any]) -> TaskOptions:
     return TaskOptions(**fields).over(given) if fields else given
 
 
-def _duration(value: timedelta | float | None) -> timedelta | None:
-    given: object = value
-    if isinstance(given, bool) or not isinstance(given, timedelta | int | float | None):
+def _duration(value: object) -> timedelta | None:
+    if isinstance(value, bool) or not isinstance(value, timedelta | int | float | None):
         raise UsageError(f"max_duration must be a timedelta or seconds, not {value!r}")
     if value is None:
         return None

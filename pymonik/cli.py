@@ -1,0 +1,117 @@
+"""The `pymonik` command: an embedded cluster in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import logging
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from pymonik.cluster.folder import private_folder
+from pymonik.cluster.host import ClusterConfig, EmbeddedCluster
+from pymonik.cluster.local import DEFAULT_PARTITION
+from pymonik.errors import PymonikError
+
+STOP_TIMEOUT_S = 15.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=options.log_level)
+    try:
+        return _cluster(options)
+    except PymonikError as error:
+        sys.stderr.write(f"pymonik: {error}\n")
+        return 1
+
+
+def _cluster(options: argparse.Namespace) -> int:
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    config = ClusterConfig(
+        partitions=_partitions(options),
+        worker=shlex.split(options.worker) if options.worker else None,
+        port=options.port,
+        socket=options.socket,
+        inherit_output=True,
+    )
+    with private_folder(options.folder) as folder:
+        cluster = EmbeddedCluster(config, folder)
+        try:
+            cluster.start(stopping)
+            if not stopping.is_set():
+                _say(f"listening on {cluster.endpoint} ({_shown(config)}); Ctrl-C stops it")
+            stopping.wait()
+        finally:
+            timer = threading.Timer(STOP_TIMEOUT_S, os._exit, (1,))
+            timer.daemon = True
+            timer.start()
+            cluster.stop()
+            timer.cancel()
+    _say("stopped")
+    return 0
+
+
+def _partitions(options: argparse.Namespace) -> dict[str, int]:
+    if options.partition:
+        return dict(options.partition)
+    count = options.workers if options.workers is not None else os.cpu_count() or 1
+    return {DEFAULT_PARTITION: count}
+
+
+def _shown(config: ClusterConfig) -> str:
+    return ", ".join(f"{name}: {count} workers" for name, count in config.partitions.items())
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"pymonik cluster: {text}\n")
+    sys.stdout.flush()
+
+
+def _partition(text: str) -> tuple[str, int]:
+    name, separator, count = text.partition("=")
+    if not name or not separator or not count.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=NUMBER")
+    return name, int(count)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of workers")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pymonik", description=__doc__)
+    version = importlib.metadata.version("pymonik")
+    parser.add_argument("--version", action="version", version=f"pymonik {version}")
+    commands = parser.add_subparsers(dest="command", title="commands")
+    cluster = commands.add_parser("cluster", help="run an embedded cluster until Ctrl-C")
+    where = cluster.add_mutually_exclusive_group()
+    where.add_argument("--port", type=int, help="listen on this port of the loopback interface")
+    where.add_argument("--socket", type=Path, help="listen on this unix socket")
+    workers = cluster.add_mutually_exclusive_group()
+    workers.add_argument("--workers", type=_count, help="how many; default: one per processor")
+    workers.add_argument(
+        "--partition",
+        type=_partition,
+        action="append",
+        metavar="NAME=NUMBER",
+        help="a partition and its number of workers; the first one is the default",
+    )
+    cluster.add_argument("--worker", metavar="COMMAND", help="command of any ArmoniK worker")
+    cluster.add_argument("--folder", type=Path, help="where to make the private folder")
+    cluster.add_argument("--log-level", default="WARNING", help="such as INFO or DEBUG")
+    return parser

@@ -1,0 +1,329 @@
+"""`Pymonik`: the connection to a cluster, and the session that tasks run in."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pymonik.core import codec
+from pymonik.core.environment import Environment
+from pymonik.core.session import activate, active_session
+from pymonik.errors import ControlPlaneError, SessionClosedError, UsageError
+from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.options import TaskOptions
+from pymonik.transport.channel import open_channel
+from pymonik.transport.config import ClusterConfig
+from pymonik.transport.control_plane import ControlPlane
+from pymonik.transport.messages import DEFAULTS
+from pymonik.transport.outbox import BATCH_CALLS
+from pymonik.transport.session import RemoteSession
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+    from datetime import timedelta
+    from types import TracebackType
+
+    from pymonik.core.result import ResultState
+    from pymonik.core.session import Session, Submission
+
+_log = logging.getLogger(__name__)
+_DEFAULT_PARTITION = "pymonik"
+
+
+class Pymonik:
+    """A session on a cluster: on this machine, or on ArmoniK.
+
+    ::
+
+        with Pymonik():                      # AKCONFIG's cluster, or one on this machine
+            print(add.invoke(1, 2).get())
+
+    Leaving the ``with`` block waits for everything that was submitted, then closes the session;
+    leaving it by an exception, or by Ctrl-C, cancels the session. `create` and `close` do the same
+    in a notebook.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        partition: str | Sequence[str] | None = None,
+        environment: object = None,
+        task_options: object = None,
+        *,
+        max_duration: timedelta | float | None = None,
+        priority: int | None = None,
+        max_retries: int | None = None,
+        certificate_authority: str | os.PathLike[str] | None = None,
+        client_certificate: str | os.PathLike[str] | None = None,
+        client_key: str | os.PathLike[str] | None = None,
+        override_target_name: str | None = None,
+        connect_timeout: float = 2.0,
+        request_timeout: float = 60.0,
+        unavailable_timeout: float = 30.0,
+        batch_size: int = BATCH_CALLS,
+        disable_events_client: bool = False,
+        polling_interval: float = 0.5,
+        storage_folder: str | os.PathLike[str] | None = None,
+        direct_data: bool = True,
+    ) -> None:
+        """Nothing is opened before `create` or ``with``.
+
+        Args:
+            endpoint: ``https://host:port``, ``http://host:port``, ``unix:/path``; without it, that
+                of the file named by the variable ``AKCONFIG``, or a cluster on this machine.
+            partition: Where tasks run; of several, the first is the default and the others can be
+                named by tasks. Without it, the default of the cluster.
+            environment: ``{"pip": [...], "env_variables": {...}}`` for every task.
+            task_options: Options of every task, under those of the task and of the call.
+            max_duration: Shortcut for the option, like the two that follow.
+            priority: 1 to 99, higher runs first.
+            max_retries: Attempts after the first one.
+            certificate_authority: PEM file of who signed the server's certificate.
+            client_certificate: PEM file that says who you are.
+            client_key: PEM file of the key of ``client_certificate``.
+            override_target_name: The name in the server's certificate, where it is another.
+            connect_timeout: Seconds in which the control plane must answer first.
+            request_timeout: Seconds in which it must answer a request.
+            unavailable_timeout: Seconds without any answer after which pending results fail.
+            batch_size: Most calls of one request.
+            disable_events_client: Ask for results now and then, where a proxy cuts event streams.
+            polling_interval: Seconds between two such questions.
+            storage_folder: The folder of ArmoniK's object storage, where it is mounted here too:
+                large data then does not pass through the network.
+            direct_data: ``False`` sends all data through gRPC.
+        """
+        self._endpoint = endpoint
+        self._certificates: dict[str, Any] = {
+            "certificate_authority": certificate_authority,
+            "client_certificate": client_certificate,
+            "client_key": client_key,
+            "override_target_name": override_target_name,
+        }
+        self._partitions = _partitions(partition)
+        self._environment = Environment.parse(environment)
+        self._options = TaskOptions.shortcuts(
+            task_options, max_duration=max_duration, priority=priority, max_retries=max_retries
+        )
+        self._connect_timeout = connect_timeout
+        self._request_timeout = request_timeout
+        self._storage_folder = Path(storage_folder) if storage_folder else None
+        self._direct_data = direct_data
+        if batch_size < 1:
+            raise UsageError(f"batch_size must be one or more, not {batch_size}")
+        self._settings: dict[str, Any] = {
+            "batch_calls": min(batch_size, BATCH_CALLS),
+            "patience_s": unavailable_timeout,
+            "polling_s": polling_interval if disable_events_client else None,
+        }
+        self._lock = threading.Lock()
+        self._session: RemoteSession | None = None
+        self._before: Session | None = None
+
+    def __repr__(self) -> str:
+        where = self._endpoint or "AKCONFIG or this machine"
+        state = f"session {self._session.session_id}" if self._session else "not connected"
+        return f"<Pymonik {where}: {state}>"
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def create(self) -> Pymonik:
+        """Connect, create a session and make it the current one; does nothing if it is open.
+
+        Raises:
+            ConfigError: The endpoint or a certificate cannot be used.
+            UnavailableError: No control plane answers there.
+        """
+        with self._lock:
+            if self._session is None:
+                self._session = self._open()
+            if active_session() is not self._session:
+                self._before = active_session()
+                activate(self._session)
+        return self
+
+    def close(self, *, wait: bool = True) -> None:
+        """Wait for everything that was submitted, then close the session.
+
+        Args:
+            wait: ``False`` closes now: tasks that have not started will not.
+        """
+        self._end(cancel=False, wait=wait)
+
+    def cancel(self) -> None:
+        """Cancel everything and close."""
+        self._end(cancel=True, wait=False)
+
+    def _end(self, *, cancel: bool, wait: bool) -> None:
+        session, self._session = self._session, None
+        if session is None:
+            return
+        if active_session() is session:
+            activate(self._before)
+        self._before = None
+        if cancel:
+            session.cancel_all()
+            return
+        try:
+            if wait:
+                session.wait_for_all()
+        except BaseException:
+            session.cancel_all()
+            raise
+        session.close()
+
+    def __enter__(self) -> Pymonik:
+        return self.create()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        try:
+            self.cancel()
+        except ControlPlaneError as failed:
+            # The error of the block is what the user must see.
+            _log.warning("the session could not be cancelled: %s", failed)
+
+    # -- opening -------------------------------------------------------------------------------
+
+    def _open(self) -> RemoteSession:
+        config = ClusterConfig.find(self._endpoint, **self._certificates)
+        settings = dict(self._settings)
+        folder = self._storage_folder
+        if config is None:
+            cluster = _local_cluster()
+            config = ClusterConfig(cluster.endpoint)
+            folder = folder or cluster.storage_folder
+            settings["is_alive"] = cluster.is_alive
+        with ExitStack() as opened:
+            channel = open_channel(config)
+            opened.callback(channel.close)
+            plane = ControlPlane(channel, endpoint=config.endpoint, timeout_s=self._request_timeout)
+            settings["chunk_bytes"] = plane.connect(self._connect_timeout)
+            session_id, partitions, options = self._create_session(plane)
+            session = RemoteSession(
+                plane,
+                session_id,
+                environment=self._environment,
+                options=options,
+                partitions=partitions,
+                storage_folder=folder if self._direct_data else None,
+                **settings,
+            )
+            # Kept open by the session: results can be fetched after its end.
+            opened.pop_all()
+        return session
+
+    def _create_session(self, plane: ControlPlane) -> tuple[str, list[str], TaskOptions]:
+        options, partitions = self._options.over(DEFAULTS), list(self._partitions)
+        if options.partition_id is None and partitions:
+            options = TaskOptions(partition_id=partitions[0]).over(options)
+        if options.partition_id and options.partition_id not in partitions:
+            partitions.insert(0, options.partition_id)
+        try:
+            return plane.create_session(options, partitions), partitions, options
+        except ControlPlaneError as error:
+            if partitions or not error.detail.startswith("Partition was not found"):
+                raise _with_partitions(error, plane) from error
+            partition = _only_partition(plane.list_partitions(), error)
+        options = TaskOptions(partition_id=partition).over(options)
+        return plane.create_session(options, [partition]), [partition], options
+
+    # -- values --------------------------------------------------------------------------------
+
+    def put(self, value: Any, name: str | None = None) -> ResultHandle[Any]:
+        """Store ``value`` once, to be passed to many tasks."""
+        state = self.session.put([codec.pack(value, copy=False)], [name or "value"])[0]
+        return ResultHandle(state)
+
+    def put_many(
+        self, values: Iterable[Any], names: Sequence[str] | None = None
+    ) -> MultiResultHandle[Any]:
+        """Store several values, together."""
+        packed = [codec.pack(value, copy=False) for value in values]
+        called = list(names) if names is not None else ["value"] * len(packed)
+        if len(called) != len(packed):
+            raise UsageError(f"put_many: {len(packed)} values, but {len(called)} names")
+        return MultiResultHandle([ResultHandle(s) for s in self.session.put(packed, called)])
+
+    # -- Session -------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> RemoteSession:
+        """The open session.
+
+        Raises:
+            SessionClosedError: There is none (yet, or any more).
+        """
+        session = self._session
+        if session is None:
+            raise SessionClosedError(
+                "Pymonik", "not connected; use `with Pymonik():`, or call create() first"
+            )
+        return session
+
+    @property
+    def session_id(self) -> str:
+        """The id that the control plane gave."""
+        return self.session.session_id
+
+    @property
+    def environment(self) -> Environment:
+        """What every task gets around it."""
+        return self._environment
+
+    def submit(self, submission: Submission) -> list[ResultState]:
+        """See `pymonik.core.session.Session`."""
+        return self.session.submit(submission)
+
+    def send(self) -> None:
+        """Have everything submitted so far sent now; returns when it is."""
+        self.session.send()
+
+    def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
+        """See `pymonik.core.session.Session`."""
+        self.session.wait(states, timeout)
+
+    def fetch(self, states: Sequence[ResultState]) -> list[memoryview]:
+        """See `pymonik.core.session.Session`."""
+        return self.session.fetch(states)
+
+
+def _local_cluster() -> Any:
+    from pymonik.cluster.local import shared_local_cluster
+
+    return shared_local_cluster()
+
+
+def _partitions(partition: str | Sequence[str] | None) -> tuple[str, ...]:
+    given: tuple[object, ...]
+    given = (partition,) if isinstance(partition, str) else tuple(partition or ())
+    if not all(isinstance(name, str) and name for name in given):
+        raise UsageError(f"partition must be a name or a list of names, not {partition!r}")
+    return tuple(dict.fromkeys(str(name) for name in given))
+
+
+def _only_partition(known: Sequence[str], error: ControlPlaneError) -> str:
+    if _DEFAULT_PARTITION in known:
+        return _DEFAULT_PARTITION
+    if len(known) == 1:
+        return known[0]
+    raise UsageError(
+        f"this cluster has no default partition; pass partition= (there are {', '.join(known)})"
+    ) from error
+
+
+def _with_partitions(error: ControlPlaneError, plane: ControlPlane) -> ControlPlaneError:
+    if "Partition was not found" not in error.detail:
+        return error
+    known = ", ".join(plane.list_partitions()) or "none"
+    return ControlPlaneError(error.operation, f"{error.detail} (the cluster has: {known})")

@@ -1,0 +1,312 @@
+"""ArmoniK's private Agent service, for one foreign worker.
+
+Everything a worker asks for here is kept until its task ends well, then applied all at once; after
+any other end it never existed. Only ``GetResourceData`` acts at once. Follows ``GrpcAgentService.cs``
+and ``Agent.cs`` of ArmoniK.Core, error texts included. Processes and sockets are in `foreign`.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from armonik.protogen.common import agent_common_pb2 as pb
+from armonik.protogen.common.result_status_pb2 import RESULT_STATUS_CREATED
+
+from pymonik.cluster.faults import Fault, InvalidArgument
+from pymonik.cluster.options import RequestedOptions, merged
+from pymonik.cluster.work import Assignment, NewResult, NewTask, Succeeded, TaskOptions
+
+if TYPE_CHECKING:
+    from pymonik.cluster.control_plane import ControlPlane
+
+logger = logging.getLogger(__name__)
+
+# What ASP.NET answers when a service throws, which several mistakes of a worker lead to.
+THROWN = "Exception was thrown by handler."
+
+
+class RefusedError(Exception):
+    """A request of the worker is refused with a gRPC status."""
+
+    def __init__(self, code: grpc.StatusCode, detail: str) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One running task: where its files are, and what it has asked for so far."""
+
+    assignment: Assignment
+    token: str
+    folder: Path
+    created: list[NewResult] = field(default_factory=list)
+    notified: list[str] = field(default_factory=list)
+    data: dict[str, bytes | Path] = field(default_factory=dict)
+    tasks: list[NewTask] = field(default_factory=list)
+
+    def file(self, result_id: str) -> Path:
+        """Where the worker reads or writes this result; an ID is never a path."""
+        if not result_id or result_id in (".", "..") or "/" in result_id:
+            raise RefusedError(grpc.StatusCode.NOT_FOUND, "ResultId not found")
+        return self.folder / result_id
+
+    def success(self) -> Succeeded:
+        """All that the task asked for; data given in a request win over notified files."""
+        files = {result_id: self._written(result_id) for result_id in self.notified}
+        return Succeeded(tuple(self.created), {**files, **self.data}, tuple(self.tasks))
+
+    def _written(self, result_id: str) -> bytes | Path:
+        path = self.file(result_id)
+        if not path.exists():
+            return b""  # notified, never written: ArmoniK makes it an empty result
+        # A link would leave the storage with a name instead of the bytes.
+        return path.read_bytes() if path.is_symlink() else path
+
+
+def _answered(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """Turn what a method raises into the gRPC status that ArmoniK's agent answers."""
+
+    @functools.wraps(method)
+    def handler(self: Any, request: Any, context: Any) -> Any:
+        try:
+            return method(self, request)
+        except RefusedError as refusal:
+            return context.abort(refusal.code, refusal.detail)
+        except InvalidArgument as fault:
+            return context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault.detail)
+        except Fault:
+            return context.abort(grpc.StatusCode.UNKNOWN, THROWN)
+        except Exception:
+            logger.exception("%s of the agent failed", method.__name__)
+            return context.abort(grpc.StatusCode.UNKNOWN, THROWN)
+
+    return handler
+
+
+class AgentService:
+    """The Agent service of one worker; serves the attempt it is attached to.
+
+    Args:
+        control: Knows the results, and the options that a session gives its subtasks.
+    """
+
+    def __init__(self, control: ControlPlane) -> None:
+        self._control = control
+        self._lock = threading.Lock()
+        self._attempt: Attempt | None = None
+
+    def attach(self, attempt: Attempt) -> None:
+        """Accept the requests of this attempt, and of no other."""
+        with self._lock:
+            self._attempt = attempt
+
+    def detach(self) -> None:
+        """Refuse every request from now on."""
+        with self._lock:
+            self._attempt = None
+
+    def _current(self, token: str) -> Attempt:
+        # Called with the lock held.
+        if self._attempt is None:
+            raise RefusedError(grpc.StatusCode.UNAVAILABLE, "No task is accepting request")
+        if not token:
+            raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, "Missing communication token")
+        if token != self._attempt.token:
+            raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, "Wrong communication token")
+        return self._attempt
+
+    @_answered
+    def CreateResultsMetaData(self, request: Any) -> Any:  # noqa: N802
+        """Promise results whose data come later."""
+        with self._lock:
+            attempt = self._current(request.communication_token)
+            results = [NewResult(_new_id(), one.name) for one in request.results]
+            attempt.created += results
+        reply = pb.CreateResultsMetaDataResponse()
+        _describe(results, request.session_id, reply)
+        return reply
+
+    @_answered
+    def CreateResults(self, request: Any) -> Any:  # noqa: N802
+        """Promise results and keep their data."""
+        with self._lock:
+            attempt = self._current(request.communication_token)
+            results = [NewResult(_new_id(), one.name) for one in request.results]
+            attempt.created += results
+            for result, one in zip(results, request.results, strict=True):
+                attempt.data[result.result_id] = one.data
+        reply = pb.CreateResultsResponse()
+        _describe(results, request.session_id, reply)
+        return reply
+
+    @_answered
+    def NotifyResultData(self, request: Any) -> Any:  # noqa: N802
+        """Remember which files of the data folder are results; they are read at the end."""
+        with self._lock:
+            attempt = self._current(request.communication_token)
+            for one in request.ids:
+                attempt.file(one.result_id)
+                attempt.notified.append(one.result_id)
+        return pb.NotifyResultDataResponse(result_ids=[one.result_id for one in request.ids])
+
+    @_answered
+    def SubmitTasks(self, request: Any) -> Any:  # noqa: N802
+        """Keep subtasks; their dependencies are checked when the task has ended."""
+        with self._lock:
+            attempt = self._current(request.communication_token)
+            base = self._subtask_options(attempt, _options(request, "task_options"))
+            tasks = [_subtask(creation, base) for creation in request.task_creations]
+            attempt.tasks += tasks
+        reply = pb.SubmitTasksResponse(communication_token=attempt.token)
+        for task in tasks:
+            reply.task_infos.add(
+                task_id=task.task_id,
+                expected_output_ids=task.expected_output_ids,
+                data_dependencies=task.data_dependencies,
+                payload_id=task.payload_id,
+            )
+        return reply
+
+    @_answered
+    def GetResourceData(self, request: Any) -> Any:  # noqa: N802
+        """Copy any completed result into the data folder."""
+        with self._lock:
+            attempt = self._current(request.communication_token)
+            target = attempt.file(request.result_id)
+            source = self._control.fetch(request.result_id)
+            if source is None:
+                raise RefusedError(grpc.StatusCode.NOT_FOUND, "ResultId not found")
+            shutil.copyfile(source, target)
+        return pb.DataResponse(result_id=request.result_id)
+
+    @_answered
+    def GetCommonData(self, request: Any) -> Any:  # noqa: N802, ARG002
+        """Not implemented by ArmoniK either."""
+        raise RefusedError(grpc.StatusCode.UNKNOWN, THROWN)
+
+    GetDirectData = GetCommonData
+
+    @_answered
+    def CreateTask(self, requests: Any) -> Any:  # noqa: N802
+        """Subtasks of older workers: a stream of options, then headers each with its payload."""
+        try:
+            return self._create_tasks(requests)
+        except RefusedError as refusal:
+            if refusal.code is grpc.StatusCode.UNKNOWN:
+                raise
+            return pb.CreateTaskReply(error=refusal.detail)
+
+    def _create_tasks(self, requests: Iterator[Any]) -> Any:
+        reply = pb.CreateTaskReply()
+        base: TaskOptions | None = None
+        task: NewTask | None = None
+        for request in requests:
+            with self._lock:
+                attempt = self._current(request.communication_token)
+                kind = request.WhichOneof("type")
+                if kind == "init_request":
+                    options = _options(request.init_request, "task_options")
+                    base = self._subtask_options(attempt, options)
+                elif kind == "init_task" and request.init_task.HasField("header"):
+                    base = base or self._subtask_options(attempt, None)
+                    task = _begin_task(attempt, request.init_task.header, base)
+                elif kind == "task_payload" and task is not None:
+                    _append(attempt, task.payload_id, request.task_payload.data)
+                    if request.task_payload.data_complete:
+                        _end_task(attempt, task, reply)
+                        task = None
+                reply.communication_token = attempt.token
+        reply.creation_status_list.SetInParent()
+        return reply
+
+    def _subtask_options(self, attempt: Attempt, requested: RequestedOptions | None) -> TaskOptions:
+        if not attempt.assignment.worker_submission:
+            raise RefusedError(grpc.StatusCode.UNKNOWN, THROWN)
+        return self._control.merge_options(attempt.assignment.session_id, requested)
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def _describe(results: list[NewResult], session_id: str, reply: Any) -> None:
+    for result in results:
+        description = reply.results.add(
+            session_id=session_id,
+            result_id=result.result_id,
+            name=result.name,
+            status=RESULT_STATUS_CREATED,
+        )
+        description.created_at.GetCurrentTime()
+
+
+def _options(message: Any, name: str) -> RequestedOptions | None:
+    """The options of a message as a value; ``None`` when it has none."""
+    if not message.HasField(name):
+        return None
+    options = getattr(message, name)
+    duration = options.max_duration.ToTimedelta() if options.HasField("max_duration") else None
+    return RequestedOptions(
+        max_duration=duration,
+        max_retries=options.max_retries,
+        priority=options.priority,
+        partition_id=options.partition_id,
+        options=dict(options.options),
+        application_name=options.application_name,
+        application_version=options.application_version,
+        application_namespace=options.application_namespace,
+        application_service=options.application_service,
+        engine_type=options.engine_type,
+    )
+
+
+def _subtask(creation: Any, base: TaskOptions) -> NewTask:
+    return NewTask(
+        task_id=_new_id(),
+        payload_id=creation.payload_id,
+        expected_output_ids=tuple(creation.expected_output_keys),
+        data_dependencies=tuple(creation.data_dependencies),
+        options=merged(_options(creation, "task_options"), base),
+    )
+
+
+def _begin_task(attempt: Attempt, header: Any, base: TaskOptions) -> NewTask:
+    payload = NewResult(_new_id())
+    attempt.file(payload.result_id).touch()
+    attempt.created.append(payload)
+    return NewTask(
+        task_id=_new_id(),
+        payload_id=payload.result_id,
+        expected_output_ids=tuple(header.expected_output_keys),
+        data_dependencies=tuple(header.data_dependencies),
+        options=base,
+    )
+
+
+def _append(attempt: Attempt, result_id: str, data: bytes) -> None:
+    with attempt.file(result_id).open("ab") as file:
+        file.write(data)
+
+
+def _end_task(attempt: Attempt, task: NewTask, reply: Any) -> None:
+    attempt.notified.append(task.payload_id)
+    attempt.tasks.append(task)
+    reply.creation_status_list.creation_statuses.add().task_info.CopyFrom(
+        pb.CreateTaskReply.TaskInfo(
+            task_id=task.task_id,
+            expected_output_keys=task.expected_output_ids,
+            data_dependencies=task.data_dependencies,
+            payload_id=task.payload_id,
+        )
+    )

@@ -1,0 +1,377 @@
+"""The control plane: one lock around the pure state, and what its transitions ask of the world.
+
+Services call it for clients, runners call it to get tasks and to report on them. Nothing slow
+happens under the lock: bytes are written before it is taken, and objects are removed and runners
+stopped after it is released.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from pymonik.cluster import execution, results, sessions, submission
+from pymonik.cluster.events import EventHub, Interest, Subscription
+from pymonik.cluster.faults import ObjectDataNotFound
+from pymonik.cluster.rows import Effects, Result, ResultStatus, Session, Stored, Task
+from pymonik.cluster.state import State
+from pymonik.cluster.work import Assignment, Lost, Outcome, Start, Succeeded, TaskOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from pymonik.cluster.options import RequestedOptions
+    from pymonik.cluster.rows import Partition
+    from pymonik.cluster.storage import Storage
+    from pymonik.cluster.submission import TaskCreation
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def microseconds() -> int:
+    """Now, in nanoseconds, as precise as ArmoniK keeps it."""
+    return time.time_ns() // 1000 * 1000
+
+
+def new_id() -> str:
+    """An ID for a session, a task or a result."""
+    return str(uuid.uuid4())
+
+
+class ControlPlane:
+    """State, object storage and subscribers; safe to use from any thread.
+
+    Args:
+        partitions: The partitions, fixed for its life.
+        storage: Where bytes are.
+        default_partition: For sessions that name none; empty for "they must".
+        max_priority: The highest that a submission may ask for.
+        clock: Nanoseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        partitions: Sequence[Partition],
+        storage: Storage,
+        *,
+        default_partition: str = "",
+        max_priority: int = 10,
+        clock: Callable[[], int] = microseconds,
+    ) -> None:
+        self.storage = storage
+        self._clock = clock
+        self._state = State(
+            partitions, default_partition=default_partition, max_priority=max_priority
+        )
+        self._hub = EventHub()
+        self._lock = threading.Lock()
+        self._ready = {key: threading.Condition(self._lock) for key in self._state.partitions}
+        self._on_cancel: dict[str, Callable[[str], None]] = {}  # by task held by a runner
+        self._woken: set[str] = set()  # pods whose next acquire() gives nothing
+        self._closed = False
+
+    # For runners.
+
+    def acquire(
+        self, partition_id: str, *, pod_id: str, hostname: str, on_cancel: Callable[[str], None]
+    ) -> Assignment | None:
+        """Wait for a task of a partition: the highest priority first, then the oldest.
+
+        Args:
+            partition_id: A partition of this cluster.
+            pod_id: Of the runner; `wake` takes it.
+            hostname: Of the runner.
+            on_cancel: Called with the task's ID when it is to be stopped, from another thread; it
+                may happen before this call returns.
+
+        Returns:
+            The task, now DISPATCHED; ``None`` once the control plane is closed or the pod woken.
+        """
+        while True:
+            task = self._next_task(partition_id, pod_id, hostname, on_cancel)
+            if task is None:
+                return None
+            assignment = self._assignment(task)
+            if assignment is not None:
+                return assignment
+            with self._changing() as (state, now):
+                self._on_cancel.pop(task.task_id, None)
+                execution.inputs_missing(state, task.task_id, now)
+
+    def wake(self, pod_id: str) -> None:
+        """Make the pod's `acquire`, the running one or else the next, return ``None``."""
+        with self._lock:
+            self._woken.add(pod_id)
+            self._notify_all()
+
+    def start(self, task_id: str) -> Start:
+        """The task starts now: DISPATCHED → PROCESSING, or it is to be dropped."""
+        with self._changing() as (state, now):
+            answer = execution.start(state, task_id, now)
+            if answer is Start.DROP:
+                self._on_cancel.pop(task_id, None)
+            return answer
+
+    def finish(self, task_id: str, outcome: Outcome) -> None:
+        """The task ended; what it created exists from now on, if it succeeded."""
+        stored: dict[str, Stored] = {}
+        if isinstance(outcome, Succeeded):
+            try:
+                for result_id, data in outcome.data.items():
+                    stored[result_id] = self._store(data)
+            except OSError:
+                logger.exception("cannot store the results of a task", extra={"task_id": task_id})
+                outcome = Lost(execution.INTERNAL_ERROR)
+        with self._changing() as (state, now):
+            self._on_cancel.pop(task_id, None)
+            execution.finish(state, task_id, outcome, stored, now)
+
+    def fetch(self, result_id: str) -> Path | None:
+        """The file of a completed result of any session, else ``None``."""
+        with self._lock:
+            result = self._state.results.get(result_id)
+            opaque_id = result.opaque_id if result and _is_completed(result) else ""
+        return self.storage.path(opaque_id) if self.storage.exists(opaque_id) else None
+
+    def merge_options(self, session_id: str, requested: RequestedOptions | None) -> TaskOptions:
+        """The options of a request for subtasks over those of the session.
+
+        Merge options of single tasks over the answer with `pymonik.cluster.options.merged`: those
+        are not validated.
+
+        Raises:
+            SessionNotFound: The session was deleted.
+            Unknown: The partition is not one of the session's, or `max_duration` is missing.
+            InvalidArgument: The priority is too high.
+        """
+        with self._lock:
+            session = self._state.session(session_id)
+            return submission.checked_options(self._state, session, requested)
+
+    def close(self) -> None:
+        """End every `acquire` and every subscription."""
+        with self._lock:
+            self._closed = True
+            self._notify_all()
+            self._hub.stop()
+
+    # For services: one method for each request that changes something.
+
+    def create_session(self, options: TaskOptions, partition_ids: Sequence[str]) -> Session:
+        """Open a session."""
+        with self._changing() as (state, now):
+            return sessions.create(state, new_id(), options, partition_ids, now)
+
+    def change_session(
+        self,
+        transition: Callable[[State, str, int], Session],
+        session_id: str,
+        view: Callable[[Session], T],
+    ) -> T:
+        """Apply one of the transitions of `pymonik.cluster.sessions`."""
+        with self._changing() as (state, now):
+            return view(transition(state, session_id, now))
+
+    def submit(
+        self,
+        session_id: str,
+        requested: RequestedOptions | None,
+        creations: Sequence[TaskCreation],
+    ) -> list[Task]:
+        """Create tasks."""
+        with self._changing() as (state, now):
+            return submission.submit(
+                state, session_id, requested, creations, new_id=new_id, now=now
+            )
+
+    def cancel_tasks(self, task_ids: Sequence[str], view: Callable[[Task], T]) -> list[T]:
+        """Cancel tasks; gives those that exist."""
+        with self._changing() as (state, now):
+            return [view(task) for task in execution.cancel_tasks(state, task_ids, now)]
+
+    def create_results(
+        self,
+        session_id: str,
+        creations: Iterable[tuple[str, bool, bytes | None]],
+        view: Callable[[Result], T],
+    ) -> list[T]:
+        """Create results from names, whether they survive deletions, and bytes if there are."""
+        stored = [
+            (name, manual, None if data is None else self._store(data))
+            for name, manual, data in creations
+        ]
+        with self._changing() as (state, now):
+            return [
+                view(
+                    results.create(
+                        state,
+                        new_id(),
+                        session_id,
+                        name,
+                        now,
+                        manual_deletion=manual_deletion,
+                        stored=one,
+                    )
+                )
+                for name, manual_deletion, one in stored
+            ]
+
+    def upload(
+        self,
+        session_id: str,
+        result_id: str,
+        chunks: Iterable[bytes],
+        view: Callable[[Result, int | None], T],
+    ) -> T:
+        """Complete a result with a stream of bytes; the view also gets the last completion."""
+        stored = self.storage.receive(chunks)
+        with self._changing() as (state, now):
+            return view(*results.upload(state, session_id, result_id, stored, now))
+
+    def import_data(
+        self, session_id: str, imports: Sequence[tuple[str, str]], view: Callable[[Result], T]
+    ) -> list[T]:
+        """Complete results with objects that are in the storage."""
+        sizes = {
+            opaque_id: size
+            for _, opaque_id in imports
+            if (size := self.storage.size(opaque_id)) is not None
+        }
+        with self._changing() as (state, now):
+            return [
+                view(result)
+                for result in results.import_data(state, session_id, imports, sizes, now)
+            ]
+
+    def delete_data(self, result_ids: Sequence[str]) -> None:
+        """Delete the bytes of results."""
+        with self._changing() as (state, _):
+            results.delete_data(state, result_ids)
+
+    # For services: reading.
+
+    @contextmanager
+    def reading(self) -> Iterator[State]:
+        """The state, to look at while nothing changes."""
+        with self._lock:
+            yield self._state
+
+    def download(self, result_id: str, chunk_size: int) -> Iterator[bytes]:
+        """The bytes of a result, whatever its session."""
+        with self._lock:
+            opaque_id = self._state.result(result_id).opaque_id
+        if not self.storage.exists(opaque_id):
+            raise ObjectDataNotFound(f"result {result_id} has no data")
+        return self.storage.read(opaque_id, chunk_size)
+
+    def subscribe(self, interest: Interest) -> Subscription:
+        """The changes of a session from now on, after the rows that exist."""
+        with self._lock:
+            subscription = self._hub.subscribe(
+                interest,
+                self._state.tasks_of.get(interest.session_id, {}).values(),
+                self._state.results_of.get(interest.session_id, {}).values(),
+                self._leave,
+            )
+            if self._closed:
+                subscription.stop()
+            return subscription
+
+    # Inside.
+
+    @contextmanager
+    def _changing(self) -> Iterator[tuple[State, int]]:
+        """Hold the lock for a transition, announce it, then carry out what is slow.
+
+        A refused request has effects too: a purge deletes data before it is refused.
+        """
+        effects, stops = Effects(), []
+        try:
+            with self._lock:
+                try:
+                    yield self._state, self._clock()
+                finally:
+                    effects = self._state.take_effects()
+                    stops = self._announce(effects)
+        finally:
+            for on_cancel, task_id in stops:
+                on_cancel(task_id)
+            for opaque_id in effects.garbage:
+                self.storage.delete(opaque_id)
+
+    def _announce(self, effects: Effects) -> list[tuple[Callable[[str], None], str]]:
+        """Tell subscribers and waiting runners; gives whom to call about tasks to stop."""
+        self._hub.publish(effects.changes)
+        for partition_id in effects.ready:
+            self._ready[partition_id].notify()
+        return [
+            (self._on_cancel.pop(task_id), task_id)
+            for task_id in effects.stopped
+            if task_id in self._on_cancel
+        ]
+
+    def _next_task(
+        self, partition_id: str, pod_id: str, hostname: str, on_cancel: Callable[[str], None]
+    ) -> Task | None:
+        while True:
+            with self._changing() as (state, now):
+                if self._closed or pod_id in self._woken:
+                    self._woken.discard(pod_id)
+                    return None
+                task = execution.acquire(
+                    state, partition_id, pod_id=pod_id, hostname=hostname, now=now
+                )
+                if task is not None:
+                    self._on_cancel[task.task_id] = on_cancel
+                    return task
+                if not state.effects.changes:
+                    self._ready[partition_id].wait()
+
+    def _assignment(self, task: Task) -> Assignment | None:
+        """What a runner needs; ``None`` if the bytes of an input are gone."""
+        with self._lock:
+            session = self._state.sessions.get(task.session_id)
+            objects = {
+                one.result_id: one.opaque_id for one in self._state.known_results(task.inputs)
+            }
+            worker_submission = session is not None and session.worker_submission
+        if len(objects) != len(task.inputs):
+            return None
+        if not all(self.storage.exists(opaque_id) for opaque_id in objects.values()):
+            return None
+        return Assignment(
+            task_id=task.task_id,
+            session_id=task.session_id,
+            payload_id=task.payload_id,
+            inputs={key: self.storage.path(opaque_id) for key, opaque_id in objects.items()},
+            data_dependencies=task.data_dependencies,
+            expected_output_ids=task.expected_output_ids,
+            options=task.options,
+            attempt=len(task.retry_of_ids) + 1,
+            worker_submission=worker_submission,
+        )
+
+    def _store(self, data: bytes | Path) -> Stored:
+        if isinstance(data, bytes):
+            return Stored(self.storage.write(data), len(data))
+        size = data.stat().st_size
+        return Stored(self.storage.adopt(data), size)
+
+    def _leave(self, subscription: Subscription) -> None:
+        with self._lock:
+            self._hub.leave(subscription)
+
+    def _notify_all(self) -> None:
+        for condition in self._ready.values():
+            condition.notify_all()
+
+
+def _is_completed(result: Result) -> bool:
+    return result.status is ResultStatus.COMPLETED

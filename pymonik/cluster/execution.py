@@ -1,0 +1,209 @@
+"""A task from the queue to its end.
+
+    SUBMITTED ── acquire ──► DISPATCHED ── start ──► PROCESSING ── finish ──► COMPLETED, ERROR,
+        ▲                                                 │                   TIMEOUT or RETRIED
+        └──────────────── released ───────────────────────┘
+
+A task that is CANCELLING ends CANCELLED, whatever its runner reports.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymonik.cluster.faults import Fault
+from pymonik.cluster.propagation import end, make_ready, resolve, terminate
+from pymonik.cluster.rows import Result, SessionStatus, Stored, Task, TaskStatus
+from pymonik.cluster.sessions import request_cancellation, requeue
+from pymonik.cluster.submission import check_inputs, insert
+from pymonik.cluster.work import (
+    Failed,
+    Lost,
+    NewTask,
+    Outcome,
+    Released,
+    Start,
+    Stopped,
+    Succeeded,
+    TimedOut,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pymonik.cluster.state import State
+
+NOT_EXECUTABLE = (SessionStatus.CANCELLED, SessionStatus.CLOSED, SessionStatus.PURGED)
+HELD = (TaskStatus.DISPATCHED, TaskStatus.PROCESSING)
+INTERNAL_ERROR = "Agent got an internal error\nSee cluster logs"
+
+
+def acquire(
+    state: State, partition_id: str, *, pod_id: str, hostname: str, now: int
+) -> Task | None:
+    """Take the next task of a partition; on the way, end those that must not run any more."""
+    queue = state.queues[partition_id]
+    while task := queue.pop(state.tasks):
+        session = state.sessions[task.session_id]
+        if task.status is TaskStatus.CANCELLING:
+            _cancelled(state, task, f"Task {task.task_id} has been cancelled:\n", now)
+        elif session.status in NOT_EXECUTABLE:
+            status = session.status.name.capitalize()
+            reason = f"because its session {session.session_id} is {status}"
+            _cancelled(state, task, f"Task {task.task_id} has been cancelled {reason}", now)
+        else:
+            task.owner_pod_id, task.pod_hostname = pod_id, hostname
+            task.received_at = task.acquired_at = now
+            state.set_task_status(task, TaskStatus.DISPATCHED)
+            return task
+    return None
+
+
+def start(state: State, task_id: str, now: int) -> Start:
+    """DISPATCHED → PROCESSING, and from nothing else."""
+    task = state.tasks.get(task_id)
+    if task is None or task.status is not TaskStatus.DISPATCHED:
+        if task is not None and task.status is TaskStatus.CANCELLING:
+            _cancelled(state, task, f"Task {task_id} has been cancelled:\n", now)
+        return Start.DROP
+    task.fetched_at = task.started_at = now
+    state.set_task_status(task, TaskStatus.PROCESSING)
+    return Start.RUN
+
+
+def inputs_missing(state: State, task_id: str, now: int) -> None:
+    """The bytes of an input are gone: ERROR, not retried."""
+    task = state.tasks.get(task_id)
+    if task is not None and task.status in HELD:
+        _fail(state, task, INTERNAL_ERROR, now)
+
+
+def cancel_tasks(state: State, task_ids: Sequence[str], now: int) -> list[Task]:
+    """Cancel tasks that have not ended; their dependents end in ERROR at once."""
+    tasks = state.known_tasks(dict.fromkeys(task_ids))
+    request_cancellation(state, tasks, now)
+    reason = f"Client requested cancellation of tasks {', '.join(task_ids)}"
+    terminate(state, task_ids, reason, now)
+    return tasks
+
+
+def finish(
+    state: State, task_id: str, outcome: Outcome, stored: Mapping[str, Stored], now: int
+) -> None:
+    """A runner reports how a task ended.
+
+    Args:
+        state: The tables.
+        task_id: The task; one that is gone, or not held by a runner, is ignored.
+        outcome: The report.
+        stored: Where the data of a success are; what is not used is removed.
+        now: The instant.
+    """
+    task = state.tasks.get(task_id)
+    if task is not None and task.status is TaskStatus.CANCELLING:
+        task.ended_at = now
+        state.set_task_status(task, TaskStatus.CANCELLED)
+    elif task is not None and task.status in HELD:
+        _ended(state, task, outcome, stored, now)
+    for one in stored.values():
+        state.discard(one.opaque_id)
+
+
+def _ended(
+    state: State, task: Task, outcome: Outcome, stored: Mapping[str, Stored], now: int
+) -> None:
+    if isinstance(outcome, Released | Stopped):
+        requeue(state, task)  # not run: no attempt is consumed
+        return
+    if task.status is TaskStatus.PROCESSING:
+        task.processed_at = now
+    match outcome:
+        case Succeeded():
+            try:
+                _succeed(state, task, outcome, stored, now)
+            except Fault:
+                retry(state, task, INTERNAL_ERROR, now)
+        case Lost(error):
+            retry(state, task, error, now)
+        case Failed(error):
+            _fail(state, task, error, now)
+        case TimedOut():
+            error = "Deadline Exceeded"
+            end(state, task, TaskStatus.TIMEOUT, now, error=error)
+            reason = f"Task {task.task_id} timed-out:\n{error}"
+            terminate(state, [task.task_id], reason, now)
+
+
+def _succeed(
+    state: State, task: Task, outcome: Succeeded, stored: Mapping[str, Stored], now: int
+) -> None:
+    """Apply what a task did, results before the task itself; refused as a whole or not at all."""
+    created = {result.result_id for result in outcome.created}
+    inputs = [(one.payload_id, *one.data_dependencies) for one in outcome.tasks]
+    check_inputs(state, inputs, created=created, completed=stored)
+    for new in outcome.created:
+        row = Result(new.result_id, task.session_id, new.name, now, created_by=task.task_id)
+        state.add_result(row)
+    completed = state.known_results(stored)
+    for result in completed:
+        state.complete(result, stored[result.result_id], now)
+    insert(state, [_subtask(task, new, now) for new in outcome.tasks], now, parent=task)
+    resolve(state, completed, now)
+    end(state, task, TaskStatus.COMPLETED, now)
+
+
+def _subtask(parent: Task, new: NewTask, now: int) -> Task:
+    return Task(
+        task_id=new.task_id,
+        session_id=parent.session_id,
+        payload_id=new.payload_id,
+        expected_output_ids=new.expected_output_ids,
+        data_dependencies=new.data_dependencies,
+        options=new.options,
+        parent_task_ids=(*parent.parent_task_ids, parent.task_id),
+        created_by=parent.task_id,
+        initial_task_id=new.task_id,
+        created_at=now,
+    )
+
+
+def retry(state: State, task: Task, error: str, now: int) -> None:
+    """Try again as a new task while attempts remain, else ERROR."""
+    if len(task.retry_of_ids) >= task.options.max_retries:
+        _fail(state, task, error, now)
+        return
+    attempt = _next_attempt(task, now)
+    state.add_task(attempt)
+    for output in state.known_results(task.expected_output_ids):
+        state.set_owner(output, attempt.task_id)
+    end(state, task, TaskStatus.RETRIED, now, error=error)
+    state.set_task_status(attempt, TaskStatus.PENDING)
+    make_ready(state, attempt, now)
+
+
+def _next_attempt(task: Task, now: int) -> Task:
+    return Task(
+        task_id=f"{task.initial_task_id}###{len(task.retry_of_ids) + 1}",
+        session_id=task.session_id,
+        payload_id=task.payload_id,
+        expected_output_ids=task.expected_output_ids,
+        data_dependencies=task.data_dependencies,
+        options=task.options,
+        parent_task_ids=task.parent_task_ids,
+        created_by=task.task_id,
+        initial_task_id=task.initial_task_id,
+        created_at=now,
+        retry_of_ids=(*task.retry_of_ids, task.task_id),
+        success=False,
+    )
+
+
+def _fail(state: State, task: Task, error: str, now: int) -> None:
+    end(state, task, TaskStatus.ERROR, now, error=error)
+    terminate(state, [task.task_id], f"Task {task.task_id} failed:\n{error}", now)
+
+
+def _cancelled(state: State, task: Task, reason: str, now: int) -> None:
+    """A queued task that must not run: CANCELLED, and with it what it would have produced."""
+    end(state, task, TaskStatus.CANCELLED, now)
+    terminate(state, [task.task_id], reason, now)

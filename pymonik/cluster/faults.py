@@ -1,0 +1,111 @@
+"""Every refusal of the control plane: its status code and its exact text.
+
+One row of the table of ArmoniK's exception interceptor is one class here. The code is the name of a
+gRPC status, so that the pure state can refuse without knowing gRPC.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Fault(Exception):  # noqa: N818  (a row of ArmoniK's table, not an error of ours)
+    """A request that is refused.
+
+    Attributes:
+        code: Name of the gRPC status code.
+        detail: What the client reads.
+    """
+
+    code: ClassVar[str] = "UNKNOWN"
+    prefix: ClassVar[str] = ""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.detail = ": ".join(part for part in (self.prefix, message) if part)
+
+
+class ObjectDataNotFound(Fault):
+    """The result has no bytes."""
+
+    code, prefix = "NOT_FOUND", "Result data was not found"
+
+
+class PartitionNotFound(Fault):
+    """No such partition."""
+
+    code, prefix = "NOT_FOUND", "Partition was not found"
+
+
+class ResultNotFound(Fault):
+    """No such result."""
+
+    code, prefix = "NOT_FOUND", "Result was not found"
+
+
+class SessionNotFound(Fault):
+    """No such session."""
+
+    code, prefix = "NOT_FOUND", "Session was not found"
+
+
+class TaskNotFound(Fault):
+    """No such task."""
+
+    code, prefix = "NOT_FOUND", "Task was not found"
+
+
+class InvalidSessionTransition(Fault):
+    """The session is in a status that does not allow the request."""
+
+    code, prefix = "FAILED_PRECONDITION", "The session transition is invalid"
+
+
+class ResultInvalidStatus(Fault):
+    """A result is in a status that does not allow the request."""
+
+    code, prefix = "FAILED_PRECONDITION", "Result status is invalid"
+
+
+class SubmissionClosed(Fault):
+    """The session takes no more tasks."""
+
+    code, prefix = "FAILED_PRECONDITION", "Submission for the session is closed"
+
+
+class ShuttingDown(Fault):
+    """The control plane is being closed."""
+
+    code, prefix = "UNAVAILABLE", "Control plane is shutting down"
+
+
+class Unknown(Fault):
+    """What ArmoniK answers to mistakes that it did not foresee; the reason stays in the log."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__("Unknown exception, see ArmoniK logs")
+        self.reason = reason
+
+
+class NotFound(Fault):
+    """NOT_FOUND with a text of its own, not one of the table."""
+
+    code = "NOT_FOUND"
+
+
+class FailedPrecondition(Fault):
+    """FAILED_PRECONDITION with a text of its own."""
+
+    code = "FAILED_PRECONDITION"
+
+
+class InvalidArgument(Fault):
+    """INVALID_ARGUMENT with a text of its own."""
+
+    code = "INVALID_ARGUMENT"
+
+
+class ResourceExhausted(Fault):
+    """RESOURCE_EXHAUSTED: this process cannot take more; ArmoniK has no such limit."""
+
+    code = "RESOURCE_EXHAUSTED"

@@ -1,0 +1,150 @@
+"""Builds an embedded cluster inside this process, and takes it down again.
+
+::
+
+    gRPC server (unix socket or loopback TCP) ─► ControlPlane ◄─ slots ─► workers, executors
+
+Started by ``python -m pymonik.cluster`` (behind `LocalCluster`) and by ``pymonik cluster``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pymonik.cluster.control_plane import ControlPlane
+from pymonik.cluster.foreign import ForeignSlot
+from pymonik.cluster.rows import Partition
+from pymonik.cluster.server import make_server
+from pymonik.cluster.storage import Storage
+from pymonik.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+SOCKET = "control_plane.sock"
+STOP_GRACE_S = 0.2  # for requests that are being answered
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """What a cluster consists of.
+
+    Attributes:
+        partitions: Number of workers by partition; the first is the default one.
+        worker: Command of a foreign worker; ``None`` runs tasks of pymonik.
+        port: Listen on this port of the loopback interface; ``None`` takes a unix socket.
+        socket: Listen on this unix socket instead of the private one.
+        inherit_output: Let foreign workers write to our standard error.
+    """
+
+    partitions: Mapping[str, int]
+    worker: Sequence[str] | None = None
+    port: int | None = None
+    socket: Path | None = None
+    inherit_output: bool = field(default=False, kw_only=True)
+
+
+class EmbeddedCluster:
+    """Everything that runs in the cluster's process.
+
+    Args:
+        config: What it consists of.
+        folder: Its private folder; the caller removes it after `stop`.
+    """
+
+    def __init__(self, config: ClusterConfig, folder: Path) -> None:
+        self._config = config
+        self._folder = folder
+        self.storage_folder = folder / "objects"
+        self.default_partition = next(iter(config.partitions))
+        self._control = ControlPlane(
+            [Partition(name, pod_max=count) for name, count in config.partitions.items()],
+            Storage(self.storage_folder),
+            default_partition=self.default_partition,
+        )
+        self._server: Any = None
+        self._slots: list[ForeignSlot] = []
+        self.endpoint = ""
+
+    def start(self, stopping: threading.Event) -> None:
+        """Listen, and start the workers; returns when they serve, or when `stopping` is set.
+
+        Raises:
+            ConfigError: The address is taken, or the workers cannot be started.
+        """
+        self._server = make_server(self._control)
+        self.endpoint = self._listen()
+        self._server.start()
+        self._make_slots()
+        for slot in self._slots:
+            slot.start()
+        for slot in self._slots:
+            _wait_ready(slot, stopping)
+
+    def stop(self) -> None:
+        """Stop everything that `start` started, also after a start that failed."""
+        self._control.close()
+        for slot in self._slots:
+            slot.stop()
+        if self._server is not None:
+            self._server.stop(STOP_GRACE_S).wait()
+        for slot in self._slots:
+            slot.join()
+
+    def _listen(self) -> str:
+        config = self._config
+        if config.port is not None:
+            return f"http://127.0.0.1:{self._bind(f'127.0.0.1:{config.port}')}"
+        path = config.socket.absolute() if config.socket else self._folder / SOCKET
+        if _answers(path):
+            raise ConfigError(f"cannot listen on {path}: another process does")
+        self._bind(f"unix:{path}")
+        path.chmod(0o600)
+        return f"unix://{path}"
+
+    def _bind(self, address: str) -> int:
+        try:
+            return int(self._server.add_insecure_port(address))
+        except RuntimeError as error:  # all that gRPC says; it has logged why
+            raise ConfigError(f"cannot listen on {address}: is it taken?") from error
+
+    def _make_slots(self) -> None:
+        names = [name for name, count in self._config.partitions.items() for _ in range(count)]
+        hostname = socket.gethostname()
+        if self._config.worker is None:
+            raise ConfigError("executors are not there yet: give the command of a worker")
+        for number, partition_id in enumerate(names):
+            slot = ForeignSlot(
+                self._control,
+                partition_id,
+                self._config.worker,
+                self._folder / f"w{number}",
+                hostname=hostname,
+                inherit_output=self._config.inherit_output,
+            )
+            self._slots.append(slot)
+
+
+def _wait_ready(slot: ForeignSlot, stopping: threading.Event) -> None:
+    while not stopping.is_set():
+        with contextlib.suppress(FutureTimeoutError, CancelledError):
+            slot.ready.result(timeout=0.05)
+            return
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody listens on this unix socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True

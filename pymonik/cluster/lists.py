@@ -1,0 +1,99 @@
+"""List requests: validation, filter, sort, page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pymonik.cluster.faults import InvalidArgument
+from pymonik.cluster.filters import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pymonik.cluster.fields import Field, Table
+
+ASCENDING = 1
+
+
+def failed_rule(path: str, validator: str, message: str) -> str:
+    """A line about a rule of validation that does not hold."""
+    return f"Property {path} failed validation. Error code was: {validator} Error was: {message}"
+
+
+class ListRequest:
+    """A validated List request; refused requests never get here.
+
+    Args:
+        table: The fields of the rows.
+        message: Any of ArmoniK's ``List*Request``.
+    """
+
+    def __init__(self, table: Table, message: Any) -> None:
+        _validate(table, message)
+        self._page, self._page_size = message.page, message.page_size
+        self._query = Query(table, message.filters)
+        sort = message.sort
+        named = sort.fields if _has_several(sort) else [sort.field]
+        self._fields = [table.field(one) for one in named]
+        if table.key:
+            self._fields.append(table.fields[table.key])  # rows that compare equal
+        self._ascending = sort.direction == ASCENDING
+
+    def run(
+        self, rows: Mapping[Any, Any], by_session: Mapping[str, Mapping[Any, Any]]
+    ) -> tuple[Sequence[Any], int]:
+        """The rows of the page, and how many match in all."""
+        found = self._query.select(rows, by_session)
+        if self._page_size:
+            found.sort(key=_sort_key(self._fields), reverse=not self._ascending)
+        start = self._page * self._page_size
+        return found[start : start + self._page_size], len(found)
+
+
+def _sort_key(fields: Sequence[Field]) -> Callable[[Any], Any]:
+    """Values that are not set come first, as in MongoDB."""
+
+    def key(row: Any) -> Any:
+        values = [field.get(row) for field in fields]
+        return [(value is not None, value) for value in values]
+
+    return key
+
+
+def _has_several(sort: Any) -> bool:
+    return "fields" in sort.DESCRIPTOR.fields_by_name
+
+
+def _validate(table: Table, message: Any) -> None:
+    errors = [
+        failed_rule(
+            path,
+            "GreaterThanOrEqualValidator",
+            f"'{table.display_name}.{path}' must be greater than or equal to '0'.",
+        )
+        for path, value in (("Page", message.page), ("PageSize", message.page_size))
+        if value < 0
+    ]
+    errors += [
+        failed_rule(path, validator, f"'{table.display_name}.{path}' must not be empty.")
+        for path, validator in _absent(message)
+    ]
+    if errors:
+        raise InvalidArgument("\n".join(errors))
+
+
+def _absent(message: Any) -> list[tuple[str, str]]:
+    """What must be given and is not."""
+    absent = []
+    if not message.HasField("filters"):
+        absent += [("Filters", "NotNullValidator"), ("Filters", "NotEmptyValidator")]
+    if not message.HasField("sort"):
+        return [*absent, ("Sort", "NotNullValidator"), ("Sort", "NotEmptyValidator")]
+    if not message.sort.direction:
+        absent.append(("Sort.Direction", "NotEmptyValidator"))
+    if _has_several(message.sort):
+        if not message.sort.fields:
+            absent.append(("Sort.Fields", "NotEmptyValidator"))
+    elif not message.sort.HasField("field"):
+        absent += [("Sort.Field", "NotNullValidator"), ("Sort.Field", "NotEmptyValidator")]
+    return absent

@@ -1,0 +1,75 @@
+"""The gRPC server in front of a control plane."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from armonik.protogen.client.applications_service_pb2_grpc import (
+    add_ApplicationsServicer_to_server,
+)
+from armonik.protogen.client.auth_service_pb2_grpc import add_AuthenticationServicer_to_server
+from armonik.protogen.client.events_service_pb2_grpc import add_EventsServicer_to_server
+from armonik.protogen.client.health_checks_service_pb2_grpc import (
+    add_HealthChecksServiceServicer_to_server,
+)
+from armonik.protogen.client.partitions_service_pb2_grpc import add_PartitionsServicer_to_server
+from armonik.protogen.client.results_service_pb2_grpc import add_ResultsServicer_to_server
+from armonik.protogen.client.sessions_service_pb2_grpc import add_SessionsServicer_to_server
+from armonik.protogen.client.tasks_service_pb2_grpc import add_TasksServicer_to_server
+from armonik.protogen.client.versions_service_pb2_grpc import add_VersionsServicer_to_server
+
+from pymonik.cluster.services.deployment import (
+    ApplicationsService,
+    AuthenticationService,
+    HealthService,
+    PartitionsService,
+    VersionsService,
+)
+from pymonik.cluster.services.events import EventsService
+from pymonik.cluster.services.results import ResultsService
+from pymonik.cluster.services.sessions import SessionsService
+from pymonik.cluster.services.tasks import TasksService
+
+if TYPE_CHECKING:
+    from pymonik.cluster.control_plane import ControlPlane
+
+# Each GetEvents stream holds a thread as long as it lasts; threads are made when needed.
+MAX_THREADS = 512
+OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.so_reuseport", 0),
+]
+
+
+def serve(control_plane: ControlPlane, address: str) -> Any:
+    """Start to serve ArmoniK's public API at an address such as ``unix:/path``.
+
+    Raises:
+        RuntimeError: The address cannot be used.
+    """
+    server = make_server(control_plane)
+    server.add_insecure_port(address)
+    server.start()
+    return server
+
+
+def make_server(control_plane: ControlPlane) -> Any:
+    """ArmoniK's public API, but for the deprecated ``Submitter``, as a server to be started.
+
+    Close the control plane before the server is stopped, so that streams of events end.
+    """
+    pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="pymonik-control-plane")
+    server = grpc.server(pool, options=OPTIONS)
+    add_SessionsServicer_to_server(SessionsService(control_plane), server)
+    add_TasksServicer_to_server(TasksService(control_plane), server)
+    add_ResultsServicer_to_server(ResultsService(control_plane), server)
+    add_EventsServicer_to_server(EventsService(control_plane), server)
+    add_PartitionsServicer_to_server(PartitionsService(control_plane), server)
+    add_ApplicationsServicer_to_server(ApplicationsService(control_plane), server)
+    add_AuthenticationServicer_to_server(AuthenticationService(), server)
+    add_VersionsServicer_to_server(VersionsService(), server)
+    add_HealthChecksServiceServicer_to_server(HealthService(), server)
+    return server

@@ -1,0 +1,53 @@
+"""What all services share: faults of the control plane become statuses of gRPC."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import grpc
+
+from pymonik.cluster.faults import Fault, Unknown
+
+logger = logging.getLogger(__name__)
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def answering(method: Method) -> Method:
+    """Make a unary method abort its call with the code and text of the `Fault` it raises."""
+
+    @functools.wraps(method)
+    def answer(self: Any, request: Any, context: Any) -> Any:
+        try:
+            return method(self, request, context)
+        except Exception as error:  # noqa: BLE001  (the edge: the client must get an answer)
+            _abort(context, error)
+
+    return answer  # type: ignore[return-value]
+
+
+def streaming(method: Method) -> Method:
+    """The same for a method that answers with a stream."""
+
+    @functools.wraps(method)
+    def answer(self: Any, request: Any, context: Any) -> Iterator[Any]:
+        try:
+            yield from method(self, request, context)
+        except Exception as error:  # noqa: BLE001  (the edge: the client must get an answer)
+            _abort(context, error)
+
+    return answer  # type: ignore[return-value]
+
+
+def _abort(context: Any, error: Exception) -> None:
+    if not context.is_active():
+        raise error
+    if isinstance(error, Unknown):
+        logger.info("request refused as unknown: %s", error.reason)
+    if isinstance(error, Fault):
+        context.abort(grpc.StatusCode[error.code], error.detail)
+    logger.error("a request failed", exc_info=error)
+    context.abort(grpc.StatusCode.UNKNOWN, Unknown().detail)

@@ -1,0 +1,122 @@
+# ruff: noqa: N802, D102, ARG002  (names and parameters are ArmoniK's)
+"""The ``Results`` service."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from armonik.protogen.client.results_service_pb2_grpc import ResultsServicer
+from armonik.protogen.common import results_common_pb2 as pb
+
+from pymonik.cluster.faults import FailedPrecondition, InvalidArgument
+from pymonik.cluster.fields import RESULTS
+from pymonik.cluster.lists import ListRequest
+from pymonik.cluster.messages import result_raw
+from pymonik.cluster.services.answering import answering, streaming
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymonik.cluster.control_plane import ControlPlane
+    from pymonik.cluster.rows import Result
+
+CHUNK_SIZE = 2 * 1024 * 1024
+
+
+class ResultsService(ResultsServicer):  # type: ignore[misc]
+    """Results: metadata and bytes."""
+
+    def __init__(self, control_plane: ControlPlane) -> None:
+        self._control_plane = control_plane
+
+    @answering
+    def CreateResultsMetaData(self, request: Any, context: Any) -> Any:
+        created = self._control_plane.create_results(
+            request.session_id,
+            [(one.name, one.manual_deletion, None) for one in request.results],
+            result_raw,
+        )
+        return pb.CreateResultsMetaDataResponse(results=created)
+
+    @answering
+    def CreateResults(self, request: Any, context: Any) -> Any:
+        created = self._control_plane.create_results(
+            request.session_id,
+            [(one.name, one.manual_deletion, one.data) for one in request.results],
+            result_raw,
+        )
+        return pb.CreateResultsResponse(results=created)
+
+    @answering
+    def UploadResultData(self, request_iterator: Any, context: Any) -> Any:
+        first = next(request_iterator, None)
+        if first is None:
+            raise FailedPrecondition("Missing result metadata")
+        if first.WhichOneof("type") != "id":
+            raise InvalidArgument("Message should be an Id")
+        # Further `id` messages count as empty chunks.
+        chunks = (message.data_chunk for message in request_iterator)
+        uploaded = self._control_plane.upload(
+            first.id.session_id, first.id.result_id, chunks, _uploaded
+        )
+        return pb.UploadResultDataResponse(result=uploaded)
+
+    @streaming
+    def DownloadResultData(self, request: Any, context: Any) -> Iterator[Any]:
+        for chunk in self._control_plane.download(request.result_id, CHUNK_SIZE):
+            yield pb.DownloadResultDataResponse(data_chunk=chunk)
+
+    @answering
+    def ImportResultsData(self, request: Any, context: Any) -> Any:
+        imports = [
+            (one.result_id, one.opaque_id.decode(errors="replace")) for one in request.results
+        ]
+        imported = self._control_plane.import_data(request.session_id, imports, result_raw)
+        return pb.ImportResultsDataResponse(results=imported)
+
+    @answering
+    def DeleteResultsData(self, request: Any, context: Any) -> Any:
+        self._control_plane.delete_data(tuple(request.result_id))
+        return pb.DeleteResultsDataResponse(result_id=request.result_id)
+
+    @answering
+    def GetResult(self, request: Any, context: Any) -> Any:
+        with self._control_plane.reading() as state:
+            return pb.GetResultResponse(result=result_raw(state.result(request.result_id)))
+
+    @answering
+    def GetOwnerTaskId(self, request: Any, context: Any) -> Any:
+        """Like ArmoniK's, it answers the name of a result where its ID is expected."""
+        with self._control_plane.reading() as state:
+            pairs = [_owner(one) for one in state.known_results(dict.fromkeys(request.result_id))]
+        return pb.GetOwnerTaskIdResponse(result_task=pairs, session_id=request.session_id)
+
+    @answering
+    def ListResults(self, request: Any, context: Any) -> Any:
+        query = ListRequest(RESULTS, request)
+        with self._control_plane.reading() as state:
+            rows, total = query.run(state.results, state.results_of)
+            found = [result_raw(result) for result in rows]
+        return pb.ListResultsResponse(
+            results=found, page=request.page, page_size=request.page_size, total=total
+        )
+
+    @answering
+    def GetServiceConfiguration(self, request: Any, context: Any) -> Any:
+        return pb.ResultsServiceConfigurationResponse(data_chunk_max_size=CHUNK_SIZE)
+
+    def WatchResults(self, request_iterator: Any, context: Any) -> Any:
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
+
+
+def _uploaded(result: Result, completed_before: int | None) -> Any:
+    """Like ArmoniK's, the answer to an upload has the instant of the completion before it."""
+    return result_raw(replace(result, completed_at=completed_before))
+
+
+def _owner(result: Result) -> Any:
+    return pb.GetOwnerTaskIdResponse.MapResultTask(
+        result_id=result.name, task_id=result.owner_task_id
+    )

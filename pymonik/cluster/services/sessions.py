@@ -1,0 +1,146 @@
+# ruff: noqa: N802, D102, ARG001, ARG002  (names and parameters are ArmoniK's)
+"""The ``Sessions`` service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from armonik.protogen.client.sessions_service_pb2_grpc import SessionsServicer
+from armonik.protogen.common import sessions_common_pb2 as pb
+
+from pymonik.cluster import sessions
+from pymonik.cluster.faults import InvalidArgument
+from pymonik.cluster.fields import SESSIONS
+from pymonik.cluster.lists import ListRequest, failed_rule
+from pymonik.cluster.messages import default_options, session_raw
+from pymonik.cluster.services.answering import answering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymonik.cluster.control_plane import ControlPlane
+    from pymonik.cluster.rows import Session
+    from pymonik.cluster.state import State
+
+MAX_PRIORITY = 99
+
+
+class SessionsService(SessionsServicer):  # type: ignore[misc]
+    """Sessions: create, change, list."""
+
+    def __init__(self, control_plane: ControlPlane) -> None:
+        self._control_plane = control_plane
+
+    @answering
+    def CreateSession(self, request: Any, context: Any) -> Any:
+        validate_default_options(request)
+        options = default_options(request.default_task_option)
+        session = self._control_plane.create_session(options, tuple(request.partition_ids))
+        return pb.CreateSessionReply(session_id=session.session_id)
+
+    @answering
+    def GetSession(self, request: Any, context: Any) -> Any:
+        with self._control_plane.reading() as state:
+            return pb.GetSessionResponse(session=session_raw(state.session(request.session_id)))
+
+    @answering
+    def ListSessions(self, request: Any, context: Any) -> Any:
+        query = ListRequest(SESSIONS, request)
+        with self._control_plane.reading() as state:
+            rows, total = query.run(state.sessions, {})
+            found = [session_raw(session) for session in rows]
+        return pb.ListSessionsResponse(
+            sessions=found, page=request.page, page_size=request.page_size, total=total
+        )
+
+    @answering
+    def PauseSession(self, request: Any, context: Any) -> Any:
+        session = self._changed(sessions.pause, request)
+        return pb.PauseSessionResponse(session=session)
+
+    @answering
+    def ResumeSession(self, request: Any, context: Any) -> Any:
+        session = self._changed(sessions.resume, request)
+        return pb.ResumeSessionResponse(session=session)
+
+    @answering
+    def CloseSession(self, request: Any, context: Any) -> Any:
+        session = self._changed(sessions.close, request)
+        return pb.CloseSessionResponse(session=session)
+
+    @answering
+    def CancelSession(self, request: Any, context: Any) -> Any:
+        session = self._changed(sessions.cancel, request)
+        return pb.CancelSessionResponse(session=session)
+
+    @answering
+    def PurgeSession(self, request: Any, context: Any) -> Any:
+        session = self._changed(sessions.purge, request)
+        return pb.PurgeSessionResponse(session=session)
+
+    @answering
+    def DeleteSession(self, request: Any, context: Any) -> Any:
+        session = self._changed(sessions.delete, request)
+        return pb.DeleteSessionResponse(session=session)
+
+    @answering
+    def StopSubmission(self, request: Any, context: Any) -> Any:
+        def stop(state: State, session_id: str, now: int) -> Session:
+            return sessions.stop_submission(
+                state, session_id, client=request.client, worker=request.worker
+            )
+
+        return pb.StopSubmissionResponse(session=self._changed(stop, request))
+
+    def _changed(self, transition: Callable[[State, str, int], Session], request: Any) -> Any:
+        return self._control_plane.change_session(transition, request.session_id, session_raw)
+
+
+def validate_default_options(request: Any) -> None:
+    """Refuse default options that ArmoniK refuses, with one line for each rule."""
+    if not request.HasField("default_task_option"):
+        path, message = "DefaultTaskOption", "'DefaultTaskOption' must not be empty."
+        raise InvalidArgument(
+            "\n".join(
+                failed_rule(path, rule, message)
+                for rule in ("NotNullValidator", "NotEmptyValidator")
+            )
+        )
+    options = request.default_task_option
+    errors = [
+        failed_rule(f"DefaultTaskOption.{path}", validator, message)
+        for failed, path, validator, message in _default_option_rules(options)
+        if failed
+    ]
+    if errors:
+        raise InvalidArgument("\n".join(errors))
+
+
+def _default_option_rules(options: Any) -> list[tuple[bool, str, str, str]]:
+    at_least = "GreaterThanOrEqualValidator"
+    return [
+        (
+            options.max_retries < 1,
+            "MaxRetries",
+            at_least,
+            "'Max Retries' must be greater than or equal to '1'.",
+        ),
+        (
+            options.priority < 1,
+            "Priority",
+            at_least,
+            "'Priority' must be greater than or equal to '1'.",
+        ),
+        (
+            options.priority > MAX_PRIORITY,
+            "Priority",
+            "LessThanOrEqualValidator",
+            "Priority should be included between 1 and 99",
+        ),
+        (
+            not options.HasField("max_duration"),
+            "MaxDuration",
+            "NotNullValidator",
+            "'Max Duration' must not be empty.",
+        ),
+    ]

@@ -1,0 +1,102 @@
+# ruff: noqa: N802, D102, ARG002  (names and parameters are ArmoniK's)
+"""The ``Tasks`` service."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from armonik.protogen.client.tasks_service_pb2_grpc import TasksServicer
+from armonik.protogen.common import objects_pb2
+from armonik.protogen.common import tasks_common_pb2 as pb
+
+from pymonik.cluster.faults import InvalidArgument
+from pymonik.cluster.fields import TASKS
+from pymonik.cluster.filters import Query
+from pymonik.cluster.lists import ListRequest, failed_rule
+from pymonik.cluster.messages import (
+    requested_options,
+    task_creation,
+    task_detailed,
+    task_info,
+    task_summary,
+)
+from pymonik.cluster.services.answering import answering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymonik.cluster.control_plane import ControlPlane
+    from pymonik.cluster.rows import Task
+
+
+class TasksService(TasksServicer):  # type: ignore[misc]
+    """Tasks: submit, cancel, look at."""
+
+    def __init__(self, control_plane: ControlPlane) -> None:
+        self._control_plane = control_plane
+
+    @answering
+    def SubmitTasks(self, request: Any, context: Any) -> Any:
+        if not request.task_creations:
+            message = "'TaskCreations' must not be empty."
+            raise InvalidArgument(failed_rule("TaskCreations", "NotEmptyValidator", message))
+        tasks = self._control_plane.submit(
+            request.session_id,
+            requested_options(request, "task_options"),
+            [task_creation(one) for one in request.task_creations],
+        )
+        return pb.SubmitTasksResponse(task_infos=[task_info(task) for task in tasks])
+
+    @answering
+    def GetTask(self, request: Any, context: Any) -> Any:
+        with self._control_plane.reading() as state:
+            return pb.GetTaskResponse(task=task_detailed(state.task(request.task_id)))
+
+    @answering
+    def ListTasks(self, request: Any, context: Any) -> Any:
+        return pb.ListTasksResponse(**self._listed(request, task_summary))
+
+    @answering
+    def ListTasksDetailed(self, request: Any, context: Any) -> Any:
+        return pb.ListTasksDetailedResponse(**self._listed(request, task_detailed))
+
+    @answering
+    def GetResultIds(self, request: Any, context: Any) -> Any:
+        with self._control_plane.reading() as state:
+            tasks = state.known_tasks(dict.fromkeys(request.task_id))
+        entry = pb.GetResultIdsResponse.MapTaskResult
+        return pb.GetResultIdsResponse(
+            task_results=[
+                entry(task_id=task.task_id, result_ids=task.expected_output_ids) for task in tasks
+            ]
+        )
+
+    @answering
+    def CountTasksByStatus(self, request: Any, context: Any) -> Any:
+        query = Query(TASKS, request.filters)
+        with self._control_plane.reading() as state:
+            counts = Counter(task.status for task in query.select(state.tasks, state.tasks_of))
+        return pb.CountTasksByStatusResponse(
+            status=[
+                objects_pb2.StatusCount(status=int(status), count=count)
+                for status, count in sorted(counts.items())
+            ]
+        )
+
+    @answering
+    def CancelTasks(self, request: Any, context: Any) -> Any:
+        tasks = self._control_plane.cancel_tasks(tuple(request.task_ids), task_summary)
+        return pb.CancelTasksResponse(tasks=tasks)
+
+    def _listed(self, request: Any, view: Callable[[Task], Any]) -> dict[str, Any]:
+        query = ListRequest(TASKS, request)
+        with self._control_plane.reading() as state:
+            rows, total = query.run(state.tasks, state.tasks_of)
+            found = [view(task) for task in rows]
+        return {
+            "tasks": found,
+            "page": request.page,
+            "page_size": request.page_size,
+            "total": total,
+        }

@@ -1,0 +1,191 @@
+"""The tables of the control plane, and the only ways to write to them.
+
+Pure: no clock, no lock, no file, no gRPC. Time and IDs come in as arguments; what the world has to
+do about a change is collected in `Effects`. The rules, which call what is written here:
+
+    sessions.py      pause, resume, close, cancel, purge, delete
+    submission.py    new tasks, and which of them wait for what
+    propagation.py   a result is there, or will never be: what that means for the tasks after it
+    execution.py     a task is acquired, started, and ends, or is tried again
+    results.py       results that clients create, complete, delete
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pymonik.cluster.faults import PartitionNotFound, ResultNotFound, SessionNotFound, TaskNotFound
+from pymonik.cluster.queues import PartitionQueue
+from pymonik.cluster.rows import (
+    Change,
+    Effects,
+    Kind,
+    Partition,
+    Result,
+    ResultStatus,
+    Session,
+    Stored,
+    Task,
+    TaskStatus,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class State:
+    """Sessions, tasks, results and partitions, with the indexes that transitions need."""
+
+    def __init__(
+        self,
+        partitions: Sequence[Partition],
+        *,
+        default_partition: str = "",
+        max_priority: int = 10,
+    ) -> None:
+        self.partitions = {partition.partition_id: partition for partition in partitions}
+        self.default_partition = default_partition
+        self.max_priority = max_priority
+        self.sessions: dict[str, Session] = {}
+        self.tasks: dict[str, Task] = {}
+        self.results: dict[str, Result] = {}
+        self.tasks_of: dict[str, dict[str, Task]] = {}  # by session
+        self.results_of: dict[str, dict[str, Result]] = {}  # by session, known or not
+        self.queues = {partition_id: PartitionQueue() for partition_id in self.partitions}
+        self.effects = Effects()
+        self._references: Counter[str] = Counter()  # results per object: an import shares it
+        self._numbers = itertools.count()
+
+    def take_effects(self) -> Effects:
+        """What is to be done since the last call."""
+        effects, self.effects = self.effects, Effects()
+        return effects
+
+    # Rows that must exist.
+
+    def session(self, session_id: str) -> Session:
+        """The session, or `SessionNotFound`."""
+        try:
+            return self.sessions[session_id]
+        except KeyError:
+            raise SessionNotFound(f"Session {session_id} not found.") from None
+
+    def task(self, task_id: str) -> Task:
+        """The task, or `TaskNotFound`."""
+        try:
+            return self.tasks[task_id]
+        except KeyError:
+            raise TaskNotFound(f"Task '{task_id}' not found.") from None
+
+    def result(self, result_id: str) -> Result:
+        """The result, or `ResultNotFound`."""
+        try:
+            return self.results[result_id]
+        except KeyError:
+            raise ResultNotFound(f"Key '{result_id}' not found") from None
+
+    def partition(self, partition_id: str) -> Partition:
+        """The partition, or `PartitionNotFound`."""
+        try:
+            return self.partitions[partition_id]
+        except KeyError:
+            raise PartitionNotFound(f"Partition '{partition_id}' not found.") from None
+
+    # Writes. Each real change is announced once.
+
+    def add_task(self, task: Task) -> None:
+        """Insert a task, which is CREATING."""
+        task.number = next(self._numbers)
+        self.tasks[task.task_id] = task
+        self.tasks_of.setdefault(task.session_id, {})[task.task_id] = task
+        self._announce(Kind.NEW_TASK, task, task.status)
+
+    def add_result(self, result: Result) -> None:
+        """Insert a result, completed or not."""
+        self.results[result.result_id] = result
+        self.results_of.setdefault(result.session_id, {})[result.result_id] = result
+        if result.opaque_id:
+            self._references[result.opaque_id] += 1
+        self._announce(Kind.NEW_RESULT, result, (result.owner_task_id, result.status))
+
+    def set_task_status(self, task: Task, status: TaskStatus) -> None:
+        """Change the status of a task."""
+        if task.status is not status:
+            task.status = status
+            self._announce(Kind.TASK_STATUS, task, status)
+
+    def set_result_status(self, result: Result, status: ResultStatus) -> None:
+        """Change the status of a result."""
+        if result.status is not status:
+            result.status = status
+            self._announce(Kind.RESULT_STATUS, result, status)
+
+    def set_owner(self, result: Result, task_id: str) -> None:
+        """Change the task that will produce a result."""
+        if result.owner_task_id != task_id:
+            result.owner_task_id = task_id
+            self._announce(Kind.RESULT_OWNER, result, task_id)
+
+    def complete(self, result: Result, stored: Stored, now: int) -> None:
+        """Give a result its bytes, whatever its status; a second time is announced again."""
+        self.detach(result)
+        self._references[stored.opaque_id] += 1
+        result.opaque_id, result.size = stored
+        result.completed_at = now
+        result.status = ResultStatus.COMPLETED
+        self._announce(Kind.RESULT_STATUS, result, ResultStatus.COMPLETED)
+
+    def detach(self, result: Result) -> None:
+        """Let go of the bytes of a result; they are removed when no other result has them."""
+        opaque_id, result.opaque_id = result.opaque_id, ""
+        if opaque_id:
+            self._references[opaque_id] -= 1
+            self.discard(opaque_id)
+
+    def discard(self, opaque_id: str) -> None:
+        """Remove an object, unless a result has it."""
+        if self._references[opaque_id] <= 0:
+            del self._references[opaque_id]
+            self.effects.garbage.append(opaque_id)
+
+    def enqueue(self, task: Task) -> None:
+        """Put a task that may run at the disposal of its partition."""
+        queue = self.queues.get(task.options.partition_id)
+        if queue is not None:  # a per-task partition is not checked: unknown means never run
+            queue.push(task)
+            self.effects.ready.append(task.options.partition_id)
+        self.set_task_status(task, TaskStatus.SUBMITTED)
+
+    def remove_session(self, session_id: str) -> list[Task]:
+        """Delete a session with its tasks, results and bytes; gives the tasks."""
+        self.sessions.pop(session_id, None)
+        tasks = list(self.tasks_of.pop(session_id, {}).values())
+        for task in tasks:
+            task.queued = False
+            del self.tasks[task.task_id]
+            for result in self.known_results(task.waiting_for):
+                result.dependents.pop(task.task_id, None)
+        for result in self.results_of.pop(session_id, {}).values():
+            self.detach(result)
+            del self.results[result.result_id]
+        return tasks
+
+    # Reads.
+
+    def known_results(self, result_ids: Iterable[str]) -> list[Result]:
+        """The results among `result_ids` that exist."""
+        return [self.results[key] for key in result_ids if key in self.results]
+
+    def known_tasks(self, task_ids: Iterable[str]) -> list[Task]:
+        """The tasks among `task_ids` that exist."""
+        return [self.tasks[key] for key in task_ids if key in self.tasks]
+
+    def _announce(
+        self,
+        kind: Kind,
+        row: Task | Result,
+        value: TaskStatus | ResultStatus | str | tuple[str, ResultStatus],
+    ) -> None:
+        self.effects.changes.append(Change(kind, row, value))

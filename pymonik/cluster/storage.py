@@ -1,0 +1,109 @@
+"""The object storage: one file per object, in a folder, named by its opaque ID.
+
+A file is whole before anybody knows its name. Programs that share the file system may put a file
+there themselves, under a name of their own, and announce it with ``ImportResultsData``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pymonik.cluster.rows import Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class Storage:
+    """Objects in `folder`, which only its user can read."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = folder
+        self._prefix = f"{folder}{os.sep}"
+
+    def write(self, data: bytes) -> str:
+        """Store bytes; gives the opaque ID."""
+        opaque_id = str(uuid.uuid4())
+        # Nobody knows the name yet, so that no temporary one is needed.
+        descriptor = os.open(self._prefix + opaque_id, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        except BaseException:
+            Path(self._prefix + opaque_id).unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)
+        return opaque_id
+
+    def receive(self, chunks: Iterable[bytes]) -> Stored:
+        """Store a stream; what has arrived is removed if the stream breaks."""
+        opaque_id = str(uuid.uuid4())
+        temporary = self._temporary()
+        try:
+            with temporary.open("xb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                size = file.tell()
+            temporary.rename(self.folder / opaque_id)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return Stored(opaque_id, size)
+
+    def adopt(self, path: Path) -> str:
+        """Move a file into the storage; gives the opaque ID."""
+        opaque_id = str(uuid.uuid4())
+        try:
+            path.rename(self.folder / opaque_id)
+        except OSError:  # another file system
+            temporary = self._temporary()
+            shutil.move(path, temporary)
+            temporary.rename(self.folder / opaque_id)
+        return opaque_id
+
+    def path(self, opaque_id: str) -> Path:
+        """The file of an object, there or not.
+
+        Raises:
+            ValueError: No object can have this name.
+        """
+        return Path(self._file(opaque_id))
+
+    def size(self, opaque_id: str) -> int | None:
+        """Bytes of an object; ``None`` if there is none of that name."""
+        try:
+            return os.stat(self._file(opaque_id)).st_size  # noqa: PTH116  (for every input)
+        except (ValueError, FileNotFoundError):
+            return None
+
+    def exists(self, opaque_id: str) -> bool:
+        """Whether there is such an object."""
+        return self.size(opaque_id) is not None
+
+    def read(self, opaque_id: str, chunk_size: int) -> Iterator[bytes]:
+        """The bytes of an object in chunks; none for an empty one."""
+        with self.path(opaque_id).open("rb") as file:
+            while chunk := file.read(chunk_size):
+                yield chunk
+
+    def delete(self, opaque_id: str) -> None:
+        """Remove an object; it may be gone already."""
+        with contextlib.suppress(ValueError):
+            Path(self._file(opaque_id)).unlink(missing_ok=True)
+
+    def _file(self, opaque_id: str) -> str:
+        # Names come from clients that import: they must stay in the folder.
+        if not opaque_id or opaque_id[0] == "." or os.sep in opaque_id or "\0" in opaque_id:
+            raise ValueError(f"not the name of an object: {opaque_id!r}")
+        return self._prefix + opaque_id
+
+    def _temporary(self) -> Path:
+        return self.folder / f".{uuid.uuid4()}"

@@ -1,0 +1,154 @@
+"""New tasks: the checks, in ArmoniK's order, then the rows. A refused request changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pymonik.cluster.faults import (
+    InvalidArgument,
+    ResultInvalidStatus,
+    ResultNotFound,
+    SubmissionClosed,
+    Unknown,
+)
+from pymonik.cluster.options import RequestedOptions, merged
+from pymonik.cluster.propagation import make_ready
+from pymonik.cluster.rows import ResultStatus, Session, Task, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from pymonik.cluster.state import State
+    from pymonik.cluster.work import TaskOptions
+
+LOST = (ResultStatus.ABORTED, ResultStatus.DELETED)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCreation:
+    """One task of a submission."""
+
+    payload_id: str
+    expected_output_ids: Sequence[str] = ()
+    data_dependencies: Sequence[str] = ()
+    options: RequestedOptions | None = None
+
+
+def submit(
+    state: State,
+    session_id: str,
+    requested: RequestedOptions | None,
+    creations: Sequence[TaskCreation],
+    *,
+    new_id: Callable[[], str],
+    now: int,
+) -> list[Task]:
+    """Create the tasks of a client; those with all inputs are queued."""
+    session = state.session(session_id)
+    base = checked_options(state, session, requested)
+    if not session.client_submission:
+        raise SubmissionClosed("Client submission is closed")
+    options = [merged(creation.options, base) for creation in creations]
+    check_inputs(state, [(one.payload_id, *one.data_dependencies) for one in creations])
+    tasks = []
+    for creation, chosen in zip(creations, options, strict=True):
+        task_id = new_id()
+        task = Task(
+            task_id=task_id,
+            session_id=session_id,
+            payload_id=creation.payload_id,
+            expected_output_ids=creation.expected_output_ids,
+            data_dependencies=creation.data_dependencies,
+            options=chosen,
+            parent_task_ids=(session_id,),
+            created_by="",
+            initial_task_id=task_id,
+            created_at=now,
+        )
+        tasks.append(task)
+    insert(state, tasks, now)
+    return tasks
+
+
+def checked_options(
+    state: State, session: Session, requested: RequestedOptions | None
+) -> TaskOptions:
+    """The options of a request over those of its session; only these are validated."""
+    options = merged(requested, session.options)
+    if options.partition_id not in session.partition_ids:
+        raise Unknown(f"partition {options.partition_id!r} is not one of the session's")
+    if options.priority > state.max_priority:
+        raise InvalidArgument(f"Max priority is {state.max_priority}")
+    return options
+
+
+def check_inputs(
+    state: State,
+    inputs: Sequence[Sequence[str]],
+    *,
+    created: Collection[str] = (),
+    completed: Collection[str] = (),
+) -> None:
+    """Refuse tasks whose payload or dependencies are repeated, unknown or lost.
+
+    Args:
+        state: The tables.
+        inputs: Payload and dependencies of each task.
+        created: Results that are about to exist.
+        completed: Results that are about to be completed, whatever their status is.
+    """
+    if any(len(set(one)) != len(one) for one in inputs):
+        raise Unknown("a data dependency is repeated, or is also the payload")
+    wanted = dict.fromkeys(result_id for one in inputs for result_id in one)
+    missing = [key for key in wanted if key not in state.results and key not in created]
+    if missing:
+        raise ResultNotFound(
+            f"Some dependencies do not exist in the ResultTable: {', '.join(missing)}"
+        )
+    lost = [
+        result.result_id
+        for result in state.known_results(wanted)
+        if result.status in LOST and result.result_id not in completed
+    ]
+    if lost:
+        raise ResultInvalidStatus(f"Some dependencies have invalid status: {', '.join(lost)}")
+
+
+def insert(state: State, tasks: Sequence[Task], now: int, parent: Task | None = None) -> None:
+    """Insert tasks, give them their outputs, register what they wait for, queue what is ready."""
+    for task in tasks:
+        state.add_task(task)
+        _wait_for_inputs(state, task)
+    _claim_outputs(state, tasks)
+    if parent is not None:
+        delegate(state, parent, tasks)
+    for task in tasks:
+        state.set_task_status(task, TaskStatus.PENDING)
+        if not task.waiting_for:
+            make_ready(state, task, now)
+
+
+def delegate(state: State, parent: Task, tasks: Sequence[Task]) -> None:
+    """Hand outputs of `parent` that a subtask claims over to that subtask."""
+    mine = set(parent.expected_output_ids)
+    for task in tasks:
+        claimed = state.known_results(mine.intersection(task.expected_output_ids))
+        for output in claimed:
+            if output.owner_task_id == parent.task_id:
+                state.set_owner(output, task.task_id)
+
+
+def _claim_outputs(state: State, tasks: Sequence[Task]) -> None:
+    """Outputs without owner get one: the last of the tasks that name it."""
+    owners = {result_id: task.task_id for task in tasks for result_id in task.expected_output_ids}
+    for output in state.known_results(owners):
+        if not output.owner_task_id:
+            state.set_owner(output, owners[output.result_id])
+
+
+def _wait_for_inputs(state: State, task: Task) -> None:
+    for result in state.known_results(task.inputs):
+        if result.status is not ResultStatus.COMPLETED:
+            result.dependents[task.task_id] = None
+            task.waiting_for.add(result.result_id)

@@ -1,0 +1,165 @@
+"""The process of one foreign worker: its sockets, its start, its health, its end.
+
+Knows nothing of tasks; `foreign` runs those.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+from armonik.protogen.common.objects_pb2 import Empty
+from armonik.protogen.common.worker_common_pb2 import HealthCheckReply
+from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
+
+logger = logging.getLogger(__name__)
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
+START_TIMEOUT_S = 60.0
+PROBE_TIMEOUT_S = 1.0
+STOP_TIMEOUT_S = 2.0
+DEATH_TIMEOUT_S = 1.0  # from a broken connection to the end of the process
+OUTPUT_TAIL = 2_000  # bytes shown when a worker dies
+OUTPUT_LIMIT = 4_000_000  # bytes; the file lies in memory
+CHANNEL_OPTIONS = (
+    ("grpc.default_authority", "localhost"),
+    ("grpc.use_local_subchannel_pool", 1),  # a restarted worker gets a new connection
+    ("grpc.initial_reconnect_backoff_ms", 20),
+    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.max_reconnect_backoff_ms", 200),
+)
+
+
+class WorkerProcess:
+    """A worker started from a command, and the channel to it.
+
+    Args:
+        command: Program and arguments.
+        folder: Private folder of this worker, for its socket and its output.
+        agent_socket: Where its agent listens.
+        inherit_output: Write to the standard error of this process instead of to a file.
+    """
+
+    def __init__(
+        self, command: Sequence[str], folder: Path, agent_socket: Path, *, inherit_output: bool
+    ) -> None:
+        self._command = list(command)
+        self._socket = folder / "worker.sock"
+        self._agent_socket = agent_socket
+        self._output = None if inherit_output else folder / "worker.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Any = None
+        self._stub: Any = None
+
+    def start(self) -> None:
+        """Start the command; its end is bound to the calling thread's on Linux."""
+        self._socket.unlink(missing_ok=True)
+        launch = [sys.executable, "-S", "-E", str(LAUNCHER), str(os.getpid())]
+        with self._open_output() as output:
+            self._process = subprocess.Popen(
+                [*launch, *self._command],
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # a process group of its own, without Ctrl-C
+            )
+        self._channel = grpc.insecure_channel(f"unix:{self._socket}", CHANNEL_OPTIONS)
+        self._stub = WorkerStub(self._channel)
+
+    def wait_serving(self, stopping: threading.Event) -> bool:
+        """Whether the worker says that it serves, before it ends or takes too long."""
+        end = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < end and self.is_alive() and not stopping.is_set():
+            if self.serves(PROBE_TIMEOUT_S):
+                return True
+            stopping.wait(0.02)
+        return False
+
+    def serves(self, timeout_s: float) -> bool:
+        """Ask for its health; a worker without HealthCheck counts as healthy, as in ArmoniK."""
+        try:
+            reply = self._stub.HealthCheck(Empty(), timeout=timeout_s, wait_for_ready=True)
+        except grpc.RpcError as error:
+            return bool(error.code() is grpc.StatusCode.UNIMPLEMENTED)
+        return bool(reply.status == HealthCheckReply.SERVING)
+
+    def process(self, request: Any, timeout_s: float) -> Any:
+        """Send a task; gives the call, which can be cancelled."""
+        return self._stub.Process.future(request, timeout=timeout_s)
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def death(self, *, wait: bool) -> str:
+        """How the process ended, in words; empty while it runs.
+
+        Args:
+            wait: A connection just broke: give the process a moment to end.
+        """
+        if self._process is None:
+            return "the worker was not started"
+        if wait:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(DEATH_TIMEOUT_S)
+        code = self._process.poll()
+        if code is None:
+            return ""
+        if code < 0:
+            return f"the worker process was ended by {signal.Signals(-code).name}"
+        return f"the worker process ended with exit code {code}"
+
+    def output_tail(self) -> str:
+        """The last lines that the worker wrote, empty if they go elsewhere."""
+        if self._output is None or not self._output.exists():
+            return ""
+        return self._output.read_bytes()[-OUTPUT_TAIL:].decode(errors="replace").strip()
+
+    def trim_output(self) -> None:
+        """Forget what the worker wrote once it is much."""
+        if self._output is not None and self._output.stat().st_size > OUTPUT_LIMIT:
+            os.truncate(self._output, 0)
+
+    def stop(self) -> None:
+        """End the process and what it started; harmless when it has ended."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        process, self._process = self._process, None
+        if process is None:
+            return
+        _signal_group(process, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT_S)
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+    def _environment(self) -> dict[str, str]:
+        channels = {"WorkerChannel": self._socket, "AgentChannel": self._agent_socket}
+        own = dict(os.environ)
+        for name, path in channels.items():
+            own[f"ComputePlane__{name}__Address"] = str(path)
+            own[f"ComputePlane__{name}__SocketType"] = "unixdomainsocket"
+        return own
+
+    def _open_output(self) -> Any:
+        if self._output is None:
+            return os.fdopen(os.dup(sys.stderr.fileno()), "wb")
+        return self._output.open("ab")
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    # The group outlives its leader when the worker has children of its own.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

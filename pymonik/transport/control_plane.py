@@ -1,0 +1,274 @@
+"""One method for each request that a client makes; deadlines, retries, our errors."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from armonik.protogen.client import (
+    events_service_pb2_grpc,
+    partitions_service_pb2_grpc,
+    results_service_pb2_grpc,
+    sessions_service_pb2_grpc,
+    tasks_service_pb2_grpc,
+)
+from armonik.protogen.common import (
+    events_common_pb2,
+    objects_pb2,
+    partitions_common_pb2,
+    partitions_fields_pb2,
+    partitions_filters_pb2,
+    results_common_pb2,
+    sessions_common_pb2,
+    sort_direction_pb2,
+    tasks_common_pb2,
+)
+
+from pymonik.errors import UnavailableError
+from pymonik.transport import messages
+from pymonik.transport.errors import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pymonik.core.codec import Buffer
+    from pymonik.options import TaskOptions
+    from pymonik.transport.messages import NewTask, ResultInfo, TaskInfo
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+IDS_PER_LIST = 500  # ids of one list request
+_ATTEMPTS = 4
+_FIRST_PAUSE_S = 0.1
+
+
+class ControlPlane:
+    """The control plane behind a channel. Thread-safe.
+
+    Every method raises `ControlPlaneError` or one of its subclasses.
+    """
+
+    def __init__(self, channel: Any, *, endpoint: str, timeout_s: float = 60.0) -> None:
+        self.endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._sessions = sessions_service_pb2_grpc.SessionsStub(channel)
+        self._tasks = tasks_service_pb2_grpc.TasksStub(channel)
+        self._results = results_service_pb2_grpc.ResultsStub(channel)
+        self._events = events_service_pb2_grpc.EventsStub(channel)
+        self._partitions = partitions_service_pb2_grpc.PartitionsStub(channel)
+
+    # -- connection ----------------------------------------------------------------------------
+
+    def connect(self, timeout_s: float) -> int:
+        """Make the first request; gives the size of a chunk of data, in bytes.
+
+        Raises:
+            UnavailableError: No answer; names the endpoint and what to look at.
+        """
+        end = time.monotonic() + timeout_s
+        while True:
+            left = max(0.05, end - time.monotonic())
+            try:
+                with translated("connect"):
+                    answer = self._results.GetServiceConfiguration(
+                        objects_pb2.Empty(), timeout=left
+                    )
+            except UnavailableError as error:
+                if time.monotonic() + 0.2 >= end:
+                    raise UnavailableError(
+                        "connect",
+                        f"no control plane answers at {self.endpoint}: {error.detail}. Is it "
+                        "running, is the port right, and is it http or https?",
+                    ) from error
+                time.sleep(0.1)  # the server may be starting
+            else:
+                return int(answer.data_chunk_max_size)
+
+    # -- session -------------------------------------------------------------------------------
+
+    def create_session(self, options: TaskOptions, partitions: Sequence[str]) -> str:
+        """A new session; without partitions in the cluster's default one."""
+        request = sessions_common_pb2.CreateSessionRequest(
+            default_task_option=messages.session_options(options), partition_ids=partitions
+        )
+        return str(self._once("CreateSession", self._sessions.CreateSession, request).session_id)
+
+    def session_partitions(self, session_id: str) -> list[str]:
+        """The partitions that tasks of the session may name."""
+        request = sessions_common_pb2.GetSessionRequest(session_id=session_id)
+        answer = self._retried("GetSession", self._sessions.GetSession, request)
+        return list(answer.session.partition_ids)
+
+    def close_session(self, session_id: str) -> None:
+        """Take no more tasks."""
+        request = sessions_common_pb2.CloseSessionRequest(session_id=session_id)
+        self._once("CloseSession", self._sessions.CloseSession, request)
+
+    def cancel_session(self, session_id: str) -> None:
+        """Stop everything."""
+        request = sessions_common_pb2.CancelSessionRequest(session_id=session_id)
+        self._once("CancelSession", self._sessions.CancelSession, request)
+
+    def list_partitions(self) -> list[str]:
+        """The partitions of the cluster."""
+        field = partitions_fields_pb2.PartitionField(
+            partition_raw_field=partitions_fields_pb2.PartitionRawField(
+                field=partitions_fields_pb2.PARTITION_RAW_ENUM_FIELD_ID
+            )
+        )
+        request = partitions_common_pb2.ListPartitionsRequest(
+            page_size=1000,
+            filters=partitions_filters_pb2.Filters(),
+            sort=partitions_common_pb2.ListPartitionsRequest.Sort(
+                field=field, direction=sort_direction_pb2.SORT_DIRECTION_ASC
+            ),
+        )
+        answer = self._retried("ListPartitions", self._partitions.ListPartitions, request)
+        return [partition.id for partition in answer.partitions]
+
+    # -- results -------------------------------------------------------------------------------
+
+    def create_results_metadata(self, session_id: str, names: Iterable[str]) -> list[str]:
+        """Results without data; their ids, in order."""
+        create = results_common_pb2.CreateResultsMetaDataRequest.ResultCreate
+        request = results_common_pb2.CreateResultsMetaDataRequest(
+            session_id=session_id, results=[create(name=name) for name in names]
+        )
+        # A second attempt leaves unused results behind, at worst.
+        answer = self._retried(
+            "CreateResultsMetaData", self._results.CreateResultsMetaData, request
+        )
+        return [result.result_id for result in answer.results]
+
+    def create_results(self, session_id: str, items: Iterable[tuple[str, bytes]]) -> list[str]:
+        """Results with their (name, data); their ids, in order."""
+        create = results_common_pb2.CreateResultsRequest.ResultCreate
+        request = results_common_pb2.CreateResultsRequest(
+            session_id=session_id, results=[create(name=name, data=data) for name, data in items]
+        )
+        answer = self._retried("CreateResults", self._results.CreateResults, request)
+        return [result.result_id for result in answer.results]
+
+    def upload(
+        self, session_id: str, result_id: str, chunks: Callable[[], Iterator[Buffer]]
+    ) -> None:
+        """Stream the data of a result; ``chunks`` is called once for each attempt."""
+        message = results_common_pb2.UploadResultDataRequest
+        identity = message.ResultIdentifier(session_id=session_id, result_id=result_id)
+
+        def stream() -> Iterator[Any]:
+            yield message(id=identity)
+            for chunk in chunks():
+                yield message(data_chunk=bytes(chunk))
+
+        def attempt() -> None:
+            self._results.UploadResultData(stream(), timeout=3600)
+
+        self._attempts("UploadResultData", attempt)
+
+    def import_data(self, session_id: str, items: Iterable[tuple[str, str]]) -> None:
+        """Announce data that lies in the object storage: (result id, opaque id)."""
+        pair = results_common_pb2.ImportResultsDataRequest.ResultOpaqueId
+        request = results_common_pb2.ImportResultsDataRequest(
+            session_id=session_id,
+            results=[pair(result_id=id_, opaque_id=opaque.encode()) for id_, opaque in items],
+        )
+        self._once("ImportResultsData", self._results.ImportResultsData, request)
+
+    def download(self, session_id: str, result_id: str) -> bytearray:
+        """The data of a result."""
+        request = results_common_pb2.DownloadResultDataRequest(
+            session_id=session_id, result_id=result_id
+        )
+
+        def attempt() -> bytearray:
+            data = bytearray()
+            for answer in self._results.DownloadResultData(request, timeout=3600):
+                data += answer.data_chunk
+            return data
+
+        return self._attempts("DownloadResultData", attempt)
+
+    def list_results(self, ids: Sequence[str]) -> dict[str, ResultInfo]:
+        """What is known of these results; those that do not exist are left out."""
+        found: dict[str, ResultInfo] = {}
+        for part in _parts(ids):
+            request = messages.results_by_id(part, page=0)
+            answer = self._retried("ListResults", self._results.ListResults, request)
+            found.update((raw.result_id, messages.result_info(raw)) for raw in answer.results)
+        return found
+
+    # -- tasks ---------------------------------------------------------------------------------
+
+    def submit_tasks(
+        self, session_id: str, options: TaskOptions, tasks: Sequence[NewTask]
+    ) -> list[str]:
+        """Their ids, in order. Not tried twice: a second attempt would run them twice."""
+        request = tasks_common_pb2.SubmitTasksRequest(
+            session_id=session_id,
+            task_options=messages.task_options(options),
+            task_creations=[messages.task_creation(task) for task in tasks],
+        )
+        answer = self._once("SubmitTasks", self._tasks.SubmitTasks, request)
+        return [info.task_id for info in answer.task_infos]
+
+    def list_tasks(self, ids: Sequence[str]) -> dict[str, TaskInfo]:
+        """What is known of these tasks; those that do not exist are left out."""
+        found: dict[str, TaskInfo] = {}
+        for part in _parts(ids):
+            request = messages.tasks_by_id(part, page=0)
+            answer = self._retried("ListTasks", self._tasks.ListTasks, request)
+            found.update((raw.id, messages.task_info(raw)) for raw in answer.tasks)
+        return found
+
+    def cancel_tasks(self, ids: Sequence[str]) -> None:
+        """Cancel those that have not ended."""
+        for part in _parts(ids):
+            request = tasks_common_pb2.CancelTasksRequest(task_ids=part)
+            self._retried("CancelTasks", self._tasks.CancelTasks, request)
+
+    # -- events --------------------------------------------------------------------------------
+
+    def result_events(self, session_id: str) -> Any:
+        """The stream of changes of results, as gRPC gives it: it can be cancelled."""
+        request = events_common_pb2.EventSubscriptionRequest(
+            session_id=session_id,
+            returned_events=[events_common_pb2.EVENTS_ENUM_RESULT_STATUS_UPDATE],
+        )
+        return self._events.GetEvents(request)
+
+    # -- attempts ------------------------------------------------------------------------------
+
+    def _once(self, operation: str, method: Any, request: Any) -> Any:
+        with translated(operation):
+            return method(request, timeout=self._timeout_s)
+
+    def _retried(self, operation: str, method: Any, request: Any) -> Any:
+        return self._attempts(operation, lambda: method(request, timeout=self._timeout_s))
+
+    def _attempts(self, operation: str, attempt: Callable[[], _T]) -> _T:
+        """Again after a pause while the control plane cannot be reached."""
+        pause_s = _FIRST_PAUSE_S
+        for _ in range(_ATTEMPTS - 1):
+            outcome = self._attempt(operation, attempt)
+            if not isinstance(outcome, UnavailableError):
+                return outcome
+            _log.debug("%s is tried again: %s", operation, outcome.detail)
+            time.sleep(pause_s)
+            pause_s *= 2
+        with translated(operation):
+            return attempt()
+
+    def _attempt(self, operation: str, attempt: Callable[[], _T]) -> _T | UnavailableError:
+        try:
+            with translated(operation):
+                return attempt()
+        except UnavailableError as error:
+            return error
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), IDS_PER_LIST):
+        yield ids[start : start + IDS_PER_LIST]

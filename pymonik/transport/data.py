@@ -1,0 +1,163 @@
+"""Bytes of results, in and out: inline, streamed, or straight through a shared object storage.
+
+::
+
+    small ──► CreateResults, many in one request
+    large ──► CreateResultsMetaData, then UploadResultData in chunks
+              or, where the storage's folder is reachable: a file, then ImportResultsData
+"""
+
+from __future__ import annotations
+
+import mmap
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from pymonik.errors import ControlPlaneError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from pymonik.core.codec import Buffer
+    from pymonik.transport.control_plane import ControlPlane
+
+REQUEST_BYTES = 16 * 1024 * 1024  # of one request; the real control plane refuses 30 MB
+INLINE_BYTES = 1024 * 1024  # larger data does not go into a request with others
+_MAPPED_BYTES = 64 * 1024  # smaller files are read: faster than mapping them
+_PARALLEL = 8
+_ITEM_BYTES = 128  # of a request, for each result besides its data
+
+
+class DataStore:
+    """The data of one session."""
+
+    def __init__(
+        self, plane: ControlPlane, session_id: str, *, chunk_bytes: int, folder: Path | None
+    ) -> None:
+        self._plane = plane
+        self._session_id = session_id
+        self._chunk_bytes = chunk_bytes or 2 * 1024 * 1024
+        self._folder = folder
+
+    # -- in ------------------------------------------------------------------------------------
+
+    def store(self, items: Sequence[tuple[str, Sequence[Buffer]]]) -> list[str]:
+        """Create results from their (name, segments of data); their ids, in order."""
+        ids = [""] * len(items)
+        sizes = [sum(memoryview(s).nbytes for s in segments) for _, segments in items]
+        small = [i for i, size in enumerate(sizes) if size <= INLINE_BYTES]
+        large = [i for i, size in enumerate(sizes) if size > INLINE_BYTES]
+        for batch in _batches(small, sizes):
+            data = [(items[i][0], b"".join(items[i][1])) for i in batch]
+            for i, result_id in zip(
+                batch, self._plane.create_results(self._session_id, data), strict=True
+            ):
+                ids[i] = result_id
+        if large:
+            names = [items[i][0] for i in large]
+            created = self._plane.create_results_metadata(self._session_id, names)
+            self._put_large(list(zip(created, (items[i][1] for i in large), strict=True)))
+            for i, result_id in zip(large, created, strict=True):
+                ids[i] = result_id
+        return ids
+
+    def _put_large(self, items: list[tuple[str, Sequence[Buffer]]]) -> None:
+        if self._folder is not None:
+            written = [(result_id, _write(self._folder, data)) for result_id, data in items]
+            self._plane.import_data(self._session_id, written)
+            return
+        for result_id, data in items:
+            self._plane.upload(self._session_id, result_id, lambda data=data: self._chunks(data))  # type: ignore[misc]
+
+    def _chunks(self, segments: Sequence[Buffer]) -> Iterator[Buffer]:
+        pending = bytearray()
+        for segment in segments:
+            view = memoryview(segment).cast("B")
+            start = 0
+            while start < view.nbytes:
+                part = view[start : start + self._chunk_bytes - len(pending)]
+                start += part.nbytes
+                pending += part
+                if len(pending) == self._chunk_bytes:
+                    yield pending
+                    pending = bytearray()
+        if pending:
+            yield pending
+
+    # -- out -----------------------------------------------------------------------------------
+
+    def fetch(self, ids: Sequence[str]) -> list[memoryview]:
+        """The data of completed results, in order; writable, and nobody else's."""
+        if self._folder is None:
+            return self._download(ids)
+        known = self._plane.list_results(list(dict.fromkeys(ids)))
+        found = [
+            _read(self._folder / known[one].opaque_id)
+            if one in known and known[one].opaque_id
+            else None
+            for one in ids
+        ]
+        missing = [one for one, data in zip(ids, found, strict=True) if data is None]
+        streamed = iter(self._download(missing))
+        return [data if data is not None else next(streamed) for data in found]
+
+    def _download(self, ids: Sequence[str]) -> list[memoryview]:
+        if len(ids) <= 1:
+            return [self._download_one(one) for one in ids]
+        with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pymonik-download") as threads:
+            return list(threads.map(self._download_one, ids))
+
+    def _download_one(self, result_id: str) -> memoryview:
+        return memoryview(self._plane.download(self._session_id, result_id))
+
+
+def _batches(indices: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    batch: list[int] = []
+    total = 0
+    for i in indices:
+        size = sizes[i] + _ITEM_BYTES
+        if batch and total + size > REQUEST_BYTES:
+            yield batch
+            batch, total = [], 0
+        batch.append(i)
+        total += size
+    if batch:
+        yield batch
+
+
+def _write(folder: Path, segments: Sequence[Buffer]) -> str:
+    """A new file of the storage; it has its name only when it is complete."""
+    name = str(uuid.uuid4())
+    temporary = folder / f".{name}.part"
+    try:
+        with temporary.open("wb", buffering=0) as file:
+            for segment in segments:
+                view = memoryview(segment).cast("B")
+                while view.nbytes:
+                    view = view[file.write(view) :]
+        temporary.rename(folder / name)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ControlPlaneError(
+            "ImportResultsData", f"the object storage cannot be written: {error}"
+        ) from error
+    return name
+
+
+def _read(file: Path) -> memoryview | None:
+    """The content as memory that may be written without changing the file; ``None`` if absent."""
+    try:
+        with file.open("rb") as opened:
+            size = opened.seek(0, 2)
+            if size >= _MAPPED_BYTES:
+                return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY))
+            opened.seek(0)
+            return memoryview(bytearray(opened.read()))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ControlPlaneError(
+            "DownloadResultData", f"the object storage cannot be read: {error}"
+        ) from error

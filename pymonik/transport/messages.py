@@ -1,0 +1,174 @@
+"""Our values as messages of ArmoniK's API, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from armonik.protogen.common import (
+    filters_common_pb2,
+    objects_pb2,
+    result_status_pb2,
+    results_common_pb2,
+    results_fields_pb2,
+    results_filters_pb2,
+    sort_direction_pb2,
+    task_status_pb2,
+    tasks_common_pb2,
+    tasks_fields_pb2,
+    tasks_filters_pb2,
+)
+from google.protobuf.duration_pb2 import Duration
+
+from pymonik.options import (
+    DEFAULT_MAX_DURATION,
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_PRIORITY,
+    TaskOptions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+DEFAULTS = TaskOptions(
+    max_duration=DEFAULT_MAX_DURATION, max_retries=DEFAULT_MAX_RETRIES, priority=DEFAULT_PRIORITY
+)
+_TEXTS = (
+    "partition_id",
+    "application_name",
+    "application_version",
+    "application_namespace",
+    "application_service",
+    "engine_type",
+)
+
+COMPLETED: int = result_status_pb2.RESULT_STATUS_COMPLETED
+ABORTED: int = result_status_pb2.RESULT_STATUS_ABORTED
+DELETED: int = result_status_pb2.RESULT_STATUS_DELETED
+
+
+@dataclass(frozen=True, slots=True)
+class ResultInfo:
+    """What the control plane knows of a result."""
+
+    result_id: str
+    status: int
+    owner_task_id: str
+    opaque_id: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInfo:
+    """What the control plane knows of a task; ``status`` is as in the API, without the prefix."""
+
+    task_id: str
+    status: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task to be submitted."""
+
+    payload_id: str
+    output_id: str
+    dependencies: Sequence[str]
+
+    @property
+    def nbytes(self) -> int:
+        """About its size in a request."""
+        return 160 + 40 * len(self.dependencies)
+
+
+def session_options(options: TaskOptions) -> Any:
+    """For CreateSession, which takes no fewer than one retry."""
+    message = task_options(options)
+    message.max_retries = max(1, message.max_retries)
+    return message
+
+
+def task_options(options: TaskOptions) -> Any:
+    """For SubmitTasks; complete, since a priority left out would be sent as zero."""
+    full = options.over(DEFAULTS)
+    assert full.max_duration is not None
+    duration = Duration()
+    duration.FromTimedelta(full.max_duration)
+    message = objects_pb2.TaskOptions(
+        options=dict(full.options),
+        max_duration=duration,
+        # In the API zero means "inherit", and a negative number means none.
+        max_retries=full.max_retries or -1,
+        priority=full.priority,
+    )
+    for name in _TEXTS:
+        if (value := getattr(full, name)) is not None:
+            setattr(message, name, value)
+    return message
+
+
+def task_creation(task: NewTask) -> Any:
+    """One task of SubmitTasks."""
+    return tasks_common_pb2.SubmitTasksRequest.TaskCreation(
+        expected_output_keys=[task.output_id],
+        data_dependencies=task.dependencies,
+        payload_id=task.payload_id,
+    )
+
+
+def result_info(raw: Any) -> ResultInfo:
+    """From a ``ResultRaw``."""
+    opaque_id = raw.opaque_id.decode("utf-8", "replace")
+    return ResultInfo(raw.result_id, raw.status, raw.owner_task_id, opaque_id, raw.size)
+
+
+def task_info(raw: Any) -> TaskInfo:
+    """From a ``TaskSummary``."""
+    name = task_status_pb2.TaskStatus.Name(raw.status).removeprefix("TASK_STATUS_")
+    return TaskInfo(raw.id, name, raw.error)
+
+
+def results_by_id(ids: Sequence[str], page: int) -> Any:
+    """A ListResults request for these results."""
+    field = results_fields_pb2.ResultField(
+        result_raw_field=results_fields_pb2.ResultRawField(
+            field=results_fields_pb2.RESULT_RAW_ENUM_FIELD_RESULT_ID
+        )
+    )
+    return results_common_pb2.ListResultsRequest(
+        page=page,
+        page_size=len(ids),
+        filters=_any_of(results_filters_pb2, field, ids),
+        sort=results_common_pb2.ListResultsRequest.Sort(
+            field=field, direction=sort_direction_pb2.SORT_DIRECTION_ASC
+        ),
+    )
+
+
+def tasks_by_id(ids: Sequence[str], page: int) -> Any:
+    """A ListTasks request for these tasks."""
+    field = tasks_fields_pb2.TaskField(
+        task_summary_field=tasks_fields_pb2.TaskSummaryField(
+            field=tasks_fields_pb2.TASK_SUMMARY_ENUM_FIELD_TASK_ID
+        )
+    )
+    return tasks_common_pb2.ListTasksRequest(
+        page=page,
+        page_size=len(ids),
+        filters=_any_of(tasks_filters_pb2, field, ids),
+        sort=tasks_common_pb2.ListTasksRequest.Sort(
+            field=field, direction=sort_direction_pb2.SORT_DIRECTION_ASC
+        ),
+        with_errors=True,
+    )
+
+
+def _any_of(module: Any, field: Any, ids: Iterable[str]) -> Any:
+    filters = module.Filters()
+    for one in ids:
+        equal = filters_common_pb2.FilterString(
+            value=one, operator=filters_common_pb2.FILTER_STRING_OPERATOR_EQUAL
+        )
+        condition = module.FilterField(field=field, filter_string=equal)
+        getattr(filters, "or").append(module.FiltersAnd(**{"and": [condition]}))
+    return filters

@@ -1,0 +1,231 @@
+"""`RemoteSession`: a session of the control plane as `pymonik.core.session.Session`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from pymonik.core import codec
+from pymonik.core.result import Countdown, ResultState, Status
+from pymonik.errors import ControlPlaneError, SessionClosedError, TaskCancelledError, UsageError
+from pymonik.transport.batch import BatchSender
+from pymonik.transport.data import DataStore
+from pymonik.transport.outbox import BATCH_CALLS, Outbox, OutgoingCall
+from pymonik.transport.watcher import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pymonik.core.codec import Packed
+    from pymonik.core.environment import Environment
+    from pymonik.core.session import Submission
+    from pymonik.options import TaskOptions
+    from pymonik.transport.control_plane import ControlPlane
+
+_log = logging.getLogger(__name__)
+_ENDED = "The session transition is invalid"  # somebody else closed or cancelled it
+
+
+class RemoteSession:
+    """Submits through an outbox, learns through a watcher, moves data through a store."""
+
+    def __init__(
+        self,
+        plane: ControlPlane,
+        session_id: str,
+        *,
+        environment: Environment,
+        options: TaskOptions,
+        partitions: Sequence[str] = (),
+        chunk_bytes: int = 0,
+        storage_folder: Path | None = None,
+        batch_calls: int = BATCH_CALLS,
+        polling_s: float | None = None,
+        patience_s: float = 30.0,
+        is_alive: Callable[[], bool] | None = None,
+    ) -> None:
+        self._plane = plane
+        self._session_id = session_id
+        self._environment = environment
+        self._partitions = frozenset(partitions)
+        self._pid = os.getpid()
+        self._closing = threading.Lock()
+        self._closed = ""
+        self._data = DataStore(plane, session_id, chunk_bytes=chunk_bytes, folder=storage_folder)
+        self._watcher = Watcher(
+            plane, session_id, polling_s=polling_s, patience_s=patience_s, is_alive=is_alive
+        )
+        send = BatchSender(
+            plane,
+            session_id,
+            self._data,
+            environment=environment,
+            options=options,
+            watch=self._watcher.watch,
+        )
+        self._outbox = Outbox(send, batch_calls=batch_calls)
+        self._watcher.start()
+        self._outbox.start()
+
+    # -- Session -------------------------------------------------------------------------------
+
+    @property
+    def session_id(self) -> str:
+        """The id that the control plane gave."""
+        return self._session_id
+
+    @property
+    def environment(self) -> Environment:
+        """What calls get around them."""
+        return self._environment
+
+    def submit(self, submission: Submission) -> list[ResultState]:
+        """One state for each call; see `pymonik.core.session.Session`.
+
+        Raises:
+            UsageError: A delegation, which only a task can do, or a partition out of reach.
+            SessionClosedError: The session was closed or cancelled.
+        """
+        self._check_open("SubmitTasks")
+        if submission.delegate:
+            raise UsageError("delegate=True: only a task can delegate its result to another")
+        self._check_partition(submission.options.partition_id)
+        self._send_foreign(submission.calls)
+        name = submission.function.name
+        calls = [
+            OutgoingCall(submission.function, call, submission.options, ResultState(self, name))
+            for call in submission.calls
+        ]
+        self._outbox.put(calls)
+        return [call.state for call in calls]
+
+    def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
+        """Store values; they are there when this returns."""
+        self._check_open("CreateResults")
+        if any(packed.refs for packed in values):
+            raise UsageError("put() takes values, not handles; pass the handle as an argument")
+        items = [
+            (name, codec.join_value(packed)) for name, packed in zip(names, values, strict=True)
+        ]
+        states = []
+        for name, result_id in zip(names, self._data.store(items), strict=True):
+            state = ResultState(self, name, result_id)
+            state.complete()
+            states.append(state)
+        return states
+
+    def send(self) -> None:
+        """Have everything submitted so far sent; afterwards each state has its result id."""
+        self._check_process()
+        self._outbox.drain()
+
+    def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
+        """Block until all are final."""
+        self._check_process()
+        self._outbox.flush()
+        Countdown(states).wait(timeout)
+
+    def fetch(self, states: Sequence[ResultState]) -> list[memoryview]:
+        """The containers of completed results, in order."""
+        self._check_process()
+        return self._data.fetch([state.result_id or "" for state in states])
+
+    def cancel(self, states: Sequence[ResultState]) -> None:
+        """Cancel the tasks that produce these results; those that ended stay as they are."""
+        self.send()
+        running = [state for state in states if not state.is_final and state.result_id]
+        if not running:
+            return
+        # A retry, or a delegation, has made another task the owner since.
+        infos = self._plane.list_results([state.result_id or "" for state in running])
+        owners = {info.owner_task_id for info in infos.values()}
+        owners.update(state.task_id for state in running)
+        self._plane.cancel_tasks(sorted(owners - {"", self._session_id}))
+
+    # -- end -----------------------------------------------------------------------------------
+
+    def wait_for_all(self) -> None:
+        """Block until everything that was submitted has ended."""
+        self.send()
+        Countdown(self._watcher.pending()).wait(None)
+
+    def close(self) -> None:
+        """Close the session: it takes no more tasks, and those that wait do not start.
+
+        Results that are there can still be fetched.
+        """
+        with self._closing:
+            if self._closed or os.getpid() != self._pid:
+                return
+            self._closed = "closed"
+            self._outbox.close()
+            try:
+                self._end_session(self._plane.close_session)
+            finally:
+                self._stop("the session was closed before the task ended")
+
+    def cancel_all(self) -> None:
+        """Cancel the session: every task of it stops, what waits to be sent is dropped."""
+        with self._closing:
+            if self._closed or os.getpid() != self._pid:
+                return
+            self._closed = "cancelled"
+            self._outbox.close(TaskCancelledError("the session was cancelled"))
+            try:
+                self._end_session(self._plane.cancel_session)
+            finally:
+                self._stop("the session was cancelled")
+
+    def _end_session(self, request: Callable[[str], None]) -> None:
+        try:
+            request(self._session_id)
+        except SessionClosedError:
+            _log.debug("session %s does not exist any more", self._session_id)
+        except ControlPlaneError as error:
+            if not error.detail.startswith(_ENDED):
+                raise
+            _log.debug("session %s had ended: %s", self._session_id, error.detail)
+
+    def _stop(self, why: str) -> None:
+        self._watcher.stop(TaskCancelledError(why))
+
+    # -- checks --------------------------------------------------------------------------------
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise UsageError(
+                "this session belongs to the parent process, and gRPC does not survive a fork; "
+                "create a new `Pymonik()` here, or start processes with 'spawn'"
+            )
+
+    def _check_open(self, operation: str) -> None:
+        self._check_process()
+        if self._closed:
+            raise SessionClosedError(
+                operation, f"this session is {self._closed}; open another `Pymonik()`"
+            )
+
+    def _check_partition(self, partition: str | None) -> None:
+        if partition is None or partition in self._partitions:
+            return
+        if not self._partitions:
+            self._partitions = frozenset(self._plane.session_partitions(self._session_id))
+        if partition not in self._partitions:
+            known = ", ".join(sorted(self._partitions))
+            raise UsageError(
+                f"partition {partition!r} is not one of this session ({known}); "
+                f"name it when you connect: Pymonik(partition=[..., {partition!r}])"
+            )
+
+    def _send_foreign(self, calls: Sequence[Packed]) -> None:
+        """Results of another session must have their ids before ours refers to them."""
+        for call in calls:
+            for ref in call.refs:
+                state = ref._state
+                if state.session is self or state.result_id or state.status is not Status.PENDING:
+                    continue
+                if state.session is not None:
+                    state.session.send()

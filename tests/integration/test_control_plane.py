@@ -1,0 +1,264 @@
+"""The control plane behind real gRPC on a unix socket, its runner played by the test."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from armonik.protogen.client.events_service_pb2_grpc import EventsStub
+from armonik.protogen.client.results_service_pb2_grpc import ResultsStub
+from armonik.protogen.client.sessions_service_pb2_grpc import SessionsStub
+from armonik.protogen.client.tasks_service_pb2_grpc import TasksStub
+from armonik.protogen.common import (
+    events_common_pb2,
+    results_common_pb2,
+    sessions_common_pb2,
+    tasks_common_pb2,
+)
+
+from pymonik.cluster.control_plane import ControlPlane
+from pymonik.cluster.rows import Partition
+from pymonik.cluster.server import serve
+from pymonik.cluster.storage import Storage
+from pymonik.cluster.work import Assignment, Start, Stopped, Succeeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+TIMEOUT_S = 20.0
+
+
+class Client:
+    """Stubs of one connection, and the requests that the tests make."""
+
+    def __init__(self, address: str) -> None:
+        # A connection of its own for each client, as if it were another process.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        self.channel = grpc.insecure_channel(address, options=options)
+        self.sessions = SessionsStub(self.channel)
+        self.tasks = TasksStub(self.channel)
+        self.results = ResultsStub(self.channel)
+        self.events = EventsStub(self.channel)
+
+    def session(self) -> str:
+        request = sessions_common_pb2.CreateSessionRequest(
+            default_task_option={"max_duration": {"seconds": 60}, "max_retries": 2, "priority": 1}
+        )
+        return str(self.sessions.CreateSession(request, timeout=TIMEOUT_S).session_id)
+
+    def result(self, session_id: str, data: bytes | None = None) -> str:
+        if data is None:
+            create, request = (
+                self.results.CreateResultsMetaData,
+                results_common_pb2.CreateResultsMetaDataRequest(
+                    session_id=session_id, results=[{"name": "output"}]
+                ),
+            )
+        else:
+            create, request = (
+                self.results.CreateResults,
+                results_common_pb2.CreateResultsRequest(
+                    session_id=session_id, results=[{"name": "payload", "data": data}]
+                ),
+            )
+        return str(create(request, timeout=TIMEOUT_S).results[0].result_id)
+
+    def submit(self, session_id: str, output_id: str) -> str:
+        request = tasks_common_pb2.SubmitTasksRequest(
+            session_id=session_id,
+            task_creations=[
+                {
+                    "payload_id": self.result(session_id, b"payload"),
+                    "expected_output_keys": [output_id],
+                }
+            ],
+        )
+        return str(self.tasks.SubmitTasks(request, timeout=TIMEOUT_S).task_infos[0].task_id)
+
+    def completions(self, session_id: str) -> Any:
+        request = events_common_pb2.EventSubscriptionRequest(
+            session_id=session_id,
+            returned_events=[
+                events_common_pb2.EVENTS_ENUM_RESULT_STATUS_UPDATE,
+                events_common_pb2.EVENTS_ENUM_NEW_RESULT,
+            ],
+        )
+        return self.events.GetEvents(request, timeout=TIMEOUT_S)
+
+    def download(self, session_id: str, result_id: str) -> bytes:
+        request = results_common_pb2.DownloadResultDataRequest(
+            session_id=session_id, result_id=result_id
+        )
+        answer = self.results.DownloadResultData(request, timeout=TIMEOUT_S)
+        return b"".join(chunk.data_chunk for chunk in answer)
+
+    def upload(self, session_id: str, result_id: str, chunks: list[bytes]) -> Any:
+        message = results_common_pb2.UploadResultDataRequest
+        identifier = {"session_id": session_id, "result_id": result_id}
+        stream = [message(id=identifier), *(message(data_chunk=chunk) for chunk in chunks)]
+        return self.results.UploadResultData(iter(stream), timeout=TIMEOUT_S).result
+
+
+@pytest.fixture
+def control_plane(tmp_path: Path) -> Iterator[ControlPlane]:
+    storage = Storage(tmp_path / "objects")
+    control_plane = ControlPlane([Partition("P")], storage, default_partition="P")
+    yield control_plane
+    control_plane.close()
+
+
+@pytest.fixture
+def connect(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Callable[[], Client]]:
+    address = f"unix:{tmp_path / 'cluster.sock'}"
+    server = serve(control_plane, address)
+    clients: list[Client] = []
+
+    def connected() -> Client:
+        clients.append(Client(address))
+        return clients[-1]
+
+    yield connected
+    for client in clients:
+        client.channel.close()
+    control_plane.close()
+    server.stop(None).wait(TIMEOUT_S)
+
+
+@pytest.fixture
+def runner(control_plane: ControlPlane) -> Iterator[None]:
+    """Gives the payload of each task back as its outputs, until the control plane is closed."""
+
+    def run() -> None:
+        while task := acquire(control_plane):
+            if control_plane.start(task.task_id) is Start.RUN:
+                data = task.inputs[task.payload_id].read_bytes()
+                outputs = dict.fromkeys(task.expected_output_ids, data)
+                control_plane.finish(task.task_id, Succeeded(data=outputs))
+
+    thread = threading.Thread(target=run, name="runner")
+    thread.start()
+    yield
+    control_plane.close()
+    thread.join(TIMEOUT_S)
+    assert not thread.is_alive()
+
+
+def acquire(
+    control_plane: ControlPlane, on_cancel: Callable[[str], None] = lambda _: None
+) -> Assignment | None:
+    return control_plane.acquire("P", pod_id="pod", hostname="host", on_cancel=on_cancel)
+
+
+def test_fifty_clients_submit_at_once_and_each_sees_its_result(
+    connect: Callable[[], Client], runner: None
+) -> None:
+    def one(number: int) -> bytes:
+        client = connect()
+        session_id = client.session()
+        output_id = client.result(session_id)
+        events = client.completions(session_id)
+        client.submit(session_id, output_id)
+        for event in events:
+            update = event.result_status_update
+            if update.result_id == output_id and update.status == 2:
+                break
+        events.cancel()
+        return client.download(session_id, output_id)
+
+    with ThreadPoolExecutor(50) as threads:
+        assert set(threads.map(one, range(50))) == {b"payload"}
+
+
+def test_bytes_of_any_size_go_in_and_out(connect: Callable[[], Client]) -> None:
+    client = connect()
+    session_id = client.session()
+    result_id = client.result(session_id)
+    for chunks in ([], [b""], [b"abc", b"def"], [bytes(5_000_000), b"end"]):
+        assert client.upload(session_id, result_id, chunks).size == sum(map(len, chunks))
+        assert client.download(session_id, result_id) == b"".join(chunks)
+
+
+def test_a_file_put_into_the_storage_can_be_imported_but_only_from_there(
+    connect: Callable[[], Client], control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    client = connect()
+    session_id = client.session()
+    result_id = client.result(session_id)
+    (control_plane.storage.folder / "mine").write_bytes(b"abc")
+    (tmp_path / "secret").write_bytes(b"secret")
+
+    def import_(opaque_id: bytes) -> Any:
+        request = results_common_pb2.ImportResultsDataRequest(
+            session_id=session_id, results=[{"result_id": result_id, "opaque_id": opaque_id}]
+        )
+        return client.results.ImportResultsData(request, timeout=TIMEOUT_S)
+
+    for outside in (b"../secret", b"", b".", b"\xff"):
+        with pytest.raises(grpc.RpcError) as refused:
+            import_(outside)
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+    assert import_(b"mine").results[0].size == 3
+    assert client.download(session_id, result_id) == b"abc"
+
+
+def test_cancelling_a_running_task_reaches_its_runner(
+    connect: Callable[[], Client], control_plane: ControlPlane
+) -> None:
+    client = connect()
+    session_id = client.session()
+    task_id = client.submit(session_id, client.result(session_id))
+    told: list[str] = []
+    task = acquire(control_plane, told.append)
+    assert task is not None
+    assert control_plane.start(task_id) is Start.RUN
+    request = tasks_common_pb2.CancelTasksRequest(task_ids=[task_id])
+    assert client.tasks.CancelTasks(request, timeout=TIMEOUT_S).tasks[0].id == task_id
+    assert told == [task_id]
+    control_plane.finish(task_id, Stopped())
+    answer = client.tasks.GetTask(
+        tasks_common_pb2.GetTaskRequest(task_id=task_id), timeout=TIMEOUT_S
+    )
+    assert answer.task.status == 8  # CANCELLED
+
+
+def test_a_deleted_session_leaves_no_file(
+    connect: Callable[[], Client], control_plane: ControlPlane, runner: None
+) -> None:
+    client = connect()
+    session_id = client.session()
+    output_id = client.result(session_id)
+    events = client.completions(session_id)
+    client.submit(session_id, output_id)
+    assert any(event.result_status_update.result_id == output_id for event in events)
+    request = sessions_common_pb2.DeleteSessionRequest(session_id=session_id)
+    client.sessions.DeleteSession(request, timeout=TIMEOUT_S)
+    assert list(control_plane.storage.folder.iterdir()) == []
+
+
+def test_waking_a_pod_ends_its_acquire(control_plane: ControlPlane) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        waiting = threads.submit(acquire, control_plane)
+        control_plane.wake("another pod")
+        control_plane.wake("pod")
+        assert waiting.result(TIMEOUT_S) is None
+
+
+def test_closing_the_control_plane_ends_streams_and_runners(
+    connect: Callable[[], Client], control_plane: ControlPlane
+) -> None:
+    client = connect()
+    session_id = client.session()
+    client.result(session_id)
+    events = client.completions(session_id)
+    next(events)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(acquire, control_plane)
+        control_plane.close()
+        assert waiting.result(TIMEOUT_S) is None
+    with pytest.raises(grpc.RpcError) as ended:
+        next(events)
+    assert ended.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -1,0 +1,185 @@
+"""A control plane of the embedded cluster in this process, whose tasks run in a thread here."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from pymonik.cluster.control_plane import ControlPlane
+from pymonik.cluster.rows import Partition
+from pymonik.cluster.server import make_server
+from pymonik.cluster.storage import Storage
+from pymonik.cluster.work import Assignment, Failed, Outcome, Start, Stopped, Succeeded
+from pymonik.core import codec
+from pymonik.core.call import PayloadMeta
+from pymonik.core.environment import Environment
+from pymonik.core.failure import Failure
+from pymonik.core.result import Referable, ResultState
+from pymonik.core.session import Submission
+from pymonik.errors import PymonikError
+from pymonik.options import TaskOptions
+from pymonik.transport.channel import open_channel
+from pymonik.transport.config import ClusterConfig
+from pymonik.transport.control_plane import ControlPlane as RemoteControlPlane
+from pymonik.transport.session import RemoteSession
+
+WAIT_S = 20.0
+
+
+class Handle(Referable):
+    """As little of a handle as the codec needs."""
+
+    def __init__(self, state: ResultState) -> None:
+        self._state = state
+
+
+class Counter(grpc.ServerInterceptor):  # type: ignore[misc]
+    """Counts requests by name; `on` is called before one is served."""
+
+    def __init__(self) -> None:
+        self.calls: collections.Counter[str] = collections.Counter()
+        self.on: Callable[[str], None] = lambda _: None
+
+    def intercept_service(self, continuation: Any, details: Any) -> Any:
+        name = details.method.rpartition("/")[2]
+        self.calls[name] += 1
+        self.on(name)
+        return continuation(details)
+
+
+class InlineCluster:
+    """Everything but processes; `stop_server` and `start_server` cut and restore connections."""
+
+    def __init__(self, folder: Path, credentials: Any = None) -> None:
+        self.storage_folder = folder / "storage"
+        self.counter = Counter()
+        self.control_plane = ControlPlane(
+            [Partition("pymonik"), Partition("gpu")],
+            Storage(self.storage_folder),
+            default_partition="pymonik",
+        )
+        self.endpoint = f"unix:{folder}/socket"
+        self.held = threading.Event()  # cleared: tasks wait
+        self.held.set()
+        self._runner: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._server: Any = None
+        self.start_server()
+
+    def start_server(self) -> None:
+        self._server = make_server(self.control_plane)
+        # The server takes interceptors when it is made; ours must not change that of others.
+        pipeline = grpc._interceptor.service_pipeline((self.counter,))
+        self._server._state.interceptor_pipeline = pipeline
+        self._server.add_insecure_port(self.endpoint)
+        self._server.start()
+
+    def stop_server(self) -> None:
+        self._server.stop(None).wait(WAIT_S)
+
+    def start_runner(self) -> None:
+        self._runner = threading.Thread(target=self._run, name="runner", daemon=True)
+        self._runner.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self.held.set()
+        self.control_plane.close()
+        self.stop_server()
+        if self._runner is not None:
+            self._runner.join(WAIT_S)
+
+    def _run(self) -> None:
+        while task := self.control_plane.acquire(
+            "pymonik", pod_id="pod", hostname="pod", on_cancel=lambda _: None
+        ):
+            self.held.wait()
+            if self.control_plane.start(task.task_id) is Start.RUN:
+                self.control_plane.finish(task.task_id, self._outcome(task))
+
+    def _outcome(self, task: Assignment) -> Outcome:
+        if self._stop.is_set():
+            return Stopped()
+        try:
+            value = _call(task)
+        except Exception as error:  # noqa: BLE001 - as a worker does
+            return Failed(Failure.of(error).to_text())
+        data = b"".join(codec.join_value(codec.pack(value)))
+        return Succeeded(data={task.expected_output_ids[0]: data})
+
+
+def _call(task: Assignment) -> Any:
+    meta, blobs = codec.split(task.inputs[task.payload_id].read_bytes())
+    assert isinstance(meta, PayloadMeta)
+    function = codec.load_function(task.inputs[meta.function.result_id].read_bytes())
+    refs = meta.calls[0].refs
+
+    def slot(number: int) -> object:
+        ref = refs[number]
+        return codec.load_item(task.inputs[ref.result_id].read_bytes(), ref.item)
+
+    args, kwargs = codec.unpack(blobs, slot)
+    return function(*args, **kwargs)
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InlineCluster]:
+    """Without a runner: call ``start_runner`` to have tasks run."""
+    one = InlineCluster(tmp_path_factory.mktemp("c"))
+    yield one
+    one.close()
+
+
+class Connection:
+    """A session with shortcuts."""
+
+    def __init__(self, cluster: InlineCluster, **settings: Any) -> None:
+        channel = open_channel(ClusterConfig(cluster.endpoint))
+        self.plane = RemoteControlPlane(channel, endpoint=cluster.endpoint, timeout_s=5.0)
+        self.channel = channel
+        options = TaskOptions()
+        settings.setdefault("environment", Environment())
+        self.session = RemoteSession(
+            self.plane, self.plane.create_session(options, []), options=options, **settings
+        )
+
+    def invoke(self, function: Any, *args: object, **options: Any) -> ResultState:
+        packed = codec.pack_function(function, function.__name__)
+        call = codec.pack_call(args, {})
+        return self.session.submit(Submission(packed, [call], TaskOptions(**options)))[0]
+
+    def get(self, state: ResultState) -> Any:
+        self.session.wait([state], WAIT_S)
+        if state.error is not None:
+            raise state.error
+        return codec.load_item(self.session.fetch([state])[0], -1)
+
+    def close(self) -> None:
+        with contextlib.suppress(PymonikError):  # the server may be stopped
+            self.session.cancel_all()
+        self.channel.close()
+
+
+@pytest.fixture
+def connect(cluster: InlineCluster) -> Iterator[Callable[..., Connection]]:
+    opened: list[Connection] = []
+
+    def make(**settings: Any) -> Connection:
+        opened.append(Connection(cluster, **settings))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def handle() -> type[Handle]:
+    return Handle

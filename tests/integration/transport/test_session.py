@@ -1,0 +1,200 @@
+"""`RemoteSession` against the embedded control plane, over real gRPC."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from pymonik.core import codec
+from pymonik.core.result import Countdown
+from pymonik.errors import (
+    DependencyFailedError,
+    SessionClosedError,
+    TaskCancelledError,
+    TaskFailedError,
+    UnavailableError,
+    UsageError,
+)
+
+WAIT_S = 20.0
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+def test_a_call_goes_there_and_its_value_comes_back(cluster: Any, connect: Any) -> None:
+    cluster.start_runner()
+    one = connect()
+    assert one.get(one.invoke(add, 1, 2)) == 3
+
+
+def test_calls_that_depend_on_each_other_leave_in_one_batch(
+    cluster: Any, connect: Any, handle: Any
+) -> None:
+    cluster.start_runner()
+    one = connect()
+    state = one.invoke(add, 0, 1)
+    for _ in range(20):
+        state = one.invoke(add, handle(state), 1)
+    assert one.get(state) == 21
+    assert cluster.counter.calls["SubmitTasks"] <= 3
+
+
+def test_ten_thousand_calls_are_tens_of_requests(cluster: Any, connect: Any) -> None:
+    one = connect()
+    packed = codec.pack_function(add, "add")
+    from pymonik.core.session import Submission
+
+    for i in range(10_000):
+        one.session.submit(Submission(packed, [codec.pack_call((i, i), {})]))
+    one.session.send()
+    assert sum(cluster.counter.calls.values()) < 100
+    assert len(one.session._watcher.pending()) == 10_000
+
+
+def test_the_exception_of_a_task_comes_back_as_it_was(cluster: Any, connect: Any) -> None:
+    cluster.start_runner()
+    one = connect()
+    with pytest.raises(ValueError, match="wrong") as raised:
+        one.get(one.invoke(fail, "wrong"))
+    assert isinstance(raised.value.__cause__, TaskFailedError)
+    assert "in fail" in raised.value.__cause__.remote_traceback
+
+
+def test_a_task_whose_dependency_failed_names_it(cluster: Any, connect: Any, handle: Any) -> None:
+    cluster.held.clear()
+    cluster.start_runner()
+    one = connect()
+    first = one.invoke(fail, "wrong")
+    second = one.invoke(add, handle(first), 1)
+    one.session.send()
+    cluster.held.set()
+    with pytest.raises(DependencyFailedError, match="ValueError") as raised:
+        one.get(second)
+    assert isinstance(raised.value.__cause__, ValueError)
+
+
+def test_a_call_on_a_result_that_has_failed_fails_alone(
+    cluster: Any, connect: Any, handle: Any
+) -> None:
+    cluster.start_runner()
+    one = connect()
+    first = one.invoke(fail, "wrong")
+    one.session.wait([first], WAIT_S)
+    second, third = one.invoke(add, handle(first), 1), one.invoke(add, 1, 1)
+    assert one.get(third) == 2
+    with pytest.raises(DependencyFailedError):
+        one.get(second)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize("size", [10, 100_000, 5_000_000])
+def test_values_of_any_size_are_stored_and_fetched(
+    cluster: Any, connect: Any, direct: bool, size: int
+) -> None:
+    one = connect(storage_folder=cluster.storage_folder if direct else None)
+    values = [bytes([i]) * size for i in range(3)]
+    states = one.session.put([codec.pack(value) for value in values], ["a", "b", "c"])
+    assert [codec.load_item(data, -1) for data in one.session.fetch(states)] == values
+    assert not list(cluster.storage_folder.glob(".*"))
+
+
+def test_a_refused_batch_fails_its_handles(cluster: Any, connect: Any) -> None:
+    one = connect()
+    with pytest.raises(Exception, match="Max priority"):
+        one.get(one.invoke(add, 1, 2, priority=50))
+
+
+def test_cancelled_tasks_say_so(cluster: Any, connect: Any) -> None:
+    one = connect()  # no runner: they stay queued
+    states = [one.invoke(add, i, i) for i in range(3)]
+    one.session.cancel(states)
+    with pytest.raises(TaskCancelledError):
+        one.get(states[2])
+
+
+def test_a_cancelled_session_ends_what_is_pending(cluster: Any, connect: Any) -> None:
+    one = connect()
+    state = one.invoke(add, 1, 2)
+    one.session.cancel_all()
+    with pytest.raises(TaskCancelledError):
+        one.get(state)
+
+
+def test_a_closed_session_takes_no_calls_but_gives_what_it_has(cluster: Any, connect: Any) -> None:
+    cluster.start_runner()
+    one = connect()
+    state = one.invoke(add, 1, 2)
+    one.session.wait_for_all()
+    one.session.close()
+    one.session.close()
+    with pytest.raises(SessionClosedError, match="Pymonik"):
+        one.invoke(add, 1, 2)
+    assert one.get(state) == 3
+
+
+def test_a_session_closed_by_somebody_else_says_so(cluster: Any, connect: Any) -> None:
+    one = connect()
+    one.plane.close_session(one.session.session_id)
+    with pytest.raises(SessionClosedError):
+        one.get(one.invoke(add, 1, 2))
+
+
+def test_a_stream_that_was_cut_is_replaced(cluster: Any, connect: Any) -> None:
+    cluster.held.clear()
+    cluster.start_runner()
+    one = connect()
+    states = [one.invoke(add, i, i) for i in range(50)]
+    one.session.send()
+    cluster.stop_server()
+    cluster.held.set()  # they end while nobody listens
+    cluster.start_server()
+    one.session.wait(states, WAIT_S)
+    assert one.get(states[49]) == 98
+
+
+def test_what_is_pending_fails_when_the_server_is_gone(cluster: Any, connect: Any) -> None:
+    one = connect(patience_s=0.5)
+    state = one.invoke(add, 1, 2)
+    one.session.send()
+    cluster.stop_server()
+    with pytest.raises(UnavailableError, match="did not answer"):
+        one.get(state)
+
+
+def test_a_dead_embedded_cluster_is_not_waited_for(cluster: Any, connect: Any) -> None:
+    one = connect(patience_s=3600.0, is_alive=lambda: False)
+    state = one.invoke(add, 1, 2)
+    one.session.send()
+    cluster.stop_server()
+    with pytest.raises(UnavailableError, match="has ended"):
+        one.get(state)
+
+
+def test_polling_needs_no_stream(cluster: Any, connect: Any) -> None:
+    cluster.start_runner()
+    one = connect(polling_s=0.05)
+    assert one.get(one.invoke(add, 1, 2)) == 3
+    assert cluster.counter.calls["GetEvents"] == 0
+
+
+def test_delegation_and_unknown_partitions_are_refused_at_once(cluster: Any, connect: Any) -> None:
+    one = connect()
+    with pytest.raises(UsageError, match="partition 'nowhere'"):
+        one.invoke(add, 1, 2, partition_id="nowhere")
+
+
+def test_no_thread_is_left(cluster: Any, connect: Any) -> None:
+    one = connect()
+    state = one.invoke(add, 1, 2)
+    one.close()
+    Countdown([state]).wait(WAIT_S)
+    left = {thread.name for thread in threading.enumerate()}
+    assert not left & {"pymonik-outbox", "pymonik-events", "pymonik-checker"}
