@@ -1,0 +1,548 @@
+"""Real executors: what ends a call, and that the next call runs all the same."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from pymonik.core import codec
+from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta, ResultRef
+from pymonik.core.environment import Environment
+from pymonik.core.failure import Failure, readable
+from pymonik.core.result import Referable, ResultState
+from pymonik.core.session import Submission, current_session
+from pymonik.errors import DependencyFailedError, TaskFailedError, UsageError, WorkerLostError
+from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut
+from pymonik.executor.frames import Report, Run
+from pymonik.executor.pool import ExecutorPool
+from pymonik.executor.submission import bind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+class Function:
+    """Stands for a task: what an executor needs of it."""
+
+    require_context = False
+
+    def __init__(self, func: Any, retry_on: tuple[type[BaseException], ...] = ()) -> None:
+        self.func = func
+        self.name = func.__name__
+        self.retry_on = retry_on
+
+    def adopt(self, content_id: str) -> None:
+        self.content_id = content_id
+
+
+class Handle(Referable):
+    def __init__(self, state: ResultState, item: int = -1) -> None:
+        self._state = state
+        self._item = item
+
+
+def submit(func: Any, *args: object, delegate: bool = False) -> Handle:
+    function = codec.pack_function(Function(func), func.__name__)
+    calls = [codec.pack_call(args, {})]
+    return Handle(current_session().submit(Submission(function, calls, delegate=delegate))[0])
+
+
+class Bench:
+    """Writes calls into files, runs them, and follows subtasks like a tiny control plane."""
+
+    def __init__(
+        self, folder: Path, pool: ExecutorPool, printed: list[tuple[str, str, str]]
+    ) -> None:
+        self.folder = folder
+        self.pool = pool
+        self.printed = printed
+        self.numbers = itertools.count()
+        self.files: dict[str, str] = {}
+
+    def store(self, segments: Any) -> str:
+        result_id = f"r{next(self.numbers)}"
+        path = self.folder / result_id
+        path.write_bytes(b"".join(segments))
+        self.files[result_id] = str(path)
+        return result_id
+
+    def call(
+        self, func: Any, *args: Any, retry_on: Any = (), task_id: str = "t", **meta: Any
+    ) -> Run:
+        return self.calls(Function(func, retry_on), [args], task_id=task_id, **meta)
+
+    def calls(
+        self, function: Function, calls: list[Any], *, task_id: str = "t", **meta: Any
+    ) -> Run:
+        packed = codec.pack_function(function, function.name)
+        calls_packed = [codec.pack_call(args, {}) for args in calls]
+        head = PayloadMeta(
+            function=FunctionRef(packed.content_id, self.store([packed.container]), packed.name),
+            calls=tuple(
+                CallMeta(
+                    len(one.blobs),
+                    tuple(ResultRef(ref._state.result_id or "", ref._item) for ref in one.refs),
+                )
+                for one in calls_packed
+            ),
+            **meta,
+        )
+        blobs = [blob for one in calls_packed for blob in one.blobs]
+        return self.task(self.store(codec.join(head, blobs)), f"out-{task_id}", task_id=task_id)
+
+    def task(self, payload_id: str, output_id: str, *, task_id: str = "t") -> Run:
+        return Run(
+            task_id=task_id,
+            session_id="s",
+            attempt=1,
+            inputs=dict(self.files),
+            payload_id=payload_id,
+            output_id=output_id,
+            options={"partition_id": "p", "priority": 2, "max_duration": 30},
+            folder=str(self.folder),
+        )
+
+    def end(self, run: Run, time_limit_s: float | None = 30) -> Ending:
+        return self.pool.run(run, time_limit_s=time_limit_s)
+
+    def value(self, run: Run) -> Any:
+        """Run it and its subtasks; give the value of its output."""
+        waiting = [run]
+        while waiting:
+            for task in waiting:
+                if set(self.needs(task)) <= set(self.files):
+                    waiting.remove(task)
+                    waiting += self.follow(task)
+                    break
+            else:
+                pytest.fail("subtasks wait for each other")
+        with open(self.files[run.output_id], "rb") as file:
+            return codec.load_item(file.read(), -1)
+
+    def needs(self, task: Run) -> list[str]:
+        return list(task.options.get("needs", []))
+
+    def follow(self, task: Run) -> list[Run]:
+        """Run one task, keep what it created, and give its subtasks."""
+        options = {name: value for name, value in task.options.items() if name != "needs"}
+        ending = self.end(
+            Run(
+                task_id=task.task_id,
+                session_id="s",
+                inputs=task.inputs or dict(self.files),
+                options=options,
+                payload_id=task.payload_id,
+                output_id=task.output_id,
+                folder=task.folder,
+            )
+        )
+        assert isinstance(ending, Report), getattr(ending, "error", ending)
+        report = bind(ending, lambda stand_in: f"id{next(self.numbers)}")
+        if report.output is not None:
+            self.keep(task.output_id, report.output)
+        if report.output_path is not None:
+            self.files[task.output_id] = report.output_path
+        for created in report.created:
+            if created.data is not None:
+                self.keep(created.stand_in, created.data)
+            elif created.path is not None:
+                self.files[created.stand_in] = created.path
+        return [
+            Run(
+                task_id=f"{task.task_id}.{i}",
+                session_id="s",
+                inputs={},
+                payload_id=subtask.payload,
+                output_id=subtask.output,
+                folder=task.folder,
+                options={**subtask.options, "needs": subtask.dependencies},
+            )
+            for i, subtask in enumerate(report.subtasks)
+        ]
+
+    def keep(self, result_id: str, data: bytes) -> None:
+        path = self.folder / f"kept-{next(self.numbers)}"
+        path.write_bytes(data)
+        self.files[result_id] = str(path)
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    pools = []
+
+    def make(**keywords: Any) -> Bench:
+        printed: list[tuple[str, str, str]] = []
+        pool = ExecutorPool(
+            **{
+                "folder": tmp_path,
+                "size": 1,
+                "on_output": lambda *what: printed.append(what),
+                **keywords,
+            }
+        )
+        pool.start()
+        pools.append(pool)
+        return Bench(tmp_path, pool, printed)
+
+    yield make
+    for pool in pools:
+        pool.close()
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    return make_bench()
+
+
+def add(a: Any, b: Any) -> Any:
+    return a + b
+
+
+def failure(ending: Ending) -> BaseException:
+    assert isinstance(ending, Failed | Lost | Retry | TimedOut), ending
+    found = Failure.from_text(ending.error)
+    assert found is not None
+    return found.to_exception()
+
+
+def test_a_call_gives_its_value_and_no_grpc_is_loaded(bench: Bench) -> None:
+    def loaded() -> list[str]:
+        return [name for name in ("grpc", "armonik", "psutil", "uv") if name in sys.modules]
+
+    assert bench.value(bench.call(add, 1, 2)) == 3
+    assert bench.value(bench.call(loaded)) == []
+
+
+def _divide() -> None:
+    print("about to divide")
+    raise ZeroDivisionError("by nothing")
+
+
+def _unpicklable_error() -> None:
+    class LocalError(Exception):
+        def __init__(self) -> None:
+            super().__init__("text of the error")
+            self.lock = threading.Lock()
+
+    raise LocalError
+
+
+def test_an_exception_arrives_as_it_is_with_the_traceback_of_the_task(bench: Bench) -> None:
+    error = failure(bench.end(bench.call(_divide)))
+    assert isinstance(error, ZeroDivisionError)
+    assert isinstance(error.__cause__, TaskFailedError)
+    assert "in _divide" in error.__cause__.remote_traceback
+    assert "executor/run.py" not in error.__cause__.remote_traceback
+    assert bench.value(bench.call(add, 1, 2)) == 3
+
+
+def test_an_exception_that_does_not_pickle_is_told_as_text(bench: Bench) -> None:
+    error = failure(bench.end(bench.call(_unpicklable_error)))
+    assert isinstance(error, TaskFailedError)
+    assert "text of the error" in str(error)
+
+
+def test_sys_exit_fails_the_call_only(bench: Bench) -> None:
+    error = failure(bench.end(bench.call(sys.exit, 4)))
+    assert isinstance(error, TaskFailedError)
+    assert "sys.exit(4)" in str(error)
+    assert bench.value(bench.call(add, 1, 2)) == 3
+
+
+def _exit() -> None:
+    print("last words", end="", flush=True)
+    os._exit(7)
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _segfault() -> None:
+    ctypes.string_at(0)
+
+
+@pytest.mark.parametrize(
+    ("func", "words"),
+    [(_exit, "exit code 7"), (_exit, "last words"), (_kill, "SIGKILL"), (_segfault, "SIGSEGV")],
+)
+def test_a_dead_executor_says_how_and_is_replaced(bench: Bench, func: Any, words: str) -> None:
+    ending = bench.end(bench.call(func))
+    assert isinstance(ending, Lost)
+    assert words in readable(ending.error)
+    assert isinstance(failure(ending), WorkerLostError)
+    assert bench.value(bench.call(add, 1, 2)) == 3
+
+
+def test_a_call_past_its_time_is_killed(bench: Bench) -> None:
+    ending = bench.end(bench.call(time.sleep, 1000), time_limit_s=0.2)
+    assert isinstance(ending, TimedOut)
+    assert bench.value(bench.call(add, 1, 2)) == 3
+
+
+def test_a_cancelled_call_ends_and_unknown_ones_are_ignored(make_bench: Any) -> None:
+    started = threading.Event()
+
+    def wait_for_ever() -> None:
+        print("started", flush=True)
+        time.sleep(1000)
+
+    bench = make_bench(on_output=lambda *_: started.set())
+    endings: list[Ending] = []
+    run = bench.call(wait_for_ever)
+    thread = threading.Thread(target=lambda: endings.append(bench.end(run, None)))
+    thread.start()
+    assert started.wait(30)
+    bench.pool.cancel("another")
+    bench.pool.cancel("t")
+    thread.join(30)
+    assert endings == [Cancelled()]
+    assert bench.value(bench.call(add, 1, 2)) == 3
+
+
+def test_closing_the_pool_ends_a_call(bench: Bench) -> None:
+    endings: list[Ending] = []
+    run = bench.call(time.sleep, 1000)
+    thread = threading.Thread(target=lambda: endings.append(bench.end(run, None)))
+    thread.start()
+    bench.pool.close()
+    thread.join(30)
+    assert endings == [Cancelled()]
+
+
+def _allocate_at_once(size: int) -> int:
+    return len(bytearray(size))
+
+
+def _allocate_slowly(size: int) -> None:
+    kept = []
+    while sum(map(len, kept)) < size:
+        kept.append(b"x" * (1 << 20))
+    time.sleep(60)
+
+
+def test_a_memory_limit_refuses_and_kills(make_bench: Any) -> None:
+    bench = make_bench(memory_limit=200 << 20)
+    ending = bench.end(bench.call(_allocate_at_once, 1 << 30))
+    assert isinstance(ending, Failed)
+    assert "200 MiB" in readable(ending.error)
+    ending = bench.end(bench.call(_allocate_slowly, 220 << 20))
+    assert isinstance(ending, Failed)
+    assert "200 MiB" in readable(ending.error)
+    assert bench.value(bench.call(add, 1, 2)) == 3
+
+
+def _unpicklable() -> dict[str, list[object]]:
+    return {"a": [1, threading.Lock()]}
+
+
+def test_a_result_that_does_not_pickle_is_named(bench: Bench) -> None:
+    assert "result['a'][1]" in str(failure(bench.end(bench.call(_unpicklable))))
+
+
+def test_a_large_result_is_a_file(bench: Bench) -> None:
+    ending = bench.end(bench.call(bytes, 1 << 20))
+    assert isinstance(ending, Report)
+    assert ending.output is None
+    assert ending.output_path is not None
+    assert bench.value(bench.call(bytes, 1 << 20)) == bytes(1 << 20)
+
+
+def test_what_is_printed_comes_with_its_task(bench: Bench) -> None:
+    bench.end(bench.call(print, "hello", task_id="t1"))
+    bench.end(bench.call(print, "again", task_id="t2"))
+    assert bench.printed == [("t1", "stdout", "hello\n"), ("t2", "stdout", "again\n")]
+
+
+def test_much_output_blocks_nothing(bench: Bench) -> None:
+    bench.end(bench.call(print, "x" * 1_000_000))
+    assert sum(len(text) for _, _, text in bench.printed) == 1_000_001
+
+
+def _variable(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def test_variables_are_set_for_the_call_only(bench: Bench) -> None:
+    environment = Environment(env_variables={"PMK_TEST": "1"})
+    assert bench.value(bench.call(_variable, "PMK_TEST", environment=environment)) == "1"
+    assert bench.value(bench.call(_variable, "PMK_TEST", task_id="u")) is None
+
+
+def test_retry_on_asks_for_a_retry(bench: Bench) -> None:
+    ending = bench.end(bench.call(_divide, retry_on=(ZeroDivisionError,)))
+    assert isinstance(ending, Retry)
+    assert isinstance(failure(ending), ZeroDivisionError)
+
+
+def test_another_python_is_refused(bench: Bench) -> None:
+    ending = bench.end(bench.call(add, 1, 2, python=(3, 8)))
+    assert isinstance(ending, Failed)
+    assert "Python 3.8" in readable(ending.error)
+
+
+def _delegate(value: int) -> None:
+    submit(add, value, 1, delegate=True)
+
+
+def _return_handle(value: int) -> Handle:
+    return submit(add, submit(add, value, 1), 10)
+
+
+def _return_list(value: int) -> list[Any]:
+    return [submit(add, value, i) for i in range(3)] + ["x"]
+
+
+def _return_put(value: int) -> Handle:
+    state = current_session().put([codec.pack(value)], ["v"])[0]
+    return submit(add, Handle(state), Handle(state))
+
+
+def _return_bare_put(value: int) -> Handle:
+    return Handle(current_session().put([codec.pack(value)], ["v"])[0])
+
+
+def _inner_used_twice(value: int) -> Handle:
+    first = submit(add, value, 1)
+    submit(add, first, 1)
+    return first
+
+
+@pytest.mark.parametrize(
+    ("func", "value"),
+    [
+        (_delegate, 6),
+        (_return_handle, 16),
+        (_return_list, [5, 6, 7, "x"]),
+        (_return_put, 10),
+        (_return_bare_put, 5),
+        (_inner_used_twice, 6),
+    ],
+)
+def test_subtasks_give_the_value(bench: Bench, func: Any, value: object) -> None:
+    assert bench.value(bench.call(func, 5)) == value
+
+
+def test_subtasks_inherit_options_and_have_their_own_name(bench: Bench) -> None:
+    ending = bench.end(bench.call(_delegate, 5))
+    assert isinstance(ending, Report)
+    options = ending.subtasks[0].options
+    assert options["partition_id"] == "p"
+    assert options["options"] == {"pymonik.function": "add"}
+    assert ending.subtasks[0].output == "out-t"
+    assert ending.output is None
+
+
+def _delegate_twice() -> None:
+    submit(add, 1, 1, delegate=True)
+    submit(add, 1, 2, delegate=True)
+
+
+def _delegate_and_return() -> int:
+    submit(add, 1, 1, delegate=True)
+    return 5
+
+
+def _wait() -> None:
+    current_session().wait([submit(add, 1, 1)._state], None)
+
+
+@pytest.mark.parametrize("func", [_delegate_twice, _delegate_and_return, _wait])
+def test_what_a_task_may_not_do_is_explained(bench: Bench, func: Any) -> None:
+    assert isinstance(failure(bench.end(bench.call(func))), UsageError)
+
+
+def _reciprocal(value: float) -> float:
+    return 1 / value
+
+
+def test_an_item_that_fails_does_not_stop_the_others(bench: Bench) -> None:
+    run = bench.calls(Function(_reciprocal), [(1,), (0,), (4,)], chunked=True)
+    first, failed, last = bench.value(run)
+    assert (first, last) == (1, 0.25)
+    assert isinstance(failed, Failure)
+    assert failed.kind == "ZeroDivisionError"
+
+
+def test_a_failed_item_fails_the_call_that_needs_it(bench: Bench) -> None:
+    run = bench.calls(Function(_reciprocal), [(1,), (0,)], chunked=True)
+    bench.value(run)
+    session: Any = None
+    good, bad = (Handle(ResultState(session, "", run.output_id), item) for item in (0, 1))
+    assert bench.value(bench.call(add, good, 1, task_id="u")) == 2
+    ending = bench.end(bench.call(add, bad, 1, task_id="v"))
+    assert isinstance(failure(ending), DependencyFailedError)
+
+
+def test_an_item_may_stand_in_the_result_of_a_subtask(bench: Bench) -> None:
+    run = bench.calls(Function(_return_handle), [(1,), (2,)], chunked=True)
+    report = bench.end(run)
+    assert isinstance(report, Report)
+    subtasks = bench.follow(run)
+    while subtasks:
+        ready = next(t for t in subtasks if set(bench.needs(t)) <= set(bench.files))
+        subtasks.remove(ready)
+        bench.follow(ready)
+    session: Any = None
+    before = set(bench.files)
+    second = Handle(ResultState(session, "", run.output_id), 1)
+    using = bench.call(add, second, 100, task_id="u")
+    # As a control plane would: the task gets what its payload names, nothing else.
+    function_id = next(iter(using.inputs.keys() - before - {using.payload_id}))
+    given = {one: using.inputs[one] for one in (using.payload_id, function_id, run.output_id)}
+    assert bench.value(msgspec.structs.replace(using, inputs=given)) == 113
+
+
+def test_an_array_arrives_writable_and_the_file_is_not_changed(bench: Bench) -> None:
+    np = pytest.importorskip("numpy")
+
+    def change(array: Any) -> float:
+        array[0] = 7
+        return float(array.sum())
+
+    run = bench.call(change, np.zeros(100_000))
+    assert bench.value(run) == 7
+    assert bench.value(run) == 7
+
+
+def _fork() -> int:
+    return os.fork()
+
+
+def test_a_fork_that_comes_back_does_not_answer(bench: Bench) -> None:
+    assert bench.value(bench.call(_fork)) > 0
+    assert bench.value(bench.call(add, 1, 2, task_id="u")) == 3
+
+
+def test_executors_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib\n"
+        "from pymonik.executor.pool import ExecutorPool\n"
+        "pool = ExecutorPool(folder=pathlib.Path(sys.argv[1]), size=1)\n"
+        "pool.start()\n"
+        "print(next(iter(pool._seats)).process.result().pid, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as parent:
+        assert parent.stdout is not None
+        sentinel = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+        ready, _, _ = select.select([sentinel], [], [], 30)
+        os.close(sentinel)
+    assert ready

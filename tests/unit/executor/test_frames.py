@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import socket
+from datetime import timedelta
+
+import msgspec
+
+from pymonik.executor.channel import Inbox, framed, run_decoder
+from pymonik.executor.frames import Run, options_from_dict, options_to_dict
+from pymonik.options import TaskOptions
+
+RUN = Run(
+    task_id="t", session_id="s", inputs={"p": "/p"}, payload_id="p", output_id="o", folder="/"
+)
+
+
+def test_frames_are_cut_wherever_the_reads_fall() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        inbox = Inbox(ours)
+        data = framed(RUN) * 2
+        runs = []
+        for i in range(0, len(data), 7):
+            theirs.sendall(data[i : i + 7])
+            assert inbox.pump()
+            while (run := inbox.take(run_decoder)) is not None:
+                runs.append(run)
+        theirs.close()
+        assert not inbox.pump()
+    assert runs == [RUN, RUN]
+
+
+def test_options_survive_the_way_through_msgpack() -> None:
+    options = TaskOptions(timedelta(seconds=90), 3, None, "p", {"a": "b"})
+    sent = msgspec.msgpack.decode(msgspec.msgpack.encode(options_to_dict(options)))
+    assert options_from_dict(sent) == options
+    assert options_from_dict({"max_duration": 90}) == TaskOptions(timedelta(seconds=90))
