@@ -10,13 +10,16 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pymonik.cluster.folder import private_folder
 from pymonik.cluster.host import ClusterConfig, EmbeddedCluster
 from pymonik.cluster.local import DEFAULT_PARTITION
 from pymonik.errors import PymonikError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 STOP_TIMEOUT_S = 15.0
 
@@ -115,3 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     cluster.add_argument("--folder", type=Path, help="where to make the private folder")
     cluster.add_argument("--log-level", default="WARNING", help="such as INFO or DEBUG")
     return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,7 +1,7 @@
 """The process of an embedded cluster: ``python -m pymonik.cluster``, started by `LocalCluster`.
 
 Writes one line of JSON on its standard output: where it listens, or why it does not. Ends at
-SIGTERM, or when its standard input ends, that is when whoever started it is gone: `kill -9` included.
+SIGTERM, or when its standard input ends: whoever started it is gone, by `kill -9` or otherwise.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pymonik.cluster.folder import private_folder
 from pymonik.cluster.host import ClusterConfig, EmbeddedCluster
 from pymonik.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,9 @@
 """ArmoniK's private Agent service, for one foreign worker.
 
-Everything a worker asks for here is kept until its task ends well, then applied all at once; after
-any other end it never existed. Only ``GetResourceData`` acts at once. Follows ``GrpcAgentService.cs``
-and ``Agent.cs`` of ArmoniK.Core, error texts included. Processes and sockets are in `foreign`.
+Everything a worker asks for here is kept until its task ends well, then applied all at once;
+after any other end it never existed. Only ``GetResourceData`` acts at once. Follows
+``GrpcAgentService.cs`` and ``Agent.cs`` of ArmoniK.Core, error texts included. Processes and
+sockets are in `foreign`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,7 @@ import logging
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -22,11 +21,16 @@ from armonik.protogen.common import agent_common_pb2 as pb
 from armonik.protogen.common.result_status_pb2 import RESULT_STATUS_CREATED
 
 from pymonik.cluster.faults import Fault, InvalidArgument
-from pymonik.cluster.options import RequestedOptions, merged
+from pymonik.cluster.messages import requested_options
+from pymonik.cluster.options import merged
 from pymonik.cluster.work import Assignment, NewResult, NewTask, Succeeded, TaskOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
     from pymonik.cluster.control_plane import ControlPlane
+    from pymonik.cluster.options import RequestedOptions
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +169,7 @@ class AgentService:
         """Keep subtasks; their dependencies are checked when the task has ended."""
         with self._lock:
             attempt = self._current(request.communication_token)
-            base = self._subtask_options(attempt, _options(request, "task_options"))
+            base = self._subtask_options(attempt, requested_options(request, "task_options"))
             tasks = [_subtask(creation, base) for creation in request.task_creations]
             attempt.tasks += tasks
         reply = pb.SubmitTasksResponse(communication_token=attempt.token)
@@ -216,7 +220,7 @@ class AgentService:
                 attempt = self._current(request.communication_token)
                 kind = request.WhichOneof("type")
                 if kind == "init_request":
-                    options = _options(request.init_request, "task_options")
+                    options = requested_options(request.init_request, "task_options")
                     base = self._subtask_options(attempt, options)
                 elif kind == "init_task" and request.init_task.HasField("header"):
                     base = base or self._subtask_options(attempt, None)
@@ -251,33 +255,13 @@ def _describe(results: list[NewResult], session_id: str, reply: Any) -> None:
         description.created_at.GetCurrentTime()
 
 
-def _options(message: Any, name: str) -> RequestedOptions | None:
-    """The options of a message as a value; ``None`` when it has none."""
-    if not message.HasField(name):
-        return None
-    options = getattr(message, name)
-    duration = options.max_duration.ToTimedelta() if options.HasField("max_duration") else None
-    return RequestedOptions(
-        max_duration=duration,
-        max_retries=options.max_retries,
-        priority=options.priority,
-        partition_id=options.partition_id,
-        options=dict(options.options),
-        application_name=options.application_name,
-        application_version=options.application_version,
-        application_namespace=options.application_namespace,
-        application_service=options.application_service,
-        engine_type=options.engine_type,
-    )
-
-
 def _subtask(creation: Any, base: TaskOptions) -> NewTask:
     return NewTask(
         task_id=_new_id(),
         payload_id=creation.payload_id,
         expected_output_ids=tuple(creation.expected_output_keys),
         data_dependencies=tuple(creation.data_dependencies),
-        options=merged(_options(creation, "task_options"), base),
+        options=merged(requested_options(creation, "task_options"), base),
     )
 
 

@@ -18,18 +18,16 @@ import logging
 import shutil
 import threading
 import uuid
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
 from armonik.protogen.common.objects_pb2 import Configuration
-from armonik.protogen.common.objects_pb2 import TaskOptions as TaskOptionsMessage
 from armonik.protogen.common.worker_common_pb2 import ProcessRequest
 from armonik.protogen.worker.agent_service_pb2_grpc import add_AgentServicer_to_server
 
 from pymonik.cluster.agent import AgentService, Attempt
+from pymonik.cluster.messages import options_message
 from pymonik.cluster.work import (
     Assignment,
     Failed,
@@ -44,6 +42,9 @@ from pymonik.cluster.worker_process import WorkerProcess
 from pymonik.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from pymonik.cluster.control_plane import ControlPlane
 
 logger = logging.getLogger(__name__)
@@ -191,6 +192,11 @@ class ForeignSlot:
         folder = self._folder / token
         try:
             outcome = self._attempt(assignment, token, folder)
+        except Exception:
+            # A slot outlives whatever a task brings about.
+            logger.exception("task %s, MessageId = %s", assignment.task_id, token)
+            outcome = Lost(_internal_error(token))
+        try:
             if outcome is not None and not self._stopping.is_set():
                 self._control.finish(assignment.task_id, outcome)
         finally:
@@ -202,7 +208,9 @@ class ForeignSlot:
         try:
             _lay_out(folder, assignment)
         except OSError:  # the data of an input were deleted
-            logger.warning("inputs of task %s are missing, MessageId = %s", assignment.task_id, token)
+            logger.warning(
+                "inputs of task %s are missing, MessageId = %s", assignment.task_id, token
+            )
             return Failed(_internal_error(token))
         if not self._worker.serves(HEALTH_TIMEOUT_S):
             self._free = False
@@ -303,24 +311,11 @@ def _lay_out(folder: Path, assignment: Assignment) -> None:
 
 def _request(attempt: Attempt) -> Any:
     assignment = attempt.assignment
-    options = assignment.options
-    message = TaskOptionsMessage(
-        options=options.options,
-        max_retries=options.max_retries,
-        priority=options.priority,
-        partition_id=options.partition_id,
-        application_name=options.application_name,
-        application_version=options.application_version,
-        application_namespace=options.application_namespace,
-        application_service=options.application_service,
-        engine_type=options.engine_type,
-    )
-    message.max_duration.FromTimedelta(options.max_duration)
     return ProcessRequest(
         communication_token=attempt.token,
         session_id=assignment.session_id,
         task_id=assignment.task_id,
-        task_options=message,
+        task_options=options_message(assignment.options),
         expected_output_keys=assignment.expected_output_ids,
         payload_id=assignment.payload_id,
         data_dependencies=assignment.data_dependencies,

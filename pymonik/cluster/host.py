@@ -12,20 +12,25 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-import threading
-from collections.abc import Mapping, Sequence
+import sys
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.foreign import ForeignSlot
 from pymonik.cluster.rows import Partition
 from pymonik.cluster.server import make_server
+from pymonik.cluster.slots import ExecutorSlot
 from pymonik.cluster.storage import Storage
 from pymonik.errors import ConfigError
+from pymonik.executor.pool import ExecutorPool
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +76,8 @@ class EmbeddedCluster:
             default_partition=self.default_partition,
         )
         self._server: Any = None
-        self._slots: list[ForeignSlot] = []
+        self._pool: ExecutorPool | None = None
+        self._slots: list[ForeignSlot | ExecutorSlot] = []
         self.endpoint = ""
 
     def start(self, stopping: threading.Event) -> None:
@@ -94,6 +100,8 @@ class EmbeddedCluster:
         self._control.close()
         for slot in self._slots:
             slot.stop()
+        if self._pool is not None:
+            self._pool.close()
         if self._server is not None:
             self._server.stop(STOP_GRACE_S).wait()
         for slot in self._slots:
@@ -120,20 +128,36 @@ class EmbeddedCluster:
         names = [name for name, count in self._config.partitions.items() for _ in range(count)]
         hostname = socket.gethostname()
         if self._config.worker is None:
-            raise ConfigError("executors are not there yet: give the command of a worker")
-        for number, partition_id in enumerate(names):
-            slot = ForeignSlot(
-                self._control,
-                partition_id,
-                self._config.worker,
-                self._folder / f"w{number}",
-                hostname=hostname,
-                inherit_output=self._config.inherit_output,
+            self._pool = ExecutorPool(
+                folder=self._folder / "executors", size=len(names), on_output=_show
             )
-            self._slots.append(slot)
+            self._pool.start()
+        for number, partition_id in enumerate(names):
+            folder = self._folder / f"w{number}"
+            self._slots.append(
+                ExecutorSlot(self._control, partition_id, self._pool, folder, hostname=hostname)
+                if self._pool is not None
+                else self._foreign_slot(partition_id, folder, hostname)
+            )
+
+    def _foreign_slot(self, partition_id: str, folder: Path, hostname: str) -> ForeignSlot:
+        return ForeignSlot(
+            self._control,
+            partition_id,
+            self._config.worker or (),
+            folder,
+            hostname=hostname,
+            inherit_output=self._config.inherit_output,
+        )
 
 
-def _wait_ready(slot: ForeignSlot, stopping: threading.Event) -> None:
+def _show(_task_id: str, _stream: str, text: str) -> None:
+    """What tasks print goes where this process may write: its standard error."""
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _wait_ready(slot: ForeignSlot | ExecutorSlot, stopping: threading.Event) -> None:
     while not stopping.is_set():
         with contextlib.suppress(FutureTimeoutError, CancelledError):
             slot.ready.result(timeout=0.05)

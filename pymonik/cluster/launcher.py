@@ -1,4 +1,4 @@
-"""Starts a command that must not outlive the cluster; run by its path, with nothing of ours imported.
+"""Starts a command that must not outlive the cluster; run by its path, imports nothing of ours.
 
 A foreign worker knows nothing of our pipes, so on Linux the kernel is asked to kill it when the
 thread that started it is gone, even by ``kill -9``; elsewhere the command simply runs.
@@ -20,7 +20,7 @@ def main() -> None:
         if os.getppid() != int(parent):  # it ended before the kernel was asked
             sys.exit(0)
     try:
-        os.execvp(command[0], command)  # noqa: S606
+        os.execvp(command[0], command)
     except OSError as error:
         sys.exit(f"cannot start {command[0]!r}: {error}")
 

@@ -12,13 +12,15 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.folder import remove
 from pymonik.errors import ConfigError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
 
 DEFAULT_PARTITION = "pymonik"
 START_TIMEOUT_S = 90.0
@@ -109,7 +111,7 @@ class LocalCluster:
         return self
 
     def stop(self) -> None:
-        """Stop it with everything it started, and remove its folder; harmless when it is stopped."""
+        """Stop it with all that it started, and remove its folder; harmless when stopped."""
         process, self._process = self._process, None
         about, self._about = self._about, {}
         if process is None:

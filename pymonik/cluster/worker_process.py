@@ -11,16 +11,18 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from armonik.protogen.common.objects_pb2 import Empty
 from armonik.protogen.common.worker_common_pb2 import HealthCheckReply
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
 
 logger = logging.getLogger(__name__)
 
