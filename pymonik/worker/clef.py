@@ -1,0 +1,53 @@
+"""Log lines as ArmoniK collects them: one JSON object a line (CLEF), on the standard output."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+_LEVELS = {
+    "DEBUG": "Debug",
+    "INFO": "Information",
+    "WARNING": "Warning",
+    "ERROR": "Error",
+    "CRITICAL": "Fatal",
+}
+_PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+output_logger = logging.getLogger("pymonik.worker.output")
+
+
+class ClefFormatter(logging.Formatter):
+    """Writes a record, with whatever was given as ``extra=``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, without its end."""
+        line: dict[str, Any] = {
+            "@t": datetime.fromtimestamp(record.created, timezone.utc).isoformat(),
+            "@m": record.getMessage(),
+            "@l": _LEVELS.get(record.levelname, record.levelname),
+            "SourceContext": record.name,
+        }
+        if record.exc_info:
+            line["@x"] = self.formatException(record.exc_info)
+        line |= {key: value for key, value in vars(record).items() if key not in _PLAIN}
+        return _encoder.encode(line).decode()
+
+
+def log_as_clef(level: str) -> None:
+    """Send every record of this process to the standard output, as CLEF."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(ClefFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def log_output(task_id: str, stream: str, text: str) -> None:
+    """Log what user code wrote, line by line."""
+    for line in text.splitlines():
+        if line.strip():
+            output_logger.info("%s", line, extra={"task_id": task_id, "stream": stream})

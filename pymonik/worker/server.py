@@ -1,0 +1,84 @@
+"""Starts the worker, and ends it without losing the running task."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import grpc
+from armonik.protogen.worker.agent_service_pb2_grpc import AgentStub
+from armonik.protogen.worker.worker_service_pb2_grpc import add_WorkerServicer_to_server
+
+from pymonik.errors import ConfigError
+from pymonik.executor.pool import ExecutorPool
+from pymonik.worker.clef import log_as_clef, log_output
+from pymonik.worker.service import WorkerService
+from pymonik.worker.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+THREADS = 8  # one runs the task, the others answer HealthCheck
+STOP_S = 2.0
+WAKE_S = 1.0
+UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+def run_pymonik_worker() -> None:
+    """Serve ArmoniK's agent until SIGTERM or SIGINT; then finish the running task and return.
+
+    Everything is set by environment variables, see `pymonik.worker.settings`.
+    """
+    try:
+        settings = Settings.read()
+    except ConfigError as error:
+        sys.exit(f"pymonik.worker: {error}")
+    log_as_clef(settings.log_level)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    serve(settings, stopping)
+
+
+def serve(settings: Settings, stopping: threading.Event) -> None:
+    """Serve until ``stopping`` is set, then drain."""
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        pool = ExecutorPool(
+            folder=settings.folder,
+            size=1,
+            memory_limit=settings.memory_limit,
+            on_output=log_output,
+        )
+        stack.enter_context(pool)
+        pool.start()
+        channel = stack.enter_context(_agent_channel(settings.agent))
+        service = WorkerService(pool, AgentStub(channel))
+        server = _listen(service, settings)
+        stack.callback(lambda: server.stop(STOP_S).wait(2 * STOP_S))
+        logger.info("worker serves on %s, agent at %s", settings.worker, settings.agent)
+        while not stopping.wait(WAKE_S):
+            pass  # a signal that reaches another thread does not wake this one
+        logger.info("worker stops")
+        if not service.drain(settings.drain_s):
+            logger.warning("the running task did not end in %s s", settings.drain_s)
+
+
+def _agent_channel(address: str) -> Any:
+    # Without this authority the name of the socket would be one, which ArmoniK's agent refuses.
+    return grpc.insecure_channel(address, [*UNLIMITED, ("grpc.default_authority", "localhost")])
+
+
+def _listen(service: WorkerService, settings: Settings) -> Any:
+    if settings.socket is not None:
+        settings.socket.unlink(missing_ok=True)  # left by a worker that was killed
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="worker service")
+    server = grpc.server(threads, options=[*UNLIMITED, ("grpc.so_reuseport", 0)])
+    add_WorkerServicer_to_server(service, server)
+    server.add_insecure_port(settings.worker)
+    server.start()
+    return server

@@ -1,0 +1,200 @@
+"""The Worker service: one task at a time, its health at any time."""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import grpc
+from armonik.protogen.common.objects_pb2 import Empty, Output
+from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessReply
+from armonik.protogen.worker.worker_service_pb2_grpc import WorkerServicer
+
+from pymonik.core import codec
+from pymonik.core.call import PayloadMeta
+from pymonik.core.failure import Failure
+from pymonik.errors import SerializationError, TaskFailedError
+from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut
+from pymonik.executor.frames import Run, options_to_dict
+from pymonik.worker.agent import AgentError, TaskAgent
+from pymonik.worker.delivery import UndeliveredError, deliver
+from pymonik.worker.options import LONGEST, from_message
+from pymonik.worker.refusal import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymonik.executor.pool import ExecutorPool
+
+logger = logging.getLogger(__name__)
+
+TURN_S = 30.0  # for the executor of a task that was given up to be gone
+CANCEL_AGAIN_S = 0.1
+
+
+class WorkerService(WorkerServicer):  # type: ignore[misc]
+    """Answers the agent.
+
+    Args:
+        pool: Runs the calls.
+        agent: Stub of the Agent service.
+    """
+
+    def __init__(self, pool: ExecutorPool, agent: Any) -> None:
+        self._pool = pool
+        self._agent = agent
+        self._turn = threading.Lock()  # held while a task runs
+        self._draining = threading.Event()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Refuse new tasks and wait for the running one; whether it has ended in time."""
+        self._draining.set()
+        if not self._turn.acquire(timeout=timeout_s):
+            return False
+        self._turn.release()
+        return True
+
+    def HealthCheck(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        """Whether a task may be sent: while draining it would be lost, else always."""
+        if self._draining.is_set():
+            return HealthCheckReply(status=HealthCheckReply.NOT_SERVING)
+        return HealthCheckReply(status=HealthCheckReply.SERVING)
+
+    def Process(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Run one task: ``Output.error`` is final, a failed call is tried again by ArmoniK."""
+        extra = {"task_id": request.task_id, "session_id": request.session_id}
+        with self._alone(context):
+            start = time.monotonic()
+            logger.info("task begins", extra=extra)
+            try:
+                ending = self._run(request, context)
+                reply = self._answer(ending, request, context)
+            finally:
+                extra["duration_s"] = f"{time.monotonic() - start:.3f}"
+                logger.info("task ends", extra=extra)
+        return reply
+
+    @contextmanager
+    def _alone(self, context: Any) -> Iterator[None]:
+        """One task at a time; a second one comes when the first was given up by the agent."""
+        if self._draining.is_set() or not self._turn.acquire(timeout=TURN_S):
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the worker takes no task now")
+        try:
+            if self._draining.is_set():
+                context.abort(grpc.StatusCode.UNAVAILABLE, "the worker is shutting down")
+            yield
+        finally:
+            self._turn.release()
+
+    def _run(self, request: Any, context: Any) -> Ending:
+        problem = _problem(request)
+        if problem:
+            return Failed(_text(SerializationError(problem)))
+        ended = threading.Event()
+        if not context.add_callback(lambda: self._give_up(request.task_id, ended)):
+            return Cancelled()
+        try:
+            return self._pool.run(_to_run(request), time_limit_s=_time_limit(request, context))
+        finally:
+            ended.set()
+
+    def _give_up(self, task_id: str, ended: threading.Event) -> None:
+        """The call is over: if the task still runs, nobody wants its result."""
+        # gRPC calls this in a thread that serves all calls, which must not block.
+        if not ended.is_set():
+            threading.Thread(
+                target=self._cancel, args=(task_id, ended), name=f"cancel {task_id}"
+            ).start()
+
+    def _cancel(self, task_id: str, ended: threading.Event) -> None:
+        # The pool ignores a task that it does not know yet: ask until it has ended.
+        while not ended.is_set():
+            self._pool.cancel(task_id)
+            ended.wait(CANCEL_AGAIN_S)
+
+    def _answer(self, ending: Ending, request: Any, context: Any) -> Any:
+        if isinstance(ending, Failed):
+            return _error(ending.error)
+        if isinstance(ending, Retry | Lost):
+            return _abort(context, grpc.StatusCode.INTERNAL, ending.error)
+        if isinstance(ending, TimedOut):
+            return _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, ending.error)
+        if isinstance(ending, Cancelled):
+            return _abort(context, grpc.StatusCode.UNAVAILABLE, "the task was stopped")
+        try:
+            deliver(ending, _output_id(request), TaskAgent(self._agent, request))
+        except UndeliveredError as error:
+            return _error(_text(TaskFailedError(str(error), request.task_id)))
+        except (AgentError, OSError) as error:
+            logger.exception("what the task made cannot be handed over")
+            return _abort(context, grpc.StatusCode.INTERNAL, str(error))
+        return ProcessReply(output=Output(ok=Empty()))
+
+
+def _problem(request: Any) -> str:
+    """Why the task cannot be one of ours; empty when it can."""
+    outputs = len(request.expected_output_keys)
+    if outputs > 1:
+        return f"this worker runs tasks of pymonik, which have one output and not {outputs}"
+    try:
+        meta = _head(Path(request.data_folder, request.payload_id))
+    except OSError as error:
+        return f"the payload cannot be read: {error.strerror}"
+    except SerializationError as error:
+        return f"this worker runs tasks of pymonik; the payload is none: {error}"
+    return "" if isinstance(meta, PayloadMeta) else "the payload of the task is not a payload"
+
+
+def _head(path: Path) -> object:
+    if path.stat().st_size == 0:
+        raise SerializationError("it is empty")
+    with path.open("rb") as file:
+        mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return codec.split(mapped)[0]
+
+
+def _to_run(request: Any) -> Run:
+    folder = Path(request.data_folder)
+    inputs = dict.fromkeys([request.payload_id, *request.data_dependencies])
+    _, _, retry = request.task_id.rpartition("###")
+    return Run(
+        task_id=request.task_id,
+        session_id=request.session_id,
+        attempt=int(retry) + 1 if retry.isdecimal() and "###" in request.task_id else 1,
+        inputs={result_id: str(folder / result_id) for result_id in inputs},
+        payload_id=request.payload_id,
+        output_id=_output_id(request),
+        options=options_to_dict(from_message(request.task_options)),
+        folder=str(folder),
+    )
+
+
+def _output_id(request: Any) -> str:
+    return request.expected_output_keys[0] if request.expected_output_keys else ""
+
+
+def _time_limit(request: Any, context: Any) -> float | None:
+    """The shorter one of what the call and the options leave."""
+    remaining = context.time_remaining()
+    longest = LONGEST.total_seconds()
+    own = request.task_options.max_duration.ToTimedelta().total_seconds()
+    limits = [limit for limit in (remaining, own or None) if limit is not None and limit < longest]
+    return max(min(limits), 0.0) if limits else None
+
+
+def _text(error: BaseException) -> str:
+    return Failure.of(error).to_text()
+
+
+def _error(details: str) -> Any:
+    return ProcessReply(output=Output(error=Output.Error(details=details)))
+
+
+def _abort(context: Any, code: grpc.StatusCode, text: str) -> NoReturn:
+    context.abort(code, fit(text))
+    raise AssertionError("abort always raises")

@@ -1,0 +1,129 @@
+"""What the environment variables of the container say; read once, when the worker starts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pymonik.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WORKER_SOCKET = "/cache/armonik_worker.sock"
+AGENT_SOCKET = "/cache/armonik_agent.sock"
+DRAIN_S = 25.0  # Kubernetes kills 30 s after SIGTERM unless told otherwise
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+MEMORY_SHARE = 0.9  # of the container's memory; the rest is for this process
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this worker is set up.
+
+    Attributes:
+        worker: Where to listen, as gRPC writes it: ``unix:/path`` or ``host:port``.
+        agent: Where the agent listens, in the same way.
+        folder: Where executors may write; packages of environments lie below it as well.
+        memory_limit: Bytes that an executor may use; ``None`` without a limit.
+        drain_s: How long a running task may go on after SIGTERM.
+        log_level: A level of `logging`.
+    """
+
+    worker: str
+    agent: str
+    folder: Path
+    memory_limit: int | None = None
+    drain_s: float = DRAIN_S
+    log_level: str = "INFO"
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str] = os.environ) -> Settings:
+        """The settings in ``variables``.
+
+        Raises:
+            ConfigError: A value cannot be used; the message names the variable.
+        """
+        return cls(
+            worker=_address(variables, "WorkerChannel", WORKER_SOCKET),
+            agent=_address(variables, "AgentChannel", AGENT_SOCKET),
+            folder=_cache_folder(variables),
+            memory_limit=_memory_limit(variables),
+            drain_s=_seconds(variables, "PYMONIK_WORKER_DRAIN_S", DRAIN_S),
+            log_level=_level(variables),
+        )
+
+    @property
+    def socket(self) -> Path | None:
+        """The socket file to listen on; ``None`` for tcp."""
+        return Path(self.worker.removeprefix("unix:")) if _is_unix(self.worker) else None
+
+
+def _is_unix(address: str) -> bool:
+    return address.startswith("unix:")
+
+
+def _address(variables: Mapping[str, str], channel: str, default: str) -> str:
+    name = f"ComputePlane__{channel}__Address"
+    kind = variables.get(f"ComputePlane__{channel}__SocketType") or "unixdomainsocket"
+    address = variables.get(name) or default
+    if kind.lower() == "unixdomainsocket":
+        return f"unix:{address.removeprefix('unix:').replace('//', '/')}"
+    if kind.lower() != "tcp":
+        raise ConfigError(
+            f"ComputePlane__{channel}__SocketType is {kind!r}; there are 'unixdomainsocket', 'tcp'"
+        )
+    # ArmoniK writes http://host:port, on which gRPC refuses to listen.
+    plain = address.removeprefix("http://").rstrip("/")
+    if ":" not in plain or "/" in plain:
+        raise ConfigError(f"{name} is {address!r}; write 'host:port' or 'http://host:port'")
+    return plain
+
+
+def _cache_folder(variables: Mapping[str, str]) -> Path:
+    cache = variables.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "pymonik"
+
+
+def _seconds(variables: Mapping[str, str], name: str, default: float) -> float:
+    text = variables.get(name, "")
+    try:
+        seconds = float(text) if text else default
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ConfigError(f"{name} is {text!r}; write a number of seconds")
+    return seconds
+
+
+def _memory_limit(variables: Mapping[str, str]) -> int | None:
+    text = variables.get("PYMONIK_WORKER_MEMORY_LIMIT", "")
+    if not text:
+        return _container_limit()
+    if not text.isdecimal():
+        raise ConfigError(f"PYMONIK_WORKER_MEMORY_LIMIT is {text!r}; write a number of bytes")
+    return int(text) or None
+
+
+def _container_limit() -> int | None:
+    """Less than what the container has.
+
+    Past the container's own limit the kernel may end every process in it, this one as well, and
+    nobody could tell why the task failed.
+    """
+    try:
+        text = CGROUP_LIMIT.read_text().strip()
+    except OSError:
+        return None
+    return int(int(text) * MEMORY_SHARE) if text.isdecimal() else None
+
+
+def _level(variables: Mapping[str, str]) -> str:
+    level = (variables.get("PYMONIK_WORKER_LOG_LEVEL") or "INFO").upper()
+    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ConfigError(
+            f"PYMONIK_WORKER_LOG_LEVEL is {level!r}; there are DEBUG, INFO, WARNING and ERROR"
+        )
+    return level

@@ -1,0 +1,31 @@
+"""One cluster for each way that a call can be run: both must behave alike."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from pymonik.cluster.local import LocalCluster
+
+from pymonik import Pymonik
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session", params=["executors", "armonik worker"])
+def cluster(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
+    """The embedded cluster: with its own executors, or with our ArmoniK worker behind gRPC."""
+    if request.param == "executors":
+        started = LocalCluster(workers=2)
+    else:
+        started = LocalCluster(worker=[sys.executable, "-m", "pymonik.worker"], workers=2)
+    with started:
+        yield started
+
+
+@pytest.fixture
+def client(cluster: LocalCluster) -> Iterator[Pymonik]:
+    with Pymonik(endpoint=cluster.endpoint) as client:
+        yield client

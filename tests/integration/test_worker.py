@@ -1,0 +1,308 @@
+"""The ArmoniK worker as its agent sees it: a process behind a socket, and a fake agent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from armonik.protogen.common import agent_common_pb2 as pb
+from armonik.protogen.common.objects_pb2 import Empty, TaskOptions
+from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessRequest
+from armonik.protogen.worker.agent_service_pb2_grpc import (
+    AgentServicer,
+    add_AgentServicer_to_server,
+)
+from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
+from pymonik.task import Task
+
+from pymonik.core import codec
+from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta
+from pymonik.core.failure import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TIMEOUT_S = 40.0
+
+
+class FakeAgent(AgentServicer):  # type: ignore[misc]
+    """Keeps what a worker asks for."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        self.notified: list[str] = []
+        self.subtasks: list[Any] = []
+
+    def CreateResultsMetaData(self, request: Any, context: Any) -> Any:  # noqa: N802
+        reply = pb.CreateResultsMetaDataResponse()
+        for one in request.results:
+            result_id = str(uuid.uuid4())
+            self.names[result_id] = one.name
+            reply.results.add(result_id=result_id, name=one.name)
+        return reply
+
+    def NotifyResultData(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.notified += [one.result_id for one in request.ids]
+        return pb.NotifyResultDataResponse(result_ids=[one.result_id for one in request.ids])
+
+    def SubmitTasks(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.subtasks += request.task_creations
+        return pb.SubmitTasksResponse(communication_token=request.communication_token)
+
+
+class Worker:
+    """The process of a worker, and what an agent does with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.agent = FakeAgent()
+        self._agent_server = grpc.server(ThreadPoolExecutor(2))
+        add_AgentServicer_to_server(self.agent, self._agent_server)
+        self._agent_server.add_insecure_port(f"unix:{folder}/agent.sock")
+        self._agent_server.start()
+        socket = folder / "worker.sock"
+        socket.touch()  # a file that a killed worker left
+        self.child = self._start(socket)
+        self._channel = grpc.insecure_channel(
+            f"unix:{socket}", [("grpc.initial_reconnect_backoff_ms", 20)]
+        )
+        self.stub = WorkerStub(self._channel)
+        self.stub.HealthCheck(Empty(), timeout=TIMEOUT_S, wait_for_ready=True)
+
+    def _start(self, socket: Path) -> subprocess.Popen[bytes]:
+        variables = {
+            "ComputePlane__WorkerChannel__Address": str(socket),
+            "ComputePlane__AgentChannel__Address": f"{self.folder}/agent.sock",
+        }
+        with (self.folder / "log").open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "pymonik.worker"],
+                env={**os.environ, **variables},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def request(self, function: Callable[..., Any], *args: object, **options: Any) -> Any:
+        """The request that runs ``function``, its files laid out as an agent does."""
+        name = getattr(function, "__name__", "function")
+        packed = codec.pack_call(args, {})
+        shipped = codec.pack_function(Task(function, func_name=name), name)
+        meta = PayloadMeta(
+            function=FunctionRef(shipped.content_id, "function", name),
+            calls=(CallMeta(len(packed.blobs)),),
+        )
+        return self.raw_request(
+            {"payload": b"".join(codec.join(meta, packed.blobs)), "function": shipped.container},
+            **options,
+        )
+
+    def raw_request(self, files: dict[str, bytes], **options: Any) -> Any:
+        token = str(uuid.uuid4())
+        data_folder = self.folder / token
+        data_folder.mkdir()
+        for name, data in files.items():
+            (data_folder / name).write_bytes(data)
+        message = TaskOptions(
+            **{"priority": 1, "max_retries": 2, "partition_id": "here", **options}
+        )
+        message.max_duration.FromSeconds(300)
+        return ProcessRequest(
+            communication_token=token,
+            session_id="session",
+            task_id=str(uuid.uuid4()),
+            task_options=message,
+            expected_output_keys=["output"],
+            payload_id="payload",
+            data_dependencies=[name for name in files if name != "payload"],
+            data_folder=str(data_folder),
+        )
+
+    def process(self, request: Any, timeout: float = TIMEOUT_S) -> Any:
+        return self.stub.Process(request, timeout=timeout).output
+
+    def value(self, request: Any, result_id: str = "output") -> Any:
+        assert result_id in self.agent.notified
+        return codec.load_item(Path(request.data_folder, result_id).read_bytes(), -1)
+
+    def close(self) -> None:
+        self._channel.close()
+        if self.child.poll() is None:
+            self.child.kill()
+        self.child.wait(TIMEOUT_S)
+        self._agent_server.stop(0).wait(TIMEOUT_S)
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    folder = Path(tempfile.mkdtemp(prefix="pymonik-"))  # pytest's is too long for a socket
+    worker = Worker(folder)
+    try:
+        yield worker
+    finally:
+        worker.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def divide(a: int, b: int) -> float:
+    return a / b
+
+
+def die() -> None:
+    os._exit(7)
+
+
+def stay() -> None:
+    threading.Event().wait()
+
+
+def spawn() -> Any:
+    return Task(add, func_name="add").invoke(1, Task(add, func_name="add").invoke(2, 3))
+
+
+def meet(begun: str, go: str) -> str:
+    """Say on one named pipe that the task runs, and wait on the other."""
+    Path(begun).write_text("x")
+    return Path(go).read_text()
+
+
+class Meeting:
+    """A task that runs until the test lets it go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.begun, self.go = folder / "begun", folder / "go"
+        os.mkfifo(self.begun)
+        os.mkfifo(self.go)
+
+    def begin(self, worker: Worker) -> tuple[Any, Any]:
+        request = worker.request(meet, str(self.begun), str(self.go))
+        call = worker.stub.Process.future(request, timeout=TIMEOUT_S)
+        self.begun.read_text()
+        return request, call
+
+    def end(self) -> None:
+        self.go.write_text("done")
+
+
+def test_the_result_of_a_call_is_a_file_that_the_agent_is_told_of(worker: Worker) -> None:
+    request = worker.request(add, 1, 2)
+    assert worker.process(request).WhichOneof("type") == "ok"
+    assert worker.value(request) == 3
+
+
+def test_an_exception_is_an_output_error_that_carries_it(worker: Worker) -> None:
+    output = worker.process(worker.request(divide, 1, 0))
+    assert "ZeroDivisionError" in output.error.details
+    failure = Failure.from_text(output.error.details)
+    assert failure is not None
+    assert isinstance(failure.to_exception(), ZeroDivisionError)
+
+
+def test_a_returned_subtask_takes_the_output_and_the_options_of_its_parent(worker: Worker) -> None:
+    request = worker.request(spawn, priority=5, options={"label": "mine"})
+    assert worker.process(request).WhichOneof("type") == "ok"
+    assert len(worker.agent.subtasks) == 2
+    outputs = {task.expected_output_keys[0]: task for task in worker.agent.subtasks}
+    outer = outputs.pop("output")
+    (inner_output,) = outputs
+    assert inner_output in outer.data_dependencies
+    assert "output" not in worker.agent.notified
+    for task in worker.agent.subtasks:
+        assert (task.task_options.priority, task.task_options.max_retries) == (5, 2)
+        assert task.task_options.partition_id == "here"
+        assert task.task_options.max_duration.seconds == 300
+        assert task.task_options.options["label"] == "mine"
+        assert task.payload_id in worker.agent.notified
+        payload = Path(request.data_folder, task.payload_id).read_bytes()
+        meta, _ = codec.split(payload)
+        assert isinstance(meta, PayloadMeta)
+        assert meta.function.result_id in task.data_dependencies
+        assert not meta.function.result_id.startswith("new:")
+
+
+def test_user_code_that_ends_its_process_fails_the_call_and_not_the_worker(worker: Worker) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        worker.process(worker.request(die))
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert "7" in (caught.value.details() or "")
+    request = worker.request(add, 1, 2)
+    worker.process(request)
+    assert worker.value(request) == 3
+
+
+def test_a_cancelled_call_makes_room_for_the_next(worker: Worker, tmp_path: Path) -> None:
+    _, call = Meeting(tmp_path).begin(worker)
+    call.cancel()
+    request = worker.request(add, 1, 2)
+    worker.process(request)
+    assert worker.value(request) == 3
+
+
+def test_a_task_past_its_time_limit_is_stopped(worker: Worker) -> None:
+    request = worker.request(stay)
+    request.task_options.max_duration.FromMilliseconds(300)
+    with pytest.raises(grpc.RpcError) as caught:
+        worker.process(request)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert worker.process(worker.request(add, 1, 2)).WhichOneof("type") == "ok"
+
+
+def test_health_is_answered_while_a_task_runs(worker: Worker, tmp_path: Path) -> None:
+    meeting = Meeting(tmp_path)
+    request, call = meeting.begin(worker)
+    reply = worker.stub.HealthCheck(Empty(), timeout=TIMEOUT_S)
+    assert reply.status == HealthCheckReply.SERVING
+    assert not call.done()
+    meeting.end()
+    call.result(TIMEOUT_S)
+    assert worker.value(request) == "done"
+
+
+def test_sigterm_lets_the_running_task_end_and_refuses_others(
+    worker: Worker, tmp_path: Path
+) -> None:
+    meeting = Meeting(tmp_path)
+    request, call = meeting.begin(worker)
+    worker.child.send_signal(signal.SIGTERM)
+    _wait_until_draining(worker)
+    with pytest.raises(grpc.RpcError) as caught:
+        worker.process(worker.request(add, 1, 2))
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    meeting.end()
+    call.result(TIMEOUT_S)
+    assert worker.value(request) == "done"
+    assert worker.child.wait(TIMEOUT_S) == 0
+
+
+def _wait_until_draining(worker: Worker) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < end:
+        reply = worker.stub.HealthCheck(Empty(), timeout=TIMEOUT_S)
+        if reply.status == HealthCheckReply.NOT_SERVING:
+            return
+    raise AssertionError("the worker does not drain")
+
+
+def test_a_payload_of_others_is_refused_with_a_reason(worker: Worker) -> None:
+    output = worker.process(worker.raw_request({"payload": b"hello"}))
+    assert "tasks of pymonik" in output.error.details
+    assert "hello" not in output.error.details

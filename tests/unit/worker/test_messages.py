@@ -1,0 +1,94 @@
+"""What the worker writes: options of subtasks, refusals, log lines, requests of bounded size."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import string
+from datetime import timedelta
+
+from armonik.protogen.common.objects_pb2 import TaskOptions as TaskOptionsMessage
+
+from pymonik.core.failure import Failure
+from pymonik.options import TaskOptions
+from pymonik.worker.agent import REQUEST_BYTES, batches
+from pymonik.worker.clef import ClefFormatter
+from pymonik.worker.options import from_message, to_message
+from pymonik.worker.refusal import LIMIT, fit
+
+
+def test_options_come_back_from_their_message() -> None:
+    options = TaskOptions(timedelta(seconds=90), 3, 2, "here", {"a": "b"}, application_name="mine")
+    assert from_message(to_message(options)) == options
+
+
+def test_no_retries_survive_the_message() -> None:
+    message = to_message(TaskOptions(max_retries=0))
+    assert message.max_retries == -1  # zero would mean "as the session says"
+    assert from_message(message).max_retries == 0
+
+
+def test_a_message_always_has_a_duration() -> None:
+    assert to_message(TaskOptions()).HasField("max_duration")
+
+
+def test_options_of_other_clients_are_understood() -> None:
+    message = TaskOptionsMessage(priority=1_000, max_retries=-3)
+    message.max_duration.seconds = 315_576_000_000
+    options = from_message(message)
+    assert options.priority == 99
+    assert options.max_retries == 0
+    assert options.max_duration is not None
+
+
+def test_a_short_refusal_is_left_alone() -> None:
+    assert fit("no") == "no"
+
+
+def test_a_long_refusal_keeps_its_exception_when_that_fits() -> None:
+    failure = Failure.of(ValueError("odd"))
+    long = Failure(failure.kind, failure.message, "line\n" * 10_000, failure.pickle).to_text()
+    fitted = fit(long)
+    restored = Failure.from_text(fitted)
+    assert len(fitted) <= LIMIT
+    assert restored is not None
+    assert isinstance(restored.to_exception(), ValueError)
+
+
+def test_a_refusal_that_cannot_keep_its_exception_keeps_its_name() -> None:
+    noise = "".join(random.Random(0).choices(string.printable, k=20_000))
+    fitted = fit(Failure.of(ValueError(noise)).to_text())
+    restored = Failure.from_text(fitted)
+    assert len(fitted) <= LIMIT
+    assert restored is not None
+    assert restored.kind == "ValueError"
+
+
+def test_long_foreign_text_is_cut() -> None:
+    assert len(fit("\n" * 50_000)) <= LIMIT
+
+
+def test_a_log_line_is_a_json_object_with_the_task() -> None:
+    record = logging.makeLogRecord({"msg": "hello %s", "args": ("you",), "task_id": "t"})
+    record.levelname = "WARNING"
+    line = json.loads(ClefFormatter().format(record))
+    assert (line["@m"], line["@l"], line["task_id"]) == ("hello you", "Warning", "t")
+    assert line["@t"]
+
+
+def test_requests_stay_below_the_limit_of_the_agent() -> None:
+    sizes = [REQUEST_BYTES // 2 - 64] * 5
+    assert [len(batch) for batch in batches(sizes, lambda size: size)] == [2, 2, 1]
+
+
+def test_one_item_too_large_is_sent_alone() -> None:
+    assert list(batches([1, 10 * REQUEST_BYTES, 2], lambda size: size)) == [
+        [1],
+        [10 * REQUEST_BYTES],
+        [2],
+    ]
+
+
+def test_no_items_make_no_request() -> None:
+    assert list(batches([], len)) == []
