@@ -11,7 +11,7 @@ from pymonik import Pymonik, PymonikContext, TaskOptions, task
 
 @task(require_context=True, max_retries=1, max_duration=60)
 def shown(ctx: PymonikContext) -> tuple[int, int, dict[str, str]]:
-    options = ctx.task_options
+    options = ctx.options
     return options.priority, options.max_retries, dict(options.options)
 
 
