@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
-    from pymonik.core.result import ResultState
-    from pymonik.core.session import Session, Submission
+    from pymonik.core.session import Session
 
 _log = logging.getLogger(__name__)
 _DEFAULT_PARTITION = "pymonik"
@@ -122,6 +121,7 @@ class Pymonik:
         self._lock = threading.Lock()
         self._session: RemoteSession | None = None
         self._before: Session | None = None
+        self._ended = False
 
     def __repr__(self) -> str:
         where = self._endpoint or "AKCONFIG or this machine"
@@ -158,7 +158,9 @@ class Pymonik:
         self._end(cancel=True, wait=False)
 
     def _end(self, *, cancel: bool, wait: bool) -> None:
-        session, self._session = self._session, None
+        with self._lock:
+            session, self._session = self._session, None
+            self._ended = True
         if session is None:
             return
         if active_session() is session:
@@ -255,21 +257,25 @@ class Pymonik:
             raise UsageError(f"put_many: {len(packed)} values, but {len(called)} names")
         return MultiResultHandle([ResultHandle(s) for s in self.session.put(packed, called)])
 
-    # -- Session -------------------------------------------------------------------------------
+    # -- session -------------------------------------------------------------------------------
 
     @property
     def session(self) -> RemoteSession:
-        """The open session.
+        """The open session; opened now if this client never had one.
 
         Raises:
-            SessionClosedError: There is none (yet, or any more).
+            SessionClosedError: It was closed.
         """
-        session = self._session
-        if session is None:
-            raise SessionClosedError(
-                "Pymonik", "not connected; use `with Pymonik():`, or call create() first"
-            )
-        return session
+        if (session := self._session) is not None:
+            return session
+        with self._lock:
+            if self._session is None and self._ended:
+                raise SessionClosedError(
+                    "Pymonik", "this client is closed; use `with Pymonik():`, or call create()"
+                )
+            if self._session is None:
+                self._session = self._open()
+            return self._session
 
     @property
     def session_id(self) -> str:
@@ -281,21 +287,9 @@ class Pymonik:
         """What every task gets around it."""
         return self._environment
 
-    def submit(self, submission: Submission) -> list[ResultState]:
-        """See `pymonik.core.session.Session`."""
-        return self.session.submit(submission)
-
     def send(self) -> None:
         """Have everything submitted so far sent now; returns when it is."""
         self.session.send()
-
-    def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
-        """See `pymonik.core.session.Session`."""
-        self.session.wait(states, timeout)
-
-    def fetch(self, states: Sequence[ResultState]) -> list[memoryview]:
-        """See `pymonik.core.session.Session`."""
-        return self.session.fetch(states)
 
 
 def _local_cluster() -> Any:

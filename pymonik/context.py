@@ -16,11 +16,11 @@ from pymonik.core import codec
 from pymonik.core.environment import Environment
 from pymonik.core.session import active_session
 from pymonik.errors import UsageError
-from pymonik.handles import ResultHandle
+from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pymonik.core.session import Session
 
@@ -108,10 +108,20 @@ class PymonikContext:
         Raises:
             UsageError: In a local call outside any session.
         """
+        return self.put_many([value], [name])[0]
+
+    def put_many(
+        self, values: Iterable[T], names: Sequence[str] | None = None
+    ) -> MultiResultHandle[T]:
+        """Store several values, together; see `put`."""
         session = self.session or active_session()
         if session is None:
             raise UsageError("put needs a session: call the task inside `with Pymonik():`")
-        return ResultHandle(session.put([codec.pack(value)], [name])[0])
+        packed = [codec.pack(value) for value in values]
+        called = [""] * len(packed) if names is None else list(names)
+        if len(called) != len(packed):
+            raise UsageError(f"put_many: {len(packed)} values, but {len(called)} names")
+        return MultiResultHandle([ResultHandle(state) for state in session.put(packed, called)])
 
     def __repr__(self) -> str:
         return f"<PymonikContext {self.task_id or 'local'} attempt {self.attempt}>"

@@ -15,7 +15,7 @@ from pymonik.context import PymonikContext, get_context
 from pymonik.core import codec
 from pymonik.core.codec import Packed, PackedFunction
 from pymonik.core.fingerprint import Fingerprint, fingerprint
-from pymonik.core.session import Session, Submission, current_session
+from pymonik.core.session import Session, SessionOwner, Submission, session_of
 from pymonik.errors import UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions, call_options
@@ -124,7 +124,7 @@ class Task(Generic[P, R]):
     def invoke(
         self,
         *args: object,
-        pymonik: Session | None = None,
+        pymonik: Session | SessionOwner | None = None,
         delegate: bool = False,
         task_options: object = None,
         **kwargs: object,
@@ -157,7 +157,7 @@ class Task(Generic[P, R]):
         self,
         iterable: Iterable[object],
         *,
-        pymonik: Session | None = None,
+        pymonik: Session | SessionOwner | None = None,
         delegate: bool = False,
         task_options: object = None,
         **kwargs: object,
@@ -203,13 +203,12 @@ class Task(Generic[P, R]):
     def _submit(
         self,
         calls: Sequence[Packed],
-        session: Session | None,
+        session: Session | SessionOwner | None,
         options: TaskOptions,
         *,
         delegate: bool,
     ) -> list[Any]:
-        session = current_session() if session is None else session
-        return session.submit(Submission(self.packed(), calls, options, delegate))
+        return session_of(session).submit(Submission(self.packed(), calls, options, delegate))
 
     # -- the function as it travels ------------------------------------------------------------
 

@@ -24,8 +24,10 @@ def picture(
 ) -> str:
     """An SVG; ``packages`` are (name, lines of code), the largest first."""
     parts = [
-        (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        'font-family="Helvetica, Arial, sans-serif" font-size="13">'),
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+            'font-family="Helvetica, Arial, sans-serif" font-size="13">'
+        ),
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         text(40, 48, title, size=24, weight="bold"),
         text(40, 74, subtitle, fill=FAINT, size=14),
@@ -70,8 +72,10 @@ def bars(packages: Sequence[tuple[str, int]]) -> list[str]:
         middle = y + step / 2 + 5
         parts += [
             text(BARS_LEFT - 10, middle, label, anchor="end"),
-            (f'<rect x="{BARS_LEFT}" y="{y + step * 0.17:.1f}" width="{width:.1f}" '
-            f'height="{step * 0.66:.1f}" rx="2" fill="{BLUE}"/>'),
+            (
+                f'<rect x="{BARS_LEFT}" y="{y + step * 0.17:.1f}" width="{width:.1f}" '
+                f'height="{step * 0.66:.1f}" rx="2" fill="{BLUE}"/>'
+            ),
             text(BARS_LEFT + width + 7, middle, f"{count:,}", fill=FAINT),
         ]
     return parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pymonik.errors import UsageError
 from pymonik.options import TaskOptions
@@ -65,6 +65,21 @@ class Session(Protocol):
 
     def cancel(self, states: Sequence[ResultState]) -> None:
         """Cancel the tasks that produce these results; those that ended stay as they are."""
+
+
+class SessionOwner(Protocol):
+    """What has a session without being one: the client, whose `put` is made for people."""
+
+    @property
+    def session(self) -> Session:
+        """The open session."""
+
+
+def session_of(owner: Session | SessionOwner | None) -> Session:
+    """The session to use for a call: that of ``pymonik=`` if it was given, else the current one."""
+    if owner is None:
+        return current_session()
+    return cast("Session", getattr(owner, "session", owner))
 
 
 _current: ContextVar[Session | None] = ContextVar("pymonik session", default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pymonik.core import codec
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pymonik.transport.data import DataStore
     from pymonik.transport.outbox import OutgoingCall
 
+_MOST_FUNCTIONS = 32  # that a payload tells of; subtasks upload others themselves
 LABEL = "pymonik.function"  # the option that tells ArmoniK's tools which function a task runs
 
 
@@ -108,7 +110,7 @@ class BatchSender:
             function=FunctionRef(content_id, self._functions[content_id], call.function.name),
             calls=(CallMeta(len(call.call.blobs), refs),),
             environment=self._environment,
-            functions=self._functions,
+            functions=dict(islice(reversed(self._functions.items()), _MOST_FUNCTIONS)),
         )
 
     def _submit(self, options: TaskOptions, group: Sequence[tuple[OutgoingCall, NewTask]]) -> None:
@@ -118,8 +120,11 @@ class BatchSender:
         except (UnavailableError, SessionClosedError) as error:
             _fail(group, error)
         except ControlPlaneError as error:
-            if len(group) == 1 or not _is_about_dependencies(error):
+            if not _is_about_dependencies(error):
                 _fail(group, error)
+                return
+            if len(group) == 1:
+                _fail_with_dependency(group[0][0], error)
                 return
             middle = len(group) // 2
             self._submit(options, group[:middle])
@@ -132,6 +137,32 @@ class BatchSender:
 def _fail(group: Iterable[tuple[OutgoingCall, NewTask]], error: BaseException) -> None:
     for call, _ in group:
         call.state.fail(error)
+
+
+def _fail_with_dependency(call: OutgoingCall, error: ControlPlaneError) -> None:
+    """Fail a refused call with the reason of the dependency that failed.
+
+    The control plane may know of the failure before its event has come: then this waits for it.
+    """
+    waiting = [state for ref in call.call.refs if not (state := ref._state).is_final]
+    left = len(waiting)
+
+    def one_is_final(state: ResultState) -> None:
+        nonlocal left
+        left -= 1
+        if state.error is not None:
+            reason = dependency_failed(state.error, "", call.state.result_id or "")
+            call.state.fail(reason)
+        elif left <= 0:
+            call.state.fail(error)
+
+    for ref in call.call.refs:
+        if ref._state.error is not None:
+            one_is_final(ref._state)
+    if not waiting:
+        call.state.fail(error)
+    for state in waiting:
+        state.when_final(one_is_final)
 
 
 def _is_about_dependencies(error: ControlPlaneError) -> bool:

@@ -117,6 +117,16 @@ class RemoteSession:
             states.append(state)
         return states
 
+    def attach(self, result_id: str, name: str = "", task_id: str = "") -> ResultState:
+        """The state of a result that this object did not create, kept up to date from now on."""
+        self._check_process()
+        if (known := self._watcher.known(result_id)) is not None:
+            return known
+        state = ResultState(self, name, result_id)
+        state.task_id = task_id
+        self._watcher.watch([state], unseen=True)
+        return state
+
     def send(self) -> None:
         """Have everything submitted so far sent; afterwards each state has its result id."""
         self._check_process()

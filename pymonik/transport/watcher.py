@@ -90,14 +90,19 @@ class Watcher:
         for thread in self._threads:
             thread.start()
 
-    def watch(self, states: Iterable[ResultState]) -> None:
-        """End these states, which have their ids, when their results end."""
+    def watch(self, states: Iterable[ResultState], *, unseen: bool = False) -> None:
+        """End these states, which have their ids, when their results end.
+
+        Args:
+            states: One for each result.
+            unseen: Whether the results are older than the states, so that their events are past.
+        """
         with self._changed:
             for state in states:
                 if state.is_final or state.result_id is None:
                     continue
                 self._pending[state.result_id] = state
-                if not self._stream_up:
+                if unseen or not self._stream_up:
                     self._unseen[state.result_id] = None
             if self._unseen:
                 self._schedule(self._next_early())
@@ -115,6 +120,11 @@ class Watcher:
                 thread.join(5.0)
         if error is not None:
             self._fail_all(lambda _: error)
+
+    def known(self, result_id: str) -> ResultState | None:
+        """The state that stands for a result already, if it is pending."""
+        with self._changed:
+            return self._pending.get(result_id)
 
     def pending(self) -> list[ResultState]:
         """What has not ended."""

@@ -1,4 +1,4 @@
-"""ArmoniK's command line, `armonik_cli`, as its package index has it, against an embedded cluster."""
+"""The command line of ArmoniK, `armonik_cli`, unmodified, against an embedded cluster."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import pytest
 from pymonik import LocalCluster, MultiResultHandle, Pymonik, PymonikError, task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
 CALLS = 2000
 PATIENCE_S = 120  # a hang is what fails; how long it takes is not the question here
@@ -25,15 +26,16 @@ def twice(number: int) -> int:
     return 2 * number
 
 
-@task
-def pid_of_executor() -> int:
-    return os.getpid()
-
-
 class Killer(threading.Thread):
     """Kills what `victims` names, a few times, while calls end one after the other."""
 
-    def __init__(self, victims, handles: MultiResultHandle[int], times: int, seed: int) -> None:
+    def __init__(
+        self,
+        victims: Callable[[], list[int]],
+        handles: MultiResultHandle[int],
+        times: int,
+        seed: int,
+    ) -> None:
         super().__init__(name="killer")
         self._victims = victims
         self._handles = handles
@@ -56,7 +58,7 @@ def descendants(pid: int, word: str) -> list[int]:
         try:
             if any(word in part for part in process.cmdline()):
                 found.append(process.pid)
-        except psutil.NoSuchProcess:
+        except psutil.NoSuchProcess:  # noqa: PERF203 - it ended in the meantime
             continue
     return found
 
@@ -66,6 +68,10 @@ def seed(request: pytest.FixtureRequest) -> Iterator[int]:
     return request.param
 
 
+seeds = pytest.mark.parametrize("seed", [1, 2, 3])
+
+
+@seeds
 def test_killed_executors_cost_retries_and_no_call(seed: int) -> None:
     with LocalCluster(workers=2) as cluster, Pymonik(cluster.endpoint) as client:
         handles = twice.map_invoke([(n,) for n in range(CALLS)], pymonik=client)
@@ -79,9 +85,8 @@ def test_killed_executors_cost_retries_and_no_call(seed: int) -> None:
     assert values == [2 * n for n in range(CALLS)]
 
 
+@seeds
 def test_a_killed_worker_costs_retries_and_no_call(seed: int) -> None:
-    import sys
-
     command = [sys.executable, "-m", "pymonik.worker"]
     with (
         LocalCluster(workers=2, worker=command) as cluster,
@@ -98,6 +103,7 @@ def test_a_killed_worker_costs_retries_and_no_call(seed: int) -> None:
     assert values == [2 * n for n in range(CALLS)]
 
 
+@seeds
 def test_a_killed_cluster_ends_each_handle_in_a_value_or_a_clear_error(seed: int) -> None:
     cluster = LocalCluster(workers=2)
     cluster.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -32,11 +34,19 @@ def test_a_call_arrives_equal(args, kwargs):
     assert codec.unpack(codec.pack_call(args, kwargs).blobs) == (args, kwargs)
 
 
+def blob_positions(container: bytes) -> list[int]:
+    """Where the blobs of a container begin."""
+    start = np.frombuffer(container, np.uint8).ctypes.data
+    blobs = codec.split(container)[1]
+    return [np.frombuffer(blob, np.uint8).ctypes.data - start for blob in blobs if len(blob)]
+
+
 @given(st.integers(0, 5000), st.sampled_from(["u1", "f8", "c16"]))
 def test_an_array_arrives_equal_and_aligned(size, dtype):
-    array = np.arange(size).astype(dtype)
+    array: Any = np.arange(size).astype(dtype)
     container = b"".join(codec.join_value(codec.pack(array)))
     assert np.array_equal(codec.load_item(container, WHOLE), array)
+    assert all(position % 64 == 0 for position in blob_positions(container))
 
 
 @given(st.binary(max_size=200))

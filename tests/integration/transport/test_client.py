@@ -28,7 +28,7 @@ def add(a: int, b: int) -> int:
 
 def invoke(client: Pymonik, *args: object) -> Any:
     function = codec.pack_function(add, "add")
-    return client.submit(Submission(function, [codec.pack_call(args, {})]))[0]
+    return client.session.submit(Submission(function, [codec.pack_call(args, {})]))[0]
 
 
 def session_status(cluster: Any, session_id: str) -> str:

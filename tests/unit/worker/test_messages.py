@@ -81,7 +81,7 @@ def test_a_line_of_the_logger_of_a_task_is_logged_as_it_is() -> None:
     line = '{"@t":"2026-01-01T00:00:00Z","@l":"Error","@m":"hello","task_id":"t"}'
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler.emit = records.append  # type: ignore[method-assign, assignment]
     output_logger.addHandler(handler)
     output_logger.setLevel(logging.INFO)
     try:
