@@ -122,6 +122,7 @@ class Pymonik:
         self._lock = threading.Lock()
         self._session: RemoteSession | None = None
         self._before: Session | None = None
+        self._ended = False
 
     def __repr__(self) -> str:
         where = self._endpoint or "AKCONFIG or this machine"
@@ -159,6 +160,7 @@ class Pymonik:
 
     def _end(self, *, cancel: bool, wait: bool) -> None:
         session, self._session = self._session, None
+        self._ended = True
         if session is None:
             return
         if active_session() is session:
@@ -259,17 +261,17 @@ class Pymonik:
 
     @property
     def session(self) -> RemoteSession:
-        """The open session.
+        """The open session; a client that is passed as ``pymonik=`` opens at its first use.
 
         Raises:
-            SessionClosedError: There is none (yet, or any more).
+            SessionClosedError: It was closed.
         """
-        session = self._session
-        if session is None:
-            raise SessionClosedError(
-                "Pymonik", "not connected; use `with Pymonik():`, or call create() first"
-            )
-        return session
+        with self._lock:
+            if self._session is None:
+                if self._ended:
+                    raise SessionClosedError("Pymonik", "closed; call create() to open a new one")
+                self._session = self._open()
+            return self._session
 
     @property
     def session_id(self) -> str:
