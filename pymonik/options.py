@@ -68,9 +68,7 @@ class TaskOptions:
             return cls()
         if not hasattr(value, "max_duration") or not hasattr(value, "partition_id"):
             raise UsageError(f"task_options must be a TaskOptions, not {type(value).__name__}")
-        attributes: dict[str, Any] = {name: getattr(value, name, None) for name in FIELD_NAMES}
-        # An empty string says nothing; no retries are something said.
-        given = {n: v if n == "max_retries" else v or None for n, v in attributes.items()}
+        given: dict[str, Any] = {name: getattr(value, name, None) or None for name in FIELD_NAMES}
         labels: Any = getattr(value, "options", None)
         return cls(options=labels or {}, **given)
 

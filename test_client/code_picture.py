@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 WIDTH, HEIGHT = 1280, 720
 INK, FAINT, GRID, BLUE, RED = "#1f2933", "#6b7785", "#e3e8ee", "#2f6fb2", "#c8442f"
@@ -21,8 +24,8 @@ def picture(
 ) -> str:
     """An SVG; ``packages`` are (name, lines of code), the largest first."""
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        'font-family="Helvetica, Arial, sans-serif" font-size="13">',
+        (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        'font-family="Helvetica, Arial, sans-serif" font-size="13">'),
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         text(40, 48, title, size=24, weight="bold"),
         text(40, 74, subtitle, fill=FAINT, size=14),
@@ -67,8 +70,8 @@ def bars(packages: Sequence[tuple[str, int]]) -> list[str]:
         middle = y + step / 2 + 5
         parts += [
             text(BARS_LEFT - 10, middle, label, anchor="end"),
-            f'<rect x="{BARS_LEFT}" y="{y + step * 0.17:.1f}" width="{width:.1f}" '
-            f'height="{step * 0.66:.1f}" rx="2" fill="{BLUE}"/>',
+            (f'<rect x="{BARS_LEFT}" y="{y + step * 0.17:.1f}" width="{width:.1f}" '
+            f'height="{step * 0.66:.1f}" rx="2" fill="{BLUE}"/>'),
             text(BARS_LEFT + width + 7, middle, f"{count:,}", fill=FAINT),
         ]
     return parts

@@ -18,13 +18,16 @@ import sysconfig
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from code_picture import picture
 
 from pymonik import MultiResultHandle, Pymonik, task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BATCH_BYTES = 400_000  # of source in one task: about half a second of work
 SKIPPED = {"site-packages", "dist-packages", "__pycache__", "node_modules", ".venv", ".git"}

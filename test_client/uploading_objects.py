@@ -15,7 +15,7 @@ def count_word(words: Sequence[str], word: str) -> int:
 
 
 def main(endpoint: str | None) -> None:
-    text = "the quick brown fox jumps over the lazy dog and the cat".split() * 10_000
+    text = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "the", "cat"] * 10_000
     with Pymonik(endpoint=endpoint) as pymonik:
         words = pymonik.put(text, name="words")  # uploaded once, here
         cat, dog = pymonik.put_many(["cat", "dog"])

@@ -184,7 +184,7 @@ class ExecutorPool:
                 if seat.packages == packages:
                     self._idle.remove(seat)
                     return seat
-            if len(self._seats) >= self._size:
+            if len(self._seats) >= self._size and self._idle:  # empty when closed meanwhile
                 evicted = self._idle.pop(0)
                 self._seats.remove(evicted)
             seat = self._new_seat(packages)

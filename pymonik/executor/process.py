@@ -50,6 +50,7 @@ class ExecutorProcess:
         self._peak_memory = 0
         self._task_id = ""
         self._unsent = memoryview(b"")
+        self._is_blocked = False  # the socket is full: told when there is room
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = _spawn(theirs, packages, memory_limit)
@@ -160,15 +161,17 @@ class ExecutorProcess:
                 self._unsent = self._unsent[self._socket.send(self._unsent) :]
         except BlockingIOError:
             self._poll.modify(self._socket, _READABLE | select.POLLOUT)
+            self._is_blocked = True
             return
         except ConnectionError:  # dead: the wait that follows finds out
             self._unsent = memoryview(b"")
-        self._poll.modify(self._socket, _READABLE)
+        if self._is_blocked:
+            self._is_blocked = False
+            self._poll.modify(self._socket, _READABLE)
 
     def _read(self, stream: OutputStream) -> None:
-        if stream.is_open and not stream.drain(
-            self._task_id
-        ):  # user code closed it: no more events, please
+        if stream.is_open and not stream.drain(self._task_id):
+            # User code closed it: it would be ready for ever.
             self._poll.unregister(stream.fd)
 
     def _drain(self) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pymonik.context import PymonikContext, running
 from pymonik.core import codec
 from pymonik.core.call import NEW, ItemMeta, PayloadMeta, ResultMeta, ResultRef
 from pymonik.core.failure import Failure
@@ -134,14 +135,14 @@ class _Attempt:
         return self._packed(value)
 
     def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+        context = self._context()
         if self._function.require_context:
-            args = (self._context(), *args)
-        with active(self._session), _variables(self._meta.environment.env_variables):
+            args = (context, *args)
+        variables = self._meta.environment.env_variables
+        with active(self._session), running(context), _variables(variables):
             return self._function.func(*args, **kwargs)
 
-    def _context(self) -> object:
-        from pymonik.context import PymonikContext
-
+    def _context(self) -> PymonikContext:
         return PymonikContext(
             session=self._session,
             task_id=self._run.task_id,
@@ -150,7 +151,7 @@ class _Attempt:
             options=self._session.options,
             environment=self._meta.environment,
             partition=self._session.options.partition_id or "",
-            task_handler=None,
+            expected_results=(self._run.output_id,) if self._run.output_id else (),
         )
 
     def _packed(self, value: object) -> Packed | None:

@@ -26,23 +26,20 @@ _LOST = re.compile(
 )
 
 
-def why(task: TaskInfo | None, result_id: str, *, session_cancelled: bool) -> BaseException:
+def why(task: TaskInfo | None, result_id: str) -> BaseException:
     """The exception for a result that was aborted; ``task`` is its owner, if it has one."""
     if task is None:
-        if session_cancelled:
-            return TaskCancelledError("the session was cancelled", "", result_id)
         return TaskFailedError("the result was aborted", "", result_id)
     if task.status in ("CANCELLED", "CANCELLING"):
-        what = "the session was cancelled" if session_cancelled else "the task was cancelled"
-        return TaskCancelledError(what, task.task_id, result_id)
+        return TaskCancelledError("the task was cancelled", task.task_id, result_id)
     if task.status == "TIMEOUT":
         return TaskTimeoutError(
             "the task ran longer than its max_duration", task.task_id, result_id
         )
-    return _of_error(task, result_id, session_cancelled=session_cancelled)
+    return _of_error(task, result_id)
 
 
-def _of_error(task: TaskInfo, result_id: str, *, session_cancelled: bool) -> BaseException:
+def _of_error(task: TaskInfo, result_id: str) -> BaseException:
     text = task.error
     dependency = _DEPENDENCY.match(text)
     if dependency or _CANCELLED.match(text):
@@ -52,8 +49,6 @@ def _of_error(task: TaskInfo, result_id: str, *, session_cancelled: bool) -> Bas
         return _named(failure.to_exception(task.task_id, result_id), task.task_id, result_id)
     if _LOST.match(text):
         return WorkerLostError(text, task.task_id, result_id)
-    if not text and session_cancelled:
-        return TaskCancelledError("the session was cancelled", task.task_id, result_id)
     return TaskFailedError(readable(text) or "the result was aborted", task.task_id, result_id)
 
 

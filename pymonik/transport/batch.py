@@ -64,7 +64,10 @@ class BatchSender:
         self._watch(call.state for call in sent)  # before its events can come
         for options, group in _by_options(sent, tasks, self._options):
             for part in _by_size(group):
-                self._submit(options, part)
+                runnable = [pair for pair in part if self._can_run(pair[0])]
+                if runnable:
+                    self._submit(options, runnable)
+        self._drop_orphans(sent)
 
     def _upload_functions(self, batch: Sequence[OutgoingCall]) -> None:
         new = {call.function.content_id: call.function for call in batch}
@@ -88,6 +91,15 @@ class BatchSender:
                 call.state.fail(dependency_failed(original, "", call.state.result_id or ""))
                 return False
         return True
+
+    def _drop_orphans(self, sent: Sequence[OutgoingCall]) -> None:
+        """Cancel tasks that would wait for ever, since one that they need was refused."""
+        if not any(call.state.status is Status.FAILED for call in sent):
+            return
+        pending = [call for call in sent if not call.state.is_final]
+        orphans = [call.state.task_id for call in pending if not self._can_run(call)]
+        if orphans:
+            self._plane.cancel_tasks(orphans)
 
     def _meta(self, call: OutgoingCall) -> PayloadMeta:
         refs = tuple(ResultRef(ref._state.result_id or "", ref._item) for ref in call.call.refs)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from pymonik.errors import ControlPlaneError, TaskCancelledError, UnavailableError
+from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import aborts
 from pymonik.transport.errors import code_of, to_error
 from pymonik.transport.messages import ABORTED, COMPLETED, DELETED
@@ -77,7 +77,6 @@ class Watcher:
         self._last_error: ControlPlaneError | None = None
         self._stopped = False
         self._early = 0
-        self.session_cancelled = False
         self._threads = [threading.Thread(target=self._check, name="pymonik-checker", daemon=True)]
         if polling_s is None:
             self._threads.append(
@@ -116,15 +115,6 @@ class Watcher:
                 thread.join(5.0)
         if error is not None:
             self._fail_all(lambda _: error)
-
-    def cancelled(self) -> None:
-        """The session was cancelled: what is pending will not come."""
-        self.session_cancelled = True
-        self._fail_all(
-            lambda state: TaskCancelledError(
-                "the session was cancelled", state.task_id, state.result_id or ""
-            )
-        )
 
     def pending(self) -> list[ResultState]:
         """What has not ended."""
@@ -254,6 +244,10 @@ class Watcher:
 
     def _to_list(self) -> list[str]:
         """The ids to look at: those with news, and those whose news may have been missed."""
+        for one in [one for one, state in self._pending.items() if state.is_final]:
+            del self._pending[one]  # refused after it was watched
+            self._unseen.pop(one, None)
+            self._aborted.pop(one, None)
         if self._aborted and self._stream_up and not self._unseen:
             return list(self._aborted)
         if self._unseen and self._stream_up:
@@ -297,7 +291,7 @@ class Watcher:
                 error = aborts.deleted(one)
             else:
                 task = tasks.get(info.owner_task_id)
-                error = aborts.why(task, one, session_cancelled=self.session_cancelled)
+                error = aborts.why(task, one)
             self._fail(one, error)
 
     def _unreachable(self, ids: list[str], error: ControlPlaneError) -> None:

@@ -16,7 +16,8 @@ _LEVELS = {
     "ERROR": "Error",
     "CRITICAL": "Fatal",
 }
-_PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+READY = "is_clef"  # of a record whose message is such a line already
+_PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", READY}
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 output_logger = logging.getLogger("pymonik.worker.output")
@@ -27,6 +28,8 @@ class ClefFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, without its end."""
+        if getattr(record, READY, False):
+            return record.getMessage()
         line: dict[str, Any] = {
             "@t": datetime.fromtimestamp(record.created, timezone.utc).isoformat(),
             "@m": record.getMessage(),
@@ -50,4 +53,15 @@ def log_output(task_id: str, stream: str, text: str) -> None:
     """Log what user code wrote, line by line."""
     for line in text.splitlines():
         if line.strip():
-            output_logger.info("%s", line, extra={"task_id": task_id, "stream": stream})
+            extra = {"task_id": task_id, "stream": stream}
+            output_logger.info("%s", line, extra={**extra, READY: _as_clef(line)})
+
+
+def _as_clef(line: str) -> bool:
+    """Whether the line is a log line already: the logger of a task's context writes such."""
+    if not line.startswith('{"@t"'):
+        return False
+    try:
+        return isinstance(msgspec.json.decode(line), dict)
+    except msgspec.MsgspecError:
+        return False

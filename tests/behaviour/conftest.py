@@ -6,9 +6,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from pymonik.cluster.local import LocalCluster
 
 from pymonik import Pymonik
+from pymonik.cluster.local import LocalCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

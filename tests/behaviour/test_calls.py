@@ -148,7 +148,7 @@ def test_put_many_gives_a_handle_for_each_value(client: Pymonik) -> None:
 
 @pytest.mark.parametrize("rows", [3, 1_000_000])
 def test_arrays_arrive_whole(client: Pymonik, rows: int) -> None:
-    array = np.arange(rows, dtype=np.float64)
+    array: Any = np.arange(rows, dtype=np.float64)
     result = add.invoke(array, 1.0).result(timeout=TIMEOUT_S)
     np.testing.assert_array_equal(result, array + 1)
 

@@ -67,9 +67,9 @@ def put_with_context(ctx: PymonikContext, values: list[int]) -> Any:
 
 
 @task
-def put_many_inside(a: int, b: int) -> Any:
-    one, two = get_context().put_many([a, b])
-    return add.invoke(one, two)
+def put_twice(a: int, b: int) -> Any:
+    context = get_context()
+    return add.invoke(context.put(a), context.put(b))
 
 
 @task
@@ -99,7 +99,7 @@ def divide(a: int, b: int) -> float:
 
 @task(require_context=True)
 def options_seen(ctx: PymonikContext) -> Any:
-    options = ctx.task_options
+    options = ctx.options
     return options.priority, options.max_retries, options.options.get("colour")
 
 
@@ -143,7 +143,7 @@ def test_a_subtask_nobody_needs_does_not_change_the_result(client: Pymonik) -> N
 
 def test_a_task_stores_values_for_its_subtasks(client: Pymonik) -> None:
     assert put_with_context.invoke([1, 2, 3]).result(timeout=TIMEOUT_S) == 6
-    assert put_many_inside.invoke(1, 2).result(timeout=TIMEOUT_S) == 3
+    assert put_twice.invoke(1, 2).result(timeout=TIMEOUT_S) == 3
 
 
 def test_a_stored_value_can_be_returned(client: Pymonik) -> None:

@@ -6,12 +6,15 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from pymonik import LocalCluster, MultiResultHandle, Pymonik, PymonikError, task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CALLS = 2000
 PATIENCE_S = 120  # a hang is what fails; how long it takes is not the question here
@@ -60,7 +63,7 @@ def descendants(pid: int, word: str) -> list[int]:
 
 @pytest.fixture(params=[1, 2, 3])
 def seed(request: pytest.FixtureRequest) -> Iterator[int]:
-    yield request.param
+    return request.param
 
 
 def test_killed_executors_cost_retries_and_no_call(seed: int) -> None:

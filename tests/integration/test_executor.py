@@ -11,11 +11,13 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from pymonik import PymonikContext, get_context, task
 from pymonik.core import codec
 from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta, ResultRef
 from pymonik.core.environment import Environment
@@ -30,7 +32,6 @@ from pymonik.executor.submission import bind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 class Function:
@@ -83,9 +84,7 @@ class Bench:
     ) -> Run:
         return self.calls(Function(func, retry_on), [args], task_id=task_id, **meta)
 
-    def calls(
-        self, function: Function, calls: list[Any], *, task_id: str = "t", **meta: Any
-    ) -> Run:
+    def calls(self, function: Any, calls: list[Any], *, task_id: str = "t", **meta: Any) -> Run:
         packed = codec.pack_function(function, function.name)
         calls_packed = [codec.pack_call(args, {}) for args in calls]
         head = PayloadMeta(
@@ -121,18 +120,17 @@ class Bench:
         """Run it and its subtasks; give the value of its output."""
         waiting = [run]
         while waiting:
-            for task in waiting:
-                if set(self.needs(task)) <= set(self.files):
-                    waiting.remove(task)
-                    waiting += self.follow(task)
+            for waiting_task in waiting:
+                if set(self.needs(waiting_task)) <= set(self.files):
+                    waiting.remove(waiting_task)
+                    waiting += self.follow(waiting_task)
                     break
             else:
                 pytest.fail("subtasks wait for each other")
-        with open(self.files[run.output_id], "rb") as file:
-            return codec.load_item(file.read(), -1)
+        return codec.load_item(Path(self.files[run.output_id]).read_bytes(), -1)
 
-    def needs(self, task: Run) -> list[str]:
-        return list(task.options.get("needs", []))
+    def needs(self, waiting_task: Run) -> list[str]:
+        return list(waiting_task.options.get("needs", []))
 
     def follow(self, task: Run) -> list[Run]:
         """Run one task, keep what it created, and give its subtasks."""
@@ -226,7 +224,7 @@ def test_a_call_gives_its_value_and_no_grpc_is_loaded(bench: Bench) -> None:
 
 
 def _divide() -> None:
-    print("about to divide")
+    print("about to divide")  # noqa: T201
     raise ZeroDivisionError("by nothing")
 
 
@@ -262,7 +260,7 @@ def test_sys_exit_fails_the_call_only(bench: Bench) -> None:
 
 
 def _exit() -> None:
-    print("last words", end="", flush=True)
+    print("last words", end="", flush=True)  # noqa: T201
     os._exit(7)
 
 
@@ -296,7 +294,7 @@ def test_a_cancelled_call_ends_and_unknown_ones_are_ignored(make_bench: Any) -> 
     started = threading.Event()
 
     def wait_for_ever() -> None:
-        print("started", flush=True)
+        print("started", flush=True)  # noqa: T201
         time.sleep(1000)
 
     bench = make_bench(on_output=lambda *_: started.set())
@@ -327,8 +325,8 @@ def _allocate_at_once(size: int) -> int:
 
 
 def _allocate_slowly(size: int) -> None:
-    kept = []
-    while sum(map(len, kept)) < size:
+    kept: list[bytes] = []
+    while sum(len(one) for one in kept) < size:
         kept.append(b"x" * (1 << 20))
     time.sleep(60)
 
@@ -363,7 +361,11 @@ def test_a_large_result_is_a_file(bench: Bench) -> None:
 def test_what_is_printed_comes_with_its_task(bench: Bench) -> None:
     bench.end(bench.call(print, "hello", task_id="t1"))
     bench.end(bench.call(print, "again", task_id="t2"))
-    assert bench.printed == [("t1", "stdout", "hello\n"), ("t2", "stdout", "again\n")]
+    texts = {"t1": "", "t2": ""}
+    for task_id, _, text in bench.printed:  # in pieces, as the system gives them
+        texts[task_id] += text
+    assert texts == {"t1": "hello\n", "t2": "again\n"}
+    assert {stream for _, stream, _ in bench.printed} == {"stdout"}
 
 
 def test_much_output_blocks_nothing(bench: Bench) -> None:
@@ -524,6 +526,42 @@ def _fork() -> int:
 def test_a_fork_that_comes_back_does_not_answer(bench: Bench) -> None:
     assert bench.value(bench.call(_fork)) > 0
     assert bench.value(bench.call(add, 1, 2, task_id="u")) == 3
+
+
+@task
+def fibonacci(n: int) -> Any:
+    if n < 2:
+        return n
+    return add_up.invoke(fibonacci.invoke(n - 1), fibonacci.invoke(n - 2))
+
+
+@task
+def add_up(a: int, b: int) -> int:
+    return a + b
+
+
+@task(require_context=True)
+def describe(ctx: PymonikContext) -> tuple[Any, ...]:
+    same = get_context() is ctx
+    shared = ctx.put(20, "shared")
+    total = add_up.invoke(shared, shared)
+    return same, ctx.task_id, ctx.session_id, ctx.attempt, ctx.partition, total
+
+
+def test_tasks_of_the_api_run_recursively(bench: Bench) -> None:
+    assert bench.value(bench.calls(fibonacci, [(4,)])) == 3
+
+
+def test_a_recursive_task_is_not_uploaded_again(bench: Bench) -> None:
+    ending = bench.end(bench.calls(fibonacci, [(4,)]))
+    assert isinstance(ending, Report)
+    assert [one.name for one in ending.created if one.name == "fibonacci"] == ["fibonacci"] * 2
+    uploads = [one for one in ending.created if one.name == "add_up" and one.data]
+    assert len(uploads) == 1
+
+
+def test_a_task_knows_its_context(bench: Bench) -> None:
+    assert bench.value(bench.calls(describe, [()])) == (True, "t", "s", 1, "p", 40)
 
 
 def test_executors_end_when_their_parent_is_killed(tmp_path: Path) -> None:

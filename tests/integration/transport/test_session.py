@@ -9,6 +9,7 @@ import pytest
 
 from pymonik.core import codec
 from pymonik.core.result import Countdown
+from pymonik.core.session import Submission
 from pymonik.errors import (
     DependencyFailedError,
     SessionClosedError,
@@ -50,8 +51,6 @@ def test_calls_that_depend_on_each_other_leave_in_one_batch(
 def test_ten_thousand_calls_are_tens_of_requests(cluster: Any, connect: Any) -> None:
     one = connect()
     packed = codec.pack_function(add, "add")
-    from pymonik.core.session import Submission
-
     for i in range(10_000):
         one.session.submit(Submission(packed, [codec.pack_call((i, i), {})]))
     one.session.send()
@@ -110,6 +109,18 @@ def test_a_refused_batch_fails_its_handles(cluster: Any, connect: Any) -> None:
     one = connect()
     with pytest.raises(Exception, match="Max priority"):
         one.get(one.invoke(add, 1, 2, priority=50))
+
+
+def test_a_task_that_needs_a_refused_one_does_not_wait_for_ever(
+    cluster: Any, connect: Any, handle: Any
+) -> None:
+    cluster.start_runner()
+    one = connect()
+    one.invoke(add, 1, 1)  # its options lead the batch, so the refused call is submitted last
+    refused = one.invoke(add, 1, 2, priority=50)
+    needy = one.invoke(add, handle(refused), 1)
+    with pytest.raises(DependencyFailedError):
+        one.get(needy)
 
 
 def test_cancelled_tasks_say_so(cluster: Any, connect: Any) -> None:

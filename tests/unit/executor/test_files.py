@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pymonik.executor import files
 
+if TYPE_CHECKING:
+    from pymonik.core.codec import Buffer
+
 
 @pytest.mark.parametrize("size", [0, 10, 200_000])
 def test_what_is_saved_is_loaded(tmp_path: Path, size: int) -> None:
-    segments = [b"a" * size, b"", memoryview(b"bc")] * 700
+    segments: list[Buffer] = [b"a" * size, b"", memoryview(b"bc")] * 700
     path = files.save(str(tmp_path), segments if size < 100_000 else segments[:6])
     assert bytes(files.load(path)) == Path(path).read_bytes()
     assert len(Path(path).read_bytes()) == (size + 2) * (700 if size < 100_000 else 2)

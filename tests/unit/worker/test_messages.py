@@ -13,7 +13,7 @@ from armonik.protogen.common.objects_pb2 import TaskOptions as TaskOptionsMessag
 from pymonik.core.failure import Failure
 from pymonik.options import TaskOptions
 from pymonik.worker.agent import REQUEST_BYTES, batches
-from pymonik.worker.clef import ClefFormatter
+from pymonik.worker.clef import ClefFormatter, log_output, output_logger
 from pymonik.worker.options import from_message, to_message
 from pymonik.worker.refusal import LIMIT, fit
 
@@ -75,6 +75,22 @@ def test_a_log_line_is_a_json_object_with_the_task() -> None:
     line = json.loads(ClefFormatter().format(record))
     assert (line["@m"], line["@l"], line["task_id"]) == ("hello you", "Warning", "t")
     assert line["@t"]
+
+
+def test_a_line_of_the_logger_of_a_task_is_logged_as_it_is() -> None:
+    line = '{"@t":"2026-01-01T00:00:00Z","@l":"Error","@m":"hello","task_id":"t"}'
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    output_logger.addHandler(handler)
+    output_logger.setLevel(logging.INFO)
+    try:
+        log_output("t", "stderr", f"{line}\nplain\n")
+    finally:
+        output_logger.removeHandler(handler)
+    first, second = (ClefFormatter().format(record) for record in records)
+    assert first == line
+    assert json.loads(second)["@m"] == "plain"
 
 
 def test_requests_stay_below_the_limit_of_the_agent() -> None:

@@ -1,0 +1,78 @@
+"""What the control plane says of a failed task becomes the right exception."""
+
+from __future__ import annotations
+
+import pytest
+
+from pymonik.core.failure import Failure
+from pymonik.errors import (
+    DependencyFailedError,
+    TaskCancelledError,
+    TaskFailedError,
+    TaskTimeoutError,
+    WorkerLostError,
+)
+from pymonik.transport.aborts import why
+from pymonik.transport.messages import TaskInfo
+
+
+def reason(status: str, error: str = "") -> BaseException:
+    return why(TaskInfo("t1", status, error), "r1")
+
+
+def failure() -> str:
+    return Failure.of(KeyError("k")).to_text()
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        ("CANCELLED", "", TaskCancelledError),
+        ("CANCELLING", "", TaskCancelledError),
+        ("TIMEOUT", "Deadline Exceeded", TaskTimeoutError),
+        ("ERROR", "Worker went down with error Unavailable\nSee cluster logs", WorkerLostError),
+        ("ERROR", "Agent got an internal error\nSee cluster logs", WorkerLostError),
+        ("ERROR", "the worker wrote this", TaskFailedError),
+        ("ERROR", "Task t0 failed:\nanything", DependencyFailedError),
+        ("ERROR", "Client requested cancellation of tasks t0", DependencyFailedError),
+    ],
+)
+def test_status_and_text_give_the_kind(status: str, error: str, kind: type) -> None:
+    found = reason(status, error)
+    assert type(found) is kind
+    assert isinstance(found, TaskFailedError)
+    assert (found.task_id, found.result_id) == ("t1", "r1")
+
+
+def test_the_exception_of_the_task_is_raised_itself() -> None:
+    found = reason("ERROR", failure())
+    assert isinstance(found, KeyError)
+    assert isinstance(found.__cause__, TaskFailedError)
+
+
+def test_an_exception_that_was_retried_in_vain_is_raised_itself() -> None:
+    text = f"Worker returned error Unknown:\n{failure()}\nSee cluster logs for MessageId = 1"
+    assert isinstance(reason("ERROR", text), KeyError)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("Task t0 timed-out:\nDeadline Exceeded", TaskTimeoutError),
+        ("Task t0 has been cancelled:\n", TaskCancelledError),
+        ("Client requested cancellation of tasks t0", TaskCancelledError),
+        ("Task t0 failed:\nWorker went down with error Unavailable", WorkerLostError),
+    ],
+)
+def test_a_failed_dependency_says_why_it_failed(text: str, cause: type) -> None:
+    assert type(reason("ERROR", text).__cause__) is cause
+
+
+def test_a_failed_dependency_has_the_original_exception() -> None:
+    found = reason("ERROR", f"Task t0 failed:\n{failure()}")
+    assert isinstance(found, DependencyFailedError)
+    assert isinstance(found.__cause__, KeyError)
+
+
+def test_without_a_task_the_result_was_just_aborted() -> None:
+    assert type(why(None, "r1")) is TaskFailedError
