@@ -16,6 +16,8 @@ from pathlib import Path
 
 import cloudpickle  # noqa: TID251 - its registry of modules only; nothing is pickled here
 
+_environments: set[str] = set()  # one in an executor that has packages, none elsewhere
+
 
 def by_value(obj: object) -> None:
     """Have cloudpickle send the module of a function or a class by value, if it is the user's."""
@@ -27,6 +29,13 @@ def by_value(obj: object) -> None:
         return
     if name and is_users(name):
         cloudpickle.register_pickle_by_value(sys.modules[name])
+
+
+def installed_in(folder: str) -> None:
+    """Count ``folder`` among those of installed packages: the environment of a task is one."""
+    _environments.add(folder)
+    _installed_folders.cache_clear()
+    _is_users.cache_clear()
 
 
 def is_users(name: str) -> bool:
@@ -59,6 +68,7 @@ def _is_users(name: str, file: str) -> bool:
 def _installed_folders() -> frozenset[Path]:
     schemes = ("stdlib", "platstdlib", "purelib", "platlib")
     names = {sysconfig.get_path(scheme) for scheme in schemes}
+    names |= _environments
     names |= {*site.getsitepackages(), site.getusersitepackages()}
     names |= {path for path in sys.path if path.endswith(("site-packages", "dist-packages"))}
     return frozenset(Path(name).resolve() for name in names if name)

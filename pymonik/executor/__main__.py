@@ -16,6 +16,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from pymonik.core import modules
 from pymonik.executor.cache import FunctionCache
 from pymonik.executor.channel import Inbox, framed, run_decoder
 from pymonik.executor.frames import Ready, Run
@@ -87,6 +88,7 @@ def _set_up_path(packages: str) -> None:
     if packages:
         sys.path.insert(0, packages)
         site.addsitedir(packages)
+        modules.installed_in(packages)  # else numpy's own functions would travel by value
         inherited = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (packages, inherited)))
 

@@ -1,7 +1,7 @@
 """The programs of the getting-started guide, letter for letter, on both kinds of cluster.
 
 Fragments get the names that they use from a prelude; the snippet between is never changed, but for
-the endpoint, which is taken out for the embedded cluster.
+the endpoint, which is taken out for the embedded cluster, and the gap left for it.
 """
 
 from __future__ import annotations
@@ -90,7 +90,12 @@ def _program(name: str, change: Callable[[str], str], folder: Path) -> Path:
 
 
 def _without_endpoint(snippet: str) -> str:
-    return re.sub(r'endpoint="localhost:5001"(, )?', "", snippet)
+    return re.sub(r'endpoint="localhost:5001"(, )?|""""""', "", snippet)
+
+
+def _with_endpoint(snippet: str) -> str:
+    """With the connection options where the guide has a gap for them."""
+    return snippet.replace('""""""', 'endpoint="localhost:5001"')
 
 
 def test_every_snippet_has_its_surroundings() -> None:
@@ -111,7 +116,7 @@ def test_a_snippet_runs_on_the_embedded_cluster(name: str, programs: Programs) -
 def test_a_snippet_runs_on_a_cluster_at_port_5001(
     name: str, programs: Programs, cluster_on_5001: str
 ) -> None:
-    program = _program(name, str, programs.folder)
+    program = _program(name, _with_endpoint, programs.folder)
     config = programs.folder / "cluster.yaml"
     config.write_text(json.dumps({"endpoint": f"http://{cluster_on_5001}"}))
     ended = programs.run(program, AKCONFIG=str(config))
