@@ -203,10 +203,15 @@ class ControlPlane:
         view: Callable[[Result], T],
     ) -> list[T]:
         """Create results from names, whether they survive deletions, and bytes if there are."""
-        stored = [
-            (name, manual, None if data is None else self._store(data))
-            for name, manual, data in creations
-        ]
+        stored: list[tuple[str, bool, Stored | None]] = []
+        try:
+            for name, manual, data in creations:
+                stored.append((name, manual, None if data is None else self._store(data)))
+        except OSError:  # all or nothing
+            for _, _, one in stored:
+                if one is not None:
+                    self.storage.delete(one.opaque_id)
+            raise
         with self._changing() as (state, now):
             return [
                 view(

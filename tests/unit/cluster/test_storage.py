@@ -1,0 +1,57 @@
+"""Objects in files: whole or not there, and never outside of the folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pymonik.cluster.storage import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return Storage(tmp_path / "objects")
+
+
+def test_objects_written_streamed_and_adopted_read_alike(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    objects = [
+        storage.write(b"abc"),
+        storage.receive(iter([b"a", b"", b"bc"])).opaque_id,
+        storage.adopt(tmp_path / "file"),
+    ]
+    assert [b"".join(storage.read(one, 2)) for one in objects] == [b"abc"] * 3
+    assert [storage.size(one) for one in objects] == [3, 3, 3]
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_stream_that_breaks_leaves_nothing(storage: Storage) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"abc"
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        storage.receive(chunks())
+    assert list(storage.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../file", "/etc/passwd", ".hidden", "a\0b"])
+def test_no_name_leads_out_of_the_folder(storage: Storage, tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    assert not storage.exists(name)
+    storage.delete(name)
+    assert (tmp_path / "file").exists()
+    with pytest.raises(ValueError, match="not the name"):
+        storage.path(name)
+
+
+def test_deleting_twice_is_fine(storage: Storage) -> None:
+    opaque_id = storage.write(b"abc")
+    storage.delete(opaque_id)
+    storage.delete(opaque_id)
+    assert storage.size(opaque_id) is None
