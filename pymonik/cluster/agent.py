@@ -2,8 +2,8 @@
 
 Everything a worker asks for here is kept until its task ends well, then applied all at once;
 after any other end it never existed. Only ``GetResourceData`` acts at once. Follows
-``GrpcAgentService.cs`` and ``Agent.cs`` of ArmoniK.Core, error texts included. Processes and sockets
-are in `foreign`.
+``GrpcAgentService.cs`` and ``Agent.cs`` of ArmoniK.Core, error texts included. Processes and
+sockets are in `foreign`.
 """
 
 from __future__ import annotations

@@ -192,6 +192,11 @@ class ForeignSlot:
         folder = self._folder / token
         try:
             outcome = self._attempt(assignment, token, folder)
+        except Exception:
+            # A slot outlives whatever a task brings about.
+            logger.exception("task %s, MessageId = %s", assignment.task_id, token)
+            outcome = Lost(_internal_error(token))
+        try:
             if outcome is not None and not self._stopping.is_set():
                 self._control.finish(assignment.task_id, outcome)
         finally:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import sys
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
@@ -20,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.foreign import ForeignSlot
 from pymonik.cluster.rows import Partition
-from pymonik.cluster.server import serve
+from pymonik.cluster.server import make_server
+from pymonik.cluster.slots import ExecutorSlot
 from pymonik.cluster.storage import Storage
 from pymonik.errors import ConfigError
+from pymonik.executor.pool import ExecutorPool
 
 if TYPE_CHECKING:
     import threading
@@ -73,7 +76,8 @@ class EmbeddedCluster:
             default_partition=self.default_partition,
         )
         self._server: Any = None
-        self._slots: list[ForeignSlot] = []
+        self._pool: ExecutorPool | None = None
+        self._slots: list[ForeignSlot | ExecutorSlot] = []
         self.endpoint = ""
 
     def start(self, stopping: threading.Event) -> None:
@@ -82,7 +86,9 @@ class EmbeddedCluster:
         Raises:
             ConfigError: The address is taken, or the workers cannot be started.
         """
+        self._server = make_server(self._control)
         self.endpoint = self._listen()
+        self._server.start()
         self._make_slots()
         for slot in self._slots:
             slot.start()
@@ -94,6 +100,8 @@ class EmbeddedCluster:
         self._control.close()
         for slot in self._slots:
             slot.stop()
+        if self._pool is not None:
+            self._pool.close()
         if self._server is not None:
             self._server.stop(STOP_GRACE_S).wait()
         for slot in self._slots:
@@ -102,19 +110,17 @@ class EmbeddedCluster:
     def _listen(self) -> str:
         config = self._config
         if config.port is not None:
-            address = f"127.0.0.1:{config.port or _free_port()}"
-            self._serve(address)
-            return f"http://{address}"
+            return f"http://127.0.0.1:{self._bind(f'127.0.0.1:{config.port}')}"
         path = config.socket.absolute() if config.socket else self._folder / SOCKET
         if _answers(path):
             raise ConfigError(f"cannot listen on {path}: another process does")
-        self._serve(f"unix:{path}")
+        self._bind(f"unix:{path}")
         path.chmod(0o600)
         return f"unix://{path}"
 
-    def _serve(self, address: str) -> None:
+    def _bind(self, address: str) -> int:
         try:
-            self._server = serve(self._control, address)
+            return int(self._server.add_insecure_port(address))
         except RuntimeError as error:  # all that gRPC says; it has logged why
             raise ConfigError(f"cannot listen on {address}: is it taken?") from error
 
@@ -122,30 +128,40 @@ class EmbeddedCluster:
         names = [name for name, count in self._config.partitions.items() for _ in range(count)]
         hostname = socket.gethostname()
         if self._config.worker is None:
-            raise ConfigError("executors are not there yet: give the command of a worker")
-        for number, partition_id in enumerate(names):
-            slot = ForeignSlot(
-                self._control,
-                partition_id,
-                self._config.worker,
-                self._folder / f"w{number}",
-                hostname=hostname,
-                inherit_output=self._config.inherit_output,
+            self._pool = ExecutorPool(
+                folder=self._folder / "executors", size=len(names), on_output=_show
             )
-            self._slots.append(slot)
+            self._pool.start()
+        for number, partition_id in enumerate(names):
+            folder = self._folder / f"w{number}"
+            self._slots.append(
+                ExecutorSlot(self._control, partition_id, self._pool, folder, hostname=hostname)
+                if self._pool is not None
+                else self._foreign_slot(partition_id, folder, hostname)
+            )
+
+    def _foreign_slot(self, partition_id: str, folder: Path, hostname: str) -> ForeignSlot:
+        return ForeignSlot(
+            self._control,
+            partition_id,
+            self._config.worker or (),
+            folder,
+            hostname=hostname,
+            inherit_output=self._config.inherit_output,
+        )
 
 
-def _wait_ready(slot: ForeignSlot, stopping: threading.Event) -> None:
+def _show(_task_id: str, _stream: str, text: str) -> None:
+    """What tasks print goes where this process may write: its standard error."""
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _wait_ready(slot: ForeignSlot | ExecutorSlot, stopping: threading.Event) -> None:
     while not stopping.is_set():
         with contextlib.suppress(FutureTimeoutError, CancelledError):
             slot.ready.result(timeout=0.05)
             return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(path: Path) -> bool:

@@ -93,7 +93,7 @@ class Client:
 
 
 def _poll(read: Any, is_it: Any) -> Any:
-    pause = threading.Event()
+    pause, found = threading.Event(), None
     for _ in range(int(DEADLINE_S / 0.02)):
         if is_it(found := read()):
             return found
@@ -102,7 +102,7 @@ def _poll(read: Any, is_it: Any) -> Any:
 
 
 def _status(task: Any) -> str:
-    return TaskStatus.Name(task.status).removeprefix("TASK_STATUS_")
+    return str(TaskStatus.Name(task.status)).removeprefix("TASK_STATUS_")
 
 
 def _connected(*worker: str) -> Iterator[Client]:

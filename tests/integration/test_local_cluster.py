@@ -153,6 +153,7 @@ def test_the_shared_cluster_is_one_and_is_replaced_when_it_died() -> None:
         cluster.stop()
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # it has threads
 def test_a_fork_leaves_the_cluster_to_its_parent() -> None:
     with LocalCluster(workers=1, worker=WORKER) as cluster:
         child = os.fork()

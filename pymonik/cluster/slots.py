@@ -1,0 +1,249 @@
+"""A slot that runs tasks of pymonik in the executors of this machine.
+
+The counterpart of `foreign` without gRPC: acquire, run in the pool, finish. What an executor
+reports names new results by stand-ins; here they get their IDs.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import uuid
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pymonik.cluster.faults import Fault, SubmissionClosed
+from pymonik.cluster.options import RequestedOptions
+from pymonik.cluster.work import (
+    Assignment,
+    Failed,
+    Lost,
+    NewResult,
+    NewTask,
+    Outcome,
+    Start,
+    Stopped,
+    Succeeded,
+    TaskOptions,
+    TimedOut,
+)
+from pymonik.core.failure import Failure
+from pymonik.errors import ControlPlaneError
+from pymonik.executor import endings
+from pymonik.executor.frames import Report, Run, Subtask, options_from_dict, options_to_dict
+from pymonik.executor.submission import bind
+from pymonik.options import TaskOptions as UserOptions
+
+if TYPE_CHECKING:
+    from pymonik.cluster.control_plane import ControlPlane
+    from pymonik.executor.endings import Ending
+    from pymonik.executor.pool import ExecutorPool
+
+logger = logging.getLogger(__name__)
+
+LONGEST_CALL_S = 365 * 86_400.0
+NO_RETRY = -1  # zero means "inherit" in ArmoniK
+CANCEL_AGAIN_S, CANCEL_TRIES = 0.02, 250
+
+
+class ExecutorSlot:
+    """The thread that gives tasks of one partition to the pool, one at a time.
+
+    Args:
+        control: Where tasks come from.
+        partition_id: The partition served.
+        pool: Runs them; has a place for each slot.
+        folder: A folder for this slot's large results, on the file system of the storage.
+        hostname: Shown as the host of the tasks' pod.
+
+    Attributes:
+        ready: Done at once: the first task waits for its executor.
+    """
+
+    def __init__(
+        self,
+        control: ControlPlane,
+        partition_id: str,
+        pool: ExecutorPool,
+        folder: Path,
+        *,
+        hostname: str,
+    ) -> None:
+        self.ready: Future[None] = Future()
+        self.ready.set_result(None)
+        self._control = control
+        self._partition_id = partition_id
+        self._pool = pool
+        self._folder = folder
+        self._pod_id = folder.name
+        self._hostname = hostname
+        self._lock = threading.Lock()  # guards the two below
+        self._task_id = ""
+        self._ended = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"slot {self._pod_id}")
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._folder.mkdir(parents=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more tasks; closing the pool and the control plane ends the running one."""
+        self._stopping.set()
+
+    def join(self) -> None:
+        """Wait until the thread has ended."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            assignment = self._control.acquire(
+                self._partition_id,
+                pod_id=self._pod_id,
+                hostname=self._hostname,
+                on_cancel=self._cancel,
+            )
+            if assignment is None:
+                return
+            outcome = self._outcome(assignment)
+            if outcome is not None and not self._stopping.is_set():
+                self._control.finish(assignment.task_id, outcome)
+            self._clean()
+
+    def _outcome(self, assignment: Assignment) -> Outcome | None:
+        """Run the task; ``None`` if it is not to run any more."""
+        with self._lock:
+            self._task_id = assignment.task_id
+            self._ended.clear()
+        try:
+            if self._control.start(assignment.task_id) is Start.DROP:
+                return None
+            return self._execute(assignment)
+        except Exception as error:
+            # A slot outlives whatever a task brings about; the client gets to read it.
+            logger.exception("task %s could not be run", assignment.task_id)
+            return Lost(Failure.of(error).to_text())
+        finally:
+            with self._lock:
+                self._task_id = ""
+                self._ended.set()
+
+    def _execute(self, assignment: Assignment) -> Outcome:
+        limit_s = assignment.options.max_duration.total_seconds()
+        if limit_s <= 0:
+            return TimedOut()
+        run = Run(
+            task_id=assignment.task_id,
+            session_id=assignment.session_id,
+            attempt=assignment.attempt,
+            inputs={result_id: str(path) for result_id, path in assignment.inputs.items()},
+            payload_id=assignment.payload_id,
+            output_id=next(iter(assignment.expected_output_ids), ""),
+            options=options_to_dict(_shown(assignment.options)),
+            folder=str(self._folder),
+        )
+        ending = self._pool.run(run, time_limit_s=min(limit_s, LONGEST_CALL_S))
+        return self._translated(ending, assignment)
+
+    def _translated(self, ending: Ending, assignment: Assignment) -> Outcome:
+        if isinstance(ending, Report):
+            return self._success(ending, assignment)
+        if isinstance(ending, endings.Failed):
+            return Failed(ending.error)
+        if isinstance(ending, endings.Retry | endings.Lost):
+            return Lost(ending.error)
+        return TimedOut() if isinstance(ending, endings.TimedOut) else Stopped()
+
+    def _success(self, report: Report, assignment: Assignment) -> Outcome:
+        bound = bind(report, lambda _stand_in: str(uuid.uuid4()))
+        try:
+            tasks = [self._subtask(one, assignment) for one in bound.subtasks]
+        except Fault as fault:
+            error = ControlPlaneError("submit subtasks", fault.detail)
+            return Failed(Failure.of(error).to_text())
+        return Succeeded(
+            created=[NewResult(one.stand_in, one.name) for one in bound.created],
+            data=_data(bound, assignment),
+            tasks=tasks,
+        )
+
+    def _subtask(self, subtask: Subtask, assignment: Assignment) -> NewTask:
+        if not assignment.worker_submission:
+            raise SubmissionClosed("Worker submission is closed")
+        requested = _requested(options_from_dict(subtask.options), assignment.options)
+        return NewTask(
+            task_id=str(uuid.uuid4()),
+            payload_id=subtask.payload,
+            expected_output_ids=[subtask.output],
+            data_dependencies=subtask.dependencies,
+            options=self._control.merge_options(assignment.session_id, requested),
+        )
+
+    def _cancel(self, task_id: str) -> None:
+        """Called by the control plane, from another thread."""
+        for _ in range(CANCEL_TRIES):  # the pool may not know of the task yet
+            with self._lock:
+                if self._task_id != task_id:
+                    return
+            self._pool.cancel(task_id)
+            if self._ended.wait(CANCEL_AGAIN_S):
+                return
+
+    def _clean(self) -> None:
+        """Remove what a killed executor has left in its folder."""
+        for path in self._folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _data(report: Report, assignment: Assignment) -> dict[str, bytes | Path]:
+    data: dict[str, bytes | Path] = {}
+    for one in report.created:
+        if one.path is not None:
+            data[one.stand_in] = Path(one.path)
+        elif one.data is not None:
+            data[one.stand_in] = one.data
+    for output_id in assignment.expected_output_ids[:1]:
+        if report.output_path is not None:
+            data[output_id] = Path(report.output_path)
+        elif report.output is not None:
+            data[output_id] = report.output
+    return data
+
+
+def _shown(options: TaskOptions) -> UserOptions:
+    """The options as the function sees them; what only other clients can say is left out."""
+    return UserOptions(
+        max_duration=options.max_duration,
+        priority=options.priority if options.priority > 0 else None,
+        max_retries=max(options.max_retries, 0),
+        partition_id=options.partition_id,
+        options=options.options,
+        application_name=options.application_name or None,
+        application_version=options.application_version or None,
+        application_namespace=options.application_namespace or None,
+        application_service=options.application_service or None,
+        engine_type=options.engine_type or None,
+    )
+
+
+def _requested(options: UserOptions, parent: TaskOptions) -> RequestedOptions:
+    """What a subtask asks for; what it does not say is its parent's."""
+    retries = parent.max_retries if options.max_retries is None else options.max_retries
+    return RequestedOptions(
+        max_duration=options.max_duration or parent.max_duration,
+        max_retries=retries or NO_RETRY,
+        priority=options.priority or parent.priority,
+        partition_id=options.partition_id or parent.partition_id,
+        options=options.options,
+        application_name=options.application_name or "",
+        application_version=options.application_version or "",
+        application_namespace=options.application_namespace or "",
+        application_service=options.application_service or "",
+        engine_type=options.engine_type or "",
+    )

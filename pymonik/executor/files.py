@@ -1,0 +1,75 @@
+"""Inputs and large outputs as files: mapped where they lie, written without joining them."""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pymonik.core.codec import Buffer
+
+_SMALL = 1 << 16  # bytes: reading costs less than mapping
+_MAX_SEGMENTS = 512  # of one writev; the system takes 1024
+INLINE_LIMIT = 1 << 16  # bytes; what is larger does not go through the socket
+
+_numbers = itertools.count()
+
+
+def load(path: str) -> Buffer:
+    """The content of a file; it can be changed in memory, which the file does not see."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(fd).st_size
+        if size > _SMALL:
+            return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_COPY))
+        return _read(fd, size)
+    finally:
+        os.close(fd)
+
+
+def _read(fd: int, size: int) -> bytearray:
+    data = bytearray(size)
+    view = memoryview(data)
+    position = 0
+    while position < size:
+        count = os.readv(fd, [view[position:]])
+        if count == 0:
+            raise EOFError("an input was cut while it was read")
+        position += count
+    return data
+
+
+def save(folder: str, segments: Sequence[Buffer]) -> str:
+    """Write a container to a new file in ``folder``; give its path."""
+    path = str(Path(folder) / f"{os.getpid()}-{next(_numbers)}.result")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        _write(fd, segments)
+    finally:
+        os.close(fd)
+    return path
+
+
+def _write(fd: int, segments: Sequence[Buffer]) -> None:
+    left = [memoryview(segment).cast("B") for segment in segments]
+    left = [view for view in reversed(left) if view.nbytes]
+    while left:
+        written = os.writev(fd, left[: -_MAX_SEGMENTS - 1 : -1])
+        while written:
+            first = left.pop()
+            if written < first.nbytes:
+                left.append(first[written:])
+                break
+            written -= first.nbytes
+
+
+def store(folder: str, segments: Sequence[Buffer]) -> tuple[bytes | None, str | None]:
+    """``segments`` as bytes, or as a file where they are large."""
+    if sum(memoryview(segment).nbytes for segment in segments) <= INLINE_LIMIT:
+        return b"".join(segments), None
+    return None, save(folder, segments)

@@ -1,0 +1,80 @@
+"""The messages between an executor and its parent."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import msgspec
+
+from pymonik.options import TaskOptions
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
+    """Parent to executor: run the calls of one task.
+
+    Attributes:
+        attempt: 1 for the first.
+        inputs: The file of each input, by result id: the payload and the data dependencies.
+        output_id: The expected output, ``""`` when the task has none.
+        options: Those of the task; see `options_to_dict`.
+        folder: Where the executor may write files, which are then the parent's.
+    """
+
+    task_id: str
+    session_id: str
+    attempt: int = 1
+    inputs: dict[str, str]
+    payload_id: str
+    output_id: str
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+    folder: str
+
+
+class Created(msgspec.Struct, frozen=True, kw_only=True):
+    """A result that the task created; without data, it is the output of a subtask."""
+
+    stand_in: str
+    name: str = ""
+    data: bytes | None = None
+    path: str | None = None
+
+
+class Subtask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that the task submitted; ids are stand-ins, or real where they are known.
+
+    Attributes:
+        output: The id of the running task's own output, when that is delegated.
+        options: All of the subtask's options: what was inherited is filled in.
+    """
+
+    payload: str
+    output: str
+    dependencies: list[str]
+    options: dict[str, Any]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
+    """Executor to parent: the task ended well. Neither output nor path: it is delegated."""
+
+    output: bytes | None = None
+    output_path: str | None = None
+    created: list[Created] = msgspec.field(default_factory=list)
+    subtasks: list[Subtask] = msgspec.field(default_factory=list)
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
+    """Executor to parent: it has started. ``memory`` is its peak until now, in bytes."""
+
+    memory: int
+
+
+def options_to_dict(options: TaskOptions) -> dict[str, Any]:
+    """``options`` as they travel: what is not given is left out."""
+    pairs = ((f.name, getattr(options, f.name)) for f in dataclasses.fields(options))
+    return {name: value for name, value in pairs if value not in (None, {})}
+
+
+def options_from_dict(options: dict[str, Any]) -> TaskOptions:
+    """The inverse of `options_to_dict`, also after msgpack made text or numbers of durations."""
+    return msgspec.convert(options, TaskOptions, strict=False)

@@ -1,0 +1,37 @@
+"""The built-in function that gives back its argument.
+
+A task that returns handles delegates to it: its argument refers to their results, so that it runs
+once they are completed.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from pymonik.core import codec
+
+if TYPE_CHECKING:
+    from pymonik.core.codec import PackedFunction
+
+
+class Identity:
+    """Loaded by executors like a function of the user."""
+
+    name = "identity"
+    require_context = False
+    retry_on: tuple[type[BaseException], ...] = ()
+
+    @staticmethod
+    def func(value: object) -> object:
+        """Give ``value``."""
+        return value
+
+    def adopt(self, content_id: str) -> None:
+        """Nothing to learn: `packed_identity` knows it."""
+
+
+@functools.cache
+def packed_identity() -> PackedFunction:
+    """The function as it is uploaded."""
+    return codec.pack_function(Identity(), Identity.name)

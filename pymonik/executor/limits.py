@@ -1,0 +1,69 @@
+"""The memory that an executor may use: refused by the system where it can, else watched.
+
+The system's limit counts what is reserved, so it is set well above: it stops the one allocation
+that is far too large, with a `MemoryError` where it happens. What is really used is watched by the
+parent, which kills the executor past the limit.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import psutil
+
+MIB = 1 << 20
+WATCH_INTERVAL_S = 0.05  # the system tells nobody that a process grew: it has to be looked at
+
+
+def limit_reservations(memory_limit: int, inputs: Iterable[str]) -> None:
+    """In the executor: have allocations fail past half as much again, inputs not counted."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    mapped = sum(os.stat(path).st_size for path in inputs)  # noqa: PTH116 - no need for a Path
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = memory_limit + memory_limit // 2 + mapped
+    if hard != resource.RLIM_INFINITY:
+        soft = min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def memory_error(memory_limit: int) -> MemoryError:
+    """In the executor: what to say instead of a `MemoryError` without a text."""
+    return MemoryError(f"the task wanted more than its executor may use: {in_mib(memory_limit)}")
+
+
+def in_mib(size: int) -> str:
+    """``size`` for people."""
+    return f"{size / MIB:.0f} MiB"
+
+
+class MemoryWatch:
+    """In the parent: how much an executor uses, shared memory and mapped inputs not counted."""
+
+    def __init__(self, pid: int, memory_limit: int) -> None:
+        import psutil
+
+        self._limit = memory_limit
+        self._gone: type[Exception] = psutil.Error
+        self._process: psutil.Process | None = None
+        try:
+            self._process = psutil.Process(pid)
+        except psutil.Error:  # it died: its sentinel tells
+            return
+
+    def is_exceeded(self) -> bool:
+        """Whether the process uses more than it may; not once it is gone."""
+        if self._process is None:
+            return False
+        try:
+            memory = self._process.memory_info()
+        except self._gone:
+            return False
+        return bool(memory.rss - getattr(memory, "shared", 0) > self._limit)

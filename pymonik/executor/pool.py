@@ -1,0 +1,241 @@
+"""Executors, each with one call at a time and the packages of one environment.
+
+Who calls `ExecutorPool.run` waits for the executor in its own thread: there is no queue here, the
+control plane has one. An executor that dies is replaced; one of another environment makes room.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pymonik.core import codec
+from pymonik.core.call import PayloadMeta
+from pymonik.core.failure import Failure
+from pymonik.errors import EnvironmentSetupError, PymonikError, SerializationError
+from pymonik.executor import files
+from pymonik.executor.endings import Cancelled, Ending, Failed, Lost
+from pymonik.executor.environments import packages_folder
+from pymonik.executor.process import ExecutorProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from pymonik.core.environment import Environment
+    from pymonik.executor.frames import Run
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class _Seat:
+    """The place of one executor, which may still be starting."""
+
+    packages: str
+    process: Future[ExecutorProcess]
+
+
+@dataclass(eq=False, slots=True)
+class _Running:
+    """A call under way; what `cancel` needs."""
+
+    process: ExecutorProcess | None = None
+    is_cancelled: bool = False
+
+
+class ExecutorPool:
+    """Executors of one machine; thread-safe.
+
+    Args:
+        folder: Where executors may write; it is created.
+        size: How many executors there are at most, and callers of `run` at once.
+        memory_limit: Of each executor, in bytes.
+        on_output: Called with the task, ``"stdout"`` or ``"stderr"``, and what was printed.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        size: int,
+        memory_limit: int | None = None,
+        on_output: Callable[[str, str, str], None] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._size = size
+        self._memory_limit = memory_limit
+        self._on_output = on_output
+        self._lock = threading.Lock()
+        self._idle: list[_Seat] = []  # used last at the end
+        self._seats: set[_Seat] = set()
+        self._running: dict[str, _Running] = {}
+        self._is_closed = False
+        self._free = threading.Semaphore(size)
+        # Linux kills a child when the *thread* that started it ends: this one outlives them all.
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="pymonik-executor-starter")
+
+    def __enter__(self) -> ExecutorPool:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start executors without packages; returns before they are up."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            self._idle += [self._new_seat("") for _ in range(self._size - len(self._seats))]
+
+    def run(self, run: Run, *, time_limit_s: float | None) -> Ending:
+        """Run one task and wait for its end; at most ``size`` callers do so at once.
+
+        Args:
+            run: The task.
+            time_limit_s: It is killed after so many seconds; starting the executor does not count.
+        """
+        running = _Running()
+        with self._lock:
+            self._running[run.task_id] = running
+        try:
+            ending = self._run(run, running, time_limit_s)
+        finally:
+            with self._lock:
+                self._running.pop(run.task_id, None)
+        return Cancelled() if running.is_cancelled else ending
+
+    def cancel(self, task_id: str) -> None:
+        """Kill what runs the task, if anything does; its `run` returns `Cancelled`."""
+        with self._lock:
+            running = self._running.get(task_id)
+            if running is None:
+                return
+            running.is_cancelled = True
+            if running.process is not None:
+                running.process.kill()
+
+    def close(self) -> None:
+        """Kill all executors; calls under way end as `Cancelled`."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+            for running in self._running.values():
+                running.is_cancelled = True
+                if running.process is not None:
+                    running.process.kill()
+        for seat in idle:
+            self._dismiss(seat)
+        for _ in range(self._size):  # until the last caller has left
+            self._free.acquire()
+        self._starter.shutdown()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _run(self, run: Run, running: _Running, time_limit_s: float | None) -> Ending:
+        try:
+            packages = packages_folder(_environment(run))
+        except (PymonikError, OSError, KeyError) as error:
+            return Failed(Failure.of(_as_setup_error(error)).to_text())
+        with self._free:
+            if self._is_closed or running.is_cancelled:
+                return Cancelled()
+            seat = self._take(packages)
+            try:
+                return self._run_in(seat, run, running, time_limit_s)
+            finally:
+                self._give_back(seat)
+
+    def _run_in(
+        self, seat: _Seat, run: Run, running: _Running, time_limit_s: float | None
+    ) -> Ending:
+        try:
+            process = seat.process.result()
+        except OSError as error:
+            return Lost(Failure.of(error).to_text())
+        with self._lock:
+            if running.is_cancelled or self._is_closed:
+                return Cancelled()
+            running.process = process
+        try:
+            return process.run(run, time_limit_s)
+        finally:
+            with self._lock:  # from here on, `cancel` must not kill the next call
+                running.process = None
+            if running.is_cancelled:
+                process.stop()
+
+    def _take(self, packages: str) -> _Seat:
+        evicted = None
+        with self._lock:
+            for seat in reversed(self._idle):
+                if seat.packages == packages:
+                    self._idle.remove(seat)
+                    return seat
+            if len(self._seats) >= self._size:
+                evicted = self._idle.pop(0)
+                self._seats.remove(evicted)
+            seat = self._new_seat(packages)
+        if evicted is not None:
+            self._dismiss(evicted)
+        return seat
+
+    def _give_back(self, seat: _Seat) -> None:
+        if _is_usable(seat):
+            with self._lock:
+                if not self._is_closed:
+                    self._idle.append(seat)
+                    return
+        with self._lock:
+            self._seats.discard(seat)
+            if not self._is_closed:
+                self._idle.append(self._new_seat(seat.packages))
+        self._dismiss(seat)
+
+    def _new_seat(self, packages: str) -> _Seat:
+        """Called with the lock held; the process starts in the starter's thread."""
+        start = partial(
+            ExecutorProcess,
+            packages=packages,
+            memory_limit=self._memory_limit,
+            on_output=self._on_output,
+        )
+        seat = _Seat(packages, self._starter.submit(start))
+        self._seats.add(seat)
+        return seat
+
+    def _dismiss(self, seat: _Seat) -> None:
+        try:
+            seat.process.result().close()
+        except OSError as error:
+            logger.warning("an executor could not be started: %s", error)
+
+
+def _is_usable(seat: _Seat) -> bool:
+    return seat.process.exception() is None and seat.process.result().is_alive
+
+
+def _environment(run: Run) -> Environment:
+    meta, _ = codec.split(files.load(run.inputs[run.payload_id]))
+    if not isinstance(meta, PayloadMeta):
+        raise SerializationError("this task was not submitted by pymonik: its payload is no call")
+    return meta.environment
+
+
+def _as_setup_error(error: BaseException) -> BaseException:
+    """What the system refused while packages were put in place is an error of the environment."""
+    if isinstance(error, PymonikError):
+        return error
+    return EnvironmentSetupError(f"the task could not be prepared: {type(error).__name__}: {error}")

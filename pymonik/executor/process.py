@@ -1,0 +1,256 @@
+"""One executor, as its parent sees it: start it, give it a call, wait for what comes first.
+
+::
+
+    STARTING ── ready ──► IDLE ── run ──► RUNNING ── answer ──► IDLE
+                           any of them ── death, kill ──► DEAD
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from pymonik.core.failure import Failure
+from pymonik.errors import TaskTimeoutError, WorkerLostError
+from pymonik.executor.channel import Answer, Inbox, answer_decoder, framed
+from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
+from pymonik.executor.frames import Ready, Run
+from pymonik.executor.limits import WATCH_INTERVAL_S, MemoryWatch, in_mib
+from pymonik.executor.output import OutputStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_START_LIMIT_S = 120.0
+_READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
+
+
+class ExecutorProcess:
+    """A running executor; one call at a time. `kill` may come from any thread."""
+
+    def __init__(
+        self,
+        *,
+        packages: str = "",
+        memory_limit: int | None = None,
+        on_output: Callable[[str, str, str], None] | None = None,
+    ) -> None:
+        self._lock = threading.Lock()  # a process that was waited for must not be killed
+        self._memory_limit = memory_limit
+        self._memory_watch: MemoryWatch | None = None
+        self._memory_at_start: int | None = None
+        self._peak_memory = 0
+        self._task_id = ""
+        self._unsent = memoryview(b"")
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = _spawn(theirs, packages, memory_limit)
+        ours.setblocking(False)
+        self._socket = ours
+        self._inbox = Inbox(ours)
+        if self._process.stdout is None or self._process.stderr is None:
+            raise RuntimeError("the executor has no output")
+        self._out = OutputStream(self._process.stdout.fileno(), "stdout", on_output)
+        self._err = OutputStream(self._process.stderr.fileno(), "stderr", on_output)
+        self._sentinel = _sentinel(self._process.pid)
+        self._poll = select.poll()
+        for fd in (ours.fileno(), self._out.fd, self._err.fd, self._sentinel):
+            if fd is not None:
+                self._poll.register(fd, _READABLE)
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can take a call, as far as is known."""
+        return self._process.returncode is None
+
+    def run(self, run: Run, time_limit_s: float | None) -> Ending:
+        """Run one task and wait; afterwards the executor may be dead, see `is_alive`."""
+        self._drain()  # what threads of the call before have printed since is theirs
+        self._task_id = run.task_id
+        self._out.forget()
+        self._err.forget()
+        if self._memory_at_start is None and (ending := self._await_start()) is not None:
+            return ending
+        self._unsent = memoryview(framed(run))
+        self._send()
+        answer = self._await(time_limit_s)
+        self._drain()
+        if answer is None:
+            return Lost(self._obituary())
+        if isinstance(answer, Ready):
+            return Lost(self._obituary())
+        return answer
+
+    def kill(self) -> None:
+        """End it and whatever it started, at once; `run` then returns `Lost`."""
+        with self._lock:
+            if self._process.returncode is None:
+                _kill_group(self._process.pid)
+
+    def close(self) -> None:
+        """Kill it, wait for it, and free what belongs to it."""
+        self.stop()
+        self._socket.close()
+        if self._sentinel is not None:
+            os.close(self._sentinel)
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _await_start(self) -> Ending | None:
+        started = self._await(_START_LIMIT_S)
+        if isinstance(started, Ready):
+            self._memory_at_start = started.memory
+            return None
+        self._drain()
+        return Lost(self._obituary("the executor did not start"))
+
+    def _await(self, limit_s: float | None) -> Answer | TimedOut | Failed | None:
+        """What comes first: an answer, the end of the time or of the memory, or death (`None`)."""
+        deadline = None if limit_s is None else time.monotonic() + limit_s
+        while True:
+            if (answer := self._inbox.take(answer_decoder)) is not None:
+                return answer
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                self.stop()
+                return _timed_out(limit_s)
+            if not self._wait(left):
+                self.stop()
+                return None
+            if self._memory_watch is not None and self._memory_watch.is_exceeded():
+                self.stop()
+                return _too_much_memory(self._memory_limit or 0)
+
+    def _wait(self, left_s: float | None) -> bool:
+        """Until something happens, at most ``left_s``; ``False`` when the executor is dead."""
+        if self._memory_limit is not None:
+            if self._memory_watch is None:
+                self._memory_watch = MemoryWatch(self.pid, self._memory_limit)
+            left_s = WATCH_INTERVAL_S if left_s is None else min(left_s, WATCH_INTERVAL_S)
+        events = dict(self._poll.poll(None if left_s is None else left_s * 1000))
+        for stream in (self._out, self._err):
+            if stream.fd in events:
+                self._read(stream)
+        ours = self._socket.fileno()
+        if events.get(ours, 0) & select.POLLOUT:
+            self._send()
+        if events.get(ours, 0) & _READABLE:
+            return self._inbox.pump()  # an answer before death counts
+        return self._sentinel not in events
+
+    def _send(self) -> None:
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except BlockingIOError:
+            self._poll.modify(self._socket, _READABLE | select.POLLOUT)
+            return
+        except ConnectionError:  # dead: the wait that follows finds out
+            self._unsent = memoryview(b"")
+        self._poll.modify(self._socket, _READABLE)
+
+    def _read(self, stream: OutputStream) -> None:
+        if not stream.is_open:
+            return
+        stream.drain(self._task_id)
+        if not stream.is_open:  # user code closed it: no more events, please
+            self._poll.unregister(stream.fd)
+
+    def _drain(self) -> None:
+        for stream in (self._out, self._err):
+            self._read(stream)
+
+    def stop(self) -> None:
+        """Kill it and wait for it; learn how much memory it had."""
+        with self._lock:
+            if self._process.returncode is None:
+                _kill_group(self.pid)
+                self._reap()
+
+    def _reap(self) -> None:
+        try:
+            _, status, usage = os.wait4(self.pid, 0)
+        except ChildProcessError:  # somebody else in this process waits for all children
+            self._process.returncode = 0
+            return
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        self._peak_memory = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+    def _obituary(self, what: str = "the executor died while it ran the task") -> str:
+        text = f"{what}: {_cause(self._process.returncode)}{self._memory()}"
+        for stream, name in ((self._out, "stdout"), (self._err, "stderr")):
+            if lines := stream.last_lines():
+                text += f"\nlast lines of {name}:\n{lines}"
+        return Failure.of(WorkerLostError(text)).to_text()
+
+    def _memory(self) -> str:
+        if self._memory_at_start is None or self._peak_memory <= self._memory_at_start:
+            return ""
+        return f", peak memory {in_mib(self._peak_memory)}"
+
+
+def _spawn(
+    theirs: socket.socket, packages: str, memory_limit: int | None
+) -> subprocess.Popen[bytes]:
+    arguments = [str(theirs.fileno()), str(memory_limit or 0), packages, str(os.getpid())]
+    return subprocess.Popen(
+        [sys.executable, "-m", "pymonik.executor", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        pass_fds=(theirs.fileno(),),
+        start_new_session=True,  # Ctrl-C in the terminal is for the program, not for executors
+    )
+
+
+def _sentinel(pid: int) -> int | None:
+    """What becomes readable when the process ends; elsewhere its socket has to do."""
+    if sys.platform == "linux" and hasattr(os, "pidfd_open"):
+        return os.pidfd_open(pid)
+    return None
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    except PermissionError:  # macOS: the group has ended and was not waited for
+        return
+
+
+def _cause(returncode: int | None) -> str:
+    if returncode is None or returncode >= 0:
+        return f"exit code {returncode}"
+    try:
+        name = signal.Signals(-returncode).name
+    except ValueError:
+        name = f"signal {-returncode}"
+    return f"{name} (killed, by the system when memory is short)" if name == "SIGKILL" else name
+
+
+def _timed_out(limit_s: float | None) -> TimedOut:
+    error = TaskTimeoutError(f"the task ran longer than its max_duration of {limit_s:g} s")
+    return TimedOut(Failure.of(error).to_text())
+
+
+def _too_much_memory(limit: int) -> Failed:
+    error = WorkerLostError(f"the task used more memory than its executor may: {in_mib(limit)}")
+    return Failed(Failure.of(error).to_text())

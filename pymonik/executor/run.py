@@ -1,0 +1,293 @@
+"""The child's side of a call: read the inputs, call the function, pack what it gave."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pymonik.core import codec
+from pymonik.core.call import NEW, ItemMeta, PayloadMeta, ResultMeta, ResultRef
+from pymonik.core.failure import Failure
+from pymonik.core.result import Referable
+from pymonik.core.session import active
+from pymonik.errors import (
+    DependencyFailedError,
+    SerializationError,
+    TaskFailedError,
+    UsageError,
+)
+from pymonik.executor import files
+from pymonik.executor.endings import Failed, Retry
+from pymonik.executor.frames import Report
+from pymonik.executor.subtasks import SubtaskSession
+from pymonik.options import DEFAULT_MAX_RETRIES
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from pymonik.core.codec import Buffer, Packed
+    from pymonik.executor.cache import FunctionCache
+    from pymonik.executor.frames import Run
+
+_OUR_FOLDER = str(Path(__file__).parent)
+
+
+def execute(
+    run: Run, functions: FunctionCache, memory_error: Callable[[], MemoryError] | None = None
+) -> Report | Failed | Retry:
+    """Run the calls of one task; whatever happens in them is told in the answer.
+
+    Args:
+        run: The task.
+        functions: Those loaded before.
+        memory_error: Gives what to say of a `MemoryError`, where there is a limit.
+    """
+    try:
+        return _Attempt(run, functions).report()
+    except _RetryWantedError as wanted:
+        return Retry(_failure(wanted.error).to_text())
+    except MemoryError as error:
+        return Failed(_failure(_explained(error, memory_error)).to_text())
+    except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
+        return Failed(_failure(error).to_text())
+
+
+def _explained(error: MemoryError, memory_error: Callable[[], MemoryError] | None) -> MemoryError:
+    if memory_error is None:
+        return error
+    explained = memory_error()
+    explained.__cause__ = error
+    return explained
+
+
+class _RetryWantedError(Exception):
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _ElsewhereError(Exception):
+    """What the call needs stands in other results, which the task did not get."""
+
+    def __init__(self, refs: dict[ResultRef, ResultRef]) -> None:
+        super().__init__(refs)
+        self.refs = refs
+
+
+class _NotHereError(Exception):
+    def __init__(self, ref: ResultRef) -> None:
+        super().__init__(ref)
+        self.ref = ref
+
+
+class _Attempt:
+    def __init__(self, run: Run, functions: FunctionCache) -> None:
+        self._run = run
+        self._meta, self._blobs = _payload(files.load(run.inputs[run.payload_id]))
+        _check_python(self._meta.python)
+        self._session = SubtaskSession(run, self._meta)
+        self._function = functions.get(self._meta.function.content_id, self._function_container)
+
+    def _function_container(self) -> Buffer:
+        return files.load(self._run.inputs[self._meta.function.result_id])
+
+    def report(self) -> Report:
+        output = self._chunk() if self._meta.chunked else self._single()
+        data, path = output
+        if not self._session.has_news():
+            return Report(output=data, output_path=path)
+        return Report(
+            output=data,
+            output_path=path,
+            created=self._session.created(),
+            subtasks=self._session.subtasks(),
+        )
+
+    # -- one call ------------------------------------------------------------------------------
+
+    def _single(self) -> tuple[bytes | None, str | None]:
+        try:
+            packed = self._outcome(0)
+        except Exception as error:
+            if isinstance(error, self._function.retry_on):
+                raise _RetryWantedError(error) from error
+            raise
+        if packed is None or not self._run.output_id:
+            return None, None
+        return files.store(self._run.folder, codec.join_value(packed))
+
+    def _outcome(self, index: int) -> Packed | None:
+        """The packed value of a call, ``None`` when another result takes its place."""
+        self._session.begin_call()
+        blobs = self._blobs_of(index)
+        try:
+            args, kwargs = codec.unpack(blobs, self._slots(index))
+        except _ElsewhereError as elsewhere:
+            self._session.reroute(elsewhere.refs, index, blobs)
+            return None
+        value = contextvars.copy_context().run(self._call, args, kwargs)
+        return self._packed(value)
+
+    def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+        if self._function.require_context:
+            args = (self._context(), *args)
+        with active(self._session), _variables(self._meta.environment.env_variables):
+            return self._function.func(*args, **kwargs)
+
+    def _context(self) -> object:
+        from pymonik.context import PymonikContext
+
+        return PymonikContext(
+            session=self._session,
+            task_id=self._run.task_id,
+            session_id=self._run.session_id,
+            attempt=self._run.attempt,
+            options=self._session.options,
+            environment=self._meta.environment,
+            partition=self._session.options.partition_id or "",
+            task_handler=None,
+        )
+
+    def _packed(self, value: object) -> Packed | None:
+        delegated = self._session.delegated
+        if delegated is not None:
+            if value is None or (isinstance(value, Referable) and value._state is delegated):
+                return None
+            raise UsageError(
+                "the task delegated its result and returned a value too; return nothing, or the "
+                "handle of the subtask"
+            )
+        if isinstance(value, Referable):
+            self._session.delegate_to(value)
+            return None
+        packed = codec.pack(value, label="result", copy=False)
+        if packed.refs:
+            self._session.delegate_value(value)
+            return None
+        return packed
+
+    # -- arguments -----------------------------------------------------------------------------
+
+    def _blobs_of(self, index: int) -> list[memoryview]:
+        start = sum(call.blobs for call in self._meta.calls[:index])
+        return self._blobs[start : start + self._meta.calls[index].blobs]
+
+    def _slots(self, index: int) -> Any:
+        """What gives the value of each slot; all that stand elsewhere are found at once."""
+        refs = self._meta.calls[index].refs
+        if not refs:
+            return None
+        elsewhere: dict[ResultRef, ResultRef] = {}
+        values: list[object] = []
+        for ref in refs:
+            try:
+                values.append(self._value(ref))
+            except _NotHereError as error:  # noqa: PERF203 - see above
+                if error.ref == ref or ref.item < 0:
+                    raise SerializationError("a data dependency of the task is missing") from error
+                elsewhere[ref] = error.ref
+        if elsewhere:
+            raise _ElsewhereError(elsewhere)
+        return values.__getitem__
+
+    def _value(self, ref: ResultRef) -> object:
+        if ref.result_id not in self._run.inputs:
+            raise _NotHereError(ref)
+        value = codec.load_item(files.load(self._run.inputs[ref.result_id]), ref.item, self._value)
+        for one in value if ref.item < 0 and isinstance(value, list) else (value,):
+            if isinstance(one, Failure):
+                raise _dependency_failed(one)
+        return value
+
+    # -- several calls, one result -------------------------------------------------------------
+
+    def _chunk(self) -> tuple[bytes | None, str | None]:
+        items: list[ItemMeta] = []
+        blobs: list[Buffer] = []
+        for index in range(len(self._meta.calls)):
+            item, more = self._item(index)
+            items.append(item)
+            blobs.extend(more)
+        segments = codec.join(ResultMeta(items=tuple(items), chunked=True), blobs)
+        if any(item.ref is not None and item.ref.result_id.startswith(NEW) for item in items):
+            return b"".join(segments), None  # the parent has ids to fill in
+        return files.store(self._run.folder, segments)
+
+    def _item(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]]:
+        mark = self._session.begin_call()
+        try:
+            packed = self._outcome(index)
+        except BaseException as error:
+            if isinstance(error, self._function.retry_on) and self._may_retry():
+                raise _RetryWantedError(error) from error
+            self._session.undo(mark)
+            packed = codec.pack(_failure(error))
+            return ItemMeta(len(packed.blobs), failed=True), packed.blobs
+        if packed is not None:
+            return ItemMeta(len(packed.blobs)), packed.blobs
+        delegated = self._session.delegated
+        if delegated is None or delegated.result_id is None:
+            raise SerializationError("a call gave neither a value nor a result")
+        return ItemMeta(0, ref=ResultRef(delegated.result_id)), ()
+
+    def _may_retry(self) -> bool:
+        retries = self._session.options.max_retries
+        return self._run.attempt <= (DEFAULT_MAX_RETRIES if retries is None else retries)
+
+
+def _payload(container: Buffer) -> tuple[PayloadMeta, list[memoryview]]:
+    meta, blobs = codec.split(container)
+    if not isinstance(meta, PayloadMeta):
+        raise SerializationError("this task was not submitted by pymonik: its payload is no call")
+    return meta, blobs
+
+
+def _check_python(python: tuple[int, int]) -> None:
+    here = sys.version_info[:2]
+    if tuple(python) != here:
+        raise UsageError(
+            f"the call was sent from Python {python[0]}.{python[1]} and this worker has "
+            f"{here[0]}.{here[1]}: functions do not cross minor versions; use the same on both sides"
+        )
+
+
+@contextmanager
+def _variables(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _dependency_failed(failure: Failure) -> DependencyFailedError:
+    text = f"an argument is the result of a call that failed: {failure.kind}: {failure.message}"
+    return DependencyFailedError(text, "", "", failure.traceback)
+
+
+def _failure(error: BaseException) -> Failure:
+    """What to send; exceptions that would end the client's program become ours."""
+    error.__traceback__ = _of_user(error.__traceback__)
+    if isinstance(error, Exception):
+        return Failure.of(error)
+    text = Failure.of(error)
+    what = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else repr(error)
+    return Failure.of(TaskFailedError(f"the task ended with {what}", "", "", text.traceback))
+
+
+def _of_user(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """Without our frames at the start, unless there are no others."""
+    start = trace
+    while start is not None and start.tb_frame.f_code.co_filename.startswith(_OUR_FOLDER):
+        start = start.tb_next
+    return start or trace

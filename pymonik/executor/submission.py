@@ -1,0 +1,97 @@
+"""Replaces the stand-ins of a report by the ids that the results got."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pymonik.core import codec
+from pymonik.core.call import NEW, ItemMeta, PayloadMeta, ResultMeta, ResultRef, rebound
+from pymonik.executor import files
+from pymonik.executor.frames import Created, Report, Subtask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pymonik.core.codec import Buffer
+
+BoundReport = Report
+
+
+def bind(report: Report, new_id: Callable[[str], str] | Mapping[str, str]) -> BoundReport:
+    """``report`` with real ids everywhere, in the heads of its payloads too.
+
+    Args:
+        report: What an executor answered.
+        new_id: The real id for each `Created.stand_in`; as a function, it is called once for each.
+    """
+    if not report.created:
+        return report
+    stand_ins = [created.stand_in for created in report.created]
+    get = new_id if callable(new_id) else new_id.__getitem__
+    ids = {stand_in: get(stand_in) for stand_in in stand_ins}
+    payloads = {subtask.payload for subtask in report.subtasks}
+    return Report(
+        output=_bound_output(report.output, ids),
+        output_path=report.output_path,
+        created=[_bound_created(one, ids, payloads) for one in report.created],
+        subtasks=[_bound_subtask(one, ids) for one in report.subtasks],
+    )
+
+
+def _bound_subtask(subtask: Subtask, ids: dict[str, str]) -> Subtask:
+    return msgspec.structs.replace(
+        subtask,
+        payload=ids[subtask.payload],
+        output=ids.get(subtask.output, subtask.output),
+        dependencies=[ids.get(one, one) for one in subtask.dependencies],
+    )
+
+
+def _bound_created(created: Created, ids: dict[str, str], payloads: set[str]) -> Created:
+    real = ids[created.stand_in]
+    if created.stand_in not in payloads:
+        return msgspec.structs.replace(created, stand_in=real)
+    if created.path is not None:
+        path = _rewritten(created.path, ids)
+        return msgspec.structs.replace(created, stand_in=real, path=path)
+    data = b"".join(_bound_payload(created.data or b"", ids))
+    return msgspec.structs.replace(created, stand_in=real, data=data)
+
+
+def _bound_payload(container: Buffer, ids: dict[str, str]) -> list[Buffer]:
+    meta, blobs = codec.split(container)
+    if not isinstance(meta, PayloadMeta):
+        raise TypeError("a subtask's payload is no payload")
+    return codec.join(rebound(meta, ids), blobs)
+
+
+def _rewritten(path: str, ids: dict[str, str]) -> str:
+    """The head changes its length, so the file is written again."""
+    bound = files.save(str(Path(path).parent), _bound_payload(files.load(path), ids))
+    Path(path).unlink()
+    return bound
+
+
+def _bound_output(output: bytes | None, ids: dict[str, str]) -> bytes | None:
+    """Items of a chunk may stand in results that the task created."""
+    if output is None:
+        return None
+    meta, blobs = codec.split(output)
+    if not isinstance(meta, ResultMeta) or not any(_is_new(item) for item in meta.items):
+        return output
+    items = tuple(_bound_item(item, ids) for item in meta.items)
+    return b"".join(codec.join(msgspec.structs.replace(meta, items=items), blobs))
+
+
+def _is_new(item: ItemMeta) -> bool:
+    return item.ref is not None and item.ref.result_id.startswith(NEW)
+
+
+def _bound_item(item: ItemMeta, ids: dict[str, str]) -> ItemMeta:
+    if item.ref is None:
+        return item
+    ref = ResultRef(ids.get(item.ref.result_id, item.ref.result_id), item.ref.item)
+    return msgspec.structs.replace(item, ref=ref)

@@ -1,0 +1,271 @@
+"""`SubtaskSession`: what a running task submits, kept until it ends well.
+
+ArmoniK's agent does the same: nothing that a task creates exists before the task succeeds. Ids are
+therefore stand-ins (``"new:0"``), which the parent replaces; see `pymonik.executor.submission`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from pymonik.core import codec
+from pymonik.core.call import (
+    NEW,
+    CallMeta,
+    FunctionRef,
+    PayloadMeta,
+    ResultRef,
+    rebound,
+    result_ids,
+)
+from pymonik.core.result import ResultState
+from pymonik.errors import UsageError
+from pymonik.executor import files
+from pymonik.executor.frames import Created, Subtask, options_from_dict, options_to_dict
+from pymonik.executor.identity import packed_identity
+from pymonik.options import TaskOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pymonik.core.codec import Buffer, Packed, PackedFunction
+    from pymonik.core.environment import Environment
+    from pymonik.core.result import Referable
+    from pymonik.core.session import Submission
+    from pymonik.executor.frames import Run
+
+_MAX_FUNCTIONS = 64  # that a payload names for its subtasks
+_FUNCTION_LABEL = "pymonik.function"
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A subtask whose output may still become that of the running task."""
+
+    payload: str
+    output: str
+    name: str
+    meta: PayloadMeta
+    blobs: Sequence[Buffer]
+    options: TaskOptions
+
+
+class SubtaskSession:
+    """Implements `pymonik.core.session.Session` inside a task."""
+
+    def __init__(self, run: Run, meta: PayloadMeta) -> None:
+        self._run = run
+        self._meta = meta
+        self._options = options_from_dict(run.options)
+        known = {**meta.functions, meta.function.content_id: meta.function.result_id}
+        self._functions = known
+        self._created: list[Created] = []
+        self._subtasks: list[_Pending] = []
+        self._count = 0
+        self._delegated: ResultState | None = None
+        self._aliases: dict[str, str] = {}
+
+    @property
+    def session_id(self) -> str:
+        """The session of the running task, to which its subtasks belong too."""
+        return self._run.session_id
+
+    @property
+    def environment(self) -> Environment:
+        """Inherited from the running task."""
+        return self._meta.environment
+
+    @property
+    def options(self) -> TaskOptions:
+        """Those of the running task."""
+        return self._options
+
+    @property
+    def delegated(self) -> ResultState | None:
+        """The result that takes the place of this call's own, if there is one."""
+        return self._delegated
+
+    # -- what user code calls, through tasks and handles ---------------------------------------
+
+    def submit(self, submission: Submission) -> list[ResultState]:
+        """Keep the calls until the task ends; their handles can be passed on or returned."""
+        if submission.delegate:
+            self._check_delegation(len(submission.calls))
+        function = self._upload(submission.function)
+        label = {_FUNCTION_LABEL: submission.function.name}
+        options = TaskOptions(options=label).over(submission.options.over(self._options))
+        states = [self._add(function, packed, options) for packed in submission.calls]
+        if submission.delegate:
+            self._delegate(states[0])
+        return states
+
+    def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
+        """Keep the values until the task ends."""
+        return [self._put(value, name) for value, name in zip(values, names, strict=True)]
+
+    def send(self) -> None:
+        """Do nothing: every state has its id from the start."""
+
+    def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
+        """Refuse: a task that waits for another may wait for ever."""
+        del states, timeout
+        _refuse("wait for a result")
+
+    def fetch(self, states: Sequence[ResultState]) -> list[memoryview]:
+        """Refuse: the results of subtasks exist after this task only."""
+        del states
+        _refuse("get the value of a result")
+
+    def cancel(self, states: Sequence[ResultState]) -> None:
+        """Refuse: subtasks start after this task only."""
+        del states
+        raise UsageError("a task cannot cancel its subtasks: they start when it has ended")
+
+    # -- what the executor calls ----------------------------------------------------------------
+
+    def begin_call(self) -> tuple[int, int, int]:
+        """Start one of the calls; give what `undo` needs."""
+        self._delegated = None
+        return len(self._created), len(self._subtasks), len(self._functions)
+
+    def undo(self, mark: tuple[int, int, int]) -> None:
+        """The call failed: what it submitted since is not sent."""
+        created, subtasks, functions = mark
+        del self._created[created:], self._subtasks[subtasks:]
+        self._functions = dict(list(self._functions.items())[:functions])
+
+    def delegate_to(self, handle: Referable) -> None:
+        """The value of this call is that of ``handle``."""
+        own = {pending.output for pending in self._subtasks}
+        if handle._state.session is self and handle._item < 0 and handle._state.result_id in own:
+            self._check_delegation(1)
+            self._delegate(handle._state)
+        else:
+            self.delegate_value(handle)
+
+    def delegate_value(self, value: object) -> None:
+        """The value of this call is ``value`` with the values of the handles in it."""
+        self._check_delegation(1)
+        function = self._upload(packed_identity())
+        self._delegate(self._add(function, codec.pack_call((value,), {}), self._options))
+
+    def reroute(self, refs: dict[ResultRef, ResultRef], call: int, blobs: Sequence[Buffer]) -> None:
+        """Run one of the calls later: what it needs stands elsewhere than it was told."""
+        self._check_delegation(1)
+        known = tuple(refs.get(ref, ref) for ref in self._meta.calls[call].refs)
+        output = self._stand_in()
+        self._pend(output, self._meta.function, CallMeta(len(blobs), known), blobs, self._options)
+        self._delegate(ResultState(self, self._meta.function.name, output))
+
+    def has_news(self) -> bool:
+        """Whether anything was submitted or put."""
+        return bool(self._created or self._subtasks)
+
+    def created(self) -> list[Created]:
+        """Everything created, data and payloads included."""
+        outputs = [
+            Created(stand_in=pending.output, name=pending.name)
+            for pending in self._subtasks
+            if pending.output not in self._aliases
+        ]
+        return [*self._created, *outputs, *(self._payload(pending) for pending in self._subtasks)]
+
+    def subtasks(self) -> list[Subtask]:
+        """The subtasks, in the order of their submission."""
+        return [
+            Subtask(
+                payload=pending.payload,
+                output=self._aliases.get(pending.output, pending.output),
+                dependencies=result_ids(rebound(pending.meta, self._aliases)),
+                options=options_to_dict(pending.options),
+            )
+            for pending in self._subtasks
+        ]
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _stand_in(self) -> str:
+        self._count += 1
+        return f"{NEW}{self._count - 1}"
+
+    def _check_delegation(self, calls: int) -> None:
+        if calls != 1:
+            raise UsageError(f"delegate=True takes one call, not {calls}")
+        if self._delegated is not None:
+            raise UsageError(
+                "this task has delegated its result already; only one subtask can produce it"
+            )
+        if not self._run.output_id:
+            raise UsageError("this task has no expected output, so it cannot delegate it")
+
+    def _delegate(self, state: ResultState) -> None:
+        self._delegated = state
+        if not self._meta.chunked and state.result_id is not None:
+            self._aliases[state.result_id] = self._run.output_id
+
+    def _upload(self, function: PackedFunction) -> FunctionRef:
+        result_id = self._functions.get(function.content_id)
+        if result_id is None:
+            result_id = self._stand_in()
+            self._functions[function.content_id] = result_id
+            data, path = files.store(self._run.folder, [function.container])
+            self._created.append(
+                Created(stand_in=result_id, name=function.name, data=data, path=path)
+            )
+        return FunctionRef(function.content_id, result_id, function.name)
+
+    def _add(self, function: FunctionRef, packed: Packed, options: TaskOptions) -> ResultState:
+        refs = tuple(ResultRef(self._id_of(ref), ref._item) for ref in packed.refs)
+        output = self._stand_in()
+        self._pend(output, function, CallMeta(len(packed.blobs), refs), packed.blobs, options)
+        return ResultState(self, function.name, output)
+
+    def _pend(
+        self,
+        output: str,
+        function: FunctionRef,
+        call: CallMeta,
+        blobs: Sequence[Buffer],
+        options: TaskOptions,
+    ) -> None:
+        meta = PayloadMeta(function=function, calls=(call,), environment=self._meta.environment)
+        name = function.name
+        self._subtasks.append(_Pending(self._stand_in(), output, name, meta, blobs, options))
+
+    def _id_of(self, handle: Referable) -> str:
+        result_id = handle._state.result_id
+        if result_id is None or (result_id.startswith(NEW) and handle._state.session is not self):
+            raise UsageError("a handle of another session or task was passed; pass its value")
+        return result_id
+
+    def _put(self, value: Packed, name: str) -> ResultState:
+        if value.refs:
+            raise UsageError("a value with handles in it cannot be put; put the handles' values")
+        stand_in = self._stand_in()
+        data, path = files.store(self._run.folder, codec.join_value(value))
+        self._created.append(Created(stand_in=stand_in, name=name, data=data, path=path))
+        return ResultState(self, name, stand_in)
+
+    def _payload(self, pending: _Pending) -> Created:
+        known = dict(list(self._functions.items())[-_MAX_FUNCTIONS:])
+        meta = rebound(
+            PayloadMeta(
+                function=pending.meta.function,
+                calls=pending.meta.calls,
+                environment=pending.meta.environment,
+                functions=known,
+            ),
+            self._aliases,
+        )
+        data, path = files.store(self._run.folder, codec.join(meta, pending.blobs))
+        return Created(
+            stand_in=pending.payload, name=f"{pending.name} payload", data=data, path=path
+        )
+
+
+def _refuse(what: str) -> NoReturn:
+    raise UsageError(
+        f"a task cannot {what}: return the handle, pass it to another task, "
+        "or submit that task with delegate=True"
+    )

@@ -1,0 +1,126 @@
+"""How the end of a call in an executor becomes the outcome of a task."""
+
+from __future__ import annotations
+
+import queue
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pymonik.cluster.options import merged
+from pymonik.cluster.slots import ExecutorSlot
+from pymonik.cluster.work import (
+    Assignment,
+    Failed,
+    Lost,
+    Outcome,
+    Start,
+    Stopped,
+    Succeeded,
+    TaskOptions,
+    TimedOut,
+)
+from pymonik.executor import endings
+from pymonik.executor.frames import Created, Report, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OPTIONS = TaskOptions(timedelta(seconds=9), 3, 1, "P")
+
+
+class FakeControl:
+    """Gives one task, keeps its outcome."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignments = [assignment]
+        self.outcomes: queue.Queue[Outcome] = queue.Queue()
+        self.cancel: Callable[[str], None] | None = None
+
+    def acquire(self, _partition: str, *, on_cancel: Any, **_: str) -> Assignment | None:
+        self.cancel = on_cancel
+        return self.assignments.pop() if self.assignments else None
+
+    def start(self, _task_id: str) -> Start:
+        return Start.RUN
+
+    def finish(self, _task_id: str, outcome: Outcome) -> None:
+        self.outcomes.put(outcome)
+
+    def merge_options(self, _session_id: str, requested: Any) -> TaskOptions:
+        return merged(requested, OPTIONS)
+
+
+class FakePool:
+    """Ends each call as told."""
+
+    def __init__(self, end: Callable[[Run], endings.Ending]) -> None:
+        self.run: Callable[..., endings.Ending] = lambda run, time_limit_s: end(run)
+
+
+def _outcome(tmp_path: Path, end: Callable[[Run], endings.Ending], **changes: Any) -> Outcome:
+    fields: dict[str, Any] = {"options": OPTIONS, "worker_submission": True, **changes}
+    assignment = Assignment("t", "s", "p", {"p": Path("/p")}, (), ("out",), attempt=1, **fields)
+    control: Any = FakeControl(assignment)
+    pool: Any = FakePool(end)
+    slot = ExecutorSlot(control, "P", pool, tmp_path / "w0", hostname="here")
+    slot.start()
+    slot.join()
+    outcome: Outcome = control.outcomes.get_nowait()
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("ending", "outcome"),
+    [
+        (endings.Failed("why"), Failed("why")),
+        (endings.Retry("why"), Lost("why")),
+        (endings.Lost("why"), Lost("why")),
+        (endings.TimedOut("why"), TimedOut()),
+        (endings.Cancelled(), Stopped()),
+        (Report(output=b"1"), Succeeded([], {"out": b"1"}, [])),
+        (Report(output_path="/f"), Succeeded([], {"out": Path("/f")}, [])),
+    ],
+)
+def test_each_ending_has_its_outcome(
+    tmp_path: Path, ending: endings.Ending, outcome: Outcome
+) -> None:
+    assert _outcome(tmp_path, lambda run: ending) == outcome
+
+
+def test_created_results_get_ids(tmp_path: Path) -> None:
+    report = Report(created=[Created(stand_in="new:0", name="x", data=b"2")])
+    outcome = _outcome(tmp_path, lambda run: report)
+    assert isinstance(outcome, Succeeded)
+    (created,) = outcome.created
+    assert created.name == "x"
+    assert created.result_id != "new:0"
+    assert outcome.data == {created.result_id: b"2"}
+
+
+def test_a_time_limit_of_zero_is_over_at_once(tmp_path: Path) -> None:
+    def run(run: Run) -> endings.Ending:
+        raise AssertionError("it must not run")
+
+    options = TaskOptions(timedelta(0), 3, 1, "P")
+    assert _outcome(tmp_path, run, options=options) == TimedOut()
+
+
+def test_what_goes_wrong_here_is_told_and_the_task_is_tried_again(tmp_path: Path) -> None:
+    def run(run: Run) -> endings.Ending:
+        raise OSError("the disk is full")
+
+    outcome = _outcome(tmp_path, run)
+    assert isinstance(outcome, Lost)
+    assert "the disk is full" in outcome.error
+
+
+def test_files_that_an_executor_left_are_removed(tmp_path: Path) -> None:
+    def run(run: Run) -> endings.Ending:
+        (Path(run.folder) / "left").touch()
+        return endings.Cancelled()
+
+    _outcome(tmp_path, run)
+    assert not list((tmp_path / "w0").iterdir())
