@@ -63,11 +63,6 @@ def descendants(pid: int, word: str) -> list[int]:
     return found
 
 
-@pytest.fixture(params=[1, 2, 3])
-def seed(request: pytest.FixtureRequest) -> Iterator[int]:
-    return request.param
-
-
 seeds = pytest.mark.parametrize("seed", [1, 2, 3])
 
 
@@ -108,7 +103,7 @@ def test_a_killed_cluster_ends_each_handle_in_a_value_or_a_clear_error(seed: int
     cluster = LocalCluster(workers=2)
     cluster.start()
     try:
-        client = Pymonik(cluster.endpoint)
+        client = Pymonik(cluster.endpoint, unavailable_timeout=3)
         client.create()
         try:
             handles = twice.map_invoke([(n,) for n in range(CALLS)], pymonik=client)
