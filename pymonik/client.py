@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pymonik.core import codec
 from pymonik.core.environment import Environment
 from pymonik.core.session import activate, active_session
-from pymonik.errors import ControlPlaneError, SessionClosedError, UsageError
+from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions
 from pymonik.transport.channel import open_channel
@@ -175,7 +175,11 @@ class Pymonik:
         except BaseException:
             session.cancel_all()
             raise
-        session.close()
+        try:
+            session.close()
+        except UnavailableError as error:
+            # Everything has ended by now: that nobody is there to close the session costs nothing.
+            _log.warning("the session was not closed: %s", error)
 
     def __enter__(self) -> Pymonik:
         return self.create()

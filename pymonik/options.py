@@ -68,7 +68,9 @@ class TaskOptions:
             return cls()
         if not hasattr(value, "max_duration") or not hasattr(value, "partition_id"):
             raise UsageError(f"task_options must be a TaskOptions, not {type(value).__name__}")
-        given: dict[str, Any] = {name: getattr(value, name, None) or None for name in FIELD_NAMES}
+        attributes: dict[str, Any] = {name: getattr(value, name, None) for name in FIELD_NAMES}
+        # An empty string or a zero means "not set" there, but for the number of retries.
+        given = {n: v if n == "max_retries" else v or None for n, v in attributes.items()}
         labels: Any = getattr(value, "options", None)
         return cls(options=labels or {}, **given)
 

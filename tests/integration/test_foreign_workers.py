@@ -163,9 +163,9 @@ def test_a_worker_that_dies_is_started_again_and_its_task_retried(client: Client
 
 
 def test_a_task_over_its_time_ends_and_its_worker_is_replaced(
-    client: Client, tmp_path: Path
+    client: Client, short_path: Path
 ) -> None:
-    started = tmp_path / "pid"
+    started = short_path / "pid"
     task_id, output_id = client.submit(client.session(max_duration_s=1), f"hang {started}".encode())
     task = client.ended(task_id)
     assert (_status(task), task.output.error) == ("TIMEOUT", "Deadline Exceeded")
@@ -174,8 +174,8 @@ def test_a_task_over_its_time_ends_and_its_worker_is_replaced(
     assert client.download(output_id) != started.read_bytes()
 
 
-def test_a_cancelled_task_frees_its_worker(client: Client, tmp_path: Path) -> None:
-    session_id, started = client.session(), tmp_path / "pid"
+def test_a_cancelled_task_frees_its_worker(client: Client, short_path: Path) -> None:
+    session_id, started = client.session(), short_path / "pid"
     task_id, output_id = client.submit(session_id, f"hang {started}".encode())
     _poll(started.exists, bool)
     client.cancel(task_id)
@@ -218,11 +218,11 @@ def _module(name: str, path: Path) -> Any:
     return module
 
 
-def test_a_worker_that_cannot_start_is_told_with_what_it_wrote(tmp_path: Path) -> None:
-    script = tmp_path / "broken.py"
+def test_a_worker_that_cannot_start_is_told_with_what_it_wrote(short_path: Path) -> None:
+    script = short_path / "broken.py"
     script.write_text("import a_module_that_is_not_there")
-    cluster = LocalCluster(workers=1, worker=[sys.executable, str(script)], folder=tmp_path)
+    cluster = LocalCluster(workers=1, worker=[sys.executable, str(script)], folder=short_path)
     with pytest.raises(ConfigError, match=r"(?s)cannot be used.*a_module_that_is_not_there"):
         cluster.start()
     assert not cluster.is_alive()
-    assert os.listdir(tmp_path) == ["broken.py"]  # noqa: PTH208
+    assert os.listdir(short_path) == ["broken.py"]  # noqa: PTH208

@@ -37,10 +37,10 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def owner(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def owner(short_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process that has a cluster, in a folder of its own."""
-    (tmp_path / "owner.py").write_text(OWNER)
-    command = [sys.executable, str(tmp_path / "owner.py"), str(tmp_path), *WORKER]
+    (short_path / "owner.py").write_text(OWNER)
+    command = [sys.executable, str(short_path / "owner.py"), str(short_path), *WORKER]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield process
         process.kill()
@@ -62,8 +62,8 @@ def _folders(parent: Path) -> list[Path]:
     return list(parent.glob("pymonik-*"))
 
 
-def test_it_starts_answers_and_stops_without_leftovers(tmp_path: Path) -> None:
-    cluster = LocalCluster(workers=1, worker=WORKER, folder=tmp_path)
+def test_it_starts_answers_and_stops_without_leftovers(short_path: Path) -> None:
+    cluster = LocalCluster(workers=1, worker=WORKER, folder=short_path)
     assert not cluster.is_alive()
     with cluster:
         path = Path(cluster.endpoint.removeprefix("unix://"))
@@ -75,7 +75,7 @@ def test_it_starts_answers_and_stops_without_leftovers(tmp_path: Path) -> None:
         assert cluster.is_alive()
     assert not cluster.is_alive()
     assert _all_gone(processes)
-    assert not _folders(tmp_path)
+    assert not _folders(short_path)
 
 
 def test_only_its_user_can_reach_its_socket() -> None:
@@ -94,13 +94,13 @@ def test_it_can_be_started_again() -> None:
 
 
 def test_killing_its_owner_ends_it_and_all_below(
-    owner: subprocess.Popen[bytes], tmp_path: Path
+    owner: subprocess.Popen[bytes], short_path: Path
 ) -> None:
     processes = _cluster_of(owner)
     assert len(processes) > 1
     owner.kill()
     assert _all_gone(processes)
-    assert not _folders(tmp_path)
+    assert not _folders(short_path)
 
 
 def test_killing_it_ends_its_workers(owner: subprocess.Popen[bytes]) -> None:
@@ -167,9 +167,9 @@ def test_a_fork_leaves_the_cluster_to_its_parent() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_stops_at_a_signal(number: signal.Signals, tmp_path: Path) -> None:
+def test_the_command_stops_at_a_signal(number: signal.Signals, short_path: Path) -> None:
     command = [sys.executable, "-m", "pymonik.cli", "cluster", "--port", "0", "--partition", "P=1"]
-    command += ["--worker", " ".join(WORKER), "--folder", str(tmp_path)]
+    command += ["--worker", " ".join(WORKER), "--folder", str(short_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         guard = threading.Timer(DEADLINE_S, process.kill)
         guard.start()
@@ -178,4 +178,4 @@ def test_the_command_stops_at_a_signal(number: signal.Signals, tmp_path: Path) -
         process.send_signal(number)
         assert process.wait() == 0
         guard.cancel()
-    assert not _folders(tmp_path)
+    assert not _folders(short_path)

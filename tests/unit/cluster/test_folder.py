@@ -26,50 +26,50 @@ def _left_behind(parent: Path, name: str) -> Path:
     return folder
 
 
-def test_only_its_user_may_enter_and_it_is_removed(tmp_path: Path) -> None:
-    with private_folder(tmp_path) as folder:
+def test_only_its_user_may_enter_and_it_is_removed(short_path: Path) -> None:
+    with private_folder(short_path) as folder:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         (folder / "some" / "data").mkdir(parents=True)
-    assert not list(tmp_path.iterdir())
+    assert not list(short_path.iterdir())
 
 
-def test_it_is_removed_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), private_folder(tmp_path):
+def test_it_is_removed_after_an_error(short_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), private_folder(short_path):
         raise ZeroDivisionError
-    assert not list(tmp_path.iterdir())
+    assert not list(short_path.iterdir())
 
 
-def test_what_a_killed_cluster_left_is_removed(tmp_path: Path) -> None:
-    left = _left_behind(tmp_path, "pymonik-killed")
-    with private_folder(tmp_path):
+def test_what_a_killed_cluster_left_is_removed(short_path: Path) -> None:
+    left = _left_behind(short_path, "pymonik-killed")
+    with private_folder(short_path):
         assert not left.exists()
 
 
-def test_the_folder_of_a_living_cluster_stays(tmp_path: Path) -> None:
-    used = _left_behind(tmp_path, "pymonik-used")
+def test_the_folder_of_a_living_cluster_stays(short_path: Path) -> None:
+    used = _left_behind(short_path, "pymonik-used")
     with (used / "lock").open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with private_folder(tmp_path):
+        with private_folder(short_path):
             assert used.exists()
 
 
-def test_a_folder_that_is_not_a_clusters_stays(tmp_path: Path) -> None:
-    other = _left_behind(tmp_path, "pymonik-notes")
+def test_a_folder_that_is_not_a_clusters_stays(short_path: Path) -> None:
+    other = _left_behind(short_path, "pymonik-notes")
     (other / "lock").unlink()
     os.utime(other, (0, 0))
-    with private_folder(tmp_path):
+    with private_folder(short_path):
         assert other.exists()
 
 
-def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
-    parent = tmp_path / ("x" * 100)
+def test_a_path_too_long_for_a_socket_is_refused(short_path: Path) -> None:
+    parent = short_path / ("x" * 100)
     parent.mkdir()
     with pytest.raises(ConfigError, match="too long"), private_folder(parent):
         pass
     assert not list(parent.iterdir())
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    missing = tmp_path / "missing"
+def test_a_folder_that_cannot_be_made_is_told(short_path: Path) -> None:
+    missing = short_path / "missing"
     with pytest.raises(ConfigError, match="missing"), private_folder(missing):
         pass
