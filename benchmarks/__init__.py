@@ -1,0 +1,1 @@
+"""pymonik and its peers side by side: ``python -m benchmarks``."""

@@ -1,0 +1,1 @@
+"""One adapter for each peer: module `Adapter`, see `benchmarks.peer.Peer`."""

@@ -1,0 +1,19 @@
+"""pymonik with all data through gRPC, as on a remote ArmoniK."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymonik import Pymonik
+
+from benchmarks.peers import ours
+
+if TYPE_CHECKING:
+    from pymonik import LocalCluster
+
+
+class Adapter(ours.Adapter):
+    """No folder is shared with the cluster."""
+
+    def connect(self, cluster: LocalCluster) -> Pymonik:
+        return Pymonik(cluster.endpoint, direct_data=False).create()
