@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scale=scale,
         progress=_tell,
     )
-    print("\n" + report.table(trials, peers))
+    hundredth = "a hundredth of the calls, arrays up to 1 MB" if options.quick else ""
+    print(f"\n{hundredth}\n{report.table(trials, peers)}")
     found = report.as_json(trials, peers, missing, scale)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")

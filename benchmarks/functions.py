@@ -29,7 +29,7 @@ def zeros(size: int) -> Any:
     """An array of ``size`` bytes, each page of which was written."""
     import numpy
 
-    array = numpy.zeros(size, dtype=numpy.uint8)
+    array: Any = numpy.zeros(size, dtype=numpy.uint8)
     array[::PAGE] = 1
     return array
 

@@ -35,7 +35,7 @@ def marked(mark: str) -> Iterator[psutil.Process]:
         try:
             if process.environ().get(MARK) == mark:
                 yield process
-        except psutil.Error:
+        except psutil.Error:  # noqa: PERF203 - each may fail
             continue  # of another user, or just ended
 
 

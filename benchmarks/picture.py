@@ -23,8 +23,22 @@ _COLOURS = {
 }
 _OTHER = "#444444"
 _CURVE = "scaling"
-_SHOWN = ("first result", "median", "loop", "map", "chunks", "chain", "tree", "put 200 MB",
-          "get 200 MB", "result 200 MB", "100 readers", "10 ms tasks", "client", "cluster")
+_SHOWN = (
+    "first result",
+    "median",
+    "loop",
+    "map",
+    "chunks",
+    "chain",
+    "tree",
+    "put 200 MB",
+    "get 200 MB",
+    "result 200 MB",
+    "100 readers",
+    "10 ms tasks",
+    "client",
+    "cluster",
+)
 
 
 def draw(found: dict[str, Any]) -> str:
@@ -103,8 +117,9 @@ def _plot(curves: dict[str, list[tuple[float, float]]], y: float) -> list[str]:
         path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in sorted(curve))
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         label_y = y + 30 + row * 18
-        parts.append(f'<rect x="{90 + width}" y="{label_y - 9:.0f}" width="12" height="10" '
-                     f'fill="{colour}"/>')
+        parts.append(
+            f'<rect x="{90 + width}" y="{label_y - 9:.0f}" width="12" height="10" fill="{colour}"/>'
+        )
         parts.append(_text(108 + width, label_y, PEERS[peer].label))
     return parts
 

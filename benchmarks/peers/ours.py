@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from pymonik import LocalCluster, MultiResultHandle, Pymonik, Task
-
 from benchmarks.peer import UnsupportedError
+from pymonik import LocalCluster, MultiResultHandle, Pymonik, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

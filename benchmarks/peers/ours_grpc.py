@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymonik import Pymonik
-
 from benchmarks.peers import ours
+from pymonik import Pymonik
 
 if TYPE_CHECKING:
     from pymonik import LocalCluster

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from pymonik import Pymonik
-
 from benchmarks.peers import ours
 from benchmarks.remote import remote_cluster
+from pymonik import Pymonik
 
 
 class Adapter(ours.Adapter):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
-import ray  # noqa: E402 - reads the variables when imported
+import ray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
