@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +29,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("nothing to run")
         return 1
     scale = "quick" if options.quick else "full"
-    trials = run_all(
-        peers,
-        options.only or list(WORKLOADS),
-        rounds=options.rounds or (1 if options.quick else 3),
-        scale=scale,
-        progress=_tell,
-    )
+    trials: list[Trial] = []
+
+    def keep(trial: Trial) -> None:
+        trials.append(trial)
+        _tell(trial)
+
+    with suppress(KeyboardInterrupt):  # what was measured until then is worth a table
+        run_all(
+            peers,
+            options.only or list(WORKLOADS),
+            rounds=options.rounds or (1 if options.quick else 3),
+            scale=scale,
+            progress=keep,
+        )
     hundredth = "a hundredth of the calls, arrays up to 1 MB" if options.quick else ""
     print(f"\n{hundredth}\n{report.table(trials, peers)}")
     found = report.as_json(trials, peers, missing, scale)

@@ -49,9 +49,8 @@ def run_all(
     rounds: int,
     scale: str,
     progress: Callable[[Trial], None],
-) -> list[Trial]:
+) -> None:
     """Every workload on every peer, ``rounds`` times; a pair that failed is not tried again."""
-    trials: list[Trial] = []
     given_up: set[tuple[str, str]] = set()
     for number in range(rounds):
         for workload in workloads:
@@ -64,8 +63,6 @@ def run_all(
                 if trial.end:
                     given_up.add((peer, workload))
                 progress(trial)
-                trials.append(trial)
-    return trials
 
 
 def run_trial(peer: str, workload: str, number: int, *, scale: str) -> Trial:
