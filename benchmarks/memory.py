@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,12 +26,31 @@ class Memory:
 def now() -> Memory:
     """Memory of this process, and of all others of the trial."""
     own = psutil.Process()
-    others = marked(os.environ[MARK]) if MARK in os.environ else own.children(recursive=True)
-    return Memory(_bytes(own), sum(_bytes(one) for one in others if one.pid != own.pid))
+    others = belonging(own.pid, os.environ.get(MARK, "")) - {own}
+    return Memory(_bytes(own), sum(map(_bytes, others)))
 
 
-def marked(mark: str) -> Iterator[psutil.Process]:
-    """The processes of a trial, also those that were detached from it."""
+def belonging(pid: int | None, mark: str) -> set[psutil.Process]:
+    """The processes of a trial that run.
+
+    Some were detached from it, others overwrote their environment to change how they are listed:
+    those that carry the mark, and all below.
+
+    Args:
+        pid: Of the trial, if it runs: the number of one that ended may be another's by now.
+        mark: What its environment says.
+    """
+    found = set(_marked(mark)) if mark else set()
+    if pid is not None:
+        with contextlib.suppress(psutil.Error):
+            found.add(psutil.Process(pid))
+    for one in list(found):
+        with contextlib.suppress(psutil.Error):
+            found.update(one.children(recursive=True))
+    return found
+
+
+def _marked(mark: str) -> Iterator[psutil.Process]:
     for process in psutil.process_iter():
         try:
             if process.environ().get(MARK) == mark:

@@ -45,6 +45,9 @@ def draw(found: dict[str, Any]) -> str:
     """An SVG of what `report.as_json` gives."""
     parts: list[str] = []
     y = 30.0
+    if found["scale"] == "quick":
+        parts.append(_text(10, y, "quick: a hundredth of the calls, arrays up to 1 MB"))
+        y += GAP
     for (workload, metric), values in _panels(found).items():
         parts += _bars(workload, metric, values, y)
         y += GAP + BAR * len(values) + 14

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from benchmarks.memory import MARK, marked
+from benchmarks.memory import MARK, belonging
 from benchmarks.workloads import WORKLOADS
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _environment(mark: str) -> dict[str, str]:
 
 def _end(process: subprocess.Popen[bytes], mark: str) -> None:
     """Nothing of a trial may take time from the next one."""
-    left = list(marked(mark))
+    left = belonging(process.pid if process.poll() is None else None, mark)
     for one in left:
         with contextlib.suppress(psutil.Error):
             one.kill()
