@@ -115,7 +115,7 @@ def _large(channel: grpc.Channel, session_id: str, size: int) -> None:
     results = ArmoniKResults(channel)
     result_id = results.create_results_metadata(["large"], session_id)["large"].result_id
     with _timed(f"upload of {size / 2**20:.0f} MiB"):
-        results.upload_result_data(result_id, session_id, bytearray(size))
+        results.upload_result_data(result_id, session_id, bytes(size))
     with _timed(f"download of {size / 2**20:.0f} MiB"):
         assert len(results.download_result_data(result_id, session_id)) == size
 

@@ -202,8 +202,8 @@ class Client:
         session_id = self.session()
         _, output = self.submit(session_id, b"double 21")
         method = METHODS[f"{PREFIX}.events.Events.GetEvents"]
-        reply = GetMessageClass(method.output_type)
-        stream = self._channel.unary_stream(
+        reply: Any = GetMessageClass(method.output_type)
+        stream: Any = self._channel.unary_stream(
             f"/{method.containing_service.full_name}/{method.name}",
             response_deserializer=reply.FromString,
         )
@@ -294,7 +294,8 @@ def test_uploads_in_a_wrong_order_or_cut_leave_nothing(
     path = f"/{method.containing_service.full_name}/{method.name}"
     for _ in range(20):
         begun = iter([parts[0].SerializeToString(), parts[3].SerializeToString()])
-        call = channel.stream_unary(path).future(_then_nothing(begun), timeout=TIMEOUT_S)
+        upload: Any = channel.stream_unary(path)
+        call = upload.future(_then_nothing(begun), timeout=TIMEOUT_S)
         call.cancel()
 
 
