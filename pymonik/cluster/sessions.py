@@ -63,6 +63,7 @@ def pause(state: State, session_id: str, now: int) -> Session:  # noqa: ARG001
         if task.status in (TaskStatus.SUBMITTED, TaskStatus.DISPATCHED):
             task.queued = False
             state.set_task_status(task, TaskStatus.PAUSED)
+    state.sweep_queues(_tasks(state, session_id))
     return session
 
 
