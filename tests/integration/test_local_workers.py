@@ -118,6 +118,6 @@ def test_a_handle_that_was_pickled_finds_its_session_again() -> None:
 
 def test_the_failure_of_a_handle_that_was_pickled_is_the_original_one() -> None:
     with LocalCluster(workers=1) as cluster, Pymonik(cluster.endpoint):
-        failing = fill.invoke("text")  # type: ignore[arg-type]
+        failing = fill.invoke("text")
         with pytest.raises(TypeError, match="can't multiply"):
             pickle.loads(pickle.dumps(failing)).result(timeout=TIMEOUT_S)
