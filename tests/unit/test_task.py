@@ -220,6 +220,6 @@ def test_methods_of_a_class_are_tasks(session):
 
 def test_a_decorator_below_that_makes_no_function_is_answered_with_the_order():
     with pytest.raises(UsageError, match="write @classmethod above @task"):
-        task(classmethod(lambda cls: cls))
+        task(classmethod(lambda cls: cls))  # type: ignore[call-overload]
     with pytest.raises(UsageError, match="not a property"):
-        task(property(lambda self: self))
+        task(property(lambda self: self))  # type: ignore[call-overload]
