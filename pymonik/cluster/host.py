@@ -48,6 +48,7 @@ class ClusterConfig:
         port: Listen on this port of the loopback interface; ``None`` takes a unix socket.
         socket: Listen on this unix socket instead of the private one.
         inherit_output: Let foreign workers write to our standard error.
+        memory_limit: Bytes that a task of pymonik may use; ``None`` without a limit.
     """
 
     partitions: Mapping[str, int]
@@ -55,6 +56,7 @@ class ClusterConfig:
     port: int | None = None
     socket: Path | None = None
     inherit_output: bool = field(default=False, kw_only=True)
+    memory_limit: int | None = field(default=None, kw_only=True)
 
 
 class EmbeddedCluster:
@@ -129,7 +131,10 @@ class EmbeddedCluster:
         hostname = socket.gethostname()
         if self._config.worker is None:
             self._pool = ExecutorPool(
-                folder=self._folder / "executors", size=len(names), on_output=_show
+                folder=self._folder / "executors",
+                size=len(names),
+                memory_limit=self._config.memory_limit,
+                on_output=_show,
             )
             self._pool.start()
         for number, partition_id in enumerate(names):
@@ -151,9 +156,9 @@ class EmbeddedCluster:
         )
 
 
-def _show(_task_id: str, _stream: str, text: str) -> None:
-    """What tasks print goes where this process may write: its standard error."""
-    sys.stderr.write(text)
+def _show(task_id: str, _stream: str, text: str) -> None:
+    """What tasks print goes where this process may write, each line with its task."""
+    sys.stderr.write("".join(f"[{task_id}] {line}\n" for line in text.splitlines()))
     sys.stderr.flush()
 
 
