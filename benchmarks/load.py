@@ -122,6 +122,7 @@ def _large(channel: grpc.Channel, session_id: str, size: int) -> None:
 
 def _until_ended(tasks: Any, session_id: str, total: int) -> None:
     deadline = time.monotonic() + LIMIT_S
+    counts: Any = {}
     while time.monotonic() < deadline:
         counts = tasks.count_tasks_by_status(Task.session_id == session_id)
         if sum(number for status, number in counts.items() if status.name == "COMPLETED") == total:

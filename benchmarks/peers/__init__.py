@@ -1,1 +1,1 @@
-"""One adapter for each peer: module `Adapter`, see `benchmarks.peer.Peer`."""
+"""One adapter for each peer: its class is `Adapter`, see `benchmarks.peer.Peer`."""
