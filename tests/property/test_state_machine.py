@@ -287,7 +287,7 @@ class Tables(RuleBasedStateMachine):
         if running:
             return  # started before
         with self.change():
-            if execution.start(self.state, task_id, self.now) is Start.DROP:
+            if execution.start(self.state, task_id, "pod", self.now) is Start.DROP:
                 self.held.remove(task_id)
 
     @rule(partition_id=st.sampled_from("PQ"), produced=PRODUCED, subtasks=SUBTASKS)
