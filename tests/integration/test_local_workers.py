@@ -28,8 +28,9 @@ def fill(size: int) -> int:
 
 @task
 def speak() -> None:
-    print("to the output")  # noqa: T201
-    print("to the errors", file=sys.stderr)  # noqa: T201
+    for part in ("to ", "the ", "output\n"):
+        print(part, end="", flush=True)  # noqa: T201
+    print("to the errors", end="", file=sys.stderr)  # noqa: T201
 
 
 @task(require_context=True)

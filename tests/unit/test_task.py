@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,7 +220,9 @@ def test_methods_of_a_class_are_tasks(session):
 
 
 def test_a_decorator_below_that_makes_no_function_is_answered_with_the_order():
+    below: Any = classmethod(lambda cls: cls)
     with pytest.raises(UsageError, match="write @classmethod above @task"):
-        task(classmethod(lambda cls: cls))  # type: ignore[call-overload]
+        task(below)
+    value: Any = property(lambda self: self)
     with pytest.raises(UsageError, match="not a property"):
-        task(property(lambda self: self))  # type: ignore[call-overload]
+        task(value)
