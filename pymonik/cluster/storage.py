@@ -1,8 +1,9 @@
 """The object storage: one file per object, in a folder, named by its opaque ID.
 
 Small data of a result has the result's ID for a name, if it is free: whoever shares the file system
-finds it without asking. A file is whole before anybody knows its name. Programs that share the file system may put a file
-there themselves, under a name of their own, and announce it with ``ImportResultsData``.
+finds it without asking. Others have random names, and are whole before anybody knows them. Programs
+that share the file system may put a file there themselves, under a name of their own, and announce
+it with ``ImportResultsData``.
 """
 
 from __future__ import annotations
