@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 STOP_TIMEOUT_S = 15.0
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,6 +50,7 @@ def _cluster(options: argparse.Namespace) -> int:
         port=options.port,
         socket=options.socket,
         inherit_output=True,
+        memory_limit=options.memory_limit,
     )
     with private_folder(options.folder) as folder:
         cluster = EmbeddedCluster(config, folder)
@@ -96,6 +98,15 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _size(text: str) -> int:
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    if unit not in _UNITS or not number.isdecimal() or not int(number):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size; write 500M, 2G or a number of bytes"
+        )
+    return int(number) * _UNITS[unit]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pymonik", description=__doc__)
     version = importlib.metadata.version("pymonik")
@@ -114,7 +125,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=NUMBER",
         help="a partition and its number of workers; the first one is the default",
     )
-    cluster.add_argument("--worker", metavar="COMMAND", help="command of any ArmoniK worker")
+    kind = cluster.add_mutually_exclusive_group()
+    kind.add_argument("--worker", metavar="COMMAND", help="command of any ArmoniK worker")
+    kind.add_argument(
+        "--memory-limit",
+        type=_size,
+        metavar="SIZE",
+        help="what each task may use, such as 500M or 2G; default: no limit",
+    )
     cluster.add_argument("--folder", type=Path, help="where to make the private folder")
     cluster.add_argument("--log-level", default="WARNING", help="such as INFO or DEBUG")
     return parser

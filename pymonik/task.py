@@ -66,9 +66,9 @@ class Task(Generic[P, R]):
     ) -> None:
         function: Any = func.func if isinstance(func, Task) else func
         if not callable(function) or isinstance(function, classmethod):
-            raise UsageError(
-                f"a task wraps a function or another callable, not {type(function).__name__}"
-            )
+            kind = type(function).__name__
+            order = ": write @classmethod above @task" if kind == "classmethod" else ""
+            raise UsageError(f"a task wraps a function or another callable, not a {kind}{order}")
         options = TaskOptions.shortcuts(
             task_options,
             partition=partition,

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The embedded cluster: ArmoniK's control plane and its workers on one machine."""

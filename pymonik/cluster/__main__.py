@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         partitions=json.loads(options.partitions),
         worker=json.loads(options.worker) if options.worker else None,
         port=options.port,
+        memory_limit=options.memory_limit,
     )
     try:
         with private_folder(options.folder) as folder:
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--partitions", required=True, help="JSON: number of workers by partition")
     parser.add_argument("--worker", help="JSON: command of a foreign worker, as a list")
     parser.add_argument("--port", type=int, help="loopback TCP instead of a private unix socket")
+    parser.add_argument("--memory-limit", type=int, help="bytes that a task may use")
     parser.add_argument("--folder", type=Path, help="where to make the private folder")
     return parser
 

@@ -111,11 +111,11 @@ class ControlPlane:
             self._woken.add(pod_id)
             self._notify_all()
 
-    def start(self, task_id: str) -> Start:
+    def start(self, task_id: str, *, pod_id: str) -> Start:
         """The task starts now: DISPATCHED → PROCESSING, or it is to be dropped."""
         with self._changing() as (state, now):
-            answer = execution.start(state, task_id, now)
-            if answer is Start.DROP:
+            answer = execution.start(state, task_id, pod_id, now)
+            if answer is Start.DROP and not execution.is_held_elsewhere(state, task_id, pod_id):
                 self._on_cancel.pop(task_id, None)
             return answer
 

@@ -59,9 +59,14 @@ def acquire(
     return None
 
 
-def start(state: State, task_id: str, now: int) -> Start:
-    """DISPATCHED → PROCESSING, and from nothing else."""
+def start(state: State, task_id: str, pod_id: str, now: int) -> Start:
+    """DISPATCHED → PROCESSING, and from nothing else, for the pod that holds the task.
+
+    A pause takes a task from a pod that has not begun, and a resume may give it to another.
+    """
     task = state.tasks.get(task_id)
+    if is_held_elsewhere(state, task_id, pod_id):
+        return Start.DROP
     if task is None or task.status is not TaskStatus.DISPATCHED:
         if task is not None and task.status is TaskStatus.CANCELLING:
             _cancelled(state, task, f"Task {task_id} has been cancelled:\n", now)
@@ -69,6 +74,12 @@ def start(state: State, task_id: str, now: int) -> Start:
     task.fetched_at = task.started_at = now
     state.set_task_status(task, TaskStatus.PROCESSING)
     return Start.RUN
+
+
+def is_held_elsewhere(state: State, task_id: str, pod_id: str) -> bool:
+    """Whether another pod than this one has the task now."""
+    task = state.tasks.get(task_id)
+    return task is not None and task.status in HELD and task.owner_pod_id != pod_id
 
 
 def inputs_missing(state: State, task_id: str, now: int) -> None:

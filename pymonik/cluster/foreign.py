@@ -217,7 +217,7 @@ class ForeignSlot:
             return Released()
         with self._lock:
             self._task_id, self._cancelled = assignment.task_id, False
-        if self._control.start(assignment.task_id) is Start.DROP:
+        if self._control.start(assignment.task_id, pod_id=self._pod_id) is Start.DROP:
             return None
         attempt = Attempt(assignment, token, folder)
         self._agent.attach(attempt)

@@ -48,6 +48,7 @@ class ClusterConfig:
         port: Listen on this port of the loopback interface; ``None`` takes a unix socket.
         socket: Listen on this unix socket instead of the private one.
         inherit_output: Let foreign workers write to our standard error.
+        memory_limit: Bytes that a task of pymonik may use; ``None`` without a limit.
     """
 
     partitions: Mapping[str, int]
@@ -55,6 +56,7 @@ class ClusterConfig:
     port: int | None = None
     socket: Path | None = None
     inherit_output: bool = field(default=False, kw_only=True)
+    memory_limit: int | None = field(default=None, kw_only=True)
 
 
 class EmbeddedCluster:
@@ -131,7 +133,12 @@ class EmbeddedCluster:
     def _start_pool(self) -> None:
         if self._config.worker is None:
             size = sum(self._config.partitions.values())
-            self._pool = ExecutorPool(folder=self._folder / "executors", size=size, on_output=_show)
+            self._pool = ExecutorPool(
+                folder=self._folder / "executors",
+                size=size,
+                memory_limit=self._config.memory_limit,
+                on_output=_show,
+            )
             self._pool.start()
 
     def _make_slots(self) -> None:
@@ -158,9 +165,9 @@ class EmbeddedCluster:
         )
 
 
-def _show(_task_id: str, _stream: str, text: str) -> None:
-    """What tasks print goes where this process may write: its standard error."""
-    sys.stderr.write(text)
+def _show(task_id: str, _stream: str, text: str) -> None:
+    """What tasks print goes where this process may write, each line with its task."""
+    sys.stderr.write("".join(f"[{task_id}] {line}\n" for line in text.splitlines()))
     sys.stderr.flush()
 
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 ASCENDING = 1
 
 
-def failed_rule(path: str, validator: str, message: str) -> str:
+def failed_rule(path: str, message: str) -> str:
     """A line about a rule of validation that does not hold."""
-    return f"Property {path} failed validation. Error code was: {validator} Error was: {message}"
+    return f"Property {path} failed validation. Error was {message}"
 
 
 class ListRequest:
@@ -68,32 +68,31 @@ def _validate(table: Table, message: Any) -> None:
     errors = [
         failed_rule(
             path,
-            "GreaterThanOrEqualValidator",
             f"'{table.display_name}.{path}' must be greater than or equal to '0'.",
         )
         for path, value in (("Page", message.page), ("PageSize", message.page_size))
         if value < 0
     ]
     errors += [
-        failed_rule(path, validator, f"'{table.display_name}.{path}' must not be empty.")
-        for path, validator in _absent(message)
+        failed_rule(path, f"'{table.display_name}.{path}' must not be empty.")
+        for path in _absent(message)
     ]
     if errors:
         raise InvalidArgument("\n".join(errors))
 
 
-def _absent(message: Any) -> list[tuple[str, str]]:
-    """What must be given and is not."""
+def _absent(message: Any) -> list[str]:
+    """What must be given and is not; twice for a message, whose two rules both fail."""
     absent = []
     if not message.HasField("filters"):
-        absent += [("Filters", "NotNullValidator"), ("Filters", "NotEmptyValidator")]
+        absent += ["Filters", "Filters"]
     if not message.HasField("sort"):
-        return [*absent, ("Sort", "NotNullValidator"), ("Sort", "NotEmptyValidator")]
+        return [*absent, "Sort", "Sort"]
     if not message.sort.direction:
-        absent.append(("Sort.Direction", "NotEmptyValidator"))
+        absent.append("Sort.Direction")
     if _has_several(message.sort):
         if not message.sort.fields:
-            absent.append(("Sort.Fields", "NotEmptyValidator"))
+            absent.append("Sort.Fields")
     elif not message.sort.HasField("field"):
-        absent += [("Sort.Field", "NotNullValidator"), ("Sort.Field", "NotEmptyValidator")]
+        absent += ["Sort.Field", "Sort.Field"]
     return absent

@@ -41,6 +41,7 @@ class LocalCluster:
             user of this machine can connect and run code; by default on a unix socket that only
             this user can reach.
         folder: Where to make its private folder; by default in memory if there is room.
+        memory_limit: Bytes that each task may use: past them that call fails, and no other.
     """
 
     def __init__(
@@ -50,11 +51,14 @@ class LocalCluster:
         worker: Sequence[str] | None = None,
         port: int | None = None,
         folder: Path | None = None,
+        memory_limit: int | None = None,
     ) -> None:
         if workers is not None and partitions is not None:
             raise UsageError("give either workers= or partitions=, which has the numbers of each")
         if isinstance(worker, str):
             raise UsageError(f"worker= is a list of strings, such as {worker.split()!r}")
+        if memory_limit is not None and (worker is not None or memory_limit < 1):
+            raise UsageError("memory_limit= is a number of bytes; a worker= sets its own limit")
         count = _processors() if workers is None else workers
         self.partitions = dict(partitions or {DEFAULT_PARTITION: count})
         if any(number < 0 for number in self.partitions.values()):
@@ -63,6 +67,7 @@ class LocalCluster:
         self._worker = list(worker) if worker is not None else None
         self._port = port
         self._parent_folder = folder
+        self._memory_limit = memory_limit
         self._process: subprocess.Popen[bytes] | None = None
         self._about: dict[str, Any] = {}
 
@@ -153,6 +158,8 @@ class LocalCluster:
             command += ["--port", str(self._port)]
         if self._parent_folder is not None:
             command += ["--folder", str(self._parent_folder)]
+        if self._memory_limit is not None:
+            command += ["--memory-limit", str(self._memory_limit)]
         return command
 
     def _first_line(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class PartitionQueue:
     """A priority queue of task IDs.
 
-    A task that is withdrawn (paused, deleted) keeps its entry, which is skipped when it comes up:
-    `Task.queued` tells whether an entry still counts.
+    `Task.queued` tells whether an entry counts. Whoever withdraws tasks, paused or deleted, sweeps
+    afterwards: a partition without runner would keep their entries for ever.
     """
 
     def __init__(self) -> None:
@@ -34,3 +34,13 @@ class PartitionQueue:
                 task.queued = False
                 return task
         return None
+
+    def sweep(self, tasks: Mapping[str, Task]) -> None:
+        """Drop the entries of tasks that were withdrawn."""
+        counts = (entry for entry in self._entries if _is_queued(tasks.get(entry[2])))
+        self._entries = list(counts)
+        heapq.heapify(self._entries)
+
+
+def _is_queued(task: Task | None) -> bool:
+    return task is not None and task.queued

@@ -12,7 +12,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pymonik.cluster.faults import InvalidSessionTransition, PartitionNotFound, Unknown
+from pymonik.cluster.faults import (
+    InvalidSessionTransition,
+    PartitionNotFound,
+    SessionNotFound,
+    Unknown,
+)
 from pymonik.cluster.propagation import queue_or_hold, span
 from pymonik.cluster.results import delete_data
 from pymonik.cluster.rows import FINAL, ResultStatus, Session, SessionStatus, Task, TaskStatus
@@ -58,6 +63,7 @@ def pause(state: State, session_id: str, now: int) -> Session:  # noqa: ARG001
         if task.status in (TaskStatus.SUBMITTED, TaskStatus.DISPATCHED):
             task.queued = False
             state.set_task_status(task, TaskStatus.PAUSED)
+    state.sweep_queues(_tasks(state, session_id))
     return session
 
 
@@ -80,7 +86,9 @@ def requeue(state: State, task: Task) -> None:
 
 def stop_submission(state: State, session_id: str, *, client: bool, worker: bool) -> Session:
     """Refuse further tasks of clients, of workers, or of both, for good."""
-    session = state.session(session_id)
+    session = state.sessions.get(session_id)
+    if session is None:
+        raise SessionNotFound(f"Session {session_id} not found")  # here without a full stop
     session.client_submission &= not client
     session.worker_submission &= not worker
     return session

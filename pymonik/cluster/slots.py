@@ -121,7 +121,7 @@ class ExecutorSlot:
             self._task_id = assignment.task_id
             self._ended.clear()
         try:
-            if self._control.start(assignment.task_id) is Start.DROP:
+            if self._control.start(assignment.task_id, pod_id=self._pod_id) is Start.DROP:
                 return None
             return self._execute(assignment)
         except Exception as error:

@@ -170,7 +170,14 @@ class State:
         for result in self.results_of.pop(session_id, {}).values():
             self.detach(result)
             del self.results[result.result_id]
+        self.sweep_queues(tasks)
         return tasks
+
+    def sweep_queues(self, withdrawn: Iterable[Task]) -> None:
+        """Drop the entries of tasks that are not queued any more."""
+        for partition_id in {task.options.partition_id for task in withdrawn}:
+            if partition_id in self.queues:
+                self.queues[partition_id].sweep(self.tasks)
 
     # Reads.
 

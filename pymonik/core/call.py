@@ -19,6 +19,15 @@ WHOLE: Final = -1  # the item of a reference that means the whole result
 NEW: Final = "new:"  # starts the stand-in for the id of a result that a task creates
 
 
+def _python() -> tuple[int, int]:
+    # From a factory, not a default: a default is omitted, and the reader would fill in its own.
+    return sys.version_info[:2]
+
+
+def _format() -> int:
+    return FORMAT_VERSION
+
+
 class ResultRef(msgspec.Struct, frozen=True, array_like=True):
     """Stands in a payload for the value of a result, which may not exist yet."""
 
@@ -55,8 +64,8 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
     environment: Environment = Environment()
     functions: dict[str, str] = msgspec.field(default_factory=dict)
     chunked: bool = False
-    python: tuple[int, int] = sys.version_info[:2]
-    version: int = FORMAT_VERSION
+    python: tuple[int, int] = msgspec.field(default_factory=_python)
+    version: int = msgspec.field(default_factory=_format)
 
 
 class ItemMeta(msgspec.Struct, frozen=True, array_like=True):
@@ -72,8 +81,8 @@ class ResultMeta(msgspec.Struct, frozen=True, kw_only=True, tag="result", omit_d
 
     items: tuple[ItemMeta, ...]
     chunked: bool = False
-    python: tuple[int, int] = sys.version_info[:2]
-    version: int = FORMAT_VERSION
+    python: tuple[int, int] = msgspec.field(default_factory=_python)
+    version: int = msgspec.field(default_factory=_format)
 
 
 class FunctionMeta(msgspec.Struct, frozen=True, kw_only=True, tag="function"):
@@ -81,8 +90,8 @@ class FunctionMeta(msgspec.Struct, frozen=True, kw_only=True, tag="function"):
 
     name: str
     blobs: int
-    python: tuple[int, int] = sys.version_info[:2]
-    version: int = FORMAT_VERSION
+    python: tuple[int, int] = msgspec.field(default_factory=_python)
+    version: int = msgspec.field(default_factory=_format)
 
 
 Meta = PayloadMeta | ResultMeta | FunctionMeta

@@ -119,6 +119,10 @@ def installer_variables(environ: Mapping[str, str]) -> dict[str, str]:
     for setting, value in pip_settings(environ).items():
         name, separator = _SETTINGS[setting]
         variables[name] = separator.join(value.split())
+    if "UV_INDEX" in variables:
+        # pip looks at all indexes; uv stops at the first that knows the name, even if nothing there
+        # is for this Python. The first index that has a fitting version wins.
+        variables.setdefault("UV_INDEX_STRATEGY", "unsafe-first-match")
     return variables
 
 

@@ -26,6 +26,7 @@ class OutputStream:
         self._on_output = on_output
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self._tail = ""
+        self._line = ""  # the last one, whose end has not come
         os.set_blocking(fd, False)
 
     def drain(self, task_id: str) -> bool:
@@ -46,7 +47,18 @@ class OutputStream:
             return
         self._tail = (self._tail + text)[-_KEPT:]
         if self._on_output is not None and task_id:
-            self._on_output(task_id, self._name, text)
+            whole, end, rest = (self._line + text).rpartition("\n")
+            self._line = rest
+            if end:
+                self._on_output(task_id, self._name, whole + end)
+            if len(rest) > _CHUNK:
+                self.finish(task_id)
+
+    def finish(self, task_id: str) -> None:
+        """Give on a line that the call did not end."""
+        line, self._line = self._line, ""
+        if line and self._on_output is not None:
+            self._on_output(task_id, self._name, line)
 
     def forget(self) -> None:
         """The next call starts: its last lines are its own."""

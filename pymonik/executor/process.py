@@ -80,6 +80,7 @@ class ExecutorProcess:
     def run(self, run: Run, time_limit_s: float | None) -> Ending:
         """Run one task and wait; afterwards the executor may be dead, see `is_alive`."""
         self._drain_ready()  # what threads of the call before have printed since is theirs
+        self._finish_lines()
         self._task_id = run.task_id
         self._out.forget()
         self._err.forget()
@@ -89,6 +90,7 @@ class ExecutorProcess:
         self._send()
         answer = self._await(time_limit_s)
         self._drain_ready()
+        self._finish_lines()
         if answer is None or isinstance(answer, Ready):
             return Lost(self._obituary())
         return answer
@@ -181,6 +183,10 @@ class ExecutorProcess:
     def _drain(self) -> None:
         for stream in (self._out, self._err):
             self._read(stream)
+
+    def _finish_lines(self) -> None:
+        for stream in (self._out, self._err):
+            stream.finish(self._task_id)
 
     def stop(self) -> None:
         """Kill it and wait for it; learn how much memory it had."""

@@ -41,9 +41,14 @@ class Run:
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="scenario")
         self._runs: dict[int, Future[Outcome]] = {}
         self._scenarios = {one.number: one for one in all_scenarios()}
-        for one in self._scenarios.values():
-            if one.number in wanted and not one.alone:
-                self._submit(one)
+        for number in sorted(wanted):
+            self.begin(number)
+
+    def begin(self, number: int) -> None:
+        """Run a scenario, if it may run beside others."""
+        scenario = self._scenarios[number]
+        if number not in self._runs and not scenario.alone:
+            self._submit(scenario)
 
     def outcome(self, number: int) -> Outcome:
         """How a scenario ended; those that need all the workers are run when nothing else is."""

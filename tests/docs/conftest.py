@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PORT = 5001
+OTHERS_S = 300  # a run of another checkout or Python has the port, and ends its cluster by then
 _SHARED = Path(tempfile.gettempdir()) / f"pymonik-tests-{os.getuid()}-{PORT}"
 
 
@@ -59,10 +60,11 @@ def programs(tmp_path: Path) -> Programs:
 def cluster_on_5001() -> Iterator[str]:
     """Its endpoint; the first process that needs it starts it, the last one stops it."""
     user = f"{os.getpid()}\n"
-    with _locked() as users:
-        if not _alive(users):
-            users.write_text(f"{_start_cluster()}\n")
-        users.write_text(users.read_text() + user)
+    deadline = time.monotonic() + OTHERS_S
+    while not _join(user):
+        if time.monotonic() > deadline:
+            pytest.fail(f"other code has had a cluster on port {PORT} for {OTHERS_S} s")
+        time.sleep(0.5)  # not a child of this process; there is no event to wait for
     yield f"localhost:{PORT}"
     with _locked() as users:
         cluster, *others = users.read_text().splitlines()
@@ -70,7 +72,22 @@ def cluster_on_5001() -> Iterator[str]:
         users.write_text("\n".join([cluster, *others]) + "\n")
         if not any(_exists(int(other)) for other in others):
             users.unlink()
+            (_SHARED / "code").unlink(missing_ok=True)
             _stop_cluster(int(cluster))
+
+
+def _join(user: str) -> bool:
+    """False while the port has a cluster of another checkout or Python: not what is tested."""
+    code = f"{sys.executable} {Path(__file__).parents[2]}"
+    running = _SHARED / "code"
+    with _locked() as users:
+        if not _alive(users):
+            users.write_text(f"{_start_cluster()}\n")
+            running.write_text(code)
+        elif not running.exists() or running.read_text() != code:
+            return False
+        users.write_text(users.read_text() + user)
+        return True
 
 
 @contextmanager

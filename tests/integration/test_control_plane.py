@@ -134,7 +134,7 @@ def runner(control_plane: ControlPlane) -> Iterator[None]:
 
     def run() -> None:
         while task := acquire(control_plane):
-            if control_plane.start(task.task_id) is Start.RUN:
+            if control_plane.start(task.task_id, pod_id="pod") is Start.RUN:
                 data = task.inputs[task.payload_id].read_bytes()
                 outputs = dict.fromkeys(task.expected_output_ids, data)
                 control_plane.finish(task.task_id, Succeeded(data=outputs))
@@ -214,7 +214,7 @@ def test_cancelling_a_running_task_reaches_its_runner(
     told: list[str] = []
     task = acquire(control_plane, told.append)
     assert task is not None
-    assert control_plane.start(task_id) is Start.RUN
+    assert control_plane.start(task_id, pod_id="pod") is Start.RUN
     request = tasks_common_pb2.CancelTasksRequest(task_ids=[task_id])
     assert client.tasks.CancelTasks(request, timeout=TIMEOUT_S).tasks[0].id == task_id
     assert told == [task_id]

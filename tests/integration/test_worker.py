@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -65,26 +67,32 @@ class FakeAgent(AgentServicer):  # type: ignore[misc]
 class Worker:
     """The process of a worker, and what an agent does with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, tcp: bool = False) -> None:
         self.folder = folder
         self.agent = FakeAgent()
         self._agent_server = grpc.server(ThreadPoolExecutor(2))
         add_AgentServicer_to_server(self.agent, self._agent_server)
-        self._agent_server.add_insecure_port(f"unix:{folder}/agent.sock")
+        if tcp:
+            port = self._agent_server.add_insecure_port("127.0.0.1:0")
+            agent, address = f"http://127.0.0.1:{port}", f"127.0.0.1:{_free_port()}"
+            self.child = self._start(f"http://{address}", agent, "tcp")
+        else:
+            agent, path = f"{folder}/agent.sock", folder / "worker.sock"
+            self._agent_server.add_insecure_port(f"unix:{agent}")
+            path.touch()  # a file that a killed worker left
+            address = f"unix:{path}"
+            self.child = self._start(str(path), agent, "unixdomainsocket")
         self._agent_server.start()
-        socket = folder / "worker.sock"
-        socket.touch()  # a file that a killed worker left
-        self.child = self._start(socket)
-        self._channel = grpc.insecure_channel(
-            f"unix:{socket}", [("grpc.initial_reconnect_backoff_ms", 20)]
-        )
+        self._channel = grpc.insecure_channel(address, [("grpc.initial_reconnect_backoff_ms", 20)])
         self.stub = WorkerStub(self._channel)
         self.stub.HealthCheck(Empty(), timeout=TIMEOUT_S, wait_for_ready=True)
 
-    def _start(self, socket: Path) -> subprocess.Popen[bytes]:
+    def _start(self, worker: str, agent: str, kind: str) -> subprocess.Popen[bytes]:
         variables = {
-            "ComputePlane__WorkerChannel__Address": str(socket),
-            "ComputePlane__AgentChannel__Address": f"{self.folder}/agent.sock",
+            "ComputePlane__WorkerChannel__Address": worker,
+            "ComputePlane__WorkerChannel__SocketType": kind,
+            "ComputePlane__AgentChannel__Address": agent,
+            "ComputePlane__AgentChannel__SocketType": kind,
         }
         with (self.folder / "log").open("wb") as log:
             return subprocess.Popen(
@@ -148,10 +156,16 @@ class Worker:
         self._agent_server.stop(0).wait(TIMEOUT_S)
 
 
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
 @pytest.fixture
-def worker() -> Iterator[Worker]:
+def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
     folder = Path(tempfile.mkdtemp(prefix="pymonik-"))  # pytest's is too long for a socket
-    worker = Worker(folder)
+    worker = Worker(folder, tcp=getattr(request, "param", "unix") == "tcp")
     try:
         yield worker
     finally:
@@ -169,6 +183,11 @@ def divide(a: int, b: int) -> float:
 
 def die() -> None:
     os._exit(7)
+
+
+def speak() -> None:
+    print("to the output")  # noqa: T201
+    print("to the errors", file=sys.stderr)  # noqa: T201
 
 
 def stay() -> None:
@@ -207,6 +226,23 @@ def test_the_result_of_a_call_is_a_file_that_the_agent_is_told_of(worker: Worker
     request = worker.request(add, 1, 2)
     assert worker.process(request).WhichOneof("type") == "ok"
     assert worker.value(request) == 3
+
+
+@pytest.mark.parametrize("worker", ["tcp"], indirect=True)
+def test_worker_and_agent_may_talk_over_tcp(worker: Worker) -> None:
+    assert worker.process(worker.request(spawn)).WhichOneof("type") == "ok"
+    assert len(worker.agent.subtasks) == 2
+    worker.child.send_signal(signal.SIGTERM)
+    assert worker.child.wait(TIMEOUT_S) == 0
+
+
+def test_what_a_task_prints_reaches_the_log_with_its_id(worker: Worker) -> None:
+    request = worker.request(speak)
+    worker.process(request)
+    lines = [json.loads(line) for line in worker.log.splitlines()]
+    said = {line["@m"]: line for line in lines if line.get("task_id") == request.task_id}
+    assert said["to the output"]["stream"] == "stdout"
+    assert said["to the errors"]["stream"] == "stderr"
 
 
 def test_an_exception_is_an_output_error_that_carries_it(worker: Worker) -> None:

@@ -287,7 +287,7 @@ class Tables(RuleBasedStateMachine):
         if running:
             return  # started before
         with self.change():
-            if execution.start(self.state, task_id, self.now) is Start.DROP:
+            if execution.start(self.state, task_id, "pod", self.now) is Start.DROP:
                 self.held.remove(task_id)
 
     @rule(partition_id=st.sampled_from("PQ"), produced=PRODUCED, subtasks=SUBTASKS)
@@ -391,6 +391,8 @@ class Tables(RuleBasedStateMachine):
             task.task_id for task in state.tasks.values() if task.status is TaskStatus.SUBMITTED
         }
         assert ready <= queued
+        entries = [entry[2] for queue in state.queues.values() for entry in queue._entries]
+        assert sorted(entries) == sorted(queued)
 
     def teardown(self) -> None:
         """Whatever happened, nothing is left of sessions that are deleted."""
@@ -404,8 +406,8 @@ class Tables(RuleBasedStateMachine):
         for task_id in self.held:  # their runners still report
             execution.finish(state, task_id, Failed("late"), {}, self.now)
         for partition_id, queue in state.queues.items():
-            assert execution.acquire(state, partition_id, pod_id="", hostname="", now=0) is None
             assert not queue._entries
+            assert execution.acquire(state, partition_id, pod_id="", hostname="", now=0) is None
 
     # How it is done.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,3 +191,38 @@ def test_an_adopted_task_can_still_be_read(session):
     loaded = codec.load_function(add.packed().container)
     loaded.adopt("known")
     assert codec.load_function(loaded.packed().container)(1) == 2
+
+
+class Scale:
+    factor = 3
+
+    @classmethod
+    @task
+    def by_class(cls, x: int) -> int:
+        return cls.factor * x
+
+    @staticmethod
+    @task
+    def plain(x: int) -> int:
+        return 2 * x
+
+    @task
+    @staticmethod
+    def plain_below(x: int) -> int:
+        return 4 * x
+
+
+def test_methods_of_a_class_are_tasks(session):
+    assert Scale.by_class.invoke(2).get() == 6
+    assert Scale.plain.invoke(2).get() == 4
+    assert Scale.plain_below.invoke(2).get() == 8
+    assert Scale().plain_below(2) == 8
+
+
+def test_a_decorator_below_that_makes_no_function_is_answered_with_the_order():
+    below: Any = classmethod(lambda cls: cls)
+    with pytest.raises(UsageError, match="write @classmethod above @task"):
+        task(below)
+    value: Any = property(lambda self: self)
+    with pytest.raises(UsageError, match="not a property"):
+        task(value)

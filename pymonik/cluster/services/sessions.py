@@ -99,48 +99,26 @@ class SessionsService(SessionsServicer):  # type: ignore[misc]
 def validate_default_options(request: Any) -> None:
     """Refuse default options that ArmoniK refuses, with one line for each rule."""
     if not request.HasField("default_task_option"):
-        path, message = "DefaultTaskOption", "'DefaultTaskOption' must not be empty."
-        raise InvalidArgument(
-            "\n".join(
-                failed_rule(path, rule, message)
-                for rule in ("NotNullValidator", "NotEmptyValidator")
-            )
-        )
-    options = request.default_task_option
+        message = "'DefaultTaskOption' must not be empty."
+        raise InvalidArgument(failed_rule("DefaultTaskOption", message))
     errors = [
-        failed_rule(f"DefaultTaskOption.{path}", validator, message)
-        for failed, path, validator, message in _default_option_rules(options)
+        failed_rule(f"DefaultTaskOption.{path}", message)
+        for failed, path, message in _default_option_rules(request.default_task_option)
         if failed
     ]
     if errors:
         raise InvalidArgument("\n".join(errors))
 
 
-def _default_option_rules(options: Any) -> list[tuple[bool, str, str, str]]:
-    at_least = "GreaterThanOrEqualValidator"
+def _default_option_rules(options: Any) -> list[tuple[bool, str, str]]:
+    no_duration = not options.HasField("max_duration")
+    empty = (no_duration, "MaxDuration", "'MaxDuration' must not be empty.")
+    at_least_one = "must be greater than or equal to '1'."
+    between = "Priority should be included between 1 and 99"
     return [
-        (
-            options.max_retries < 1,
-            "MaxRetries",
-            at_least,
-            "'Max Retries' must be greater than or equal to '1'.",
-        ),
-        (
-            options.priority < 1,
-            "Priority",
-            at_least,
-            "'Priority' must be greater than or equal to '1'.",
-        ),
-        (
-            options.priority > MAX_PRIORITY,
-            "Priority",
-            "LessThanOrEqualValidator",
-            "Priority should be included between 1 and 99",
-        ),
-        (
-            not options.HasField("max_duration"),
-            "MaxDuration",
-            "NotNullValidator",
-            "'Max Duration' must not be empty.",
-        ),
+        (options.max_retries < 1, "MaxRetries", f"'MaxRetries' {at_least_one}"),
+        (options.priority < 1, "Priority", f"'Priority' {at_least_one}"),
+        (options.priority > MAX_PRIORITY, "Priority", between),
+        empty,
+        empty,  # two rules of ArmoniK say the same
     ]

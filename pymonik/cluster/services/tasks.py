@@ -40,7 +40,7 @@ class TasksService(TasksServicer):  # type: ignore[misc]
     def SubmitTasks(self, request: Any, context: Any) -> Any:
         if not request.task_creations:
             message = "'TaskCreations' must not be empty."
-            raise InvalidArgument(failed_rule("TaskCreations", "NotEmptyValidator", message))
+            raise InvalidArgument(failed_rule("TaskCreations", message))
         tasks = self._control_plane.submit(
             request.session_id,
             requested_options(request, "task_options"),

@@ -105,7 +105,7 @@ class InlineCluster:
             "pymonik", pod_id="pod", hostname="pod", on_cancel=lambda _: None
         ):
             self.held.wait()
-            if self.control_plane.start(task.task_id) is Start.RUN:
+            if self.control_plane.start(task.task_id, pod_id="pod") is Start.RUN:
                 self.control_plane.finish(task.task_id, self._outcome(task))
 
     def _outcome(self, task: Assignment) -> Outcome:

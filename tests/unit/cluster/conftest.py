@@ -79,16 +79,16 @@ class World:
     def upload(self, result: Result) -> None:
         results.upload(self.state, result.session_id, result.result_id, self.stored(), self.now())
 
-    def acquire(self, partition_id: str = "P") -> Task | None:
+    def acquire(self, partition_id: str = "P", pod_id: str = "pod") -> Task | None:
         return execution.acquire(
-            self.state, partition_id, pod_id="pod", hostname="host", now=self.now()
+            self.state, partition_id, pod_id=pod_id, hostname="host", now=self.now()
         )
 
     def run(self) -> Task:
         """Acquire and start the next task."""
         task = self.acquire()
         assert task is not None
-        execution.start(self.state, task.task_id, self.now())
+        execution.start(self.state, task.task_id, "pod", self.now())
         return task
 
     def finish(self, task: Task, outcome: Outcome) -> None:

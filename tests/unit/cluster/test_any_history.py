@@ -60,7 +60,7 @@ class History(RuleBasedStateMachine):
     def start(self) -> None:
         task = self.world.acquire()
         if task is not None:
-            execution.start(self.state, task.task_id, self.world.now())
+            execution.start(self.state, task.task_id, "pod", self.world.now())
 
     @rule(number=picks, outcome=st.sampled_from(OUTCOMES))
     def fail(self, number: int, outcome: Any) -> None:

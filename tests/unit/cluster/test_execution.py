@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.cluster import execution, results
+from pymonik.cluster import execution, results, sessions
 from pymonik.cluster.faults import ResultInvalidStatus, ResultNotFound, Unknown
 from pymonik.cluster.options import RequestedOptions
 from pymonik.cluster.rows import Kind, ResultStatus, TaskStatus
@@ -209,9 +209,20 @@ def test_a_task_cancelled_before_it_starts_is_dropped(world: World) -> None:
     task = world.task(world.session())
     assert world.acquire() is task
     execution.cancel_tasks(world.state, [task.task_id], world.now())
-    assert execution.start(world.state, task.task_id, world.now()) is Start.DROP
+    assert execution.start(world.state, task.task_id, "pod", world.now()) is Start.DROP
     world.finish(task, Stopped())
     assert task.status is TaskStatus.CANCELLED
+
+
+def test_a_task_taken_over_during_a_pause_starts_only_where_it_is_now(world: World) -> None:
+    session = world.session()
+    task = world.task(session)
+    assert world.acquire(pod_id="first") is task
+    sessions.pause(world.state, session.session_id, world.now())
+    sessions.resume(world.state, session.session_id, world.now())
+    assert world.acquire(pod_id="second") is task
+    assert execution.start(world.state, task.task_id, "first", world.now()) is Start.DROP
+    assert execution.start(world.state, task.task_id, "second", world.now()) is Start.RUN
 
 
 def test_missing_inputs_end_a_task_in_error_without_retry(world: World) -> None:

@@ -43,7 +43,7 @@ class FakeControl:
         self.cancel = on_cancel
         return self.assignments.pop() if self.assignments else None
 
-    def start(self, _task_id: str) -> Start:
+    def start(self, _task_id: str, *, pod_id: str) -> Start:
         return Start.RUN
 
     def finish(self, _task_id: str, outcome: Outcome) -> None:

@@ -26,3 +26,12 @@ def test_settings_of_uv_win_over_those_of_pip() -> None:
 def test_pip_without_configuration_changes_nothing() -> None:
     given = {"PIP_CONFIG_FILE": "/dev/null"}
     assert installer_variables(given) == given
+
+
+def test_all_indexes_of_pip_are_looked_at() -> None:
+    given = {"PIP_CONFIG_FILE": "/dev/null", "PIP_EXTRA_INDEX_URL": "http://one http://two"}
+    variables = installer_variables(given)
+    assert variables["UV_INDEX"] == "http://one http://two"
+    assert variables["UV_INDEX_STRATEGY"] == "unsafe-first-match"
+    kept = installer_variables({**given, "UV_INDEX_STRATEGY": "first-index"})
+    assert kept["UV_INDEX_STRATEGY"] == "first-index"
