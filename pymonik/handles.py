@@ -11,7 +11,6 @@ fetching are the session's business.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import queue
@@ -27,6 +26,8 @@ from pymonik.core.result import Referable, ReferableGroup, ResultState, Status
 from pymonik.errors import UsageError, WaitTimeoutError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from pymonik.core.codec import Buffer
     from pymonik.core.session import Session
 
@@ -160,7 +161,7 @@ class ResultHandle(Referable, Generic[R_co]):
         yield from _ended([self._state])
         if self._value is _UNKNOWN and self._failure() is None:
             # It may be large: the loop must go on meanwhile.
-            yield from asyncio.get_running_loop().run_in_executor(None, _load, [self])
+            yield from _running_loop().run_in_executor(None, _load, [self])
         return self.result()
 
     # -- inside --------------------------------------------------------------------------------
@@ -283,7 +284,7 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
     def __await__(self) -> Generator[Any, None, list[R_co]]:
         for states in _by_session(self._handles).values():
             yield from _ended(states)
-        yield from asyncio.get_running_loop().run_in_executor(None, _load, self._handles)
+        yield from _running_loop().run_in_executor(None, _load, self._handles)
         return self.result()
 
     def _members(self) -> Sequence[Referable]:
@@ -402,7 +403,7 @@ def _left(deadline: float | None) -> float | None:
 
 def _ended(states: Sequence[ResultState]) -> Generator[Any, None, None]:
     """Wait in an event loop until all are final."""
-    loop = asyncio.get_running_loop()
+    loop = _running_loop()
     _refuse_in_a_task(states)
     for state in states:
         if not state.is_final:
@@ -421,6 +422,12 @@ def _end_of(state: ResultState, loop: asyncio.AbstractEventLoop) -> Generator[An
         yield from ended
     finally:
         state.forget(tell)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    import asyncio  # a third of an executor's start, and only who awaits needs it
+
+    return asyncio.get_running_loop()
 
 
 def _set(future: asyncio.Future[None]) -> None:

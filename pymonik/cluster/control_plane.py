@@ -125,7 +125,7 @@ class ControlPlane:
         if isinstance(outcome, Succeeded):
             try:
                 for result_id, data in outcome.data.items():
-                    stored[result_id] = self._store(data)
+                    stored[result_id] = self._store(data, result_id)
             except OSError:
                 logger.exception("cannot store the results of a task", extra={"task_id": task_id})
                 outcome = Lost(execution.INTERNAL_ERROR)
@@ -203,12 +203,14 @@ class ControlPlane:
         view: Callable[[Result], T],
     ) -> list[T]:
         """Create results from names, whether they survive deletions, and bytes if there are."""
-        stored: list[tuple[str, bool, Stored | None]] = []
+        stored: list[tuple[str, str, bool, Stored | None]] = []
         try:
             for name, manual, data in creations:
-                stored.append((name, manual, None if data is None else self._store(data)))
+                result_id = new_id()
+                one = None if data is None else self._store(data, result_id)
+                stored.append((result_id, name, manual, one))
         except OSError:  # all or nothing
-            for _, _, one in stored:
+            for _, _, _, one in stored:
                 if one is not None:
                     self.storage.delete(one.opaque_id)
             raise
@@ -217,7 +219,7 @@ class ControlPlane:
                 view(
                     results.create(
                         state,
-                        new_id(),
+                        result_id,
                         session_id,
                         name,
                         now,
@@ -225,7 +227,7 @@ class ControlPlane:
                         stored=one,
                     )
                 )
-                for name, manual_deletion, one in stored
+                for result_id, name, manual_deletion, one in stored
             ]
 
     def upload(
@@ -363,9 +365,9 @@ class ControlPlane:
             worker_submission=worker_submission,
         )
 
-    def _store(self, data: bytes | Path) -> Stored:
+    def _store(self, data: bytes | Path, result_id: str) -> Stored:
         if isinstance(data, bytes):
-            return Stored(self.storage.write(data), len(data))
+            return Stored(self.storage.write(data, result_id), len(data))
         size = data.stat().st_size
         return Stored(self.storage.adopt(data), size)
 

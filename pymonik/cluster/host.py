@@ -19,9 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.control_plane import ControlPlane
-from pymonik.cluster.foreign import ForeignSlot
 from pymonik.cluster.rows import Partition
-from pymonik.cluster.server import make_server
 from pymonik.cluster.slots import ExecutorSlot
 from pymonik.cluster.storage import Storage
 from pymonik.errors import ConfigError
@@ -31,6 +29,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from pymonik.cluster.foreign import ForeignSlot
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +88,10 @@ class EmbeddedCluster:
         Raises:
             ConfigError: The address is taken, or the workers cannot be started.
         """
+        self._start_pool()
+        # Executors are starting: gRPC, the largest import, is loaded meanwhile.
+        from pymonik.cluster.server import make_server
+
         self._server = make_server(self._control)
         self.endpoint = self._listen()
         self._server.start()
@@ -126,17 +130,20 @@ class EmbeddedCluster:
         except RuntimeError as error:  # all that gRPC says; it has logged why
             raise ConfigError(f"cannot listen on {address}: is it taken?") from error
 
-    def _make_slots(self) -> None:
-        names = [name for name, count in self._config.partitions.items() for _ in range(count)]
-        hostname = socket.gethostname()
+    def _start_pool(self) -> None:
         if self._config.worker is None:
+            size = sum(self._config.partitions.values())
             self._pool = ExecutorPool(
                 folder=self._folder / "executors",
-                size=len(names),
+                size=size,
                 memory_limit=self._config.memory_limit,
                 on_output=_show,
             )
             self._pool.start()
+
+    def _make_slots(self) -> None:
+        names = [name for name, count in self._config.partitions.items() for _ in range(count)]
+        hostname = socket.gethostname()
         for number, partition_id in enumerate(names):
             folder = self._folder / f"w{number}"
             self._slots.append(
@@ -146,6 +153,8 @@ class EmbeddedCluster:
             )
 
     def _foreign_slot(self, partition_id: str, folder: Path, hostname: str) -> ForeignSlot:
+        from pymonik.cluster.foreign import ForeignSlot
+
         return ForeignSlot(
             self._control,
             partition_id,

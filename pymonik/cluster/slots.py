@@ -12,7 +12,7 @@ import threading
 import uuid
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.faults import Fault, SubmissionClosed
 from pymonik.cluster.options import RequestedOptions
@@ -79,6 +79,7 @@ class ExecutorSlot:
         self._folder = folder
         self._pod_id = folder.name
         self._hostname = hostname
+        self._last_options: tuple[TaskOptions, dict[str, Any]] | None = None
         self._lock = threading.Lock()  # guards the two below
         self._task_id = ""
         self._ended = threading.Event()
@@ -111,7 +112,8 @@ class ExecutorSlot:
             outcome = self._outcome(assignment)
             if outcome is not None and not self._stopping.is_set():
                 self._control.finish(assignment.task_id, outcome)
-            self._clean()
+            if not isinstance(outcome, Succeeded):  # else the storage has every file
+                self._clean()
 
     def _outcome(self, assignment: Assignment) -> Outcome | None:
         """Run the task; ``None`` if it is not to run any more."""
@@ -142,11 +144,17 @@ class ExecutorSlot:
             inputs={result_id: str(path) for result_id, path in assignment.inputs.items()},
             payload_id=assignment.payload_id,
             output_id=next(iter(assignment.expected_output_ids), ""),
-            options=options_to_dict(_shown(assignment.options)),
+            options=self._travelling(assignment.options),
             folder=str(self._folder),
         )
         ending = self._pool.run(run, time_limit_s=min(limit_s, LONGEST_CALL_S))
         return self._translated(ending, assignment)
+
+    def _travelling(self, options: TaskOptions) -> dict[str, Any]:
+        """Options for the executor; tasks of one request have the same, one after the other."""
+        if self._last_options is None or self._last_options[0] is not options:
+            self._last_options = options, options_to_dict(_shown(options))
+        return self._last_options[1]
 
     def _translated(self, ending: Ending, assignment: Assignment) -> Outcome:
         if isinstance(ending, Report):
@@ -193,7 +201,7 @@ class ExecutorSlot:
                 return
 
     def _clean(self) -> None:
-        """Remove what a killed executor has left in its folder."""
+        """Remove what a call that failed, or a killed executor, has left in its folder."""
         for path in self._folder.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

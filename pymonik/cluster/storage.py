@@ -1,7 +1,9 @@
 """The object storage: one file per object, in a folder, named by its opaque ID.
 
-A file is whole before anybody knows its name. Programs that share the file system may put a file
-there themselves, under a name of their own, and announce it with ``ImportResultsData``.
+Small data of a result has the result's ID for a name, if it is free: whoever shares the file system
+finds it without asking. Others have random names, and are whole before anybody knows them. Programs
+that share the file system may put a file there themselves, under a name of their own, and announce
+it with ``ImportResultsData``.
 """
 
 from __future__ import annotations
@@ -27,11 +29,13 @@ class Storage:
         self.folder = folder
         self._prefix = f"{folder}{os.sep}"
 
-    def write(self, data: bytes) -> str:
-        """Store bytes; gives the opaque ID."""
-        opaque_id = str(uuid.uuid4())
-        # Nobody knows the name yet, so that no temporary one is needed.
-        descriptor = os.open(self._prefix + opaque_id, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    def write(self, data: bytes, result_id: str) -> str:
+        """Store bytes of a result; gives the opaque ID."""
+        try:
+            opaque_id, descriptor = self._new(result_id)
+        except (FileExistsError, ValueError):  # completed a second time; an ID of a worker's own
+            opaque_id, descriptor = self._new(str(uuid.uuid4()))
+        # Nobody reads it before the result is completed, so that no temporary name is needed.
         try:
             rest = memoryview(data)
             while rest:
@@ -104,6 +108,10 @@ class Storage:
         if not opaque_id or opaque_id[0] == "." or os.sep in opaque_id or "\0" in opaque_id:
             raise ValueError(f"not the name of an object: {opaque_id!r}")
         return self._prefix + opaque_id
+
+    def _new(self, opaque_id: str) -> tuple[str, int]:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        return opaque_id, os.open(self._file(opaque_id), flags, 0o600)
 
     def _temporary(self) -> Path:
         return self.folder / f".{uuid.uuid4()}"

@@ -79,7 +79,7 @@ class ExecutorProcess:
 
     def run(self, run: Run, time_limit_s: float | None) -> Ending:
         """Run one task and wait; afterwards the executor may be dead, see `is_alive`."""
-        self._drain()  # what threads of the call before have printed since is theirs
+        self._drain_ready()  # what threads of the call before have printed since is theirs
         self._finish_lines()
         self._task_id = run.task_id
         self._out.forget()
@@ -89,11 +89,9 @@ class ExecutorProcess:
         self._unsent = memoryview(framed(run))
         self._send()
         answer = self._await(time_limit_s)
-        self._drain()
+        self._drain_ready()
         self._finish_lines()
-        if answer is None:
-            return Lost(self._obituary())
-        if isinstance(answer, Ready):
+        if answer is None or isinstance(answer, Ready):
             return Lost(self._obituary())
         return answer
 
@@ -175,6 +173,12 @@ class ExecutorProcess:
         if stream.is_open and not stream.drain(self._task_id):
             # User code closed it: it would be ready for ever.
             self._poll.unregister(stream.fd)
+
+    def _drain_ready(self) -> None:
+        ready = {fd for fd, _ in self._poll.poll(0)}
+        for stream in (self._out, self._err):
+            if stream.fd in ready:
+                self._read(stream)
 
     def _drain(self) -> None:
         for stream in (self._out, self._err):

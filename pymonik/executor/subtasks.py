@@ -7,6 +7,7 @@ therefore stand-ins (``"new:0"``), which the parent replaces; see `pymonik.execu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pymonik.core import codec
@@ -132,6 +133,9 @@ class SubtaskSession:
     def undo(self, mark: tuple[int, int, int]) -> None:
         """The call failed: what it submitted since is not sent."""
         created, subtasks, functions = mark
+        for one in self._created[created:]:
+            if one.path is not None:
+                Path(one.path).unlink(missing_ok=True)
         del self._created[created:], self._subtasks[subtasks:]
         self._functions = dict(list(self._functions.items())[:functions])
 

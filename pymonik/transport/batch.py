@@ -13,6 +13,7 @@ from pymonik.options import TaskOptions
 from pymonik.transport.aborts import dependency_failed
 from pymonik.transport.data import REQUEST_BYTES
 from pymonik.transport.messages import NewTask
+from pymonik.transport.outputs import Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -46,6 +47,7 @@ class BatchSender:
         self._environment = environment
         self._options = options
         self._watch = watch
+        self._outputs = Outputs(plane, session_id)
         self._functions: dict[str, str] = {}  # content id to result id
 
     def __call__(self, batch: Sequence[OutgoingCall]) -> None:
@@ -80,8 +82,7 @@ class BatchSender:
             self._functions.update(zip(new, ids, strict=True))
 
     def _create_outputs(self, batch: Sequence[OutgoingCall]) -> None:
-        names = (call.state.name for call in batch)
-        ids = self._plane.create_results_metadata(self._session_id, names)
+        ids = self._outputs.take([call.state.name for call in batch])
         for call, result_id in zip(batch, ids, strict=True):
             call.state.result_id = result_id
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pymonik.errors import ControlPlaneError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pymonik.core.codec import Buffer
@@ -92,16 +92,15 @@ class DataStore:
         """The data of completed results, in order; writable, and nobody else's."""
         if self._folder is None:
             return self._download(ids)
-        known = self._plane.list_results(list(dict.fromkeys(ids)))
-        found = [
-            _read(self._folder / known[one].opaque_id)
-            if one in known and known[one].opaque_id
-            else None
-            for one in ids
-        ]
-        missing = [one for one, data in zip(ids, found, strict=True) if data is None]
-        streamed = iter(self._download(missing))
-        return [data if data is not None else next(streamed) for data in found]
+        folder = self._folder
+        # The embedded cluster names small objects by their results: no need to ask.
+        found = [_read(folder / one) if one else None for one in ids]
+        if missing := _missing(ids, found):
+            known = self._plane.list_results(list(dict.fromkeys(missing)))
+            names = (known[one].opaque_id if one in known else "" for one in missing)
+            found = _filled(found, (_read(folder / name) if name else None for name in names))
+        streamed = self._download(_missing(ids, found))
+        return [data for data in _filled(found, streamed) if data is not None]
 
     def _download(self, ids: Sequence[str]) -> list[memoryview]:
         if len(ids) <= 1:
@@ -111,6 +110,18 @@ class DataStore:
 
     def _download_one(self, result_id: str) -> memoryview:
         return memoryview(self._plane.download(self._session_id, result_id))
+
+
+def _missing(ids: Sequence[str], found: Sequence[memoryview | None]) -> list[str]:
+    return [one for one, data in zip(ids, found, strict=True) if data is None]
+
+
+def _filled(
+    found: Sequence[memoryview | None], others: Iterable[memoryview | None]
+) -> list[memoryview | None]:
+    """``found`` with ``others`` in its gaps, in order."""
+    rest = iter(others)
+    return [data if data is not None else next(rest) for data in found]
 
 
 def _batches(indices: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:

@@ -55,5 +55,6 @@ class EventsService(EventsServicer):  # type: ignore[misc]
         )
         if not context.add_callback(subscription.cancel):
             subscription.cancel()  # the client has left already
+        context.send_initial_metadata(())  # tells the client that it misses nothing from here on
         for change in subscription:
             yield event(change)

@@ -21,7 +21,7 @@ def storage(tmp_path: Path) -> Storage:
 def test_objects_written_streamed_and_adopted_read_alike(storage: Storage, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     objects = [
-        storage.write(b"abc"),
+        storage.write(b"abc", "result"),
         storage.receive(iter([b"a", b"", b"bc"])).opaque_id,
         storage.adopt(tmp_path / "file"),
     ]
@@ -51,7 +51,20 @@ def test_no_name_leads_out_of_the_folder(storage: Storage, tmp_path: Path, name:
 
 
 def test_deleting_twice_is_fine(storage: Storage) -> None:
-    opaque_id = storage.write(b"abc")
+    opaque_id = storage.write(b"abc", "result")
     storage.delete(opaque_id)
     storage.delete(opaque_id)
     assert storage.size(opaque_id) is None
+
+
+def test_an_object_has_the_name_of_its_result_until_that_is_taken(storage: Storage) -> None:
+    first, second = storage.write(b"abc", "result"), storage.write(b"def", "result")
+    assert first == "result"
+    assert second != "result"
+    assert b"".join(storage.read(first, 8)) == b"abc"
+
+
+def test_an_id_that_is_no_file_name_does_not_become_one(storage: Storage) -> None:
+    opaque_id = storage.write(b"abc", "../result")
+    assert b"".join(storage.read(opaque_id, 8)) == b"abc"
+    assert not (storage.folder.parent / "result").exists()
