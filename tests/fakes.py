@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymonik.context import PymonikContext, running
 from pymonik.core import codec
+from pymonik.core.call import WHOLE
 from pymonik.core.environment import Environment
 from pymonik.core.failure import Failure
 from pymonik.core.result import Countdown, Referable, ReferableGroup, ResultState
@@ -68,7 +69,10 @@ class FakeSession:
         self._store[state.result_id] = container
         state.complete()
 
-    def attach(self, result_id: str, name: str = "", task_id: str = "") -> ResultState:
+    def attach(
+        self, result_id: str, name: str = "", task_id: str = "", item: int = WHOLE
+    ) -> ResultState:
+        assert item == WHOLE
         return self._states[result_id]
 
     def send(self) -> None:
