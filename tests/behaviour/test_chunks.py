@@ -44,12 +44,12 @@ def refuse_seven(number: int) -> int:
 
 
 @task
-def double_by_subtask(number: int) -> ResultHandle[int]:
+def double_by_subtask(number: int) -> Any:
     return double.invoke(number)
 
 
 @task
-def double_all(count: int) -> ResultHandle[int]:
+def double_all(count: int) -> Any:
     return total.invoke(double.map_invoke(range(count), chunk_size=4))
 
 
