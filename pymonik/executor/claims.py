@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import os
 import struct
-from collections.abc import Sequence  # noqa: TC003 - of a NamedTuple
+from collections.abc import Iterator, Sequence  # noqa: TC003 - of a NamedTuple
 from typing import NamedTuple
 
 import msgspec
@@ -27,7 +27,8 @@ from pymonik.executor import files
 
 _log = logging.getLogger(__name__)
 
-_RECORD = struct.Struct("<II")  # size of the head, size of its blobs
+_RECORD = struct.Struct("<QQ")  # size of the head, size of its blobs
+_MOST_BYTES = 256 * 1024 * 1024  # of a journal: it is no second storage for large values
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -87,22 +88,42 @@ class Offer:
         """Offer again what was taken back."""
         os.write(self._writer, bytes(calls))
 
+    def count_finished(self) -> int:
+        """How many calls have ended."""
+        return sum(1 for _ in self._records())
+
     def finished(self) -> list[Finished]:
         """What the calls gave that have ended, in their order."""
-        self._journal.seek(0)
-        data = memoryview(self._journal.read())
         found: list[Finished] = []
+        for start, head_size, nbytes in self._records():
+            data = memoryview(self._read(start, head_size + nbytes))
+            head = _decoder.decode(data[:head_size])
+            found.append(Finished(head.item, _cut(data[head_size:], head.sizes), head.is_all))
+        return found
+
+    def _records(self) -> Iterator[tuple[int, int, int]]:
+        """Of each record: where its head begins, and the sizes of head and blobs."""
+        end = os.fstat(self._journal.fileno()).st_size
         position = 0
-        while position + _RECORD.size <= len(data):
-            head_size, nbytes = _RECORD.unpack_from(data, position)
+        while position + _RECORD.size <= end:
+            head_size, nbytes = _RECORD.unpack(self._read(position, _RECORD.size))
             start = position + _RECORD.size
             position = start + head_size + nbytes
-            if position > len(data):
-                break  # it died while it wrote
-            head = _decoder.decode(data[start : start + head_size])
-            blobs = _cut(data[start + head_size : position], head.sizes)
-            found.append(Finished(head.item, blobs, head.is_all))
-        return found
+            if position > end:
+                return  # it died while it wrote
+            yield start, head_size, nbytes
+
+    def _read(self, start: int, nbytes: int) -> bytes:
+        # The position of the file is the executor's, which may be writing.
+        parts = []
+        while nbytes:
+            part = os.pread(self._journal.fileno(), nbytes, start)
+            if not part:
+                raise EOFError("a journal was cut while it was read")
+            parts.append(part)
+            start += len(part)
+            nbytes -= len(part)
+        return b"".join(parts)
 
     def close(self) -> None:
         """Free what belongs to it."""
@@ -131,6 +152,8 @@ class Claims:
         self._reader = reader
         self._journal = journal
         self._is_full = False
+        self._nbytes = 0
+        self._owner = os.getpid()
 
     def claim(self) -> bool:
         """Whether the next call is ours."""
@@ -142,15 +165,20 @@ class Claims:
     def begin(self) -> None:
         """A chunk begins."""
         self._is_full = False
+        self._nbytes = 0
 
     def note(self, item: ItemMeta, blobs: Sequence[Buffer], *, is_all: bool = True) -> None:
         """The call that was claimed last has ended."""
-        if self._is_full:
-            return
+        if os.getpid() != self._owner:
+            os._exit(0)  # a fork that user code made came back: the calls are not its own
         sizes = tuple(memoryview(blob).nbytes for blob in blobs)
+        self._nbytes += sum(sizes)
+        self._is_full = self._is_full or self._nbytes > _MOST_BYTES
+        if self._is_full:  # calls that are not in it run again, should we die
+            return
         head = _encode(_Head(item, sizes, is_all))
         try:
             files.write(self._journal, [_RECORD.pack(len(head), sum(sizes)), head, *blobs])
-        except OSError as error:  # calls that are not in it run again, should we die
+        except OSError as error:
             _log.warning("the journal of a task cannot be written: %s", error)
             self._is_full = True
