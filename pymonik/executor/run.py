@@ -289,7 +289,7 @@ class _Attempt:
         delegated = self._session.delegated
         if delegated is None or delegated.result_id is None:
             raise SerializationError("a call gave neither a value nor a result")
-        return ItemMeta(0, ref=ResultRef(delegated.result_id)), (), False
+        return ItemMeta(0, ref=ResultRef(delegated.result_id, delegated.item)), (), False
 
     def _may_retry(self) -> bool:
         return self._run.attempt <= retries_of(self._session.options)
