@@ -197,12 +197,5 @@ def _share_of(elsewhere: ResultState, states: Sequence[ResultState]) -> ChunkSta
     """A result that holds these items and no others, all that are left of it."""
     whole = ChunkState(elsewhere.session, elsewhere.name, elsewhere.result_id)
     whole.items = states
-
-    def end(one: ResultState) -> None:
-        if one.error is not None:
-            whole.fail(one.error)
-        else:
-            whole.complete()
-
-    elsewhere.when_final(end)
+    whole.end_with(elsewhere)
     return whole
