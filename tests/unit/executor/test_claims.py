@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -120,7 +120,7 @@ def test_the_journal_says_what_each_call_gave(offer: Offer, claims: Claims) -> N
 
 def test_arrays_are_noted_as_their_bytes(offer: Offer, claims: Claims) -> None:
     offer.offer(1)
-    whole = memoryview(bytearray(range(200)) * 8).cast("d")
+    whole: Any = memoryview(bytearray(range(200)) * 8).cast("d")
     claims.note(ItemMeta(1), [whole])
     assert offer.finished()[0].blobs == [whole.tobytes()]
 

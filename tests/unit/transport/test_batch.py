@@ -12,7 +12,6 @@ from pymonik.core.environment import Environment
 from pymonik.errors import DependencyFailedError, PymonikError, TaskCancelledError
 from pymonik.options import TaskOptions
 from pymonik.transport.batch import BatchSender
-from pymonik.transport.messages import NewTask
 from pymonik.transport.outbox import OutgoingTask
 from tests.unit.transport.calls import FUNCTION, call, chunk, state, states
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from pymonik.core.codec import Packed
     from pymonik.core.result import ResultState
+    from pymonik.transport.messages import NewTask
 
 
 class Plane:
