@@ -127,9 +127,11 @@ class ResultHandle(Referable, Generic[R_co]):
             BaseException: What the task raised, or a `TaskFailedError`.
         """
         if self._value is _UNKNOWN:
-            _settle([self], timeout)
+            state = self._state
+            if state.status is Status.PENDING:
+                state.session.wait([state], timeout)
             self._raise_error()
-            _load([self])
+            self._value = state.session.fetch([state])[0].value(state.item)
         return cast("R_co", self._value)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
