@@ -17,9 +17,8 @@ import logging
 import os
 import struct
 from collections.abc import Iterator, Sequence  # noqa: TC003 - of a NamedTuple
+from itertools import accumulate, pairwise
 from typing import NamedTuple
-
-import msgspec
 
 from pymonik.core.call import MOST_CALLS, ItemMeta
 from pymonik.core.codec import Buffer  # noqa: TC001 - of a NamedTuple
@@ -27,18 +26,10 @@ from pymonik.executor import files
 
 _log = logging.getLogger(__name__)
 
-_RECORD = struct.Struct("<QQ")  # size of the head, size of its blobs
+_RECORD = struct.Struct("<BIQ")  # how the call ended, number of blobs, bytes that follow
+_VALUE, _FAILED, _NOT_ALL = range(3)
 _MOST_BYTES = 256 * 1024 * 1024  # of a journal: it is no second storage for large values
-_encode = msgspec.msgpack.Encoder().encode
-
-
-class _Head(msgspec.Struct, frozen=True, array_like=True):
-    item: ItemMeta
-    sizes: tuple[int, ...]
-    is_all: bool
-
-
-_decoder = msgspec.msgpack.Decoder(_Head)
+_SMALL = 4096  # bytes; written at once
 
 
 class Finished(NamedTuple):
@@ -95,23 +86,23 @@ class Offer:
     def finished(self) -> list[Finished]:
         """What the calls gave that have ended, in their order."""
         found: list[Finished] = []
-        for start, head_size, nbytes in self._records():
-            data = memoryview(self._read(start, head_size + nbytes))
-            head = _decoder.decode(data[:head_size])
-            found.append(Finished(head.item, _cut(data[head_size:], head.sizes), head.is_all))
+        for start, ending, count, nbytes in self._records():
+            item = ItemMeta(count, failed=ending == _FAILED)
+            blobs = _cut(self._read(start, nbytes), count)
+            found.append(Finished(item, blobs, is_all=ending != _NOT_ALL))
         return found
 
-    def _records(self) -> Iterator[tuple[int, int, int]]:
-        """Of each record: where its head begins, and the sizes of head and blobs."""
+    def _records(self) -> Iterator[tuple[int, int, int, int]]:
+        """Of each record: where what follows begins, and what it starts with."""
         end = os.fstat(self._journal.fileno()).st_size
         position = 0
         while position + _RECORD.size <= end:
-            head_size, nbytes = _RECORD.unpack(self._read(position, _RECORD.size))
+            ending, count, nbytes = _RECORD.unpack(self._read(position, _RECORD.size))
             start = position + _RECORD.size
-            position = start + head_size + nbytes
+            position = start + nbytes
             if position > end:
                 return  # it died while it wrote
-            yield start, head_size, nbytes
+            yield start, ending, count, nbytes
 
     def _read(self, start: int, nbytes: int) -> bytes:
         # The position of the file is the executor's, which may be writing.
@@ -132,12 +123,9 @@ class Offer:
         self._journal.close()
 
 
-def _cut(data: memoryview, sizes: Sequence[int]) -> list[bytes]:
-    blobs = []
-    for size in sizes:
-        blobs.append(bytes(data[:size]))
-        data = data[size:]
-    return blobs
+def _cut(record: bytes, count: int) -> list[bytes]:
+    ends = accumulate(struct.unpack_from(f"<{count}Q", record), initial=8 * count)
+    return [record[start:end] for start, end in pairwise(ends)]
 
 
 class Claims:
@@ -171,14 +159,19 @@ class Claims:
         """The call that was claimed last has ended."""
         if os.getpid() != self._owner:
             os._exit(0)  # a fork that user code made came back: the calls are not its own
-        sizes = tuple(memoryview(blob).nbytes for blob in blobs)
-        self._nbytes += sum(sizes)
+        sizes = [memoryview(blob).nbytes for blob in blobs]
+        nbytes = 8 * len(sizes) + sum(sizes)
+        self._nbytes += nbytes
         self._is_full = self._is_full or self._nbytes > _MOST_BYTES
         if self._is_full:  # calls that are not in it run again, should we die
             return
-        head = _encode(_Head(item, sizes, is_all))
+        ending = _NOT_ALL if not is_all else _FAILED if item.failed else _VALUE
+        head = _RECORD.pack(ending, len(sizes), nbytes) + struct.pack(f"<{len(sizes)}Q", *sizes)
         try:
-            files.write(self._journal, [_RECORD.pack(len(head), sum(sizes)), head, *blobs])
+            if nbytes < _SMALL:
+                os.write(self._journal, b"".join((head, *blobs)))
+            else:
+                files.write(self._journal, [head, *blobs])
         except OSError as error:
             _log.warning("the journal of a task cannot be written: %s", error)
             self._is_full = True

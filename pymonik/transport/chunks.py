@@ -148,19 +148,22 @@ class ChunkReader:
 
     def _settle_items(self, awaited: _Awaited, result: OpenedResult) -> None:
         elsewhere: dict[str, list[ResultState]] = {}
-        for state in awaited.items:
-            if state.is_final:
-                continue
-            state.whole = None
-            item = _PLAIN if state.item == WHOLE else result.meta.items[state.item]
-            if item.ref is not None:
-                state.move(item.ref)
-                elsewhere.setdefault(item.ref.result_id, []).append(state)
-            elif item.failed:
-                failure: Failure = result.value(state.item)
-                state.fail(failure.to_exception(state.task_id, state.result_id or ""))
-            else:
-                state.complete()
+        completed: list[ResultState] = []
+        items = result.meta.items
+        try:
+            for state in awaited.items:
+                item = _PLAIN if state.item == WHOLE else items[state.item]
+                state.whole = None
+                if item.ref is not None:
+                    state.move(item.ref)
+                    elsewhere.setdefault(item.ref.result_id, []).append(state)
+                elif item.failed:
+                    failure: Failure = result.value(state.item)
+                    state.fail(failure.to_exception(state.task_id, state.result_id or ""))
+                else:
+                    completed.append(state)
+        finally:
+            ResultState.complete_all(completed)
         for result_id, states in elsewhere.items():
             whole = self._attach(result_id)
             if isinstance(awaited.whole, ChunkState):
