@@ -190,8 +190,6 @@ def test_flush_does_not_wait_for_what_comes_after_it(sent: Sent, reader: Reader)
 def test_flush_from_its_own_thread_is_refused(reader: Reader) -> None:
     raised: list[BaseException] = []
 
-    made: list[Feeder] = []
-
     def put(tasks: Sequence[OutgoingTask]) -> None:
         try:
             own.flush()
