@@ -159,11 +159,26 @@ class _Attempt:
         try:
             args, kwargs = codec.unpack(blobs, self._slots(index))
         except _ElsewhereError as elsewhere:
-            self._session.reroute(elsewhere.refs, index, blobs)
+            self._run_later(index, elsewhere.refs)
             return None
         if self._function.require_context:
             args = (self._context, *args)
         return self._packed(self._call(args, kwargs))
+
+    def _run_later(self, index: int, refs: dict[ResultRef, ResultRef]) -> None:
+        """Have a call run when what it needs is there.
+
+        A result that was lost meanwhile makes the control plane refuse everything that this task
+        did. So a call with neighbours first gets a task of its own, which finds out again.
+        """
+        blobs, retries = self._blobs_of(index), retries_of(self._session.options)
+        if len(self._meta.calls) > 1:
+            self._session.reroute({}, index, blobs)
+        elif 0 < retries < self._run.attempt:
+            text = "an argument is the result of a call that failed, and stands nowhere any more"
+            raise DependencyFailedError(text)
+        else:
+            self._session.reroute(refs, index, blobs)
 
     def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
         # What a call sets in its context, or in the environment, is gone at the next.
