@@ -153,11 +153,12 @@ class ChunkReader:
         try:
             for state in awaited.items:
                 item = _PLAIN if state.item == WHOLE else items[state.item]
-                state.whole = None
                 if item.ref is not None:
                     state.move(item.ref)
                     elsewhere.setdefault(item.ref.result_id, []).append(state)
-                elif item.failed:
+                    continue  # it is never without a whole
+                state.whole = None
+                if item.failed:
                     failure: Failure = result.value(state.item)
                     state.fail(failure.to_exception(state.task_id, state.result_id or ""))
                 else:

@@ -140,6 +140,27 @@ def test_items_in_a_group_elsewhere_know_each_other(reader: ChunkReader, results
     assert group.result_id == "b"
 
 
+def test_an_item_on_its_way_elsewhere_is_never_taken_for_a_call_alone(
+    reader: ChunkReader, results: Results
+) -> None:
+    """Who cancels it then would cancel the task of its neighbours too."""
+    results.there["whole"] = result(ResultRef("b", 0), ResultRef("b", 1))
+    whole = followed(reader, 2)
+    items = list(whole.items)
+    seen: list[ResultState | None] = []
+    attach = results.attach
+
+    def look(result_id: str) -> ResultState:
+        seen.extend(one.whole for one in items)
+        return attach(result_id)
+
+    reader._attach = look
+    whole.complete()
+    reader.close()
+    assert seen == [whole, whole]
+    results.attached["b"].fail(TaskCancelledError("the end"))
+
+
 def test_of_a_result_that_is_not_known_whole_nothing_is_said_of_groups(
     reader: ChunkReader, results: Results
 ) -> None:
