@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pymonik.core.call import WHOLE, ItemMeta
 from pymonik.core.result import ResultState, Status
+from pymonik.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,8 +133,9 @@ class ChunkReader:
         try:
             results = self._opened.get([awaited.whole.result_id or "" for awaited in batch])
         except Exception as error:  # noqa: BLE001 - every handle must learn why, whatever it is
-            if len(batch) == 1:
-                self._failed(batch[0], error)
+            if len(batch) == 1 or isinstance(error, UnavailableError):
+                for awaited in batch:
+                    self._failed(awaited, error)
                 return
             for awaited in batch:  # one that cannot be read must not fail the others
                 self._settle([awaited])
