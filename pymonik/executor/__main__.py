@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import io
 import os
+import select
 import signal
 import site
 import socket
@@ -21,6 +22,7 @@ from pymonik.executor.cache import FunctionCache
 from pymonik.executor.channel import Inbox, framed, run_decoder
 from pymonik.executor.frames import Ready, Run
 from pymonik.executor.limits import limit_reservations, memory_error
+from pymonik.executor.mappings import IDLE_S, inputs
 from pymonik.executor.run import execute
 
 if TYPE_CHECKING:
@@ -49,13 +51,24 @@ def _serve(sock: socket.socket, memory_limit: int) -> None:
     sock.sendall(framed(Ready(memory=_peak_memory())))
     while True:
         while (run := inbox.take(run_decoder)) is None:
+            if inputs and not _comes(sock, IDLE_S):
+                inputs.clear()
             if not inbox.pump():
                 return
+        inputs.begin_call(run.inputs.values())
         answer = framed(_answer(run, functions, memory_limit))
         _flush()
         if os.getpid() != owner:
             os._exit(0)  # a fork that user code made came back: it is not the executor
         sock.sendall(answer)
+        inputs.end_call()
+
+
+def _comes(sock: socket.socket, limit_s: float) -> bool:
+    """Whether there is something to read before the time is over."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(limit_s * 1000))
 
 
 def _answer(run: Run, functions: FunctionCache, memory_limit: int) -> Answer:
@@ -111,8 +124,6 @@ def _signalled_by_kernel() -> bool:
 
 def _watch(fd: int) -> None:
     """Wait until the other end is closed, without reading."""
-    import select
-
     poll = select.poll()
     poll.register(fd, 0)
     poll.poll()

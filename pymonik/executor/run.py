@@ -24,6 +24,7 @@ from pymonik.errors import (
 from pymonik.executor import files
 from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
+from pymonik.executor.mappings import inputs
 from pymonik.executor.subtasks import SubtaskSession
 from pymonik.options import DEFAULT_MAX_RETRIES
 
@@ -199,7 +200,7 @@ class _Attempt:
     def _value(self, ref: ResultRef) -> object:
         if ref.result_id not in self._run.inputs:
             raise _NotHereError(ref)
-        value = codec.load_item(files.load(self._run.inputs[ref.result_id]), ref.item, self._value)
+        value = codec.load_item(inputs.load(self._run.inputs[ref.result_id]), ref.item, self._value)
         for one in value if ref.item < 0 and isinstance(value, list) else (value,):
             if isinstance(one, Failure):
                 raise _dependency_failed(one)
