@@ -369,7 +369,7 @@ class ControlPlane:
         if isinstance(data, bytes):
             return Stored(self.storage.write(data, result_id), len(data))
         size = data.stat().st_size
-        return Stored(self.storage.adopt(data), size)
+        return Stored(self.storage.adopt(data, result_id), size)
 
     def _leave(self, subscription: Subscription) -> None:
         with self._lock:

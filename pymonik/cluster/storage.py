@@ -1,9 +1,9 @@
 """The object storage: one file per object, in a folder, named by its opaque ID.
 
-Small data of a result has the result's ID for a name, if it is free: whoever shares the file system
-finds it without asking. Others have random names, and are whole before anybody knows them. Programs
-that share the file system may put a file there themselves, under a name of their own, and announce
-it with ``ImportResultsData``.
+The data of a result have the result's ID for a name, if it is free: whoever shares the file system
+finds them without asking. What was streamed has a random name. Programs that share the file system
+may put a file there themselves, under a name of their own, and announce it with
+``ImportResultsData``.
 """
 
 from __future__ import annotations
@@ -62,8 +62,12 @@ class Storage:
             raise
         return Stored(opaque_id, size)
 
-    def adopt(self, path: Path) -> str:
-        """Move a file into the storage; gives the opaque ID."""
+    def adopt(self, path: Path, result_id: str) -> str:
+        """Move a file with the data of a result into the storage; gives the opaque ID."""
+        with contextlib.suppress(OSError, ValueError):  # taken, as in `write`; no links there
+            os.link(path, self._file(result_id))
+            path.unlink()
+            return result_id
         opaque_id = str(uuid.uuid4())
         try:
             path.rename(self.folder / opaque_id)

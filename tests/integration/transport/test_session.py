@@ -105,6 +105,25 @@ def test_values_of_any_size_are_stored_and_fetched(
     assert not list(cluster.storage_folder.glob(".*"))
 
 
+def test_with_a_shared_folder_values_are_read_without_a_request(cluster: Any, connect: Any) -> None:
+    one = connect(storage_folder=cluster.storage_folder)
+    values = [bytes(10), bytes(300_000), bytes(5_000_000)]
+    states = one.session.put([codec.pack(value) for value in values], ["a", "b", "c"])
+    before = sum(cluster.counter.calls.values())
+    assert [codec.load_item(data, -1) for data in one.session.fetch(states)] == values
+    assert sum(cluster.counter.calls.values()) == before
+
+
+def test_without_one_every_byte_goes_through_requests(cluster: Any, connect: Any) -> None:
+    one = connect()
+    values = [bytes(10), bytes(300_000), bytes(5_000_000)]
+    states = one.session.put([codec.pack(value) for value in values], ["a", "b", "c"])
+    assert [codec.load_item(data, -1) for data in one.session.fetch(states)] == values
+    assert cluster.counter.calls["ImportResultsData"] == 0
+    assert cluster.counter.calls["UploadResultData"] == 1
+    assert cluster.counter.calls["DownloadResultData"] == len(values)
+
+
 def test_a_refused_batch_fails_its_handles(cluster: Any, connect: Any) -> None:
     one = connect()
     with pytest.raises(Exception, match="Max priority"):
