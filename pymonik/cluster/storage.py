@@ -20,6 +20,8 @@ from pymonik.cluster.rows import Stored
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pymonik.core.codec import Buffer
+
 
 class Storage:
     """Objects in `folder`, which only its user can read."""
@@ -47,7 +49,7 @@ class Storage:
             os.close(descriptor)
         return opaque_id
 
-    def receive(self, chunks: Iterable[bytes]) -> Stored:
+    def receive(self, chunks: Iterable[Buffer]) -> Stored:
         """Store a stream; what has arrived is removed if the stream breaks."""
         opaque_id = str(uuid.uuid4())
         temporary = self._temporary()
@@ -98,7 +100,7 @@ class Storage:
 
     def read(self, opaque_id: str, chunk_size: int) -> Iterator[bytes]:
         """The bytes of an object in chunks; none for an empty one."""
-        with self.path(opaque_id).open("rb") as file:
+        with self.path(opaque_id).open("rb", buffering=0) as file:
             while chunk := file.read(chunk_size):
                 yield chunk
 

@@ -72,22 +72,7 @@ class DataStore:
             self._plane.import_data(self._session_id, named)
             return
         for result_id, data in items:
-            self._plane.upload(self._session_id, result_id, lambda data=data: self._chunks(data))  # type: ignore[misc]
-
-    def _chunks(self, segments: Sequence[Buffer]) -> Iterator[Buffer]:
-        pending = bytearray()
-        for segment in segments:
-            view = memoryview(segment).cast("B")
-            start = 0
-            while start < view.nbytes:
-                part = view[start : start + self._chunk_bytes - len(pending)]
-                start += part.nbytes
-                pending += part
-                if len(pending) == self._chunk_bytes:
-                    yield pending
-                    pending = bytearray()
-        if pending:
-            yield pending
+            self._plane.upload(self._session_id, result_id, data, self._chunk_bytes)
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -112,7 +97,7 @@ class DataStore:
             return list(threads.map(self._download_one, ids))
 
     def _download_one(self, result_id: str) -> memoryview:
-        return memoryview(self._plane.download(self._session_id, result_id))
+        return self._plane.download(self._session_id, result_id)
 
 
 def _missing(ids: Sequence[str], found: Sequence[memoryview | None]) -> list[str]:
