@@ -114,6 +114,22 @@ def test_with_a_shared_folder_values_are_read_without_a_request(cluster: Any, co
     assert sum(cluster.counter.calls.values()) == before
 
 
+def test_values_are_downloaded_side_by_side(
+    cluster: Any, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = connect()
+    states = one.session.put([codec.pack(n) for n in range(4)], list("abcd"))
+    together = threading.Barrier(len(states))
+    download = cluster.control_plane.download
+
+    def held(*args: Any) -> Any:
+        together.wait(WAIT_S)
+        return download(*args)
+
+    monkeypatch.setattr(cluster.control_plane, "download", held)
+    assert [codec.load_item(data, -1) for data in one.session.fetch(states)] == [0, 1, 2, 3]
+
+
 def test_without_one_every_byte_goes_through_requests(cluster: Any, connect: Any) -> None:
     one = connect()
     values = [bytes(10), bytes(300_000), bytes(5_000_000)]
