@@ -39,9 +39,7 @@ class Storage:
             opaque_id, descriptor = self._new(str(uuid.uuid4()))
         # Nobody reads it before the result is completed, so that no temporary name is needed.
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            _write(descriptor, data)
         except BaseException:
             Path(self._prefix + opaque_id).unlink(missing_ok=True)
             raise
@@ -54,10 +52,8 @@ class Storage:
         opaque_id = str(uuid.uuid4())
         temporary = self._temporary()
         try:
-            with temporary.open("xb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
-                size = file.tell()
+            with temporary.open("xb", buffering=0) as file:
+                size = sum(_write(file.fileno(), chunk) for chunk in chunks)
             temporary.rename(self.folder / opaque_id)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -121,3 +117,12 @@ class Storage:
 
     def _temporary(self) -> Path:
         return self.folder / f".{uuid.uuid4()}"
+
+
+def _write(descriptor: int, data: Buffer) -> int:
+    """Write all of it; gives how much that is."""
+    rest = memoryview(data)
+    size = rest.nbytes
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    return size
