@@ -1,6 +1,6 @@
 """Mappings of large inputs, used again where nobody can tell them from new ones.
 
-Mapping 200 MB and giving it back costs 20 ms of page tables, more than many a call. Calls that
+Mapping a large file and giving it back costs page tables, more than many a call does. Calls that
 share an input often follow each other, so what one has mapped serves the next, unless
 
 - somebody still holds it: whatever is made of a mapping keeps a reference to it;
