@@ -14,6 +14,7 @@ cluster has deleted does not take memory for longer.
 from __future__ import annotations
 
 import ctypes
+import functools
 import mmap
 import os
 import sys
@@ -58,23 +59,18 @@ class Mappings:
 
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
-        self._can_keep = sys.byteorder == "little" and os.access(_PAGE_MAP, os.R_OK)
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def load(self, path: str) -> Buffer:
         """The content of a file, as `files.load` gives it: to be written to, and nobody else's."""
-        if not self._can_keep:
-            return files.load(path)
         file = _identity(path)
         kept = self._kept.pop(path, None)
         if kept is None or kept.file != file or not kept.is_pristine():
             content = files.load(path)
-            if not isinstance(content, memoryview) or len(content) < _LEAST:
-                return content
-            mapping = content.obj
-            if not isinstance(mapping, mmap.mmap):
+            mapping = content.obj if isinstance(content, memoryview) else None
+            if not isinstance(mapping, mmap.mmap) or len(mapping) < _LEAST or not _writes_show():
                 return content
             kept = _Kept(mapping, file, _faults())
         self._kept[path] = kept
@@ -95,6 +91,23 @@ class Mappings:
 
 
 inputs = Mappings()  # of this process
+
+
+@functools.cache
+def _writes_show() -> bool:
+    """Whether this system tells of a write, in both ways: tried on one page."""
+    if sys.platform != "linux" or sys.byteorder != "little":
+        return False
+    try:
+        with os.fdopen(os.memfd_create("pymonik"), "wb") as page:
+            page.truncate(mmap.PAGESIZE)
+            mapping = mmap.mmap(page.fileno(), mmap.PAGESIZE, access=mmap.ACCESS_COPY)
+    except (AttributeError, OSError):  # no such call, or forbidden
+        return False
+    read = mapping[0]
+    before, was_copied = _faults(), _has_copies(mapping)
+    mapping[0] = read + 1
+    return not was_copied and _has_copies(mapping) and _faults() != before
 
 
 def _identity(path: str) -> tuple[int, ...]:
