@@ -56,6 +56,13 @@ def write(array: Any) -> int:
 
 
 @task
+def total_then_write(array: Any) -> int:
+    found = int(array.sum())
+    array[:] = 7
+    return found
+
+
+@task
 def keep(array: Any) -> int:
     """Leave the array behind, and write to what the call before has left."""
     before = vars(sys).get("_left_by_a_test")
@@ -96,6 +103,12 @@ def test_what_calls_write_into_an_argument_no_other_call_sees(client: Pymonik) -
     calls = [(write if n % 3 == 1 else total).invoke(array) for n in range(30)]
     found = [call.result(TIMEOUT_S) for call in calls]
     assert found == [size * (7 if n % 3 == 1 else 1) for n in range(30)]
+
+
+@pytest.mark.parametrize("size", [3000, 100_000, 8 * MIB])
+def test_nor_do_calls_of_one_map(client: Pymonik, size: int) -> None:
+    array = client.put(np.ones(size, np.uint8))
+    assert total_then_write.map_invoke([array] * 40).result(TIMEOUT_S) == [size] * 40
 
 
 def test_what_a_call_leaves_behind_is_not_what_the_next_one_gets(client: Pymonik) -> None:
