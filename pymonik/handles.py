@@ -5,30 +5,27 @@
     invoke ──► pending ──► completed   `get` gives the value
                    └─────► failed      `get` and `wait` raise what the task raised
 
-A handle is a view of a `ResultState`: the whole result, or one item of a chunk. Waiting and
-fetching are the session's business.
+A handle is a view of a `ResultState`. Waiting and fetching are the session's business.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import queue
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
 
-from pymonik.core import codec
-from pymonik.core.call import WHOLE, ResultRef
-from pymonik.core.detached import attached, detached
-from pymonik.core.failure import Failure
+from pymonik.core.call import WHOLE
+from pymonik.core.detached import detached
 from pymonik.core.result import Referable, ReferableGroup, ResultState, Status
 from pymonik.errors import UsageError, WaitTimeoutError
 
 if TYPE_CHECKING:
     import asyncio
 
-    from pymonik.core.codec import Buffer
     from pymonik.core.session import Session
 
 R = TypeVar("R")
@@ -36,15 +33,20 @@ R_co = TypeVar("R_co", covariant=True)
 
 _logger = logging.getLogger(__name__)
 _UNKNOWN = object()  # the value was not fetched yet
+_MOST_DRAWN = 20_000  # calls of an iterator that have not been consumed
+_SPENT: list[ResultHandle[Any]] = []  # stands for handles that `as_completed` has consumed
 
 
-class _Elsewhere:
-    """Stands for the value of an item whose own task failed."""
+class More(Protocol):
+    """Calls that are not submitted yet."""
 
-    __slots__ = ("error",)
+    is_exhausted: bool
 
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
+    def draw(self) -> list[ResultHandle[Any]]:
+        """Submit some of them."""
+
+    def draw_all(self) -> list[ResultHandle[Any]]:
+        """Submit all that are left."""
 
 
 class ResultHandle(Referable, Generic[R_co]):
@@ -54,13 +56,11 @@ class ResultHandle(Referable, Generic[R_co]):
     client; see `result`.
     """
 
-    __slots__ = ("__weakref__", "_error", "_item", "_state", "_value")
+    __slots__ = ("__weakref__", "_state", "_value")
 
-    def __init__(self, state: ResultState, item: int = WHOLE) -> None:
+    def __init__(self, state: ResultState) -> None:
         self._state = state
-        self._item = item
         self._value: Any = _UNKNOWN
-        self._error: BaseException | None = None
 
     # -- identity ------------------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ class ResultHandle(Referable, Generic[R_co]):
             WaitTimeoutError: The result is still pending after ``timeout``.
             BaseException: What the task raised, or a `TaskFailedError`.
         """
-        _settle([self], timeout, fetch=self._item != WHOLE)
+        _settle([self], timeout)
         self._raise_error()
         return self
 
@@ -127,18 +127,25 @@ class ResultHandle(Referable, Generic[R_co]):
             BaseException: What the task raised, or a `TaskFailedError`.
         """
         if self._value is _UNKNOWN:
-            _settle([self], timeout, fetch=True)
+            state = self._state
+            if state.status is Status.PENDING:
+                state.session.wait([state], timeout)
             self._raise_error()
+            self._value = state.session.fetch([state])[0].value(state.item)
         return cast("R_co", self._value)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """What `result` would raise for the task, or ``None``; waits in the same way."""
         if self._value is _UNKNOWN:
-            _settle([self], timeout, fetch=self._item != WHOLE)
-        return self._failure()
+            _settle([self], timeout)
+        return self._state.error
 
     def cancel(self) -> None:
-        """Cancel the task, and the calls that share it; does nothing once it ended."""
+        """Cancel the call; does nothing once it ended.
+
+        A call that shares its task with others is given up at once, and may still run; the task is
+        cancelled with the last of them.
+        """
         if not self._state.is_final:
             self._state.session.cancel([self._state])
 
@@ -159,36 +166,26 @@ class ResultHandle(Referable, Generic[R_co]):
 
     def __await__(self) -> Generator[Any, None, R_co]:
         yield from _ended([self._state])
-        if self._value is _UNKNOWN and self._failure() is None:
+        if self._value is _UNKNOWN and self._state.error is None:
             # It may be large: the loop must go on meanwhile.
             yield from _running_loop().run_in_executor(None, _load, [self])
         return self.result()
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _failure(self) -> BaseException | None:
-        return self._error or self._state.error
-
     def _raise_error(self) -> None:
-        if (error := self._failure()) is not None:
+        if (error := self._state.error) is not None:
             # The same object may be raised many times: its traceback starts anew.
             raise error.with_traceback(None)
 
-    def _keep(self, value: object) -> None:
-        if isinstance(value, _Elsewhere):
-            self._error = value.error
-        elif self._item != WHOLE and isinstance(value, Failure):
-            self._error = value.to_exception(self._state.task_id, self._state.result_id or "")
-        else:
-            self._value = value
-
     def __reduce__(self) -> tuple[object, ...]:
-        place = (self.session_id, self.result_id, self._item, self.name, self.task_id)
+        result_id = self.result_id  # sends, which may decide about the item
+        place = (self.session_id, result_id, self._state.item, self.name, self.task_id)
         return _restore, place
 
     def __repr__(self) -> str:
         status = self._state.status.name.lower()
-        item = "" if self._item == WHOLE else f"[{self._item}]"
+        item = "" if self._state.item == WHOLE else f"[{self._state.item}]"
         result_id = self._state.result_id or "not sent"
         return f"<ResultHandle {self.name or 'result'} {result_id}{item} {status}>"
 
@@ -196,14 +193,40 @@ class ResultHandle(Referable, Generic[R_co]):
 class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
     """Handles in order, those of `Task.map_invoke` or any others; a slice is one too.
 
-    As an argument it arrives as the list of the values.
+    As an argument it arrives as the list of the values. For an iterator of more than 20 000 items
+    `Task.map_invoke` draws those that follow only as `as_completed` consumes the handles, once, so
+    that there are never many; whoever asks for anything else gets all of them drawn.
     """
 
-    __slots__ = ("_handles",)
+    __slots__ = ("_drawn", "_more")
 
-    def __init__(self, handles: Iterable[ResultHandle[R_co]] = ()) -> None:
-        self._handles: list[ResultHandle[R_co]] = []
-        self.extend(handles)
+    def __init__(
+        self, handles: Iterable[ResultHandle[R_co]] = (), *, more: More | None = None
+    ) -> None:
+        self._drawn = _checked(handles)
+        self._more = more
+
+    @property
+    def _handles(self) -> list[ResultHandle[R_co]]:
+        """All of them."""
+        if self._more is not None:
+            if self._drawn is _SPENT:
+                raise UsageError(
+                    "these handles were consumed by as_completed, which kept none of them: "
+                    "pass map_invoke a list to have them all"
+                )
+            self._drawn += self._more.draw_all()
+            self._more = None
+        return self._drawn
+
+    def _spend(self) -> tuple[list[ResultHandle[R_co]], More | None]:
+        """Those that there are, and what gives the others, if not all are there."""
+        if self._more is None or self._more.is_exhausted:
+            return self._handles, None
+        drawn, self._drawn = self._drawn, _SPENT
+        if drawn is _SPENT:
+            return self._handles, None  # raises
+        return drawn, self._more
 
     def wait(self, timeout: float | None = None) -> MultiResultHandle[R_co]:
         """Block until all calls ended; gives itself.
@@ -215,9 +238,7 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
             WaitTimeoutError: Some are still pending after ``timeout``.
             BaseException: What the first of the failed tasks raised, in order of the handles.
         """
-        items = [handle for handle in self._handles if handle._item != WHOLE]
-        _settle(self._handles, timeout, fetch=False)
-        _load(items)
+        _settle(self._handles, timeout)
         self._raise_first_error()
         return self
 
@@ -227,16 +248,15 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
 
     def result(self, timeout: float | None = None) -> list[R_co]:
         """The values in order, fetched in parallel; raises like `wait`."""
-        _settle(self._handles, timeout, fetch=True)
+        _settle(self._handles, timeout)
         self._raise_first_error()
+        _load(self._handles)
         return [handle.result() for handle in self._handles]
 
     def exceptions(self, timeout: float | None = None) -> list[BaseException | None]:
         """For each handle, what its task raised, or ``None``; waits for all."""
-        items = [handle for handle in self._handles if handle._item != WHOLE]
-        _settle(self._handles, timeout, fetch=False)
-        _load(items)
-        return [handle._failure() for handle in self._handles]
+        _settle(self._handles, timeout)
+        return [handle._state.error for handle in self._handles]
 
     def done(self) -> bool:
         """Whether all of them are done."""
@@ -250,18 +270,15 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
 
     def as_completed(self, timeout: float | None = None) -> Iterator[ResultHandle[R_co]]:
         """The handles in the order in which they end; see `as_completed`."""
-        return as_completed(self._handles, timeout)
+        return as_completed(self, timeout)
 
     def append(self, handle: ResultHandle[Any]) -> None:
         """Add a handle at the end; it may belong to another client."""
-        if not isinstance(handle, ResultHandle):
-            raise UsageError(f"only a ResultHandle can be added, not {type(handle).__name__}")
-        self._handles.append(handle)
+        self._handles.extend(_checked([handle]))
 
     def extend(self, handles: Iterable[ResultHandle[Any]]) -> None:
         """Add handles at the end."""
-        for handle in list(handles):
-            self.append(handle)
+        self._handles.extend(_checked(handles))
 
     @overload
     def __getitem__(self, index: int) -> ResultHandle[R_co]: ...
@@ -295,8 +312,17 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
             handle._raise_error()
 
     def __repr__(self) -> str:
-        done = sum(handle.done() for handle in self._handles)
-        return f"<MultiResultHandle {done} of {len(self._handles)} done>"
+        done = sum(handle.done() for handle in self._drawn)
+        more = "" if self._more is None else " and more"
+        return f"<MultiResultHandle {done} of {len(self._drawn)}{more} done>"
+
+
+def _checked(handles: Iterable[ResultHandle[Any]]) -> list[ResultHandle[Any]]:
+    checked = list(handles)
+    for handle in checked:
+        if not isinstance(handle, ResultHandle):
+            raise UsageError(f"only a ResultHandle can be added, not {type(handle).__name__}")
+    return checked
 
 
 def as_completed(
@@ -311,31 +337,71 @@ def as_completed(
     Raises:
         WaitTimeoutError: Some are still pending after ``timeout``.
     """
-    waited = list(handles)
+    more: More | None = None
+    if isinstance(handles, MultiResultHandle):
+        waited, more = handles._spend()
+    else:
+        waited = list(handles)
     deadline = None if timeout is None else time.monotonic() + timeout
     for states in _by_session(waited).values():
         _refuse_in_a_task(states)
-    return _completions(waited, timeout, deadline)
+    return _completions(waited, more, timeout, deadline)
 
 
 def _completions(
-    handles: Sequence[ResultHandle[R]], timeout: float | None, deadline: float | None
+    handles: Sequence[ResultHandle[R]],
+    more: More | None,
+    timeout: float | None,
+    deadline: float | None,
 ) -> Iterator[ResultHandle[R]]:
-    ended: queue.SimpleQueue[ResultHandle[R]] = queue.SimpleQueue()
-    callbacks = [(handle._state, lambda _, ended_=handle: ended.put(ended_)) for handle in handles]
-    for state, callback in callbacks:
-        state.when_final(callback)
+    waiting = _Waiting(handles)
+    del handles  # held by whoever wants them, not here
     try:
-        for count in range(len(handles)):
+        while waiting.pending:
             try:
-                yield ended.get(timeout=_left(deadline))
-            except queue.Empty:  # noqa: PERF203 - each wait may end this way
-                pending = len(handles) - count
+                handle = waiting.next(_left(deadline))
+            except queue.Empty:
                 raise WaitTimeoutError(
-                    f"{pending} of {len(handles)} results are pending after {timeout} s"
+                    f"{waiting.pending} of {waiting.total} results are pending after {timeout} s"
                 ) from None
+            yield handle
+            del handle
+            if more is not None and not more.is_exhausted and waiting.pending < _MOST_DRAWN:
+                waiting.add(more.draw())
     finally:
-        for state, callback in callbacks:
+        waiting.forget()
+
+
+class _Waiting(Generic[R]):
+    """Handles that have not ended, or were not told of."""
+
+    def __init__(self, handles: Iterable[ResultHandle[R]]) -> None:
+        self.total = 0
+        self.pending = 0
+        self._ended: queue.SimpleQueue[tuple[int, ResultHandle[R]]] = queue.SimpleQueue()
+        self._callbacks: dict[int, tuple[ResultState, Callable[[ResultState], None]]] = {}
+        self.add(handles)
+
+    def add(self, handles: Iterable[ResultHandle[R]]) -> None:
+        for handle in handles:
+            number = self.total
+            self.total += 1
+            self.pending += 1
+            callback = functools.partial(self._tell, number, handle)
+            self._callbacks[number] = (handle._state, callback)
+            handle._state.when_final(callback)
+
+    def _tell(self, number: int, handle: ResultHandle[R], _: ResultState) -> None:
+        self._ended.put((number, handle))
+
+    def next(self, timeout: float | None) -> ResultHandle[R]:
+        number, handle = self._ended.get(timeout=timeout)
+        del self._callbacks[number]
+        self.pending -= 1
+        return handle
+
+    def forget(self) -> None:
+        for state, callback in self._callbacks.values():
             if not state.is_final:
                 state.forget(callback)
 
@@ -343,42 +409,25 @@ def _completions(
 # -- waiting and fetching for many handles -------------------------------------------------------
 
 
-def _settle(handles: Sequence[ResultHandle[Any]], timeout: float | None, *, fetch: bool) -> None:
-    """Wait until all are final, then fetch the values of those that have one."""
+def _settle(handles: Sequence[ResultHandle[Any]], timeout: float | None) -> None:
+    """Wait until all are final."""
     deadline = None if timeout is None else time.monotonic() + timeout
     for session, states in _by_session(handles).items():
-        if pending := [state for state in states if not state.is_final]:
+        if pending := [state for state in states if state.status is Status.PENDING]:
             session.wait(pending, _left(deadline))
-    if fetch:
-        _load(handles)
 
 
 def _load(handles: Sequence[ResultHandle[Any]]) -> None:
     """Fetch the values that are there and not known, in one request for each session."""
-    wanted = [
-        handle
-        for handle in handles
-        if handle._value is _UNKNOWN
-        and handle._error is None
-        and handle._state.status is Status.COMPLETED
-    ]
-    for session, states in _by_session(wanted).items():
-        containers = dict(zip(map(id, states), session.fetch(states), strict=True))
-        for handle in wanted:
-            if handle._state.session is session and id(handle._state) in containers:
-                container = containers[id(handle._state)]
-                handle._keep(_read(session, container, handle._item))
-
-
-def _read(session: Session, container: Buffer, item: int) -> object:
-    def follow(ref: ResultRef) -> object:
-        state = attached(session, ref.result_id)
-        session.wait([state], None)
-        if state.error is not None:
-            return _Elsewhere(state.error)
-        return _read(session, session.fetch([state])[0], ref.item)
-
-    return codec.load_item(container, item, follow)
+    groups: dict[Session, list[ResultHandle[Any]]] = {}
+    for handle in handles:
+        state = handle._state
+        if handle._value is _UNKNOWN and state.status is Status.COMPLETED:
+            groups.setdefault(state.session, []).append(handle)
+    for session, wanted in groups.items():
+        results = session.fetch([handle._state for handle in wanted])
+        for handle, result in zip(wanted, results, strict=True):
+            handle._value = result.value(handle._state.item)
 
 
 def _by_session(handles: Sequence[ResultHandle[Any]]) -> dict[Session, list[ResultState]]:
@@ -438,4 +487,4 @@ def _set(future: asyncio.Future[None]) -> None:
 def _restore(
     session_id: str, result_id: str, item: int, name: str, task_id: str
 ) -> ResultHandle[Any]:
-    return ResultHandle(detached(session_id, result_id, name, task_id), item)
+    return ResultHandle(detached(session_id, result_id, name, task_id, item))

@@ -3,7 +3,7 @@
 A container is what payloads, results and uploaded functions look like::
 
     b"PMK1" | u32 size of head | u64 number of blobs | u64 size of each blob | head (msgpack)
-    then the blobs, each at a multiple of 64 bytes, so that arrays can be mapped where they lie
+    then the blobs, large ones at a multiple of 64 bytes: arrays can be mapped where they lie
 
 The head is a `Meta`; the blobs are pickle-5 streams, each followed by its out-of-band buffers.
 A handle inside a pickle is written as a slot number; the head says which result fills the slot.
@@ -16,44 +16,45 @@ import hashlib
 import io
 import pickle
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
 import cloudpickle
 import msgspec
 
 from pymonik.core import modules
-from pymonik.core.call import FunctionMeta, ItemMeta, Meta, ResultMeta, ResultRef
+from pymonik.core.call import WHOLE, FunctionMeta, ItemMeta, Meta, ResultMeta, ResultRef
 from pymonik.core.culprit import find_culprit
 from pymonik.core.result import Referable, ReferableGroup
 from pymonik.errors import PymonikError, SerializationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
 Buffer = bytes | bytearray | memoryview
 
 _MAGIC = b"PMK1"
 _PRELUDE = struct.Struct("<4sIQ")
 _ALIGNMENT = 64
-_INLINE_BUFFER = 2048  # bytes; a smaller buffer costs less inside the stream
+_INLINE_BUFFER = 2048  # bytes; a smaller buffer costs less inside the stream, which is not aligned
 _PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Meta] = msgspec.msgpack.Decoder(Meta)
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A pickled value: its stream, its buffers, and the handles found in it, slot by slot."""
+class Packed(msgspec.Struct, frozen=True):
+    """A pickled value: its stream, its buffers, and the handles found in it, slot by slot.
+
+    Attributes:
+        nbytes: Size of all blobs.
+    """
 
     blobs: Sequence[Buffer]
+    nbytes: int
     refs: Sequence[Referable] = ()
-
-    @property
-    def nbytes(self) -> int:
-        """Size of all blobs, in bytes."""
-        return sum(memoryview(blob).nbytes for blob in self.blobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ def pack(value: object, *, label: str = "value", copy: bool = True) -> Packed:
     Raises:
         SerializationError: It cannot be pickled; the message has the path to the culprit.
     """
+    if type(value) in _PLAIN:
+        return _plain(value)
     buffers: list[Buffer] = []
     refs: list[Referable] = []
     try:
@@ -92,14 +95,21 @@ def pack(value: object, *, label: str = "value", copy: bool = True) -> Packed:
         ) from error
     if copy:
         buffers = [bytes(buffer) for buffer in buffers]
-    return Packed((stream, *buffers), refs)
+    blobs = (stream, *buffers)
+    return Packed(blobs, sum(memoryview(blob).nbytes for blob in blobs), refs)
+
+
+def _plain(value: object) -> Packed:
+    """What needs no care: numbers, texts and tuples of them."""
+    stream = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    return Packed((stream,), len(stream))
 
 
 def pack_call(args: tuple[object, ...], kwargs: dict[str, object]) -> Packed:
     """Pickle the arguments of one call; see `pack`."""
-    plain = all(type(value) in _PLAIN for value in args)
-    if plain and all(type(value) in _PLAIN for value in kwargs.values()):
-        return Packed((pickle.dumps((args, kwargs), pickle.HIGHEST_PROTOCOL),))
+    plain = _PLAIN.issuperset(map(type, args))
+    if plain and (not kwargs or _PLAIN.issuperset(map(type, kwargs.values()))):
+        return _plain((args, kwargs))
     try:
         return pack((args, kwargs))
     except SerializationError:
@@ -120,6 +130,8 @@ def unpack(blobs: Sequence[Buffer], slot: Callable[[int], object] | None = None)
         SerializationError: It cannot be unpickled here: a module is missing, for example.
     """
     try:
+        if slot is None:
+            return pickle.loads(blobs[0], buffers=blobs[1:])
         return _Unpickler(blobs[0], blobs[1:], slot).load()
     except PymonikError:
         raise
@@ -161,7 +173,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     ) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL, buffer_callback=buffer_callback)
         self._refs = refs
-        self._slots: dict[tuple[int, int], int] = {}
+        self._slots: dict[int, int] = {}
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, Referable):
@@ -172,7 +184,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return super().reducer_override(obj)
 
     def _slot_of(self, obj: Referable) -> int:
-        key = (id(obj._state), obj._item)
+        key = id(obj._state)
         if key not in self._slots:
             self._slots[key] = len(self._refs)
             self._refs.append(obj)
@@ -232,42 +244,67 @@ def load_function(container: Buffer) -> Any:
 # -- results -----------------------------------------------------------------------------------
 
 
-def join_value(packed: Packed) -> list[Buffer]:
+def join_value(packed: Packed, *, seconds: float = 0.0) -> list[Buffer]:
     """The segments of a result that holds one value."""
-    return join(ResultMeta(items=(ItemMeta(len(packed.blobs)),)), packed.blobs)
+    meta = ResultMeta(items=(ItemMeta(len(packed.blobs)),), seconds=seconds)
+    return join(meta, packed.blobs)
 
 
-def load_item(
-    container: Buffer, item: int, follow: Callable[[ResultRef], object] | None = None
-) -> Any:
-    """A value of a result: the whole (a list, if it is chunked) or one item of it.
+class OpenedResult:
+    """A result whose head was read; its values are unpickled when somebody asks.
 
-    An item that failed is given as its `pymonik.core.failure.Failure`. ``follow`` gives the value
-    of another result, for an item that stands elsewhere.
+    Attributes:
+        meta: What it holds.
+        nbytes: Size of the container, in bytes.
     """
-    meta, blobs = split(container)
-    if not isinstance(meta, ResultMeta):
-        raise SerializationError("this is not a result of pymonik")
-    if not meta.chunked:
-        return unpack(blobs)
-    if item >= 0:
-        return _item(meta.items, item, blobs, follow)
-    return [_item(meta.items, i, blobs, follow) for i in range(len(meta.items))]
 
+    __slots__ = ("_blobs", "_given", "_starts", "meta", "nbytes")
 
-def _item(
-    items: Sequence[ItemMeta],
-    index: int,
-    blobs: Sequence[Buffer],
-    follow: Callable[[ResultRef], object] | None,
-) -> Any:
-    item = items[index]
-    if item.ref is not None:
+    def __init__(self, container: Buffer) -> None:
+        """Read the head.
+
+        Raises:
+            SerializationError: This is no result.
+        """
+        meta, self._blobs = split(container)
+        if not isinstance(meta, ResultMeta):
+            raise SerializationError("this is not a result of pymonik")
+        self.meta = meta
+        self.nbytes = memoryview(container).nbytes
+        self._starts = [0, *accumulate(item.blobs for item in meta.items)]
+        self._given: set[int] = set()
+
+    def has_given(self, item: int) -> bool:
+        """Whether memory of this value, or of this item, is that of a value given before."""
+        if item == WHOLE or not self.meta.chunked:
+            return bool(self._given)
+        return item in self._given
+
+    def value(self, item: int = WHOLE, follow: Callable[[ResultRef], object] | None = None) -> Any:
+        """The whole (a list, if it is chunked) or one item of it.
+
+        An item that failed is given as its `pymonik.core.failure.Failure`. ``follow`` gives the
+        value of another result, for an item that stands elsewhere.
+        """
+        if not self.meta.chunked:
+            return self._unpacked(0)
+        if item >= 0:
+            return self._item(item, follow)
+        return [self._item(i, follow) for i in range(len(self.meta.items))]
+
+    def _item(self, index: int, follow: Callable[[ResultRef], object] | None) -> Any:
+        ref = self.meta.items[index].ref
+        if ref is None:
+            return self._unpacked(index)
         if follow is None:
             raise SerializationError("an item stands in another result, which was not given")
-        return follow(item.ref)
-    start = sum(before.blobs for before in items[:index])
-    return unpack(blobs[start : start + item.blobs])
+        return follow(ref)
+
+    def _unpacked(self, index: int) -> Any:
+        blobs = self._blobs[self._starts[index] : self._starts[index + 1]]
+        if len(blobs) > 1:  # with buffers, which the value is a view of
+            self._given.add(index)
+        return unpack(blobs)
 
 
 # -- containers --------------------------------------------------------------------------------
@@ -276,16 +313,16 @@ def _item(
 def join(meta: Meta, blobs: Sequence[Buffer]) -> list[Buffer]:
     """The segments of a container, to be written one after the other."""
     head = _encoder.encode(meta)
-    sizes = [memoryview(blob).nbytes for blob in blobs]
+    sizes = [len(blob) if type(blob) is bytes else memoryview(blob).nbytes for blob in blobs]
     prelude = _PRELUDE.pack(_MAGIC, len(head), len(blobs)) + struct.pack(f"<{len(sizes)}Q", *sizes)
     segments: list[Buffer] = [prelude + head]
     position = len(prelude) + len(head)
     for blob, size in zip(blobs, sizes, strict=True):
-        gap = -position % _ALIGNMENT
-        if gap:
+        if size >= _INLINE_BUFFER and (gap := -position % _ALIGNMENT):
             segments.append(bytes(gap))
+            position += gap
         segments.append(blob)
-        position += gap + size
+        position += size
     return segments
 
 
@@ -311,7 +348,8 @@ def split(container: Buffer) -> tuple[Meta, list[memoryview]]:
 def _blobs(view: memoryview, position: int, sizes: Sequence[int]) -> list[memoryview]:
     blobs = []
     for size in sizes:
-        position += -position % _ALIGNMENT
+        if size >= _INLINE_BUFFER:
+            position += -position % _ALIGNMENT
         blobs.append(view[position : position + size])
         position += size
     if position > len(view):
@@ -329,7 +367,9 @@ def size_of(start: Buffer) -> int | None:
         return None
     position = _PRELUDE.size + 8 * count + head_size
     for size in struct.unpack_from(f"<{count}Q", view, _PRELUDE.size):
-        position += -position % _ALIGNMENT + size
+        if size >= _INLINE_BUFFER:
+            position += -position % _ALIGNMENT
+        position += size
     return int(position)
 
 

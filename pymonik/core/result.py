@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import enum
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pymonik.core.call import WHOLE
 from pymonik.errors import WaitTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pymonik.core.session import Session
+
+_Callbacks: TypeAlias = "tuple[Callable[[ResultState], None], ...]"
 
 _lock = threading.Lock()  # for all states: held for a few instructions only
 
@@ -36,22 +38,29 @@ class ResultState:
 
     Attributes:
         result_id: ``None`` until the call was sent.
+        item: Where in the result the value stands, if the result holds several; else `WHOLE`.
+        whole: The state of the result that it is an item of, while that is awaited.
         task_id: The task that produces it, as submitted; ``""`` for data or before sending.
         error: Why there is no value, once `status` is FAILED.
     """
 
     __slots__ = (
-        "__weakref__", "_callbacks", "error", "name", "result_id", "session", "status", "task_id",
+        "__weakref__", "_callbacks", "error", "item", "name", "result_id", "session", "status",
+        "task_id", "whole",
     )  # fmt: skip
 
-    def __init__(self, session: Session, name: str = "", result_id: str | None = None) -> None:
+    def __init__(
+        self, session: Session, name: str = "", result_id: str | None = None, item: int = WHOLE
+    ) -> None:
         self.session = session
         self.name = name
         self.result_id = result_id
+        self.item = item
+        self.whole: ResultState | None = None
         self.task_id = ""
         self.status = Status.PENDING
         self.error: BaseException | None = None
-        self._callbacks: list[Callable[[ResultState], None]] = []
+        self._callbacks: _Callbacks = ()
 
     @property
     def is_final(self) -> bool:
@@ -72,23 +81,37 @@ class ResultState:
                 return
             self.error = error
             self.status = status
-            callbacks, self._callbacks = self._callbacks, []
+            callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             callback(self)
+
+    @staticmethod
+    def complete_all(states: Iterable[ResultState]) -> None:
+        """`complete` for many, faster."""
+        called: list[tuple[ResultState, _Callbacks]] = []
+        with _lock:
+            for state in states:
+                if state.status is Status.PENDING:
+                    state.status = Status.COMPLETED
+                    if state._callbacks:
+                        called.append((state, state._callbacks))
+                        state._callbacks = ()
+        for state, callbacks in called:
+            for callback in callbacks:
+                callback(state)
 
     def when_final(self, callback: Callable[[ResultState], None]) -> None:
         """Call ``callback`` once this is final: now if it is, else from the thread that ends it."""
         with _lock:
             if not self.is_final:
-                self._callbacks.append(callback)
+                self._callbacks += (callback,)
                 return
         callback(self)
 
     def forget(self, callback: Callable[[ResultState], None]) -> None:
         """Take back a callback that has not been called; does nothing otherwise."""
         with _lock:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
+            self._callbacks = tuple(one for one in self._callbacks if one != callback)
 
 
 class Countdown:
@@ -133,7 +156,6 @@ class Referable:
     __slots__ = ()
 
     _state: ResultState
-    _item: int = WHOLE
 
 
 class ReferableGroup:

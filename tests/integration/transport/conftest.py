@@ -127,7 +127,7 @@ def _call(task: Assignment) -> Any:
 
     def slot(number: int) -> object:
         ref = refs[number]
-        return codec.load_item(task.inputs[ref.result_id].read_bytes(), ref.item)
+        return codec.OpenedResult(task.inputs[ref.result_id].read_bytes()).value(ref.item)
 
     args, kwargs = codec.unpack(blobs, slot)
     return function(*args, **kwargs)
@@ -163,7 +163,7 @@ class Connection:
         self.session.wait([state], WAIT_S)
         if state.error is not None:
             raise state.error
-        return codec.load_item(self.session.fetch([state])[0], -1)
+        return self.session.fetch([state])[0].value()
 
     def close(self) -> None:
         with contextlib.suppress(PymonikError):  # the server may be stopped

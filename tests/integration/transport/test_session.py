@@ -101,7 +101,7 @@ def test_values_of_any_size_are_stored_and_fetched(
     one = connect(storage_folder=cluster.storage_folder if direct else None)
     values = [bytes([i]) * size for i in range(3)]
     states = one.session.put([codec.pack(value) for value in values], ["a", "b", "c"])
-    assert [codec.load_item(data, -1) for data in one.session.fetch(states)] == values
+    assert [result.value() for result in one.session.fetch(states)] == values
     assert not list(cluster.storage_folder.glob(".*"))
 
 
@@ -110,7 +110,7 @@ def test_with_a_shared_folder_values_are_read_without_a_request(cluster: Any, co
     values = [bytes(10), bytes(300_000), bytes(5_000_000)]
     states = one.session.put([codec.pack(value) for value in values], ["a", "b", "c"])
     before = sum(cluster.counter.calls.values())
-    assert [codec.load_item(data, -1) for data in one.session.fetch(states)] == values
+    assert [result.value() for result in one.session.fetch(states)] == values
     assert sum(cluster.counter.calls.values()) == before
 
 
@@ -127,14 +127,14 @@ def test_values_are_downloaded_side_by_side(
         return download(*args)
 
     monkeypatch.setattr(cluster.control_plane, "download", held)
-    assert [codec.load_item(data, -1) for data in one.session.fetch(states)] == [0, 1, 2, 3]
+    assert [result.value() for result in one.session.fetch(states)] == [0, 1, 2, 3]
 
 
 def test_without_one_every_byte_goes_through_requests(cluster: Any, connect: Any) -> None:
     one = connect()
     values = [bytes(10), bytes(300_000), bytes(5_000_000)]
     states = one.session.put([codec.pack(value) for value in values], ["a", "b", "c"])
-    assert [codec.load_item(data, -1) for data in one.session.fetch(states)] == values
+    assert [result.value() for result in one.session.fetch(states)] == values
     assert cluster.counter.calls["ImportResultsData"] == 0
     assert cluster.counter.calls["UploadResultData"] == 1
     assert cluster.counter.calls["DownloadResultData"] == len(values)

@@ -1,0 +1,147 @@
+"""Who runs which call of a chunk, and which have ended: kernel objects shared with an executor.
+
+::
+
+    parent                      pipe: a byte for each call                      executor
+    offer(n) ──────────────────►  · · · · · · · · · · ·  ──── reads one ──► owns the next call
+    take_back() ◄── reads the rest: these calls are the parent's
+    finished()  ◄─────────────── journal (a file without a name) ◄───────── what each call gave
+
+Whoever reads a byte owns a call. So nobody has to answer while user code runs, and both pipe and
+journal are still there when the executor is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+from collections.abc import Sequence  # noqa: TC003 - of a NamedTuple
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+from pymonik.core.call import MOST_CALLS, ItemMeta
+from pymonik.core.codec import Buffer  # noqa: TC001 - of a NamedTuple
+from pymonik.executor import files
+
+_log = logging.getLogger(__name__)
+
+_RECORD = struct.Struct("<BII")  # how the call ended, number of blobs, bytes that follow
+_SMALL = 4096  # bytes; written at once
+_VALUE, _FAILED, _NOT_ALL = range(3)
+
+
+class Finished(NamedTuple):
+    """What the journal says of a call.
+
+    Attributes:
+        item: As it stands in the result.
+        blobs: Its value.
+        is_all: Whether that is all it gave: what it submitted is not in the journal.
+    """
+
+    item: ItemMeta
+    blobs: Sequence[Buffer]
+    is_all: bool = True
+
+
+class Offer:
+    """The parent's side."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        import tempfile  # not for executors: they start without it
+
+        self._journal = tempfile.TemporaryFile(prefix="pymonik-journal-", buffering=0)  # noqa: SIM115
+
+    @property
+    def fds(self) -> tuple[int, int]:
+        """What the executor needs: the pipe's end to read from, and the journal."""
+        return self._reader, self._journal.fileno()
+
+    def offer(self, calls: int) -> None:
+        """Offer that many calls, and empty the journal."""
+        self.take_back()
+        self._journal.seek(0)
+        self._journal.truncate()
+        os.write(self._writer, bytes(calls))
+
+    def take_back(self) -> int:
+        """Take the calls that nobody has begun: how many."""
+        try:
+            return len(os.read(self._reader, MOST_CALLS))
+        except BlockingIOError:
+            return 0
+
+    def give_back(self, calls: int) -> None:
+        """Offer again what was taken back."""
+        os.write(self._writer, bytes(calls))
+
+    def finished(self) -> list[Finished]:
+        """What the calls gave that have ended, in their order."""
+        self._journal.seek(0)
+        data = memoryview(self._journal.read())
+        found: list[Finished] = []
+        while len(data) >= _RECORD.size:
+            ending, count, nbytes = _RECORD.unpack_from(data)
+            record, data = data[_RECORD.size : _RECORD.size + nbytes], data[_RECORD.size + nbytes :]
+            if len(record) < nbytes:
+                break  # it died while it wrote
+            item = ItemMeta(count, failed=ending == _FAILED)
+            found.append(Finished(item, _cut(record, count), is_all=ending != _NOT_ALL))
+        return found
+
+    def close(self) -> None:
+        """Free what belongs to it."""
+        os.close(self._reader)
+        os.close(self._writer)
+        self._journal.close()
+
+
+def _cut(record: memoryview, count: int) -> list[bytes]:
+    sizes = struct.unpack_from(f"<{count}Q", record)
+    ends = list(accumulate(sizes, initial=8 * count))
+    return [bytes(record[start:end]) for start, end in pairwise(ends)]
+
+
+class Claims:
+    """The executor's side.
+
+    Args:
+        reader: The pipe's end to read from.
+        journal: The file.
+    """
+
+    def __init__(self, reader: int, journal: int) -> None:
+        self._reader = reader
+        self._journal = journal
+        self._is_full = False
+
+    def claim(self) -> bool:
+        """Whether the next call is ours."""
+        try:
+            return bool(os.read(self._reader, 1))
+        except BlockingIOError:
+            return False
+
+    def begin(self) -> None:
+        """A chunk begins."""
+        self._is_full = False
+
+    def note(self, item: ItemMeta, blobs: Sequence[Buffer], *, is_all: bool = True) -> None:
+        """The call that was claimed last has ended."""
+        if self._is_full:
+            return
+        ending = _NOT_ALL if not is_all else _FAILED if item.failed else _VALUE
+        sizes = [memoryview(blob).nbytes for blob in blobs]
+        nbytes = 8 * len(sizes) + sum(sizes)
+        head = _RECORD.pack(ending, len(sizes), nbytes) + struct.pack(f"<{len(sizes)}Q", *sizes)
+        try:
+            if nbytes < _SMALL:
+                os.write(self._journal, b"".join((head, *blobs)))
+            else:
+                files.write(self._journal, [head, *blobs])
+        except OSError as error:  # calls that are not in it run again, should we die
+            _log.warning("the journal of a task cannot be written: %s", error)
+            self._is_full = True
