@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import mmap
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pymonik.errors import ControlPlaneError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pymonik.core.codec import Buffer
     from pymonik.transport.control_plane import ControlPlane
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 REQUEST_BYTES = 16 * 1024 * 1024  # of one request; the real control plane refuses 30 MB
 INLINE_BYTES = 1024 * 1024  # larger data does not go into a request with others
@@ -71,8 +74,11 @@ class DataStore:
             named = [(result_id, result_id) for result_id, _ in items]
             self._plane.import_data(self._session_id, named)
             return
-        for result_id, data in items:
-            self._plane.upload(self._session_id, result_id, data, self._chunk_bytes)
+        _side_by_side(self._upload_one, items)
+
+    def _upload_one(self, item: tuple[str, Sequence[Buffer]]) -> None:
+        result_id, data = item
+        self._plane.upload(self._session_id, result_id, data, self._chunk_bytes)
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -91,13 +97,18 @@ class DataStore:
         return [data for data in _filled(found, streamed) if data is not None]
 
     def _download(self, ids: Sequence[str]) -> list[memoryview]:
-        if len(ids) <= 1:
-            return [self._download_one(one) for one in ids]
-        with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pymonik-download") as threads:
-            return list(threads.map(self._download_one, ids))
+        return _side_by_side(self._download_one, ids)
 
     def _download_one(self, result_id: str) -> memoryview:
         return self._plane.download(self._session_id, result_id)
+
+
+def _side_by_side(move: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
+    """What ``move`` gives for each of the items, in order."""
+    if len(items) <= 1:
+        return [move(item) for item in items]
+    with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pymonik-data") as threads:
+        return list(threads.map(move, items))
 
 
 def _missing(ids: Sequence[str], found: Sequence[memoryview | None]) -> list[str]:

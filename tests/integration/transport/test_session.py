@@ -114,20 +114,25 @@ def test_with_a_shared_folder_values_are_read_without_a_request(cluster: Any, co
     assert sum(cluster.counter.calls.values()) == before
 
 
-def test_values_are_downloaded_side_by_side(
+def test_large_values_are_moved_side_by_side(
     cluster: Any, connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = connect()
-    states = one.session.put([codec.pack(n) for n in range(4)], list("abcd"))
-    together = threading.Barrier(len(states))
-    download = cluster.control_plane.download
+    values = [bytes([n]) * 2_000_000 for n in range(4)]
+    together = threading.Barrier(len(values))
+    plain = {name: getattr(cluster.control_plane, name) for name in ("upload", "download")}
 
-    def held(*args: Any) -> Any:
-        together.wait(WAIT_S)
-        return download(*args)
+    def held(name: str) -> Any:
+        def wait_and_call(*args: Any) -> Any:
+            together.wait(WAIT_S)
+            return plain[name](*args)
 
-    monkeypatch.setattr(cluster.control_plane, "download", held)
-    assert [result.value() for result in one.session.fetch(states)] == [0, 1, 2, 3]
+        return wait_and_call
+
+    for name in plain:
+        monkeypatch.setattr(cluster.control_plane, name, held(name))
+    states = one.session.put([codec.pack(value) for value in values], list("abcd"))
+    assert [result.value() for result in one.session.fetch(states)] == values
 
 
 def test_without_one_every_byte_goes_through_requests(cluster: Any, connect: Any) -> None:
