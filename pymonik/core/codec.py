@@ -258,7 +258,7 @@ class OpenedResult:
         nbytes: Size of the container, in bytes.
     """
 
-    __slots__ = ("_blobs", "_given", "_starts", "meta", "nbytes")
+    __slots__ = ("_blobs", "_starts", "meta", "nbytes")
 
     def __init__(self, container: Buffer) -> None:
         """Read the head.
@@ -272,13 +272,11 @@ class OpenedResult:
         self.meta = meta
         self.nbytes = memoryview(container).nbytes
         self._starts = [0, *accumulate(item.blobs for item in meta.items)]
-        self._given: set[int] = set()
 
-    def has_given(self, item: int) -> bool:
-        """Whether memory of this value, or of this item, is that of a value given before."""
-        if item == WHOLE or not self.meta.chunked:
-            return bool(self._given)
-        return item in self._given
+    @property
+    def has_buffers(self) -> bool:
+        """Whether its value uses the memory of the container."""
+        return not self.meta.chunked and len(self._blobs) > 1
 
     def value(self, item: int = WHOLE, follow: Callable[[ResultRef], object] | None = None) -> Any:
         """The whole (a list, if it is chunked) or one item of it.
@@ -287,7 +285,7 @@ class OpenedResult:
         value of another result, for an item that stands elsewhere.
         """
         if not self.meta.chunked:
-            return self._unpacked(0)
+            return unpack(self._blobs)
         if item >= 0:
             return self._item(item, follow)
         return [self._item(i, follow) for i in range(len(self.meta.items))]
@@ -295,16 +293,12 @@ class OpenedResult:
     def _item(self, index: int, follow: Callable[[ResultRef], object] | None) -> Any:
         ref = self.meta.items[index].ref
         if ref is None:
-            return self._unpacked(index)
+            stream, *buffers = self._blobs[self._starts[index] : self._starts[index + 1]]
+            # Somebody else may ask for this item, and arrays can be changed.
+            return unpack([stream, *map(bytearray, buffers)])
         if follow is None:
             raise SerializationError("an item stands in another result, which was not given")
         return follow(ref)
-
-    def _unpacked(self, index: int) -> Any:
-        blobs = self._blobs[self._starts[index] : self._starts[index + 1]]
-        if len(blobs) > 1:  # with buffers, which the value is a view of
-            self._given.add(index)
-        return unpack(blobs)
 
 
 # -- containers --------------------------------------------------------------------------------
