@@ -1,9 +1,9 @@
 """The object storage: one file per object, in a folder, named by its opaque ID.
 
-Small data of a result has the result's ID for a name, if it is free: whoever shares the file system
-finds it without asking. Others have random names, and are whole before anybody knows them. Programs
-that share the file system may put a file there themselves, under a name of their own, and announce
-it with ``ImportResultsData``.
+The data of a result have the result's ID for a name, if it is free: whoever shares the file system
+finds them without asking. What was streamed has a random name. Programs that share the file system
+may put a file there themselves, under a name of their own, and announce it with
+``ImportResultsData``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pymonik.cluster.rows import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from pymonik.core.codec import Buffer
 
 
 class Storage:
@@ -37,9 +39,7 @@ class Storage:
             opaque_id, descriptor = self._new(str(uuid.uuid4()))
         # Nobody reads it before the result is completed, so that no temporary name is needed.
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            _write(descriptor, data)
         except BaseException:
             Path(self._prefix + opaque_id).unlink(missing_ok=True)
             raise
@@ -47,23 +47,25 @@ class Storage:
             os.close(descriptor)
         return opaque_id
 
-    def receive(self, chunks: Iterable[bytes]) -> Stored:
+    def receive(self, chunks: Iterable[Buffer]) -> Stored:
         """Store a stream; what has arrived is removed if the stream breaks."""
         opaque_id = str(uuid.uuid4())
         temporary = self._temporary()
         try:
-            with temporary.open("xb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
-                size = file.tell()
+            with temporary.open("xb", buffering=0) as file:
+                size = sum(_write(file.fileno(), chunk) for chunk in chunks)
             temporary.rename(self.folder / opaque_id)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         return Stored(opaque_id, size)
 
-    def adopt(self, path: Path) -> str:
-        """Move a file into the storage; gives the opaque ID."""
+    def adopt(self, path: Path, result_id: str) -> str:
+        """Move a file with the data of a result into the storage; gives the opaque ID."""
+        with contextlib.suppress(OSError, ValueError):  # taken, as in `write`; no links there
+            os.link(path, self._file(result_id))
+            path.unlink()
+            return result_id
         opaque_id = str(uuid.uuid4())
         try:
             path.rename(self.folder / opaque_id)
@@ -94,7 +96,7 @@ class Storage:
 
     def read(self, opaque_id: str, chunk_size: int) -> Iterator[bytes]:
         """The bytes of an object in chunks; none for an empty one."""
-        with self.path(opaque_id).open("rb") as file:
+        with self.path(opaque_id).open("rb", buffering=0) as file:
             while chunk := file.read(chunk_size):
                 yield chunk
 
@@ -115,3 +117,12 @@ class Storage:
 
     def _temporary(self) -> Path:
         return self.folder / f".{uuid.uuid4()}"
+
+
+def _write(descriptor: int, data: Buffer) -> int:
+    """Write all of it; gives how much that is."""
+    rest = memoryview(data)
+    size = rest.nbytes
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    return size

@@ -27,6 +27,7 @@ from pymonik.errors import (
 from pymonik.executor import files
 from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
+from pymonik.executor.mappings import inputs
 from pymonik.executor.subtasks import SubtaskSession, retries_of
 
 if TYPE_CHECKING:
@@ -269,7 +270,7 @@ class _Attempt:
         """An input, which several references may need."""
         opened = self._opened.get(result_id)
         if opened is None:
-            opened = codec.OpenedResult(files.load(self._run.inputs[result_id]))
+            opened = codec.OpenedResult(inputs.load(self._run.inputs[result_id]))
             self._opened[result_id] = opened
         return opened
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from benchmarks import report
+from benchmarks import report, streams
 from benchmarks.__main__ import main
 from benchmarks.peer import PEERS, Entry
 from benchmarks.run import Trial, run_trial
@@ -60,3 +60,9 @@ def test_rounds_are_joined_to_a_median_and_its_spread():
     (measure,) = report.measures(trials)
     assert measure.median == 200.0
     assert "200 (100-300)" in report.table(trials, ["process_pool"])
+
+
+def test_streams_are_measured_beside_bare_ones():
+    found = streams.measure(3 * streams.MB, rounds=2, message=1 << 20)
+    assert list(found) == ["bare, up", "pymonik, up", "bare, down", "pymonik, down"]
+    assert all(len(values) == 2 and min(values) > 0 for values in found.values())
