@@ -177,4 +177,4 @@ class Claims:
         first = segments[0]
         written = os.write(self._journal, first)
         if written < len(first) or len(segments) > 1:
-            files.write(self._journal, [memoryview(first)[written:], *segments[1:]])
+            files.write(self._journal, [first[written:], *segments[1:]])
