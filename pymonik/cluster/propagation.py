@@ -34,9 +34,9 @@ WITHOUT_OUTPUT = frozenset(
 def resolve(state: State, results: Iterable[Result], now: int) -> None:
     """The `results` are completed: queue the tasks that waited for nothing else."""
     for result in results:
-        dependents, result.dependents = result.dependents, {}
-        for task in state.known_tasks(dependents):
-            task.waiting_for.discard(result.result_id)
+        dependents, result.dependents = result.dependents, None
+        for task in state.known_tasks(dependents or ()):
+            task.waiting_for -= 1
             if not task.waiting_for and task.status in WAITING:
                 make_ready(state, task, now)
 
@@ -82,7 +82,7 @@ def terminate(
             dependent
             for result in aborted
             if result.owner_task_id in task_ids
-            for dependent in result.dependents
+            for dependent in result.dependents or ()
         ]
 
 

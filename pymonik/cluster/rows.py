@@ -128,7 +128,7 @@ class Task:
     processing_to_end: timedelta | None = None
     received_to_end: timedelta | None = None
     number: int = 0  # order of creation
-    waiting_for: set[str] = field(default_factory=set)  # results it needs and that are not there
+    waiting_for: int = 0  # how many of its inputs are not there
     queued: bool = False
 
     @property
@@ -152,7 +152,7 @@ class Result:
     size: int = 0
     opaque_id: str = ""
     manual_deletion: bool = False
-    dependents: dict[str, None] = field(default_factory=dict)  # tasks waiting for it, in order
+    dependents: dict[str, None] | None = None  # tasks waiting for it, in order
 
 
 class Stored(NamedTuple):
@@ -188,3 +188,4 @@ class Effects:
     stopped: list[str] = field(default_factory=list)  # running tasks to stop
     ready: list[str] = field(default_factory=list)  # partitions, once per task queued
     garbage: list[str] = field(default_factory=list)  # objects that nobody refers to any more
+    forgotten: int = 0  # rows that are no more

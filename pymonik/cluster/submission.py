@@ -150,5 +150,7 @@ def _claim_outputs(state: State, tasks: Sequence[Task]) -> None:
 def _wait_for_inputs(state: State, task: Task) -> None:
     for result in state.known_results(task.inputs):
         if result.status is not ResultStatus.COMPLETED:
+            if result.dependents is None:
+                result.dependents = {}
             result.dependents[task.task_id] = None
-            task.waiting_for.add(result.result_id)
+            task.waiting_for += 1

@@ -374,9 +374,11 @@ class Tables(RuleBasedStateMachine):
             if task.status is not TaskStatus.PENDING:
                 continue
             assert task.waiting_for
-            for one in self.state.known_results(task.waiting_for):
-                assert one.status is not ResultStatus.COMPLETED
-                assert task.task_id in one.dependents
+            inputs = self.state.known_results(task.inputs)
+            waited = [one for one in inputs if task.task_id in (one.dependents or ())]
+            gone = len(task.inputs) - len(inputs)  # with their session
+            assert len(waited) <= task.waiting_for <= len(waited) + gone
+            assert all(one.status is not ResultStatus.COMPLETED for one in waited)
 
     @invariant()
     def the_indexes_tell_the_same_as_the_tables(self) -> None:
@@ -385,7 +387,7 @@ class Tables(RuleBasedStateMachine):
         assert {key for rows in state.results_of.values() for key in rows} == set(state.results)
         assert state.tasks_of.keys() <= state.sessions.keys()
         for result in state.results.values():
-            assert set(result.dependents) <= set(state.tasks)
+            assert set(result.dependents or ()) <= set(state.tasks)
         queued = {task.task_id for task in state.tasks.values() if task.queued}
         ready = {
             task.task_id for task in state.tasks.values() if task.status is TaskStatus.SUBMITTED
