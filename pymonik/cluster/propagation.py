@@ -6,7 +6,6 @@ aborted    → the tasks that waited for it end in ERROR, their outputs are abor
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pymonik.cluster.rows import Result, ResultStatus, SessionStatus, Task, TaskStatus
@@ -101,12 +100,5 @@ def end(state: State, task: Task, status: TaskStatus, now: int, *, error: str = 
     task.success = status is TaskStatus.COMPLETED
     task.error = error
     task.ended_at = now
-    task.creation_to_end = span(task.created_at, now)
-    task.processing_to_end = span(task.started_at, now)
-    task.received_to_end = span(task.received_at, now)
+    task.measured = True
     state.set_task_status(task, status)
-
-
-def span(start: int | None, stop: int) -> timedelta | None:
-    """The time between two instants, if there was a first."""
-    return None if start is None else timedelta(microseconds=(stop - start) // 1000)

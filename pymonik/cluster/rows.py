@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import timedelta
 
     from pymonik.cluster.work import TaskOptions
 
@@ -95,6 +95,14 @@ class Session:
     purged_at: int | None = None
     deleted_at: int | None = None
     duration: timedelta | None = None
+    recent: TaskOptions | None = None  # of a submission: the next one often says the same
+
+    def shared(self, options: TaskOptions) -> TaskOptions:
+        """Options that are equal, and the same object as before if they can be."""
+        recent = self.recent
+        if recent is None or (recent is not options and recent != options):
+            self.recent = recent = options
+        return recent
 
 
 @dataclass(slots=True, eq=False)
@@ -124,9 +132,7 @@ class Task:
     started_at: int | None = None
     processed_at: int | None = None
     ended_at: int | None = None
-    creation_to_end: timedelta | None = None
-    processing_to_end: timedelta | None = None
-    received_to_end: timedelta | None = None
+    measured: bool = False  # it ended, and its durations count
     number: int = 0  # order of creation
     waiting_for: int = 0  # how many of its inputs are not there
     queued: bool = False
@@ -135,6 +141,24 @@ class Task:
     def inputs(self) -> tuple[str, ...]:
         """The results that must be completed before it runs."""
         return (self.payload_id, *self.data_dependencies)
+
+    @property
+    def creation_to_end(self) -> timedelta | None:
+        """How long it took, once it has ended; computed, since there are many tasks."""
+        return self._until_end(self.created_at)
+
+    @property
+    def processing_to_end(self) -> timedelta | None:
+        """How long it ran, if it did."""
+        return self._until_end(self.started_at)
+
+    @property
+    def received_to_end(self) -> timedelta | None:
+        """How long a runner had it, if one did."""
+        return self._until_end(self.received_at)
+
+    def _until_end(self, start: int | None) -> timedelta | None:
+        return span(start, self.ended_at) if self.measured else None
 
 
 @dataclass(slots=True, eq=False)
@@ -153,6 +177,13 @@ class Result:
     opaque_id: str = ""
     manual_deletion: bool = False
     dependents: dict[str, None] | None = None  # tasks waiting for it, in order
+
+
+def span(start: int | None, stop: int | None) -> timedelta | None:
+    """The time between two instants, if there are both."""
+    if start is None or stop is None:
+        return None
+    return timedelta(microseconds=(stop - start) // 1000)
 
 
 class Stored(NamedTuple):

@@ -132,8 +132,10 @@ class State:
     def complete(self, result: Result, stored: Stored, now: int) -> None:
         """Give a result its bytes, whatever its status; a second time is announced again."""
         self.detach(result)
-        self._references[stored.opaque_id] += 1
-        result.opaque_id, result.size = stored
+        same = stored.opaque_id == result.result_id  # and then the same string
+        result.opaque_id = result.result_id if same else stored.opaque_id
+        result.size = stored.size
+        self._references[result.opaque_id] += 1
         result.completed_at = now
         result.status = ResultStatus.COMPLETED
         self._announce(Kind.RESULT_STATUS, result, ResultStatus.COMPLETED)

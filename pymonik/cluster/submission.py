@@ -49,19 +49,19 @@ def submit(
     base = checked_options(state, session, requested)
     if not session.client_submission:
         raise SubmissionClosed("Client submission is closed")
-    options = [merged(creation.options, base) for creation in creations]
+    options = [session.shared(merged(creation.options, base)) for creation in creations]
     check_inputs(state, [(one.payload_id, *one.data_dependencies) for one in creations])
-    tasks = []
+    tasks, parents = [], (session.session_id,)
     for creation, chosen in zip(creations, options, strict=True):
         task_id = new_id()
         task = Task(
             task_id=task_id,
-            session_id=session_id,
+            session_id=session.session_id,
             payload_id=creation.payload_id,
             expected_output_ids=creation.expected_output_ids,
             data_dependencies=creation.data_dependencies,
             options=chosen,
-            parent_task_ids=(session_id,),
+            parent_task_ids=parents,
             created_by="",
             initial_task_id=task_id,
             created_at=now,
@@ -75,7 +75,7 @@ def checked_options(
     state: State, session: Session, requested: RequestedOptions | None
 ) -> TaskOptions:
     """The options of a request over those of its session; only these are validated."""
-    options = merged(requested, session.options)
+    options = session.shared(merged(requested, session.options))
     if options.partition_id not in session.partition_ids:
         raise Unknown(f"partition {options.partition_id!r} is not one of the session's")
     if options.priority > state.max_priority:

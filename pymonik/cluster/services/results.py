@@ -17,7 +17,7 @@ from pymonik.cluster.messages import result_raw
 from pymonik.cluster.services.answering import answering, streaming
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pymonik.cluster.control_plane import ControlPlane
     from pymonik.cluster.rows import Result
@@ -35,7 +35,7 @@ class ResultsService(ResultsServicer):  # type: ignore[misc]
     def CreateResultsMetaData(self, request: Any, context: Any) -> Any:
         created = self._control_plane.create_results(
             request.session_id,
-            [(one.name, one.manual_deletion, None) for one in request.results],
+            [(name, one.manual_deletion, None) for name, one in _named(request.results)],
             result_raw,
         )
         return pb.CreateResultsMetaDataResponse(results=created)
@@ -44,7 +44,7 @@ class ResultsService(ResultsServicer):  # type: ignore[misc]
     def CreateResults(self, request: Any, context: Any) -> Any:
         created = self._control_plane.create_results(
             request.session_id,
-            [(one.name, one.manual_deletion, one.data) for one in request.results],
+            [(name, one.manual_deletion, one.data) for name, one in _named(request.results)],
             result_raw,
         )
         return pb.CreateResultsResponse(results=created)
@@ -109,6 +109,13 @@ class ResultsService(ResultsServicer):  # type: ignore[misc]
 
     def WatchResults(self, request_iterator: Any, context: Any) -> Any:
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
+
+
+def _named(creations: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    """Each with its name, which is one string for all that have the same."""
+    names: dict[str, str] = {}
+    for one in creations:
+        yield names.setdefault(name := one.name, name), one
 
 
 def _uploaded(result: Result, completed_before: int | None) -> Any:
