@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from pymonik.cluster import execution, memory, results, sessions, submission
 from pymonik.cluster.events import EventHub, Interest, Subscription
 from pymonik.cluster.faults import ObjectDataNotFound
+from pymonik.cluster.ids import new_id
 from pymonik.cluster.rows import Effects, Result, ResultStatus, Session, Stored, Task
 from pymonik.cluster.state import State
 from pymonik.cluster.work import Assignment, Lost, Outcome, Start, Succeeded, TaskOptions
@@ -40,11 +40,6 @@ MANY_ROWS = 10_000  # so many forgotten at once are worth a tenth of a second
 def microseconds() -> int:
     """Now, in nanoseconds, as precise as ArmoniK keeps it."""
     return time.time_ns() // 1000 * 1000
-
-
-def new_id() -> str:
-    """An ID for a session, a task or a result."""
-    return str(uuid.uuid4())
 
 
 class ControlPlane:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-import uuid
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.faults import Fault, SubmissionClosed
+from pymonik.cluster.ids import new_id
 from pymonik.cluster.options import RequestedOptions
 from pymonik.cluster.work import (
     Assignment,
@@ -166,7 +166,7 @@ class ExecutorSlot:
         return TimedOut() if isinstance(ending, endings.TimedOut) else Stopped()
 
     def _success(self, report: Report, assignment: Assignment) -> Outcome:
-        bound = bind(report, lambda _stand_in: str(uuid.uuid4()))
+        bound = bind(report, lambda _stand_in: new_id())
         try:
             tasks = [self._subtask(one, assignment) for one in bound.subtasks]
         except Fault as fault:
@@ -183,7 +183,7 @@ class ExecutorSlot:
             raise SubmissionClosed("Worker submission is closed")
         requested = _requested(options_from_dict(subtask.options), assignment.options)
         return NewTask(
-            task_id=str(uuid.uuid4()),
+            task_id=new_id(),
             payload_id=subtask.payload,
             expected_output_ids=[subtask.output],
             data_dependencies=subtask.dependencies,

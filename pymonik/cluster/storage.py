@@ -11,10 +11,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pymonik.cluster.ids import new_id
 from pymonik.cluster.rows import Stored
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Storage:
         try:
             opaque_id, descriptor = self._new(result_id)
         except (FileExistsError, ValueError):  # completed a second time; an ID of a worker's own
-            opaque_id, descriptor = self._new(str(uuid.uuid4()))
+            opaque_id, descriptor = self._new(new_id())
         # Nobody reads it before the result is completed, so that no temporary name is needed.
         try:
             rest = memoryview(data)
@@ -49,7 +49,7 @@ class Storage:
 
     def receive(self, chunks: Iterable[bytes]) -> Stored:
         """Store a stream; what has arrived is removed if the stream breaks."""
-        opaque_id = str(uuid.uuid4())
+        opaque_id = new_id()
         temporary = self._temporary()
         try:
             with temporary.open("xb") as file:
@@ -64,7 +64,7 @@ class Storage:
 
     def adopt(self, path: Path) -> str:
         """Move a file into the storage; gives the opaque ID."""
-        opaque_id = str(uuid.uuid4())
+        opaque_id = new_id()
         try:
             path.rename(self.folder / opaque_id)
         except OSError:  # another file system
@@ -114,4 +114,4 @@ class Storage:
         return opaque_id, os.open(self._file(opaque_id), flags, 0o600)
 
     def _temporary(self) -> Path:
-        return self.folder / f".{uuid.uuid4()}"
+        return self.folder / f".{new_id()}"
