@@ -344,24 +344,27 @@ class ControlPlane:
         """What a runner needs; ``None`` if the bytes of an input are gone."""
         with self._lock:
             session = self._state.sessions.get(task.session_id)
-            objects = {
-                one.result_id: one.opaque_id for one in self._state.known_results(task.inputs)
-            }
+            inputs = self._state.known_results(task.inputs)
+            objects = {one.result_id: one.opaque_id for one in inputs}
             worker_submission = session is not None and session.worker_submission
         if len(objects) != len(task.inputs):
             return None
-        if not all(self.storage.exists(opaque_id) for opaque_id in objects.values()):
+        try:
+            files = {key: self.storage.file(opaque_id) for key, opaque_id in objects.items()}
+            payload = self.storage.small(objects[task.payload_id])
+        except (ValueError, FileNotFoundError):
             return None
         return Assignment(
             task_id=task.task_id,
             session_id=task.session_id,
             payload_id=task.payload_id,
-            inputs={key: self.storage.path(opaque_id) for key, opaque_id in objects.items()},
+            inputs=files,
             data_dependencies=task.data_dependencies,
             expected_output_ids=task.expected_output_ids,
             options=task.options,
             attempt=len(task.retry_of_ids) + 1,
             worker_submission=worker_submission,
+            payload=payload,
         )
 
     def _store(self, data: bytes | Path, result_id: str) -> Stored:

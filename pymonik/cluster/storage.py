@@ -20,6 +20,8 @@ from pymonik.cluster.rows import Stored
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+SMALL = 1 << 14  # bytes
+
 
 class Storage:
     """Objects in `folder`, which only its user can read."""
@@ -73,18 +75,39 @@ class Storage:
             temporary.rename(self.folder / opaque_id)
         return opaque_id
 
-    def path(self, opaque_id: str) -> Path:
-        """The file of an object, there or not.
+    def file(self, opaque_id: str) -> str:
+        """Where an object is, there or not.
 
         Raises:
             ValueError: No object can have this name.
         """
-        return Path(self._file(opaque_id))
+        # Names come from clients that import: they must stay in the folder.
+        if not opaque_id or opaque_id[0] == "." or os.sep in opaque_id or "\0" in opaque_id:
+            raise ValueError(f"not the name of an object: {opaque_id!r}")
+        return self._prefix + opaque_id
+
+    def path(self, opaque_id: str) -> Path:
+        """The same as a `Path`."""
+        return Path(self.file(opaque_id))
+
+    def small(self, opaque_id: str) -> bytes | None:
+        """All bytes of an object; ``None`` if they are many.
+
+        Raises:
+            ValueError: No object can have this name.
+            FileNotFoundError: There is none of that name.
+        """
+        descriptor = os.open(self.file(opaque_id), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.read(descriptor, SMALL + 1)
+        finally:
+            os.close(descriptor)
+        return data if len(data) <= SMALL else None
 
     def size(self, opaque_id: str) -> int | None:
         """Bytes of an object; ``None`` if there is none of that name."""
         try:
-            return os.stat(self._file(opaque_id)).st_size  # noqa: PTH116  (for every input)
+            return os.stat(self.file(opaque_id)).st_size  # noqa: PTH116  (for every input)
         except (ValueError, FileNotFoundError):
             return None
 
@@ -101,17 +124,11 @@ class Storage:
     def delete(self, opaque_id: str) -> None:
         """Remove an object; it may be gone already."""
         with contextlib.suppress(ValueError):
-            Path(self._file(opaque_id)).unlink(missing_ok=True)
-
-    def _file(self, opaque_id: str) -> str:
-        # Names come from clients that import: they must stay in the folder.
-        if not opaque_id or opaque_id[0] == "." or os.sep in opaque_id or "\0" in opaque_id:
-            raise ValueError(f"not the name of an object: {opaque_id!r}")
-        return self._prefix + opaque_id
+            Path(self.file(opaque_id)).unlink(missing_ok=True)
 
     def _new(self, opaque_id: str) -> tuple[str, int]:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        return opaque_id, os.open(self._file(opaque_id), flags, 0o600)
+        return opaque_id, os.open(self.file(opaque_id), flags, 0o600)
 
     def _temporary(self) -> Path:
         return self.folder / f".{new_id()}"

@@ -17,7 +17,7 @@ T = TypeVar("T")
 Answer = Ready | Report | Failed | Retry
 
 _LENGTH = struct.Struct("<Q")
-_CHUNK = 1 << 18  # bytes read at once
+_CHUNK = 1 << 16  # bytes read at once; the allocator maps larger blocks anew each time
 
 _encode = msgspec.msgpack.Encoder().encode
 run_decoder: msgspec.msgpack.Decoder[Run] = msgspec.msgpack.Decoder(Run)

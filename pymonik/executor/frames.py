@@ -16,6 +16,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     Attributes:
         attempt: 1 for the first.
         inputs: The file of each input, by result id: the payload and the data dependencies.
+        payload: The content of the payload, where it is small; else it is in its file.
         output_id: The expected output, ``""`` when the task has none.
         options: Those of the task; see `options_to_dict`.
         folder: Where the executor may write files, which are then the parent's.
@@ -26,6 +27,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     attempt: int = 1
     inputs: dict[str, str]
     payload_id: str
+    payload: bytes = b""
     output_id: str
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     folder: str

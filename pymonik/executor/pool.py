@@ -228,7 +228,7 @@ def _is_usable(seat: _Seat) -> bool:
 
 
 def _environment(run: Run) -> Environment:
-    meta, _ = codec.split(files.load(run.inputs[run.payload_id]))
+    meta, _ = codec.split(run.payload or files.load(run.inputs[run.payload_id]))
     if not isinstance(meta, PayloadMeta):
         raise SerializationError("this task was not submitted by pymonik: its payload is no call")
     return meta.environment

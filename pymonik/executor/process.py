@@ -22,7 +22,7 @@ from pymonik.core.failure import Failure
 from pymonik.errors import TaskTimeoutError, WorkerLostError
 from pymonik.executor.channel import Answer, Inbox, answer_decoder, framed
 from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
-from pymonik.executor.frames import Ready, Run
+from pymonik.executor.frames import Ready, Report, Run
 from pymonik.executor.limits import WATCH_INTERVAL_S, MemoryWatch, in_mib
 from pymonik.executor.output import OutputStream
 
@@ -89,7 +89,8 @@ class ExecutorProcess:
         self._unsent = memoryview(framed(run))
         self._send()
         answer = self._await(time_limit_s)
-        self._drain_ready()
+        if not isinstance(answer, Report):  # it flushes before it reports: that was read already
+            self._drain_ready()
         self._finish_lines()
         if answer is None or isinstance(answer, Ready):
             return Lost(self._obituary())

@@ -89,7 +89,7 @@ class _NotHereError(Exception):
 class _Attempt:
     def __init__(self, run: Run, functions: FunctionCache) -> None:
         self._run = run
-        self._meta, self._blobs = _payload(files.load(run.inputs[run.payload_id]))
+        self._meta, self._blobs = _payload(run.payload or files.load(run.inputs[run.payload_id]))
         _check_python(self._meta.python)
         self._session = SubtaskSession(run, self._meta)
         self._function = functions.get(self._meta.function.content_id, self._function_container)
