@@ -275,6 +275,10 @@ class ControlPlane:
             raise ObjectDataNotFound(f"result {result_id} has no data")
         return self.storage.read(opaque_id, chunk_size)
 
+    def is_busy(self) -> bool:
+        """Whether tasks wait for a runner, as it looks without holding the lock."""
+        return any(self._state.queues.values())
+
     def subscribe(self, interest: Interest) -> Subscription:
         """The changes of a session from now on, after the rows that exist."""
         with self._lock:

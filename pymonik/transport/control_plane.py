@@ -232,12 +232,16 @@ class ControlPlane:
     # -- events --------------------------------------------------------------------------------
 
     def result_events(self, session_id: str) -> Any:
-        """The stream of changes of results, as gRPC gives it: it can be cancelled."""
+        """The stream of changes of results, as gRPC gives it: it can be cancelled.
+
+        The embedded cluster joins the IDs of several results with spaces: to any other control
+        plane the metadata means nothing.
+        """
         request = events_common_pb2.EventSubscriptionRequest(
             session_id=session_id,
             returned_events=[events_common_pb2.EVENTS_ENUM_RESULT_STATUS_UPDATE],
         )
-        return self._events.GetEvents(request)
+        return self._events.GetEvents(request, metadata=(("pymonik-joined-events", "1"),))
 
     # -- attempts ------------------------------------------------------------------------------
 
