@@ -116,13 +116,23 @@ class ControlPlane:
                 self._on_cancel.pop(task_id, None)
             return answer
 
+    def contribute(self, task_id: str, part: Succeeded) -> None:
+        """The task created this and goes on; it exists from now on, however the task ends.
+
+        Raises:
+            Fault: It is refused, or the task does not run any more.
+            OSError: The data cannot be stored.
+        """
+        stored = self._store_all(part)
+        with self._changing() as (state, now):
+            execution.contribute(state, task_id, part, stored, now)
+
     def finish(self, task_id: str, outcome: Outcome) -> None:
         """The task ended; what it created exists from now on, if it succeeded."""
         stored: dict[str, Stored] = {}
         if isinstance(outcome, Succeeded):
             try:
-                for result_id, data in outcome.data.items():
-                    stored[result_id] = self._store(data, result_id)
+                stored = self._store_all(outcome)
             except OSError:
                 logger.exception("cannot store the results of a task", extra={"task_id": task_id})
                 outcome = Lost(execution.INTERNAL_ERROR)
@@ -370,6 +380,9 @@ class ControlPlane:
             worker_submission=worker_submission,
             payload=payload,
         )
+
+    def _store_all(self, outcome: Succeeded) -> dict[str, Stored]:
+        return {result_id: self._store(data, result_id) for result_id, data in outcome.data.items()}
 
     def _store(self, data: bytes | Path, result_id: str) -> Stored:
         if isinstance(data, bytes):

@@ -148,8 +148,18 @@ class ExecutorSlot:
             options=self._travelling(assignment.options),
             folder=str(self._folder),
         )
-        ending = self._pool.run(run, time_limit_s=min(limit_s, LONGEST_CALL_S))
+        ending = self._pool.run(
+            run,
+            time_limit_s=min(limit_s, LONGEST_CALL_S),
+            hand_over=lambda report: self._hand_over(report, assignment),
+        )
         return self._translated(ending, assignment)
+
+    def _hand_over(self, report: Report, assignment: Assignment) -> list[str]:
+        """Have subtasks run while the task that submits them goes on."""
+        bound = bind(report, lambda _stand_in: new_id())
+        self._control.contribute(assignment.task_id, self._made(bound, assignment))
+        return [subtask.output for subtask in bound.subtasks]
 
     def _travelling(self, options: TaskOptions) -> dict[str, Any]:
         """Options for the executor; tasks of one request have the same, one after the other."""
@@ -169,14 +179,16 @@ class ExecutorSlot:
     def _success(self, report: Report, assignment: Assignment) -> Outcome:
         bound = bind(report, lambda _stand_in: new_id())
         try:
-            tasks = [self._subtask(one, assignment) for one in bound.subtasks]
+            return self._made(bound, assignment)
         except Fault as fault:
             error = ControlPlaneError("submit subtasks", fault.detail)
             return Failed(Failure.of(error).to_text())
+
+    def _made(self, bound: Report, assignment: Assignment) -> Succeeded:
         return Succeeded(
             created=[NewResult(one.stand_in, one.name) for one in bound.created],
             data=_data(bound, assignment),
-            tasks=tasks,
+            tasks=[self._subtask(one, assignment) for one in bound.subtasks],
         )
 
     def _subtask(self, subtask: Subtask, assignment: Assignment) -> NewTask:

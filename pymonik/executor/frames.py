@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from pymonik.core.call import ResultRef
 from pymonik.options import TaskOptions
 
 
@@ -31,6 +32,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     output_id: str
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     folder: str
+
+
+class HandedOver(msgspec.Struct, frozen=True, kw_only=True, tag="handed over"):
+    """Parent to executor, during a run: the last calls are taken away; where their values stand."""
+
+    items: list[ResultRef]
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):

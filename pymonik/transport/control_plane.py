@@ -25,7 +25,7 @@ from armonik.protogen.common import (
     tasks_common_pb2,
 )
 
-from pymonik.errors import UnavailableError
+from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import messages
 from pymonik.transport.errors import translated
 
@@ -42,6 +42,7 @@ _log = logging.getLogger(__name__)
 IDS_PER_LIST = 500  # ids of one list request
 _ATTEMPTS = 4
 _FIRST_PAUSE_S = 0.1
+_USUAL_SIZE = 16  # workers of a partition that does not say how many
 
 
 class ControlPlane:
@@ -127,6 +128,16 @@ class ControlPlane:
         )
         answer = self._retried("ListPartitions", self._partitions.ListPartitions, request)
         return [partition.id for partition in answer.partitions]
+
+    def partition_size(self, partition_id: str) -> int:
+        """How many workers the partition may have; a guess where nobody says."""
+        request = partitions_common_pb2.GetPartitionRequest(id=partition_id)
+        try:
+            answer = self._retried("GetPartition", self._partitions.GetPartition, request)
+        except ControlPlaneError as error:  # it may be forbidden
+            _log.debug("the size of partition %s is not known: %s", partition_id, error)
+            return _USUAL_SIZE
+        return int(answer.partition.pod_max) or _USUAL_SIZE
 
     # -- results -------------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class Watcher:
                 if unseen or not self._stream_up:
                     self._unseen[state.result_id] = None
             if self._unseen:
-                self._schedule(self._next_early())
+                self._schedule(0.0 if unseen and self._stream_up else self._next_early())
 
     def stop(self, error: BaseException | None = None) -> None:
         """End the threads; what is pending fails with ``error``, if one is given."""
