@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pymonik.cluster import execution, memory, results, sessions, submission
@@ -23,7 +24,6 @@ from pymonik.cluster.work import Assignment, Lost, Outcome, Start, Succeeded, Ta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from pymonik.cluster.options import RequestedOptions
     from pymonik.cluster.rows import Partition
@@ -145,7 +145,7 @@ class ControlPlane:
         with self._lock:
             result = self._state.results.get(result_id)
             opaque_id = result.opaque_id if result and _is_completed(result) else ""
-        return self.storage.path(opaque_id) if self.storage.exists(opaque_id) else None
+        return Path(self.storage.file(opaque_id)) if self.storage.exists(opaque_id) else None
 
     def merge_options(self, session_id: str, requested: RequestedOptions | None) -> TaskOptions:
         """The options of a request for subtasks over those of the session.
@@ -208,13 +208,19 @@ class ControlPlane:
         session_id: str,
         creations: Iterable[tuple[str, bool, bytes | None]],
         view: Callable[[Result], T],
+        *,
+        for_workers: bool = False,
     ) -> list[T]:
-        """Create results from names, whether they survive deletions, and bytes if there are."""
+        """Create results from names, whether they survive deletions, and bytes if there are.
+
+        With `for_workers` small bytes are not made files.
+        """
+        store = self._hold if for_workers else self._store
         stored: list[tuple[str, str, bool, Stored | None]] = []
         try:
             for name, manual, data in creations:
                 result_id = new_id()
-                one = None if data is None else self._store(data, result_id)
+                one = None if data is None else store(data, result_id)
                 stored.append((result_id, name, manual, one))
         except OSError:  # all or nothing
             for _, _, _, one in stored:
@@ -364,8 +370,10 @@ class ControlPlane:
         if len(objects) != len(task.inputs):
             return None
         try:
-            files = {key: self.storage.file(opaque_id) for key, opaque_id in objects.items()}
             payload = self.storage.small(objects[task.payload_id])
+            if payload is not None:
+                del objects[task.payload_id]
+            files = {key: self.storage.file(opaque_id) for key, opaque_id in objects.items()}
         except (ValueError, FileNotFoundError):
             return None
         return Assignment(
@@ -383,6 +391,9 @@ class ControlPlane:
 
     def _store_all(self, outcome: Succeeded) -> dict[str, Stored]:
         return {result_id: self._store(data, result_id) for result_id, data in outcome.data.items()}
+
+    def _hold(self, data: bytes, result_id: str) -> Stored:
+        return Stored(self.storage.hold(data, result_id), len(data))
 
     def _store(self, data: bytes | Path, result_id: str) -> Stored:
         if isinstance(data, bytes):

@@ -38,8 +38,8 @@ class Assignment:
     """One attempt at a task, with the files of its inputs in the object storage (read only).
 
     Attributes:
-        inputs: By result ID: the file of the payload and of every data dependency.
-        payload: The bytes of the payload, if it is small.
+        inputs: By result ID: the file of every data dependency, and of a payload that is large.
+        payload: The bytes of a payload that is small.
         data_dependencies: Without the payload.
         attempt: 1 for the first.
         worker_submission: Of the session, as it was when the task was acquired.

@@ -64,7 +64,7 @@ class BatchSender:
             )
             for task, meta in zip(sent, metas, strict=True)
         ]
-        payloads = self._data.store(containers)
+        payloads = self._data.store(containers, for_workers=True)
         new = [
             NewTask(payload, task.state.result_id or "", result_ids(meta))
             for task, payload, meta in zip(sent, payloads, metas, strict=True)

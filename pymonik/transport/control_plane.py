@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from armonik.protogen.client import (
@@ -153,13 +154,22 @@ class ControlPlane:
         )
         return [result.result_id for result in answer.results]
 
-    def create_results(self, session_id: str, items: Iterable[tuple[str, bytes]]) -> list[str]:
-        """Results with their (name, data); their ids, in order."""
+    def create_results(
+        self, session_id: str, items: Iterable[tuple[str, bytes]], *, for_workers: bool = False
+    ) -> list[str]:
+        """Results with their (name, data); their ids, in order.
+
+        Data ``for_workers`` need not be files in the folder of the embedded cluster; to any other
+        control plane the metadata means nothing.
+        """
         create = results_common_pb2.CreateResultsRequest.ResultCreate
         request = results_common_pb2.CreateResultsRequest(
             session_id=session_id, results=[create(name=name, data=data) for name, data in items]
         )
-        answer = self._retried("CreateResults", self._results.CreateResults, request)
+        method = self._results.CreateResults
+        if for_workers:
+            method = partial(method, metadata=(("pymonik-data-for", "workers"),))
+        answer = self._retried("CreateResults", method, request)
         return [result.result_id for result in answer.results]
 
     def upload(
