@@ -126,7 +126,8 @@ class EventHub:
             return
         for change in changes:
             for subscription in self._subscriptions.get(change.row.session_id, ()):
-                subscription.offer(change)
+                if change.kind in subscription.interest.kinds:
+                    subscription.offer(change)
 
     def stop(self) -> None:
         """End every subscription."""
