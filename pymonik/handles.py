@@ -179,9 +179,9 @@ class ResultHandle(Referable, Generic[R_co]):
             raise error.with_traceback(None)
 
     def __reduce__(self) -> tuple[object, ...]:
-        result_id = self.result_id  # sends, which may decide about the item
-        place = (self.session_id, result_id, self._state.item, self.name, self.task_id)
-        return _restore, place
+        task_id = self.task_id  # sends, which may decide about the item
+        place = self._state.place
+        return _restore, (self.session_id, place.result_id, place.item, self.name, task_id)
 
     def __repr__(self) -> str:
         status = self._state.status.name.lower()
