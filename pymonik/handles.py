@@ -22,6 +22,7 @@ from pymonik.core import codec
 from pymonik.core.call import WHOLE, ResultRef
 from pymonik.core.detached import attached, detached
 from pymonik.core.failure import Failure
+from pymonik.core.forgetting import keep
 from pymonik.core.result import Referable, ReferableGroup, ResultState, Status
 from pymonik.errors import UsageError, WaitTimeoutError
 
@@ -183,6 +184,7 @@ class ResultHandle(Referable, Generic[R_co]):
             self._value = value
 
     def __reduce__(self) -> tuple[object, ...]:
+        keep(self._state.session)
         place = (self.session_id, self.result_id, self._item, self.name, self.task_id)
         return _restore, place
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pymonik.core.codec import Packed
     from pymonik.core.environment import Environment
-    from pymonik.core.session import Submission
+    from pymonik.core.session import Session, Submission
     from pymonik.options import TaskOptions
     from pymonik.transport.control_plane import ControlPlane
 
@@ -54,6 +54,7 @@ class RemoteSession:
         self._pid = os.getpid()
         self._closing = threading.Lock()
         self._closed = ""
+        self._needed: set[Session] = set()  # whose results are inputs here: not to be forgotten
         self._data = DataStore(plane, session_id, chunk_bytes=chunk_bytes, folder=storage_folder)
         self._watcher = Watcher(
             plane, session_id, polling_s=polling_s, patience_s=patience_s, is_alive=is_alive
@@ -235,6 +236,8 @@ class RemoteSession:
         for call in calls:
             for ref in call.refs:
                 state = ref._state
+                if state.session is not self:
+                    self._needed.add(state.session)
                 if state.session is self or state.result_id or state.status is not Status.PENDING:
                     continue
                 if state.session is not None:
