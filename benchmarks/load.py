@@ -107,9 +107,15 @@ def _listed(cluster: LocalCluster, memory: Memory, options: argparse.Namespace) 
                 _timed("create results and submit", share * options.clients),
                 ThreadPoolExecutor(options.clients) as pool,
             ):
-                list(pool.map(lambda _: _submit(address, session_id, share), range(options.clients)))
+                submitted = [
+                    pool.submit(_submit, address, session_id, share) for _ in range(options.clients)
+                ]
+            for one in submitted:
+                one.result()
             full = memory.now()
-            print(f"each task and its result: {(full - memory.before) * 1024 / options.tasks:.2f} KiB")
+            print(
+                f"each task and its result: {(full - memory.before) * 1024 / options.tasks:.2f} KiB"
+            )
             with _timed(f"ListTasks in pages of {PAGE}", share * options.clients):
                 _check(_list_tasks(channel, session_id), share * options.clients)
             with _timed(f"ListResults in pages of {PAGE}", share * options.clients):
@@ -219,7 +225,7 @@ def _forget(cluster: LocalCluster, memory: Memory, sessions: list[str]) -> None:
 # -- large results ---------------------------------------------------------------------------------
 
 
-def _large(cluster: LocalCluster, memory: Memory, options: argparse.Namespace) -> None:
+def _large(cluster: LocalCluster, _memory: Memory, options: argparse.Namespace) -> None:
     size = int(options.gib * 2**30)
     with _channel(cluster.endpoint.removeprefix("http://")) as channel:
         session_id, results = _new_session(channel), ArmoniKResults(channel)

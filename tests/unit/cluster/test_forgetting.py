@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.cluster import control_plane as module
 from pymonik.cluster import memory, sessions
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.events import Interest
 from pymonik.cluster.fields import RESULTS, TASKS
 from pymonik.cluster.filters import Query
 from pymonik.cluster.rows import Kind, Partition, Result, Session, Task
+from pymonik.cluster.state import MANY_ROWS
 from pymonik.cluster.storage import Storage
 from pymonik.cluster.submission import TaskCreation
 from pymonik.cluster.work import Failed, Lost, Outcome, Start, Succeeded, TaskOptions
@@ -121,11 +121,14 @@ def test_tables_shrink_with_what_is_in_them(
     monkeypatch.setattr(memory, "give_back", lambda: given_back.append(None))
     small = control.create_session(OPTIONS, ["P"]).session_id
     new_results(control, small, 10, None)
-    large = control.create_session(OPTIONS, ["P"]).session_id
-    new_results(control, large, module.MANY_ROWS, None)
+    large = [control.create_session(OPTIONS, ["P"]).session_id for _ in range(10)]
+    for one in large:
+        new_results(control, one, MANY_ROWS // 10, None)
     with control.reading() as state:
         full = sys.getsizeof(state.results)
-    control.change_session(sessions.delete, large, lambda _: None)
+    for one in large:
+        assert given_back == []
+        control.change_session(sessions.delete, one, lambda _: None)
     with control.reading() as state:
         assert len(state.results) == 10
         assert sys.getsizeof(state.results) < full / 100
