@@ -225,6 +225,14 @@ def test_a_task_taken_over_during_a_pause_starts_only_where_it_is_now(world: Wor
     assert execution.start(world.state, task.task_id, "second", world.now()) is Start.RUN
 
 
+def test_the_highest_priority_runs_first_then_what_was_submitted_first(world: World) -> None:
+    session = world.session()
+    options = [RequestedOptions(timedelta(seconds=1), priority=number) for number in (1, 3, 2)]
+    tasks = [world.task(session, options=one) for one in options for _ in range(3)]
+    wanted = [*tasks[3:6], *tasks[6:9], *tasks[0:3]]
+    assert [world.acquire() for _ in tasks] == wanted
+
+
 def test_what_a_pod_says_of_a_task_that_another_has_is_ignored(world: World) -> None:
     session = world.session()
     task = world.task(session, out=[world.result(session)])
