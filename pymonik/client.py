@@ -19,7 +19,7 @@ from pymonik.transport.config import ClusterConfig
 from pymonik.transport.control_plane import ControlPlane
 from pymonik.transport.forgotten import ForgottenSessions
 from pymonik.transport.messages import DEFAULTS
-from pymonik.transport.outbox import BATCH_CALLS
+from pymonik.transport.outbox import BATCH_TASKS
 from pymonik.transport.session import RemoteSession
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Pymonik:
         connect_timeout: float = 2.0,
         request_timeout: float = 60.0,
         unavailable_timeout: float = 30.0,
-        batch_size: int = BATCH_CALLS,
+        batch_size: int = BATCH_TASKS,
         disable_events_client: bool = False,
         polling_interval: float = 0.5,
         storage_folder: str | os.PathLike[str] | None = None,
@@ -116,7 +116,7 @@ class Pymonik:
         if batch_size < 1:
             raise UsageError(f"batch_size must be one or more, not {batch_size}")
         self._settings: dict[str, Any] = {
-            "batch_calls": min(batch_size, BATCH_CALLS),
+            "batch_tasks": min(batch_size, BATCH_TASKS),
             "patience_s": unavailable_timeout,
             "polling_s": polling_interval if disable_events_client else None,
         }

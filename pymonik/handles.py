@@ -5,8 +5,7 @@
     invoke ──► pending ──► completed   `get` gives the value
                    └─────► failed      `get` and `wait` raise what the task raised
 
-A handle is a view of a `ResultState`: the whole result, or one item of a chunk. Waiting and
-fetching are the session's business.
+A handle is a view of a `ResultState`. Waiting and fetching are the session's business.
 """
 
 from __future__ import annotations
@@ -18,10 +17,8 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from pymonik.core import codec
-from pymonik.core.call import WHOLE, ResultRef
-from pymonik.core.detached import attached, detached
-from pymonik.core.failure import Failure
+from pymonik.core.call import WHOLE
+from pymonik.core.detached import detached
 from pymonik.core.forgetting import keep
 from pymonik.core.result import Referable, ReferableGroup, ResultState, Status
 from pymonik.errors import UsageError, WaitTimeoutError
@@ -29,7 +26,6 @@ from pymonik.errors import UsageError, WaitTimeoutError
 if TYPE_CHECKING:
     import asyncio
 
-    from pymonik.core.codec import Buffer
     from pymonik.core.session import Session
 
 R = TypeVar("R")
@@ -39,15 +35,6 @@ _logger = logging.getLogger(__name__)
 _UNKNOWN = object()  # the value was not fetched yet
 
 
-class _Elsewhere:
-    """Stands for the value of an item whose own task failed."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
 class ResultHandle(Referable, Generic[R_co]):
     """Stands for the value of one call, or of `Pymonik.put`.
 
@@ -55,13 +42,11 @@ class ResultHandle(Referable, Generic[R_co]):
     client; see `result`.
     """
 
-    __slots__ = ("__weakref__", "_error", "_item", "_state", "_value")
+    __slots__ = ("__weakref__", "_state", "_value")
 
-    def __init__(self, state: ResultState, item: int = WHOLE) -> None:
+    def __init__(self, state: ResultState) -> None:
         self._state = state
-        self._item = item
         self._value: Any = _UNKNOWN
-        self._error: BaseException | None = None
 
     # -- identity ------------------------------------------------------------------------------
 
@@ -107,7 +92,7 @@ class ResultHandle(Referable, Generic[R_co]):
             WaitTimeoutError: The result is still pending after ``timeout``.
             BaseException: What the task raised, or a `TaskFailedError`.
         """
-        _settle([self], timeout, fetch=self._item != WHOLE)
+        _settle([self], timeout)
         self._raise_error()
         return self
 
@@ -128,18 +113,23 @@ class ResultHandle(Referable, Generic[R_co]):
             BaseException: What the task raised, or a `TaskFailedError`.
         """
         if self._value is _UNKNOWN:
-            _settle([self], timeout, fetch=True)
+            _settle([self], timeout)
             self._raise_error()
+            _load([self])
         return cast("R_co", self._value)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """What `result` would raise for the task, or ``None``; waits in the same way."""
         if self._value is _UNKNOWN:
-            _settle([self], timeout, fetch=self._item != WHOLE)
-        return self._failure()
+            _settle([self], timeout)
+        return self._state.error
 
     def cancel(self) -> None:
-        """Cancel the task, and the calls that share it; does nothing once it ended."""
+        """Cancel the call; does nothing once it ended.
+
+        A call that shares its task with others is given up at once, and may still run; the task is
+        cancelled with the last of them.
+        """
         if not self._state.is_final:
             self._state.session.cancel([self._state])
 
@@ -160,37 +150,27 @@ class ResultHandle(Referable, Generic[R_co]):
 
     def __await__(self) -> Generator[Any, None, R_co]:
         yield from _ended([self._state])
-        if self._value is _UNKNOWN and self._failure() is None:
+        if self._value is _UNKNOWN and self._state.error is None:
             # It may be large: the loop must go on meanwhile.
             yield from _running_loop().run_in_executor(None, _load, [self])
         return self.result()
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _failure(self) -> BaseException | None:
-        return self._error or self._state.error
-
     def _raise_error(self) -> None:
-        if (error := self._failure()) is not None:
+        if (error := self._state.error) is not None:
             # The same object may be raised many times: its traceback starts anew.
             raise error.with_traceback(None)
 
-    def _keep(self, value: object) -> None:
-        if isinstance(value, _Elsewhere):
-            self._error = value.error
-        elif self._item != WHOLE and isinstance(value, Failure):
-            self._error = value.to_exception(self._state.task_id, self._state.result_id or "")
-        else:
-            self._value = value
-
     def __reduce__(self) -> tuple[object, ...]:
         keep(self._state.session)
-        place = (self.session_id, self.result_id, self._item, self.name, self.task_id)
+        result_id = self.result_id  # sends, which may decide about the item
+        place = (self.session_id, result_id, self._state.item, self.name, self.task_id)
         return _restore, place
 
     def __repr__(self) -> str:
         status = self._state.status.name.lower()
-        item = "" if self._item == WHOLE else f"[{self._item}]"
+        item = "" if self._state.item == WHOLE else f"[{self._state.item}]"
         result_id = self._state.result_id or "not sent"
         return f"<ResultHandle {self.name or 'result'} {result_id}{item} {status}>"
 
@@ -217,9 +197,7 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
             WaitTimeoutError: Some are still pending after ``timeout``.
             BaseException: What the first of the failed tasks raised, in order of the handles.
         """
-        items = [handle for handle in self._handles if handle._item != WHOLE]
-        _settle(self._handles, timeout, fetch=False)
-        _load(items)
+        _settle(self._handles, timeout)
         self._raise_first_error()
         return self
 
@@ -229,16 +207,15 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
 
     def result(self, timeout: float | None = None) -> list[R_co]:
         """The values in order, fetched in parallel; raises like `wait`."""
-        _settle(self._handles, timeout, fetch=True)
+        _settle(self._handles, timeout)
         self._raise_first_error()
+        _load(self._handles)
         return [handle.result() for handle in self._handles]
 
     def exceptions(self, timeout: float | None = None) -> list[BaseException | None]:
         """For each handle, what its task raised, or ``None``; waits for all."""
-        items = [handle for handle in self._handles if handle._item != WHOLE]
-        _settle(self._handles, timeout, fetch=False)
-        _load(items)
-        return [handle._failure() for handle in self._handles]
+        _settle(self._handles, timeout)
+        return [handle._state.error for handle in self._handles]
 
     def done(self) -> bool:
         """Whether all of them are done."""
@@ -345,42 +322,24 @@ def _completions(
 # -- waiting and fetching for many handles -------------------------------------------------------
 
 
-def _settle(handles: Sequence[ResultHandle[Any]], timeout: float | None, *, fetch: bool) -> None:
-    """Wait until all are final, then fetch the values of those that have one."""
+def _settle(handles: Sequence[ResultHandle[Any]], timeout: float | None) -> None:
+    """Wait until all are final."""
     deadline = None if timeout is None else time.monotonic() + timeout
     for session, states in _by_session(handles).items():
         if pending := [state for state in states if not state.is_final]:
             session.wait(pending, _left(deadline))
-    if fetch:
-        _load(handles)
 
 
 def _load(handles: Sequence[ResultHandle[Any]]) -> None:
     """Fetch the values that are there and not known, in one request for each session."""
-    wanted = [
-        handle
-        for handle in handles
-        if handle._value is _UNKNOWN
-        and handle._error is None
-        and handle._state.status is Status.COMPLETED
-    ]
-    for session, states in _by_session(wanted).items():
-        containers = dict(zip(map(id, states), session.fetch(states), strict=True))
-        for handle in wanted:
-            if handle._state.session is session and id(handle._state) in containers:
-                container = containers[id(handle._state)]
-                handle._keep(_read(session, container, handle._item))
-
-
-def _read(session: Session, container: Buffer, item: int) -> object:
-    def follow(ref: ResultRef) -> object:
-        state = attached(session, ref.result_id)
-        session.wait([state], None)
-        if state.error is not None:
-            return _Elsewhere(state.error)
-        return _read(session, session.fetch([state])[0], ref.item)
-
-    return codec.load_item(container, item, follow)
+    groups: dict[Session, list[ResultHandle[Any]]] = {}
+    for handle in handles:
+        if handle._value is _UNKNOWN and handle._state.status is Status.COMPLETED:
+            groups.setdefault(handle._state.session, []).append(handle)
+    for session, wanted in groups.items():
+        results = session.fetch([handle._state for handle in wanted])
+        for handle, result in zip(wanted, results, strict=True):
+            handle._value = result.value(handle._state.item)
 
 
 def _by_session(handles: Sequence[ResultHandle[Any]]) -> dict[Session, list[ResultState]]:
@@ -440,4 +399,4 @@ def _set(future: asyncio.Future[None]) -> None:
 def _restore(
     session_id: str, result_id: str, item: int, name: str, task_id: str
 ) -> ResultHandle[Any]:
-    return ResultHandle(detached(session_id, result_id, name, task_id), item)
+    return ResultHandle(detached(session_id, result_id, name, task_id, item))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 from pymonik.context import PymonikContext, get_context
 from pymonik.core import codec
+from pymonik.core.call import MOST_CALLS
 from pymonik.core.codec import Packed, PackedFunction
 from pymonik.core.fingerprint import Fingerprint, fingerprint
-from pymonik.core.session import Session, SessionOwner, Submission, session_of
+from pymonik.core.session import AUTO, Session, SessionOwner, Submission, session_of
 from pymonik.errors import UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions, call_options
@@ -160,6 +161,7 @@ class Task(Generic[P, R]):
         pymonik: Session | SessionOwner | None = None,
         delegate: bool = False,
         task_options: object = None,
+        chunk_size: int | Literal["auto"] = "auto",
         **kwargs: object,
     ) -> MultiResultHandle[R]:
         """Run the function once for each item; gives at once their handles, in order.
@@ -174,12 +176,17 @@ class Task(Generic[P, R]):
             pymonik: The client to use; by default the current one.
             delegate: As in `invoke`; for a single item only.
             task_options: As in `invoke`.
+            chunk_size: How many calls share a task of the cluster, which costs more than a short
+                call: a number (at most 4 096), or ``"auto"``: the first calls go alone, and those
+                that turn out to be short then share tasks of half a second. Each call still has
+                a handle, a value and an error of its own. In a task, ``"auto"`` means 1.
             kwargs: Passed to each call, and ``pmk_*`` options.
 
         Raises:
             UsageError: As in `invoke`; the message has the index of the item.
         """
         self._check_reserved(pymonik, task_options, delegate=delegate)
+        size = _chunk_size(chunk_size)
         options = call_options(task_options, kwargs).over(self.options)
         calls = [self._pack_item(i, item, kwargs) for i, item in enumerate(iterable)]
         if delegate and len(calls) != 1:
@@ -189,7 +196,7 @@ class Task(Generic[P, R]):
             )
         if not calls:
             return MultiResultHandle()
-        states = self._submit(calls, pymonik, options, delegate=delegate)
+        states = self._submit(calls, pymonik, options, delegate=delegate, chunk_size=size)
         return MultiResultHandle(map(ResultHandle, states))
 
     def _pack_item(self, index: int, item: object, common: dict[str, object]) -> Packed:
@@ -207,8 +214,10 @@ class Task(Generic[P, R]):
         options: TaskOptions,
         *,
         delegate: bool,
+        chunk_size: int = 1,
     ) -> list[Any]:
-        return session_of(session).submit(Submission(self.packed(), calls, options, delegate))
+        submission = Submission(self.packed(), calls, options, delegate, chunk_size)
+        return session_of(session).submit(submission)
 
     # -- the function as it travels ------------------------------------------------------------
 
@@ -397,6 +406,14 @@ class _Parameters:
         if not single and not all(isinstance(key, str) for key in item):
             raise ArgumentsError("a dict holds keyword arguments; write ({...},) for an argument")
         return not single
+
+
+def _chunk_size(given: object) -> int:
+    if given == "auto":
+        return AUTO
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise UsageError(f"chunk_size must be a positive whole number or 'auto', not {given!r}")
+    return min(given, MOST_CALLS)
 
 
 def _inside(value: object) -> object:

@@ -77,10 +77,10 @@ class FakeSession:
     def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
         Countdown(states).wait(timeout)
 
-    def fetch(self, states: Sequence[ResultState]) -> list[memoryview]:
+    def fetch(self, states: Sequence[ResultState]) -> list[codec.OpenedResult]:
         self.fetches += 1
         self.fetched += [str(state.result_id) for state in states]
-        return [memoryview(self._store[str(state.result_id)]) for state in states]
+        return [codec.OpenedResult(self._store[str(state.result_id)]) for state in states]
 
     def cancel(self, states: Sequence[ResultState]) -> None:
         self.cancelled += states
@@ -124,10 +124,10 @@ class FakeSession:
         state = handle._state
         if state.error is not None:
             raise DependencyFailedError("a dependency failed") from state.error
-        return codec.load_item(self._store[str(state.result_id)], handle._item, self._follow)
+        return codec.OpenedResult(self._store[str(state.result_id)]).value(state.item, self._follow)
 
     def _follow(self, ref: ResultRef) -> Any:
-        return codec.load_item(self._store[ref.result_id], ref.item, self._follow)
+        return codec.OpenedResult(self._store[ref.result_id]).value(ref.item, self._follow)
 
 
 class FakeTaskSession:
@@ -150,7 +150,7 @@ class FakeTaskSession:
     def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
         raise UsageError("a task cannot wait")
 
-    def fetch(self, states: Sequence[ResultState]) -> list[memoryview]:
+    def fetch(self, states: Sequence[ResultState]) -> list[codec.OpenedResult]:
         raise UsageError("a task cannot wait")
 
     def cancel(self, states: Sequence[ResultState]) -> None:

@@ -10,20 +10,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pymonik.cluster import execution, memory, results, sessions, submission
 from pymonik.cluster.events import EventHub, Interest, Subscription
 from pymonik.cluster.faults import ObjectDataNotFound
+from pymonik.cluster.ids import new_id
 from pymonik.cluster.rows import Effects, Result, ResultStatus, Session, Stored, Task
 from pymonik.cluster.state import State
 from pymonik.cluster.work import Assignment, Lost, Outcome, Start, Succeeded, TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from pymonik.cluster.options import RequestedOptions
     from pymonik.cluster.rows import Partition
@@ -38,11 +38,6 @@ T = TypeVar("T")
 def microseconds() -> int:
     """Now, in nanoseconds, as precise as ArmoniK keeps it."""
     return time.time_ns() // 1000 * 1000
-
-
-def new_id() -> str:
-    """An ID for a session, a task or a result."""
-    return str(uuid.uuid4())
 
 
 class ControlPlane:
@@ -119,6 +114,17 @@ class ControlPlane:
                 self._let_go(task_id, pod_id)
             return answer
 
+    def contribute(self, task_id: str, part: Succeeded) -> None:
+        """The task created this and goes on; it exists from now on, however the task ends.
+
+        Raises:
+            Fault: It is refused, or the task does not run any more.
+            OSError: The data cannot be stored.
+        """
+        stored = self._store_all(part)
+        with self._changing() as (state, now):
+            execution.contribute(state, task_id, part, stored, now)
+
     def finish(self, task_id: str, outcome: Outcome, *, pod_id: str | None = None) -> None:
         """The task ended; what it created exists from now on, if it succeeded.
 
@@ -130,8 +136,7 @@ class ControlPlane:
         stored: dict[str, Stored] = {}
         if isinstance(outcome, Succeeded):
             try:
-                for result_id, data in outcome.data.items():
-                    stored[result_id] = self._store(data, result_id)
+                stored = self._store_all(outcome)
             except OSError:
                 logger.exception("cannot store the results of a task", extra={"task_id": task_id})
                 outcome = Lost(execution.INTERNAL_ERROR)
@@ -144,7 +149,7 @@ class ControlPlane:
         with self._lock:
             result = self._state.results.get(result_id)
             opaque_id = result.opaque_id if result and _is_completed(result) else ""
-        return self.storage.path(opaque_id) if self.storage.exists(opaque_id) else None
+        return Path(self.storage.file(opaque_id)) if self.storage.exists(opaque_id) else None
 
     def merge_options(self, session_id: str, requested: RequestedOptions | None) -> TaskOptions:
         """The options of a request for subtasks over those of the session.
@@ -207,13 +212,19 @@ class ControlPlane:
         session_id: str,
         creations: Iterable[tuple[str, bool, bytes | None]],
         view: Callable[[Result], T],
+        *,
+        for_workers: bool = False,
     ) -> list[T]:
-        """Create results from names, whether they survive deletions, and bytes if there are."""
+        """Create results from names, whether they survive deletions, and bytes if there are.
+
+        With `for_workers` small bytes are not made files.
+        """
+        store = self._hold if for_workers else self._store
         stored: list[tuple[str, str, bool, Stored | None]] = []
         try:
             for name, manual, data in creations:
                 result_id = new_id()
-                one = None if data is None else self._store(data, result_id)
+                one = None if data is None else store(data, result_id)
                 stored.append((result_id, name, manual, one))
         except OSError:  # all or nothing
             for _, _, _, one in stored:
@@ -284,6 +295,10 @@ class ControlPlane:
             raise ObjectDataNotFound(f"result {result_id} has no data")
         return self.storage.read(opaque_id, chunk_size)
 
+    def is_busy(self) -> bool:
+        """Whether tasks wait for a runner, as it looks without holding the lock."""
+        return any(self._state.queues.values())
+
     def subscribe(self, interest: Interest) -> Subscription:
         """The changes of a session from now on, after the rows that exist."""
         with self._lock:
@@ -353,30 +368,41 @@ class ControlPlane:
         """What a runner needs; ``None`` if the bytes of an input are gone."""
         with self._lock:
             session = self._state.sessions.get(task.session_id)
-            objects = {
-                one.result_id: one.opaque_id for one in self._state.known_results(task.inputs)
-            }
+            inputs = self._state.known_results(task.inputs)
+            objects = {one.result_id: one.opaque_id for one in inputs}
             worker_submission = session is not None and session.worker_submission
         if len(objects) != len(task.inputs):
             return None
-        if not all(self.storage.exists(opaque_id) for opaque_id in objects.values()):
+        try:
+            payload = self.storage.small(objects[task.payload_id])
+            if payload is not None:
+                del objects[task.payload_id]
+            files = {key: self.storage.file(opaque_id) for key, opaque_id in objects.items()}
+        except (ValueError, FileNotFoundError):
             return None
         return Assignment(
             task_id=task.task_id,
             session_id=task.session_id,
             payload_id=task.payload_id,
-            inputs={key: self.storage.path(opaque_id) for key, opaque_id in objects.items()},
+            inputs=files,
             data_dependencies=task.data_dependencies,
             expected_output_ids=task.expected_output_ids,
             options=task.options,
             attempt=len(task.retry_of_ids) + 1,
             worker_submission=worker_submission,
+            payload=payload,
         )
 
     def _let_go(self, task_id: str, pod_id: str | None) -> None:
         """Forget whom to tell about a cancellation, unless another pod has the task by now."""
         if pod_id is None or not execution.is_held_elsewhere(self._state, task_id, pod_id):
             self._on_cancel.pop(task_id, None)
+
+    def _store_all(self, outcome: Succeeded) -> dict[str, Stored]:
+        return {result_id: self._store(data, result_id) for result_id, data in outcome.data.items()}
+
+    def _hold(self, data: bytes, result_id: str) -> Stored:
+        return Stored(self.storage.hold(data, result_id), len(data))
 
     def _store(self, data: bytes | Path, result_id: str) -> Stored:
         if isinstance(data, bytes):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pymonik.cluster.filters import Query
 
 MOST_UNREAD = 100_000  # changes, some 20 MiB
+MOST_TOGETHER = 500  # changes
 TASK_KINDS = (Kind.NEW_TASK, Kind.TASK_STATUS)
 
 
@@ -87,6 +88,25 @@ class Subscription:
             yield change
         if self._fault is not None:
             raise self._fault
+
+    def batches(self, pause: Callable[[], None]) -> Iterator[list[Change]]:
+        """The same, several at a time: what comes during a `pause` is given together."""
+        for first in self:
+            pause()
+            batch = [first]
+            while len(batch) < MOST_TOGETHER and (change := self._waiting()) is not None:
+                batch.append(change)
+            yield batch
+
+    def _waiting(self) -> Change | None:
+        """The next change if there is one; the end is left for the iteration to find."""
+        try:
+            change = self._changes.get_nowait()
+        except queue.Empty:
+            return None
+        if change is None:
+            self._changes.put(None)
+        return change
 
 
 class EventHub:

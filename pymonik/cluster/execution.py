@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymonik.cluster.faults import Fault
+from pymonik.cluster.faults import Fault, TaskNotFound
 from pymonik.cluster.propagation import end, make_ready, resolve, terminate
 from pymonik.cluster.rows import Result, SessionStatus, Stored, Task, TaskStatus
 from pymonik.cluster.sessions import request_cancellation, requeue
@@ -158,6 +158,33 @@ def _succeed(
     state: State, task: Task, outcome: Succeeded, stored: Mapping[str, Stored], now: int
 ) -> None:
     """Apply what a task did, results before the task itself; refused as a whole or not at all."""
+    completed = _apply(state, task, outcome, stored, now)
+    resolve(state, completed, now)
+    end(state, task, TaskStatus.COMPLETED, now)
+
+
+def contribute(
+    state: State, task_id: str, part: Succeeded, stored: Mapping[str, Stored], now: int
+) -> None:
+    """A task that goes on has created results and tasks.
+
+    Raises:
+        Fault: They are refused, or the task does not run any more.
+    """
+    task = state.tasks.get(task_id)
+    try:
+        if task is None or task.status is not TaskStatus.PROCESSING:
+            raise TaskNotFound(f"Task '{task_id}' does not run")
+        resolve(state, _apply(state, task, part, stored, now), now)
+    finally:
+        for one in stored.values():
+            state.discard(one.opaque_id)
+
+
+def _apply(
+    state: State, task: Task, outcome: Succeeded, stored: Mapping[str, Stored], now: int
+) -> list[Result]:
+    """Create what a task made; gives the results that have their data now."""
     created = {result.result_id for result in outcome.created}
     inputs = [(one.payload_id, *one.data_dependencies) for one in outcome.tasks]
     check_inputs(state, inputs, created=created, completed=stored)
@@ -168,8 +195,7 @@ def _succeed(
     for result in completed:
         state.complete(result, stored[result.result_id], now)
     insert(state, [_subtask(task, new, now) for new in outcome.tasks], now, parent=task)
-    resolve(state, completed, now)
-    end(state, task, TaskStatus.COMPLETED, now)
+    return completed
 
 
 def _subtask(parent: Task, new: NewTask, now: int) -> Task:

@@ -307,6 +307,8 @@ def _lay_out(folder: Path, assignment: Assignment) -> None:
     folder.mkdir()
     for result_id, source in assignment.inputs.items():
         shutil.copyfile(source, folder / result_id)
+    if assignment.payload is not None:
+        (folder / assignment.payload_id).write_bytes(assignment.payload)
 
 
 def _request(attempt: Attempt) -> Any:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-import uuid
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.faults import Fault, SubmissionClosed
+from pymonik.cluster.ids import new_id
 from pymonik.cluster.options import RequestedOptions
 from pymonik.cluster.work import (
     Assignment,
@@ -141,14 +141,25 @@ class ExecutorSlot:
             task_id=assignment.task_id,
             session_id=assignment.session_id,
             attempt=assignment.attempt,
-            inputs={result_id: str(path) for result_id, path in assignment.inputs.items()},
+            inputs=dict(assignment.inputs),
             payload_id=assignment.payload_id,
+            payload=assignment.payload or b"",
             output_id=next(iter(assignment.expected_output_ids), ""),
             options=self._travelling(assignment.options),
             folder=str(self._folder),
         )
-        ending = self._pool.run(run, time_limit_s=min(limit_s, LONGEST_CALL_S))
+        ending = self._pool.run(
+            run,
+            time_limit_s=min(limit_s, LONGEST_CALL_S),
+            hand_over=lambda report: self._hand_over(report, assignment),
+        )
         return self._translated(ending, assignment)
+
+    def _hand_over(self, report: Report, assignment: Assignment) -> list[str]:
+        """Have subtasks run while the task that submits them goes on."""
+        bound = bind(report, lambda _stand_in: new_id())
+        self._control.contribute(assignment.task_id, self._made(bound, assignment))
+        return [subtask.output for subtask in bound.subtasks]
 
     def _travelling(self, options: TaskOptions) -> dict[str, Any]:
         """Options for the executor; tasks of one request have the same, one after the other."""
@@ -166,16 +177,18 @@ class ExecutorSlot:
         return TimedOut() if isinstance(ending, endings.TimedOut) else Stopped()
 
     def _success(self, report: Report, assignment: Assignment) -> Outcome:
-        bound = bind(report, lambda _stand_in: str(uuid.uuid4()))
+        bound = bind(report, lambda _stand_in: new_id())
         try:
-            tasks = [self._subtask(one, assignment) for one in bound.subtasks]
+            return self._made(bound, assignment)
         except Fault as fault:
             error = ControlPlaneError("submit subtasks", fault.detail)
             return Failed(Failure.of(error).to_text())
+
+    def _made(self, bound: Report, assignment: Assignment) -> Succeeded:
         return Succeeded(
             created=[NewResult(one.stand_in, one.name) for one in bound.created],
             data=_data(bound, assignment),
-            tasks=tasks,
+            tasks=[self._subtask(one, assignment) for one in bound.subtasks],
         )
 
     def _subtask(self, subtask: Subtask, assignment: Assignment) -> NewTask:
@@ -183,7 +196,7 @@ class ExecutorSlot:
             raise SubmissionClosed("Worker submission is closed")
         requested = _requested(options_from_dict(subtask.options), assignment.options)
         return NewTask(
-            task_id=str(uuid.uuid4()),
+            task_id=new_id(),
             payload_id=subtask.payload,
             expected_output_ids=[subtask.output],
             data_dependencies=subtask.dependencies,

@@ -16,6 +16,7 @@ from pymonik.core.environment import Environment
 
 FORMAT_VERSION: Final = 1
 WHOLE: Final = -1  # the item of a reference that means the whole result
+MOST_CALLS: Final = 4096  # of a chunk: a pipe of any system holds as many bytes
 NEW: Final = "new:"  # starts the stand-in for the id of a result that a task creates
 
 
@@ -57,6 +58,7 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
         python: Version of the client's Python: functions by value do not cross minor versions.
         functions: What else of the session is already uploaded: content id to result id.
         chunked: The result holds a list of items, even of one.
+        earlier: Attempts at the call before this task: it was one of a chunk then.
     """
 
     function: FunctionRef
@@ -64,6 +66,7 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
     environment: Environment = Environment()
     functions: dict[str, str] = msgspec.field(default_factory=dict)
     chunked: bool = False
+    earlier: int = 0
     python: tuple[int, int] = msgspec.field(default_factory=_python)
     version: int = msgspec.field(default_factory=_format)
 
@@ -77,10 +80,15 @@ class ItemMeta(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ResultMeta(msgspec.Struct, frozen=True, kw_only=True, tag="result", omit_defaults=True):
-    """The head of a result: one value, or the items of a chunk."""
+    """The head of a result: one value, or the items of a chunk.
+
+    Attributes:
+        seconds: How long the calls took that ran for it; 0 for data.
+    """
 
     items: tuple[ItemMeta, ...]
     chunked: bool = False
+    seconds: float = 0.0
     python: tuple[int, int] = msgspec.field(default_factory=_python)
     version: int = msgspec.field(default_factory=_format)
 

@@ -16,20 +16,22 @@ import hashlib
 import io
 import pickle
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
 import cloudpickle
 import msgspec
 
 from pymonik.core import modules
-from pymonik.core.call import FunctionMeta, ItemMeta, Meta, ResultMeta, ResultRef
+from pymonik.core.call import WHOLE, FunctionMeta, ItemMeta, Meta, ResultMeta, ResultRef
 from pymonik.core.culprit import find_culprit
 from pymonik.core.result import Referable, ReferableGroup
 from pymonik.errors import PymonikError, SerializationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
 Buffer = bytes | bytearray | memoryview
 
@@ -43,8 +45,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Meta] = msgspec.msgpack.Decoder(Meta)
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(msgspec.Struct, frozen=True):
     """A pickled value: its stream, its buffers, and the handles found in it, slot by slot."""
 
     blobs: Sequence[Buffer]
@@ -53,7 +54,9 @@ class Packed:
     @property
     def nbytes(self) -> int:
         """Size of all blobs, in bytes."""
-        return sum(memoryview(blob).nbytes for blob in self.blobs)
+        return sum(
+            len(blob) if type(blob) is bytes else memoryview(blob).nbytes for blob in self.blobs
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,8 @@ def pack(value: object, *, label: str = "value", copy: bool = True) -> Packed:
     Raises:
         SerializationError: It cannot be pickled; the message has the path to the culprit.
     """
+    if type(value) in _PLAIN:
+        return Packed((pickle.dumps(value, pickle.HIGHEST_PROTOCOL),))
     buffers: list[Buffer] = []
     refs: list[Referable] = []
     try:
@@ -120,6 +125,8 @@ def unpack(blobs: Sequence[Buffer], slot: Callable[[int], object] | None = None)
         SerializationError: It cannot be unpickled here: a module is missing, for example.
     """
     try:
+        if slot is None:
+            return pickle.loads(blobs[0], buffers=blobs[1:])
         return _Unpickler(blobs[0], blobs[1:], slot).load()
     except PymonikError:
         raise
@@ -161,7 +168,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     ) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL, buffer_callback=buffer_callback)
         self._refs = refs
-        self._slots: dict[tuple[int, int], int] = {}
+        self._slots: dict[int, int] = {}
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, Referable):
@@ -172,7 +179,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return super().reducer_override(obj)
 
     def _slot_of(self, obj: Referable) -> int:
-        key = (id(obj._state), obj._item)
+        key = id(obj._state)
         if key not in self._slots:
             self._slots[key] = len(self._refs)
             self._refs.append(obj)
@@ -232,42 +239,54 @@ def load_function(container: Buffer) -> Any:
 # -- results -----------------------------------------------------------------------------------
 
 
-def join_value(packed: Packed) -> list[Buffer]:
+def join_value(packed: Packed, *, seconds: float = 0.0) -> list[Buffer]:
     """The segments of a result that holds one value."""
-    return join(ResultMeta(items=(ItemMeta(len(packed.blobs)),)), packed.blobs)
+    meta = ResultMeta(items=(ItemMeta(len(packed.blobs)),), seconds=seconds)
+    return join(meta, packed.blobs)
 
 
-def load_item(
-    container: Buffer, item: int, follow: Callable[[ResultRef], object] | None = None
-) -> Any:
-    """A value of a result: the whole (a list, if it is chunked) or one item of it.
+class OpenedResult:
+    """A result whose head was read; its values are unpickled when somebody asks.
 
-    An item that failed is given as its `pymonik.core.failure.Failure`. ``follow`` gives the value
-    of another result, for an item that stands elsewhere.
+    Attributes:
+        meta: What it holds.
+        nbytes: Size of the container, in bytes.
     """
-    meta, blobs = split(container)
-    if not isinstance(meta, ResultMeta):
-        raise SerializationError("this is not a result of pymonik")
-    if not meta.chunked:
-        return unpack(blobs)
-    if item >= 0:
-        return _item(meta.items, item, blobs, follow)
-    return [_item(meta.items, i, blobs, follow) for i in range(len(meta.items))]
 
+    __slots__ = ("_blobs", "_starts", "meta", "nbytes")
 
-def _item(
-    items: Sequence[ItemMeta],
-    index: int,
-    blobs: Sequence[Buffer],
-    follow: Callable[[ResultRef], object] | None,
-) -> Any:
-    item = items[index]
-    if item.ref is not None:
+    def __init__(self, container: Buffer) -> None:
+        """Read the head.
+
+        Raises:
+            SerializationError: This is no result.
+        """
+        meta, self._blobs = split(container)
+        if not isinstance(meta, ResultMeta):
+            raise SerializationError("this is not a result of pymonik")
+        self.meta = meta
+        self.nbytes = memoryview(container).nbytes
+        self._starts = [0, *accumulate(item.blobs for item in meta.items)]
+
+    def value(self, item: int = WHOLE, follow: Callable[[ResultRef], object] | None = None) -> Any:
+        """The whole (a list, if it is chunked) or one item of it.
+
+        An item that failed is given as its `pymonik.core.failure.Failure`. ``follow`` gives the
+        value of another result, for an item that stands elsewhere.
+        """
+        if not self.meta.chunked:
+            return unpack(self._blobs)
+        if item >= 0:
+            return self._item(item, follow)
+        return [self._item(i, follow) for i in range(len(self.meta.items))]
+
+    def _item(self, index: int, follow: Callable[[ResultRef], object] | None) -> Any:
+        ref = self.meta.items[index].ref
+        if ref is None:
+            return unpack(self._blobs[self._starts[index] : self._starts[index + 1]])
         if follow is None:
             raise SerializationError("an item stands in another result, which was not given")
-        return follow(item.ref)
-    start = sum(before.blobs for before in items[:index])
-    return unpack(blobs[start : start + item.blobs])
+        return follow(ref)
 
 
 # -- containers --------------------------------------------------------------------------------

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, Protocol, cast, runtime_checkable
+from typing import NoReturn, Protocol, cast, runtime_checkable
 
+from pymonik.core.call import WHOLE
 from pymonik.core.environment import Environment
 from pymonik.core.result import ResultState
 from pymonik.core.session import active_session
 from pymonik.errors import UsageError
-
-if TYPE_CHECKING:
-    from pymonik.core.session import Session
 
 
 @runtime_checkable
 class Attaching(Protocol):
     """A session that can follow a result which it did not create."""
 
-    def attach(self, result_id: str, name: str = "", task_id: str = "") -> ResultState:
-        """The state of an existing result, which the session keeps up to date."""
+    def attach(
+        self, result_id: str, name: str = "", task_id: str = "", item: int = WHOLE
+    ) -> ResultState:
+        """The state of an existing result, or an item of it, which the session keeps up to date."""
 
 
-def attached(session: Session, result_id: str, name: str = "", task_id: str = "") -> ResultState:
-    """The state of a result of ``session`` that only its id is known of.
-
-    Raises:
-        UsageError: The session cannot follow results of others: that of a running task.
-    """
-    if not isinstance(session, Attaching):
-        raise UsageError(f"the result {result_id} cannot be followed from here")
-    return cast("Attaching", session).attach(result_id, name, task_id)
-
-
-def detached(session_id: str, result_id: str, name: str, task_id: str) -> ResultState:
+def detached(
+    session_id: str, result_id: str, name: str, task_id: str, item: int = WHOLE
+) -> ResultState:
     """The state of a result that came out of a pickle: of the current session if that is its."""
     session = active_session()
     if session is not None and session.session_id == session_id and isinstance(session, Attaching):
-        return cast("Attaching", session).attach(result_id, name, task_id)
-    state = ResultState(DetachedSession(session_id), name, result_id)
+        return cast("Attaching", session).attach(result_id, name, task_id, item)
+    state = ResultState(DetachedSession(session_id), name, result_id, item)
     state.task_id = task_id
     return state
 

@@ -36,22 +36,29 @@ class ResultState:
 
     Attributes:
         result_id: ``None`` until the call was sent.
+        item: Where in the result the value stands, if the result holds several; else `WHOLE`.
+        whole: The state of the result that it is an item of, while that is awaited.
         task_id: The task that produces it, as submitted; ``""`` for data or before sending.
         error: Why there is no value, once `status` is FAILED.
     """
 
     __slots__ = (
-        "__weakref__", "_callbacks", "error", "name", "result_id", "session", "status", "task_id",
+        "__weakref__", "_callbacks", "error", "item", "name", "result_id", "session", "status",
+        "task_id", "whole",
     )  # fmt: skip
 
-    def __init__(self, session: Session, name: str = "", result_id: str | None = None) -> None:
+    def __init__(
+        self, session: Session, name: str = "", result_id: str | None = None, item: int = WHOLE
+    ) -> None:
         self.session = session
         self.name = name
         self.result_id = result_id
+        self.item = item
+        self.whole: ResultState | None = None
         self.task_id = ""
         self.status = Status.PENDING
         self.error: BaseException | None = None
-        self._callbacks: list[Callable[[ResultState], None]] = []
+        self._callbacks: tuple[Callable[[ResultState], None], ...] = ()
 
     @property
     def is_final(self) -> bool:
@@ -72,7 +79,7 @@ class ResultState:
                 return
             self.error = error
             self.status = status
-            callbacks, self._callbacks = self._callbacks, []
+            callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             callback(self)
 
@@ -80,15 +87,14 @@ class ResultState:
         """Call ``callback`` once this is final: now if it is, else from the thread that ends it."""
         with _lock:
             if not self.is_final:
-                self._callbacks.append(callback)
+                self._callbacks += (callback,)
                 return
         callback(self)
 
     def forget(self, callback: Callable[[ResultState], None]) -> None:
         """Take back a callback that has not been called; does nothing otherwise."""
         with _lock:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
+            self._callbacks = tuple(one for one in self._callbacks if one != callback)
 
 
 class Countdown:
@@ -133,7 +139,6 @@ class Referable:
     __slots__ = ()
 
     _state: ResultState
-    _item: int = WHOLE
 
 
 class ReferableGroup:

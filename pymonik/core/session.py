@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from pymonik.errors import UsageError
 from pymonik.options import TaskOptions
@@ -13,24 +13,29 @@ from pymonik.options import TaskOptions
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pymonik.core.codec import Packed, PackedFunction
+    from pymonik.core.codec import OpenedResult, Packed, PackedFunction
     from pymonik.core.environment import Environment
     from pymonik.core.result import ResultState
 
 
+AUTO: Final = 0  # of `Submission.chunk_size`
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Calls of one function that leave together, one task and one result each.
+    """Calls of one function that are submitted together.
 
     Attributes:
         options: Those of the call over those of the function; the session's are underneath.
         delegate: The (only) result takes the place of the running task's own.
+        chunk_size: How many calls share a task and its result; `AUTO`: as their durations say.
     """
 
     function: PackedFunction
     calls: Sequence[Packed]
     options: TaskOptions = field(default_factory=TaskOptions)
     delegate: bool = False
+    chunk_size: int = 1
 
 
 class Session(Protocol):
@@ -60,8 +65,8 @@ class Session(Protocol):
             UsageError: In a task, where waiting is not possible.
         """
 
-    def fetch(self, states: Sequence[ResultState]) -> list[memoryview]:
-        """The containers of completed results, in order (see `pymonik.core.codec`)."""
+    def fetch(self, states: Sequence[ResultState]) -> list[OpenedResult]:
+        """The results in which these completed states have their values, in order."""
 
     def cancel(self, states: Sequence[ResultState]) -> None:
         """Cancel the tasks that produce these results; those that ended stay as they are."""

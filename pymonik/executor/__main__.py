@@ -1,7 +1,8 @@
 """``python -m pymonik.executor``: the child process; its parent starts it, nobody else.
 
-Arguments: the number of the socket, the memory limit in bytes (0: none), the folder of packages
-(empty: none).
+Arguments: the numbers of the socket, of the pipe and of the journal (see
+`pymonik.executor.claims`), the memory limit in bytes (0: none), the folder of packages (empty:
+none), the parent.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import TYPE_CHECKING
 
 from pymonik.core import modules
 from pymonik.executor.cache import FunctionCache
-from pymonik.executor.channel import Inbox, framed, run_decoder
-from pymonik.executor.frames import Ready, Run
+from pymonik.executor.channel import Inbox, framed, order_decoder
+from pymonik.executor.claims import Claims
+from pymonik.executor.frames import HandedOver, Ready, Run
 from pymonik.executor.limits import limit_reservations, memory_error
 from pymonik.executor.run import execute
 
 if TYPE_CHECKING:
+    from pymonik.core.call import ResultRef
     from pymonik.executor.channel import Answer
 
 _PR_SET_PDEATHSIG = 1
@@ -31,38 +34,59 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Answer runs until the parent closes the socket."""
-    fd, memory_limit, packages, parent = sys.argv[1:5]
+    fd, pipe, journal, memory_limit, packages, parent = sys.argv[1:7]
+    for ours in (fd, pipe, journal):
+        os.set_inheritable(int(ours), False)  # noqa: FBT003 - what user code starts has no business with them
     _die_with(int(parent), int(fd))
     _set_up_output()
     _set_up_path(packages)
     del sys.argv[1:]
     sock = socket.socket(fileno=int(fd))
-    _serve(sock, int(memory_limit))
+    _serve(sock, Claims(int(pipe), int(journal)), int(memory_limit))
     # Threads that user code left behind must not keep the process.
     os._exit(0)
 
 
-def _serve(sock: socket.socket, memory_limit: int) -> None:
-    inbox = Inbox(sock)
+def _serve(sock: socket.socket, claims: Claims, memory_limit: int) -> None:
+    share = _Share(Inbox(sock), claims)
     functions = FunctionCache()
     owner = os.getpid()
     sock.sendall(framed(Ready(memory=_peak_memory())))
-    while True:
-        while (run := inbox.take(run_decoder)) is None:
-            if not inbox.pump():
-                return
-        answer = framed(_answer(run, functions, memory_limit))
+    while (run := share.next_run()) is not None:
+        answer = framed(_answer(run, functions, share, memory_limit))
         _flush()
         if os.getpid() != owner:
             os._exit(0)  # a fork that user code made came back: it is not the executor
         sock.sendall(answer)
 
 
-def _answer(run: Run, functions: FunctionCache, memory_limit: int) -> Answer:
+class _Share:
+    """The orders of the parent: runs, and what it takes back of one."""
+
+    def __init__(self, inbox: Inbox, claims: Claims) -> None:
+        self.claims = claims
+        self._inbox = inbox
+
+    def next_run(self) -> Run | None:
+        """The next task; ``None`` when the parent is gone."""
+        while (order := self._inbox.wait(order_decoder)) is not None:
+            if isinstance(order, Run):
+                return order  # else a chunk had failed before it looked
+        return None
+
+    def handed_over(self) -> list[ResultRef]:
+        """Where the values of the calls will stand that were taken away: the last ones."""
+        order = self._inbox.wait(order_decoder)
+        if not isinstance(order, HandedOver):
+            os._exit(0)  # the parent is gone
+        return order.items
+
+
+def _answer(run: Run, functions: FunctionCache, share: _Share, memory_limit: int) -> Answer:
     if not memory_limit:
-        return execute(run, functions)
+        return execute(run, functions, share)
     limit_reservations(memory_limit, run.inputs.values())
-    return execute(run, functions, lambda: memory_error(memory_limit))
+    return execute(run, functions, share, lambda: memory_error(memory_limit))
 
 
 def _set_up_output() -> None:

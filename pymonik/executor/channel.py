@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from pymonik.executor.endings import Failed, Retry
-from pymonik.executor.frames import Ready, Report, Run
+from pymonik.executor.frames import HandedOver, Ready, Report, Run
 
 if TYPE_CHECKING:
     import socket
 
 T = TypeVar("T")
+Order = Run | HandedOver
 Answer = Ready | Report | Failed | Retry
 
 _LENGTH = struct.Struct("<Q")
-_CHUNK = 1 << 18  # bytes read at once
+_CHUNK = 1 << 16  # bytes read at once; the allocator maps larger blocks anew each time
 
 _encode = msgspec.msgpack.Encoder().encode
-run_decoder: msgspec.msgpack.Decoder[Run] = msgspec.msgpack.Decoder(Run)
+order_decoder: msgspec.msgpack.Decoder[Order] = msgspec.msgpack.Decoder(Order)
 answer_decoder: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
 
 
@@ -49,6 +50,13 @@ class Inbox:
             return False
         self._buffer += data
         return bool(data)
+
+    def wait(self, decoder: msgspec.msgpack.Decoder[T]) -> T | None:
+        """The next frame, on a socket that blocks; ``None`` when the other side is gone."""
+        while (frame := self.take(decoder)) is None:
+            if not self.pump():
+                return None
+        return frame
 
     def take(self, decoder: msgspec.msgpack.Decoder[T]) -> T | None:
         """The next frame, if it is complete."""

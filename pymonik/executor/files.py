@@ -49,13 +49,14 @@ def save(folder: str, segments: Sequence[Buffer]) -> str:
     path = str(Path(folder) / f"{os.getpid()}-{next(_numbers)}.result")
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        _write(fd, segments)
+        write(fd, segments)
     finally:
         os.close(fd)
     return path
 
 
-def _write(fd: int, segments: Sequence[Buffer]) -> None:
+def write(fd: int, segments: Sequence[Buffer]) -> None:
+    """Write all of ``segments`` at the position of ``fd``."""
     left = [memoryview(segment).cast("B") for segment in segments]
     left = [view for view in reversed(left) if view.nbytes]
     while left:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from pymonik.core.call import ResultRef
 from pymonik.options import TaskOptions
 
 
@@ -15,7 +16,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
 
     Attributes:
         attempt: 1 for the first.
-        inputs: The file of each input, by result id: the payload and the data dependencies.
+        inputs: The file of each input, by result id: the data dependencies, and the payload unless
+            its content is here.
+        payload: The content of the payload, where it is small.
         output_id: The expected output, ``""`` when the task has none.
         options: Those of the task; see `options_to_dict`.
         folder: Where the executor may write files, which are then the parent's.
@@ -26,9 +29,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     attempt: int = 1
     inputs: dict[str, str]
     payload_id: str
+    payload: bytes = b""
     output_id: str
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     folder: str
+
+
+class HandedOver(msgspec.Struct, frozen=True, kw_only=True, tag="handed over"):
+    """Parent to executor, during a run: the last calls are taken away; where their values stand."""
+
+    items: list[ResultRef]
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,20 +14,22 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pymonik.core import codec
-from pymonik.core.call import PayloadMeta
+from pymonik.core.call import MOST_CALLS, PayloadMeta
 from pymonik.core.failure import Failure
 from pymonik.errors import EnvironmentSetupError, PymonikError, SerializationError
 from pymonik.executor import files
+from pymonik.executor.chunk import Chunk
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost
 from pymonik.executor.environments import packages_folder
 from pymonik.executor.process import ExecutorProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from pymonik.core.environment import Environment
+    from pymonik.core.codec import Buffer
+    from pymonik.executor.chunk import HandOver
     from pymonik.executor.frames import Run
 
 logger = logging.getLogger(__name__)
@@ -98,18 +100,21 @@ class ExecutorPool:
         with self._lock:
             self._idle += [self._new_seat("") for _ in range(self._size - len(self._seats))]
 
-    def run(self, run: Run, *, time_limit_s: float | None) -> Ending:
+    def run(
+        self, run: Run, *, time_limit_s: float | None, hand_over: HandOver | None = None
+    ) -> Ending:
         """Run one task and wait for its end; at most ``size`` callers do so at once.
 
         Args:
             run: The task.
             time_limit_s: It is killed after so many seconds; starting the executor does not count.
+            hand_over: Takes calls from a task of several that takes long; see `HandOver`.
         """
         running = _Running()
         with self._lock:
             self._running[run.task_id] = running
         try:
-            ending = self._run(run, running, time_limit_s)
+            ending = self._run(run, running, time_limit_s, hand_over)
         finally:
             with self._lock:
                 self._running.pop(run.task_id, None)
@@ -144,22 +149,31 @@ class ExecutorPool:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _run(self, run: Run, running: _Running, time_limit_s: float | None) -> Ending:
+    def _run(
+        self, run: Run, running: _Running, time_limit_s: float | None, hand_over: HandOver | None
+    ) -> Ending:
         try:
-            packages = packages_folder(_environment(run))
+            meta, blobs = _payload(run)
+            packages = packages_folder(meta.environment)
         except (PymonikError, OSError, KeyError) as error:
             return Failed(Failure.of(_as_setup_error(error)).to_text())
         with self._free:
             if self._is_closed or running.cancelled.is_set():
                 return Cancelled()
             seat = self._take(packages)
+            chunk = Chunk(run, meta, blobs, hand_over) if meta.chunked else None
             try:
-                return self._run_in(seat, run, running, time_limit_s)
+                return self._run_in(seat, run, running, time_limit_s, chunk)
             finally:
                 self._give_back(seat)
 
     def _run_in(
-        self, seat: _Seat, run: Run, running: _Running, time_limit_s: float | None
+        self,
+        seat: _Seat,
+        run: Run,
+        running: _Running,
+        time_limit_s: float | None,
+        chunk: Chunk | None,
     ) -> Ending:
         try:
             process = seat.process.result()
@@ -170,7 +184,7 @@ class ExecutorPool:
                 return Cancelled()
             running.process = process
         try:
-            return process.run(run, time_limit_s)
+            return process.run(run, time_limit_s, chunk)
         finally:
             with self._lock:  # from here on, `cancel` must not kill the next call
                 running.process = None
@@ -227,11 +241,13 @@ def _is_usable(seat: _Seat) -> bool:
     return seat.process.exception() is None and seat.process.result().is_alive
 
 
-def _environment(run: Run) -> Environment:
-    meta, _ = codec.split(files.load(run.inputs[run.payload_id]))
+def _payload(run: Run) -> tuple[PayloadMeta, Sequence[Buffer]]:
+    meta, blobs = codec.split(run.payload or files.load(run.inputs[run.payload_id]))
     if not isinstance(meta, PayloadMeta):
         raise SerializationError("this task was not submitted by pymonik: its payload is no call")
-    return meta.environment
+    if len(meta.calls) > MOST_CALLS:
+        raise SerializationError(f"a task has {MOST_CALLS} calls at most, not {len(meta.calls)}")
+    return meta, blobs
 
 
 def _as_setup_error(error: BaseException) -> BaseException:

@@ -21,13 +21,17 @@ from typing import TYPE_CHECKING
 from pymonik.core.failure import Failure
 from pymonik.errors import TaskTimeoutError, WorkerLostError
 from pymonik.executor.channel import Answer, Inbox, answer_decoder, framed
+from pymonik.executor.chunk import LATE_S
+from pymonik.executor.claims import Offer
 from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
-from pymonik.executor.frames import Ready, Run
+from pymonik.executor.frames import HandedOver, Ready, Report, Run
 from pymonik.executor.limits import WATCH_INTERVAL_S, MemoryWatch, in_mib
 from pymonik.executor.output import OutputStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pymonik.executor.chunk import Chunk
 
 _START_LIMIT_S = 120.0
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
@@ -52,8 +56,10 @@ class ExecutorProcess:
         self._unsent = memoryview(b"")
         self._is_blocked = False  # the socket is full: told when there is room
         ours, theirs = socket.socketpair()
+        self._offer = Offer()
         with theirs:
-            self._process = _spawn(theirs, packages, memory_limit)
+            fds = (theirs.fileno(), *self._offer.fds)
+            self._process = _spawn(fds, packages, memory_limit)
         ours.settimeout(0)
         self._socket = ours
         self._inbox = Inbox(ours)
@@ -77,8 +83,14 @@ class ExecutorProcess:
         """Whether it can take a call, as far as is known."""
         return self._process.returncode is None
 
-    def run(self, run: Run, time_limit_s: float | None) -> Ending:
-        """Run one task and wait; afterwards the executor may be dead, see `is_alive`."""
+    def run(self, run: Run, time_limit_s: float | None, chunk: Chunk | None = None) -> Ending:
+        """Run one task and wait; afterwards the executor may be dead, see `is_alive`.
+
+        Args:
+            run: The task.
+            time_limit_s: After so many seconds it is killed.
+            chunk: Its calls, if there are several.
+        """
         self._drain_ready()  # what threads of the call before have printed since is theirs
         self._finish_lines()
         self._task_id = run.task_id
@@ -86,14 +98,35 @@ class ExecutorProcess:
         self._err.forget()
         if self._memory_at_start is None and (ending := self._await_start()) is not None:
             return ending
+        if chunk is not None:
+            self._offer.offer(chunk.size)
         self._unsent = memoryview(framed(run))
         self._send()
-        answer = self._await(time_limit_s)
-        self._drain_ready()
+        answer: Ready | Ending | None = self._await(time_limit_s, chunk)
+        if not isinstance(answer, Report):  # it flushes before it reports: that was read already
+            self._drain_ready()
         self._finish_lines()
         if answer is None or isinstance(answer, Ready):
-            return Lost(self._obituary())
+            answer = Lost(self._obituary())
+        if chunk is not None and not self.is_alive:
+            return self._salvaged(chunk, answer)
         return answer
+
+    def _salvaged(self, chunk: Chunk, ending: Ending) -> Ending:
+        begun = chunk.kept - self._offer.take_back()
+        return chunk.salvaged(ending, self._offer.finished(), begun)
+
+    def _hand_over(self, chunk: Chunk) -> None:
+        """The run takes its time: have what it has not begun run elsewhere."""
+        left = self._offer.take_back()
+        if not left:
+            return
+        places = chunk.hand_over(chunk.size - left, len(self._offer.finished()))
+        if places is None:
+            self._offer.give_back(left)
+            return
+        self._unsent = memoryview(bytes(self._unsent) + framed(HandedOver(items=places)))
+        self._send()
 
     def kill(self) -> None:
         """End it and whatever it started, at once; `run` then returns `Lost`."""
@@ -105,6 +138,7 @@ class ExecutorProcess:
         """Kill it, wait for it, and free what belongs to it."""
         self.stop()
         self._socket.close()
+        self._offer.close()
         if self._sentinel is not None:
             os.close(self._sentinel)
         for pipe in (self._process.stdout, self._process.stderr):
@@ -121,17 +155,23 @@ class ExecutorProcess:
         self._drain()
         return Lost(self._obituary("the executor did not start"))
 
-    def _await(self, limit_s: float | None) -> Answer | TimedOut | Failed | None:
+    def _await(
+        self, limit_s: float | None, chunk: Chunk | None = None
+    ) -> Answer | TimedOut | Failed | None:
         """What comes first: an answer, the end of the time or of the memory, or death (`None`)."""
-        deadline = None if limit_s is None else time.monotonic() + limit_s
+        start = time.monotonic()
         while True:
             if (answer := self._inbox.take(answer_decoder)) is not None:
                 return answer
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
+            spent = time.monotonic() - start
+            if limit_s is not None and spent >= limit_s:
                 self.stop()
                 return _timed_out(limit_s)
-            if not self._wait(left):
+            if chunk is not None and spent >= LATE_S:
+                self._hand_over(chunk)
+                chunk = None
+            next_look_s = limit_s if chunk is None else min(LATE_S, limit_s or LATE_S)
+            if not self._wait(None if next_look_s is None else next_look_s - spent):
                 self.stop()
                 return None
             if self._memory_watch is not None and self._memory_watch.is_exceeded():
@@ -218,16 +258,16 @@ class ExecutorProcess:
 
 
 def _spawn(
-    theirs: socket.socket, packages: str, memory_limit: int | None
+    fds: tuple[int, ...], packages: str, memory_limit: int | None
 ) -> subprocess.Popen[bytes]:
-    arguments = [str(theirs.fileno()), str(memory_limit or 0), packages, str(os.getpid())]
+    arguments = [*map(str, fds), str(memory_limit or 0), packages, str(os.getpid())]
     return subprocess.Popen(
         [sys.executable, "-m", "pymonik.executor", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,
-        pass_fds=(theirs.fileno(),),
+        pass_fds=fds,
         start_new_session=True,  # Ctrl-C in the terminal is for the program, not for executors
     )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextvars
 import os
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, nullcontext
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pymonik.context import PymonikContext, running
 from pymonik.core import codec
@@ -24,32 +26,46 @@ from pymonik.errors import (
 from pymonik.executor import files
 from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
-from pymonik.executor.subtasks import SubtaskSession
-from pymonik.options import DEFAULT_MAX_RETRIES
+from pymonik.executor.subtasks import SubtaskSession, retries_of
 
 if TYPE_CHECKING:
     import types
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from pymonik.core.codec import Buffer, Packed
     from pymonik.executor.cache import FunctionCache
+    from pymonik.executor.claims import Claims
     from pymonik.executor.frames import Run
 
 _OUR_FOLDER = str(Path(__file__).parent)
 
 
+class Share(Protocol):
+    """What is known of the calls of a chunk while it runs: which are ours, and which are not."""
+
+    claims: Claims
+
+    def handed_over(self) -> list[ResultRef]:
+        """Where the values of the calls will stand that were taken away: the last ones."""
+
+
 def execute(
-    run: Run, functions: FunctionCache, memory_error: Callable[[], MemoryError] | None = None
+    run: Run,
+    functions: FunctionCache,
+    share: Share,
+    memory_error: Callable[[], MemoryError] | None = None,
 ) -> Report | Failed | Retry:
     """Run the calls of one task; whatever happens in them is told in the answer.
 
     Args:
         run: The task.
         functions: Those loaded before.
+        share: Of the calls, if there are several.
         memory_error: Gives what to say of a `MemoryError`, where there is a limit.
     """
     try:
-        return _Attempt(run, functions).report()
+        return _Attempt(run, functions, share).report()
     except _RetryWantedError as wanted:
         return Retry(_failure(wanted.error).to_text())
     except MemoryError as error:
@@ -87,9 +103,12 @@ class _NotHereError(Exception):
 
 
 class _Attempt:
-    def __init__(self, run: Run, functions: FunctionCache) -> None:
+    def __init__(self, run: Run, functions: FunctionCache, share: Share) -> None:
         self._run = run
-        self._meta, self._blobs = _payload(files.load(run.inputs[run.payload_id]))
+        self._share = share
+        self._opened: dict[str, codec.OpenedResult] = {}
+        self._meta, self._blobs = _payload(run.payload or files.load(run.inputs[run.payload_id]))
+        self._starts = [0, *accumulate(call.blobs for call in self._meta.calls)]
         _check_python(self._meta.python)
         self._session = SubtaskSession(run, self._meta)
         self._function = functions.get(self._meta.function.content_id, self._function_container)
@@ -112,6 +131,7 @@ class _Attempt:
     # -- one call ------------------------------------------------------------------------------
 
     def _single(self) -> tuple[bytes | None, str | None]:
+        start = time.monotonic()
         try:
             packed = self._outcome(0)
         except Exception as error:
@@ -120,7 +140,8 @@ class _Attempt:
             raise
         if packed is None or not self._run.output_id:
             return None, None
-        return files.store(self._run.folder, codec.join_value(packed))
+        seconds = time.monotonic() - start
+        return files.store(self._run.folder, codec.join_value(packed, seconds=seconds))
 
     def _outcome(self, index: int) -> Packed | None:
         """The packed value of a call, ``None`` when another result takes its place."""
@@ -138,16 +159,19 @@ class _Attempt:
         context = self._context()
         if self._function.require_context:
             args = (context, *args)
-        variables = self._meta.environment.env_variables
-        with active(self._session), running(context), _variables(variables):
+        with active(self._session), running(context), self._variables():
             return self._function.func(*args, **kwargs)
+
+    def _variables(self) -> AbstractContextManager[None]:
+        variables = self._meta.environment.env_variables
+        return _environment(variables) if variables else nullcontext()
 
     def _context(self) -> PymonikContext:
         return PymonikContext(
             session=self._session,
             task_id=self._run.task_id,
             session_id=self._run.session_id,
-            attempt=self._run.attempt,
+            attempt=self._run.attempt + self._meta.earlier,
             options=self._session.options,
             environment=self._meta.environment,
             partition=self._session.options.partition_id or "",
@@ -175,8 +199,7 @@ class _Attempt:
     # -- arguments -----------------------------------------------------------------------------
 
     def _blobs_of(self, index: int) -> list[memoryview]:
-        start = sum(call.blobs for call in self._meta.calls[:index])
-        return self._blobs[start : start + self._meta.calls[index].blobs]
+        return self._blobs[self._starts[index] : self._starts[index + 1]]
 
     def _slots(self, index: int) -> Any:
         """What gives the value of each slot; all that stand elsewhere are found at once."""
@@ -199,46 +222,66 @@ class _Attempt:
     def _value(self, ref: ResultRef) -> object:
         if ref.result_id not in self._run.inputs:
             raise _NotHereError(ref)
-        value = codec.load_item(files.load(self._run.inputs[ref.result_id]), ref.item, self._value)
+        value = self._open(ref.result_id).value(ref.item, self._value)
         for one in value if ref.item < 0 and isinstance(value, list) else (value,):
             if isinstance(one, Failure):
                 raise _dependency_failed(one)
         return value
 
+    def _open(self, result_id: str) -> codec.OpenedResult:
+        """An input, which several references may need."""
+        opened = self._opened.get(result_id)
+        if opened is None:
+            opened = codec.OpenedResult(files.load(self._run.inputs[result_id]))
+            self._opened[result_id] = opened
+        return opened
+
     # -- several calls, one result -------------------------------------------------------------
 
     def _chunk(self) -> tuple[bytes | None, str | None]:
+        start = time.monotonic()
+        claims = self._share.claims
+        claims.begin()
         items: list[ItemMeta] = []
         blobs: list[Buffer] = []
-        for index in range(len(self._meta.calls)):
-            item, more = self._item(index)
+        while claims.claim():
+            item, more, is_all = self._item(len(items))
+            claims.note(item, more, is_all=is_all)
             items.append(item)
             blobs.extend(more)
-        segments = codec.join(ResultMeta(items=tuple(items), chunked=True), blobs)
+        seconds = time.monotonic() - start
+        if len(items) < len(self._meta.calls):
+            items += [ItemMeta(0, ref=ref) for ref in self._share.handed_over()]
+        meta = ResultMeta(items=tuple(items), chunked=True, seconds=seconds)
+        segments = codec.join(meta, blobs)
         if any(item.ref is not None and item.ref.result_id.startswith(NEW) for item in items):
             return b"".join(segments), None  # the parent has ids to fill in
         return files.store(self._run.folder, segments)
 
-    def _item(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]]:
+    def _item(self, index: int) -> tuple[ItemMeta, Sequence[Buffer], bool]:
+        """What stands in the result for a call, and whether it left nothing besides."""
         mark = self._session.begin_call()
         try:
             packed = self._outcome(index)
-        except BaseException as error:
-            if isinstance(error, self._function.retry_on) and self._may_retry():
-                raise _RetryWantedError(error) from error
+        except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
             self._session.undo(mark)
+            if isinstance(error, self._function.retry_on) and self._may_retry():
+                self._session.again(index, self._blobs_of(index))
+                return self._elsewhere()
             packed = codec.pack(_failure(error))
-            return ItemMeta(len(packed.blobs), failed=True), packed.blobs
-        if packed is not None:
-            return ItemMeta(len(packed.blobs)), packed.blobs
+            return ItemMeta(len(packed.blobs), failed=True), packed.blobs, True
+        if packed is None:
+            return self._elsewhere()
+        return ItemMeta(len(packed.blobs)), packed.blobs, not self._session.is_changed_since(mark)
+
+    def _elsewhere(self) -> tuple[ItemMeta, Sequence[Buffer], bool]:
         delegated = self._session.delegated
         if delegated is None or delegated.result_id is None:
             raise SerializationError("a call gave neither a value nor a result")
-        return ItemMeta(0, ref=ResultRef(delegated.result_id)), ()
+        return ItemMeta(0, ref=ResultRef(delegated.result_id)), (), False
 
     def _may_retry(self) -> bool:
-        retries = self._session.options.max_retries
-        return self._run.attempt <= (DEFAULT_MAX_RETRIES if retries is None else retries)
+        return self._run.attempt <= retries_of(self._session.options)
 
 
 def _payload(container: Buffer) -> tuple[PayloadMeta, list[memoryview]]:
@@ -258,7 +301,7 @@ def _check_python(python: tuple[int, int]) -> None:
 
 
 @contextmanager
-def _variables(variables: Mapping[str, str]) -> Iterator[None]:
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+import msgspec
+
 from pymonik.core import codec
 from pymonik.core.call import (
+    MOST_CALLS,
     NEW,
+    WHOLE,
     CallMeta,
     FunctionRef,
     PayloadMeta,
@@ -25,12 +29,12 @@ from pymonik.errors import UsageError
 from pymonik.executor import files
 from pymonik.executor.frames import Created, Subtask, options_from_dict, options_to_dict
 from pymonik.executor.identity import packed_identity
-from pymonik.options import TaskOptions
+from pymonik.options import DEFAULT_MAX_RETRIES, TaskOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from pymonik.core.codec import Buffer, Packed, PackedFunction
+    from pymonik.core.codec import Buffer, OpenedResult, Packed, PackedFunction
     from pymonik.core.environment import Environment
     from pymonik.core.result import Referable
     from pymonik.core.session import Submission
@@ -96,7 +100,9 @@ class SubtaskSession:
         function = self._upload(submission.function)
         label = {_FUNCTION_LABEL: submission.function.name}
         options = TaskOptions(options=label).over(submission.options.over(self._options))
-        states = [self._add(function, packed, options) for packed in submission.calls]
+        states: list[ResultState] = []
+        for calls in _together(submission.calls, submission.chunk_size):
+            states += self._add(function, calls, options)
         if submission.delegate:
             self._delegate(states[0])
         return states
@@ -113,7 +119,7 @@ class SubtaskSession:
         del states, timeout
         _refuse("wait for a result")
 
-    def fetch(self, states: Sequence[ResultState]) -> list[memoryview]:
+    def fetch(self, states: Sequence[ResultState]) -> list[OpenedResult]:
         """Refuse: the results of subtasks exist after this task only."""
         del states
         _refuse("get the value of a result")
@@ -130,6 +136,10 @@ class SubtaskSession:
         self._delegated = None
         return len(self._created), len(self._subtasks), len(self._functions)
 
+    def is_changed_since(self, mark: tuple[int, int, int]) -> bool:
+        """Whether anything was submitted or put."""
+        return mark[:2] != (len(self._created), len(self._subtasks))
+
     def undo(self, mark: tuple[int, int, int]) -> None:
         """The call failed: what it submitted since is not sent."""
         created, subtasks, functions = mark
@@ -142,7 +152,11 @@ class SubtaskSession:
     def delegate_to(self, handle: Referable) -> None:
         """The value of this call is that of ``handle``."""
         own = {pending.output for pending in self._subtasks}
-        if handle._state.session is self and handle._item < 0 and handle._state.result_id in own:
+        if (
+            handle._state.session is self
+            and handle._state.item < 0
+            and handle._state.result_id in own
+        ):
             self._check_delegation(1)
             self._delegate(handle._state)
         else:
@@ -152,15 +166,21 @@ class SubtaskSession:
         """The value of this call is ``value`` with the values of the handles in it."""
         self._check_delegation(1)
         function = self._upload(packed_identity())
-        self._delegate(self._add(function, codec.pack_call((value,), {}), self._options))
+        self._delegate(self._add(function, [codec.pack_call((value,), {})], self._options)[0])
 
     def reroute(self, refs: dict[ResultRef, ResultRef], call: int, blobs: Sequence[Buffer]) -> None:
         """Run one of the calls later: what it needs stands elsewhere than it was told."""
         self._check_delegation(1)
         known = tuple(refs.get(ref, ref) for ref in self._meta.calls[call].refs)
-        output = self._stand_in()
-        self._pend(output, self._meta.function, CallMeta(len(blobs), known), blobs, self._options)
-        self._delegate(ResultState(self, self._meta.function.name, output))
+        self._pend_again(CallMeta(len(blobs), known), blobs, self._meta.earlier, self._options)
+
+    def again(self, call: int, blobs: Sequence[Buffer]) -> None:
+        """Try one of the calls again, in a task of its own that has the attempts that are left."""
+        attempts = self._run.attempt
+        left = TaskOptions(max_retries=max(0, retries_of(self._options) - attempts))
+        earlier = self._meta.earlier + attempts
+        options = left.over(self._options)
+        self._pend_again(self._meta.calls[call], blobs, earlier, options)
 
     def has_news(self) -> bool:
         """Whether anything was submitted or put."""
@@ -219,23 +239,42 @@ class SubtaskSession:
             )
         return FunctionRef(function.content_id, result_id, function.name)
 
-    def _add(self, function: FunctionRef, packed: Packed, options: TaskOptions) -> ResultState:
-        refs = tuple(ResultRef(self._id_of(ref), ref._item) for ref in packed.refs)
-        output = self._stand_in()
-        self._pend(output, function, CallMeta(len(packed.blobs), refs), packed.blobs, options)
-        return ResultState(self, function.name, output)
+    def _add(
+        self, function: FunctionRef, calls: Sequence[Packed], options: TaskOptions
+    ) -> list[ResultState]:
+        """One task for all of the calls; the states of their values."""
+        meta = PayloadMeta(
+            function=function,
+            calls=tuple(self._call_meta(packed) for packed in calls),
+            environment=self._meta.environment,
+            chunked=len(calls) > 1,
+        )
+        output = self._pend(meta, [blob for packed in calls for blob in packed.blobs], options)
+        places = range(len(calls)) if meta.chunked else (WHOLE,)
+        return [ResultState(self, function.name, output, item) for item in places]
 
-    def _pend(
-        self,
-        output: str,
-        function: FunctionRef,
-        call: CallMeta,
-        blobs: Sequence[Buffer],
-        options: TaskOptions,
+    def _call_meta(self, packed: Packed) -> CallMeta:
+        refs = (ResultRef(self._id_of(ref), ref._state.item) for ref in packed.refs)
+        return CallMeta(len(packed.blobs), tuple(refs))
+
+    def _pend_again(
+        self, call: CallMeta, blobs: Sequence[Buffer], earlier: int, options: TaskOptions
     ) -> None:
-        meta = PayloadMeta(function=function, calls=(call,), environment=self._meta.environment)
-        name = function.name
+        """Have one of the calls of this task run as another one, in whose result its value is."""
+        meta = PayloadMeta(
+            function=self._meta.function,
+            calls=(call,),
+            environment=self._meta.environment,
+            earlier=earlier,
+        )
+        output = self._pend(meta, blobs, options)
+        self._delegate(ResultState(self, self._meta.function.name, output))
+
+    def _pend(self, meta: PayloadMeta, blobs: Sequence[Buffer], options: TaskOptions) -> str:
+        output = self._stand_in()
+        name = meta.function.name
         self._subtasks.append(_Pending(self._stand_in(), output, name, meta, blobs, options))
+        return output
 
     def _id_of(self, handle: Referable) -> str:
         result_id = handle._state.result_id
@@ -253,18 +292,31 @@ class SubtaskSession:
 
     def _payload(self, pending: _Pending) -> Created:
         known = dict(list(self._functions.items())[-_MAX_FUNCTIONS:])
-        meta = rebound(
-            PayloadMeta(
-                function=pending.meta.function,
-                calls=pending.meta.calls,
-                environment=pending.meta.environment,
-                functions=known,
-            ),
-            self._aliases,
-        )
+        meta = rebound(msgspec.structs.replace(pending.meta, functions=known), self._aliases)
         data, path = files.store(self._run.folder, codec.join(meta, pending.blobs))
         name = f"{pending.name} payload"
         return Created(stand_in=pending.payload, name=name, data=data, path=path)
+
+
+def retries_of(options: TaskOptions) -> int:
+    """How often a call may be tried again."""
+    return DEFAULT_MAX_RETRIES if options.max_retries is None else options.max_retries
+
+
+def _together(calls: Sequence[Packed], size: int) -> Iterator[Sequence[Packed]]:
+    """Calls for each task: as many as asked for, unless they wait for different results."""
+    size = min(size, MOST_CALLS) or 1  # a task cannot learn how long they take
+    group: list[Packed] = []
+    needed: set[int] = set()
+    for call in calls:
+        needs = {id(ref._state) for ref in call.refs}
+        if group and (len(group) >= size or needs != needed):
+            yield group
+            group = []
+        group.append(call)
+        needed = needs
+    if group:
+        yield group
 
 
 def _refuse(what: str) -> NoReturn:

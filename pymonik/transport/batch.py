@@ -18,11 +18,12 @@ from pymonik.transport.outputs import Outputs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from pymonik.core.codec import Packed
     from pymonik.core.environment import Environment
     from pymonik.core.result import ResultState
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.transport.data import DataStore
-    from pymonik.transport.outbox import OutgoingCall
+    from pymonik.transport.outbox import OutgoingTask
 
 _MOST_FUNCTIONS = 32  # that a payload tells of; subtasks upload others themselves
 LABEL = "pymonik.function"  # the option that tells ArmoniK's tools which function a task runs
@@ -50,71 +51,78 @@ class BatchSender:
         self._outputs = Outputs(plane, session_id)
         self._functions: dict[str, str] = {}  # content id to result id
 
-    def __call__(self, batch: Sequence[OutgoingCall]) -> None:
+    def __call__(self, batch: Sequence[OutgoingTask]) -> None:
         """Send; a call whose dependency failed fails alone, an error of a request is raised."""
         self._upload_functions(batch)
         self._create_outputs(batch)
-        sent = [call for call in batch if self._can_run(call)]
-        metas = [self._meta(call) for call in sent]
+        sent = [task for task in batch if self._can_run(task)]
+        metas = [self._meta(task) for task in sent]
         containers = [
-            (call.function.name, codec.join(meta, call.call.blobs))
-            for call, meta in zip(sent, metas, strict=True)
+            (
+                task.function.name,
+                codec.join(meta, [blob for call in task.calls for blob in call.blobs]),
+            )
+            for task, meta in zip(sent, metas, strict=True)
         ]
-        payloads = self._data.store(containers)
-        tasks = [
-            NewTask(payload, call.state.result_id or "", result_ids(meta))
-            for call, payload, meta in zip(sent, payloads, metas, strict=True)
+        payloads = self._data.store(containers, for_workers=True)
+        new = [
+            NewTask(payload, task.state.result_id or "", result_ids(meta))
+            for task, payload, meta in zip(sent, payloads, metas, strict=True)
         ]
-        self._watch(call.state for call in sent)  # before its events can come
-        for options, group in _by_options(sent, tasks, self._options):
+        self._watch(task.state for task in sent)  # before its events can come
+        for options, group in _by_options(sent, new, self._options):
             for part in _by_size(group):
                 runnable = [pair for pair in part if self._can_run(pair[0])]
                 if runnable:
                     self._submit(options, runnable)
         self._drop_orphans(sent)
 
-    def _upload_functions(self, batch: Sequence[OutgoingCall]) -> None:
-        new = {call.function.content_id: call.function for call in batch}
+    def _upload_functions(self, batch: Sequence[OutgoingTask]) -> None:
+        new = {task.function.content_id: task.function for task in batch}
         for content_id in self._functions:
             new.pop(content_id, None)
         if new:
             ids = self._data.store([(f.name, [f.container]) for f in new.values()])
             self._functions.update(zip(new, ids, strict=True))
 
-    def _create_outputs(self, batch: Sequence[OutgoingCall]) -> None:
-        ids = self._outputs.take([call.state.name for call in batch])
-        for call, result_id in zip(batch, ids, strict=True):
-            call.state.result_id = result_id
+    def _create_outputs(self, batch: Sequence[OutgoingTask]) -> None:
+        ids = self._outputs.take([task.state.name for task in batch])
+        for task, result_id in zip(batch, ids, strict=True):
+            task.state.result_id = result_id
+            for item in task.items:
+                item.result_id = result_id
 
-    def _can_run(self, call: OutgoingCall) -> bool:
-        for ref in call.call.refs:
-            state = ref._state
-            if state.status is Status.FAILED:
-                original = state.error or ControlPlaneError("SubmitTasks", "unknown")
-                call.state.fail(dependency_failed(original, "", call.state.result_id or ""))
-                return False
+    def _can_run(self, task: OutgoingTask) -> bool:
+        """Whether nothing that it needs has failed; calls that share a task need the same."""
+        for call in task.calls:
+            for ref in call.refs:
+                if ref._state.status is Status.FAILED:
+                    original = ref._state.error or ControlPlaneError("SubmitTasks", "unknown")
+                    result_id = task.state.result_id or ""
+                    task.state.fail(dependency_failed(original, "", result_id))
+                    return False
         return True
 
-    def _drop_orphans(self, sent: Sequence[OutgoingCall]) -> None:
+    def _drop_orphans(self, sent: Sequence[OutgoingTask]) -> None:
         """Cancel tasks that would wait for ever, since one that they need was refused."""
-        if not any(call.state.status is Status.FAILED for call in sent):
+        if not any(task.state.status is Status.FAILED for task in sent):
             return
-        pending = [call for call in sent if not call.state.is_final]
-        orphans = [call.state.task_id for call in pending if not self._can_run(call)]
+        pending = [task for task in sent if not task.state.is_final]
+        orphans = [task.state.task_id for task in pending if not self._can_run(task)]
         if orphans:
             self._plane.cancel_tasks(orphans)
 
-    def _meta(self, call: OutgoingCall) -> PayloadMeta:
-        refs = tuple(ResultRef(ref._state.result_id or "", ref._item) for ref in call.call.refs)
-        content_id = call.function.content_id
+    def _meta(self, task: OutgoingTask) -> PayloadMeta:
+        content_id = task.function.content_id
         return PayloadMeta(
-            function=FunctionRef(content_id, self._functions[content_id], call.function.name),
-            calls=(CallMeta(len(call.call.blobs), refs),),
+            function=FunctionRef(content_id, self._functions[content_id], task.function.name),
+            calls=tuple(_call_meta(call) for call in task.calls),
             environment=self._environment,
             functions=dict(islice(reversed(self._functions.items()), _MOST_FUNCTIONS)),
+            chunked=bool(task.items),
         )
 
-    def _submit(self, options: TaskOptions, group: Sequence[tuple[OutgoingCall, NewTask]]) -> None:
+    def _submit(self, options: TaskOptions, group: Sequence[tuple[OutgoingTask, NewTask]]) -> None:
         """Submit; where the control plane refuses, halves until only the guilty are refused."""
         try:
             ids = self._plane.submit_tasks(self._session_id, options, [task for _, task in group])
@@ -131,37 +139,47 @@ class BatchSender:
             self._submit(options, group[:middle])
             self._submit(options, group[middle:])
         else:
-            for (call, _), task_id in zip(group, ids, strict=True):
-                call.state.task_id = task_id
+            for (task, _), task_id in zip(group, ids, strict=True):
+                task.state.task_id = task_id
+                for item in task.items:
+                    item.task_id = task_id
 
 
-def _fail(group: Iterable[tuple[OutgoingCall, NewTask]], error: BaseException) -> None:
-    for call, _ in group:
-        call.state.fail(error)
+def _call_meta(call: Packed) -> CallMeta:
+    if not call.refs:
+        return CallMeta(len(call.blobs))
+    refs = (ResultRef(ref._state.result_id or "", ref._state.item) for ref in call.refs)
+    return CallMeta(len(call.blobs), tuple(refs))
 
 
-def _fail_with_dependency(call: OutgoingCall, error: ControlPlaneError) -> None:
-    """Fail a refused call with the reason of the dependency that failed.
+def _fail(group: Iterable[tuple[OutgoingTask, NewTask]], error: BaseException) -> None:
+    for task, _ in group:
+        task.state.fail(error)
+
+
+def _fail_with_dependency(task: OutgoingTask, error: ControlPlaneError) -> None:
+    """Fail a refused task with the reason of the dependency that failed.
 
     The control plane may know of the failure before its event has come: then this waits for it.
     """
-    waiting = [state for ref in call.call.refs if not (state := ref._state).is_final]
+    refs = {id(ref._state): ref._state for call in task.calls for ref in call.refs}
+    waiting = [state for state in refs.values() if not state.is_final]
     left = len(waiting)
 
     def one_is_final(state: ResultState) -> None:
         nonlocal left
         left -= 1
         if state.error is not None:
-            reason = dependency_failed(state.error, "", call.state.result_id or "")
-            call.state.fail(reason)
+            reason = dependency_failed(state.error, "", task.state.result_id or "")
+            task.state.fail(reason)
         elif left <= 0:
-            call.state.fail(error)
+            task.state.fail(error)
 
-    for ref in call.call.refs:
-        if ref._state.error is not None:
-            one_is_final(ref._state)
+    for state in refs.values():
+        if state.error is not None:
+            one_is_final(state)
     if not waiting:
-        call.state.fail(error)
+        task.state.fail(error)
     for state in waiting:
         state.when_final(one_is_final)
 
@@ -171,18 +189,18 @@ def _is_about_dependencies(error: ControlPlaneError) -> bool:
 
 
 def _by_options(
-    calls: Sequence[OutgoingCall], tasks: Sequence[NewTask], base: TaskOptions
-) -> Iterable[tuple[TaskOptions, list[tuple[OutgoingCall, NewTask]]]]:
-    """Calls in one request share their options; in the order of the first call of each."""
-    groups: dict[object, tuple[TaskOptions, list[tuple[OutgoingCall, NewTask]]]] = {}
+    tasks: Sequence[OutgoingTask], new: Sequence[NewTask], base: TaskOptions
+) -> Iterable[tuple[TaskOptions, list[tuple[OutgoingTask, NewTask]]]]:
+    """Tasks in one request share their options; in the order of the first task of each."""
+    groups: dict[object, tuple[TaskOptions, list[tuple[OutgoingTask, NewTask]]]] = {}
     keys: dict[tuple[int, str], object] = {}
-    for call, task in zip(calls, tasks, strict=True):
-        short = (id(call.options), call.function.name)
+    for task, one in zip(tasks, new, strict=True):
+        short = (id(task.options), task.function.name)
         if short not in keys:
-            full = TaskOptions(options={LABEL: call.function.name}).over(call.options.over(base))
+            full = TaskOptions(options={LABEL: task.function.name}).over(task.options.over(base))
             keys[short] = key = _key(full)
             groups.setdefault(key, (full, []))
-        groups[keys[short]][1].append((call, task))
+        groups[keys[short]][1].append((task, one))
     return groups.values()
 
 
@@ -192,9 +210,9 @@ def _key(options: TaskOptions) -> object:
 
 
 def _by_size(
-    group: Sequence[tuple[OutgoingCall, NewTask]],
-) -> Iterable[list[tuple[OutgoingCall, NewTask]]]:
-    part: list[tuple[OutgoingCall, NewTask]] = []
+    group: Sequence[tuple[OutgoingTask, NewTask]],
+) -> Iterable[list[tuple[OutgoingTask, NewTask]]]:
+    part: list[tuple[OutgoingTask, NewTask]] = []
     nbytes = 0
     for pair in group:
         if part and nbytes + pair[1].nbytes > REQUEST_BYTES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from armonik.protogen.client import (
@@ -25,7 +26,7 @@ from armonik.protogen.common import (
     tasks_common_pb2,
 )
 
-from pymonik.errors import UnavailableError
+from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import messages
 from pymonik.transport.errors import translated
 
@@ -42,6 +43,7 @@ _log = logging.getLogger(__name__)
 IDS_PER_LIST = 500  # ids of one list request
 _ATTEMPTS = 4
 _FIRST_PAUSE_S = 0.1
+_USUAL_SIZE = 16  # workers of a partition that does not say how many
 
 
 class ControlPlane:
@@ -139,6 +141,16 @@ class ControlPlane:
         answer = self._retried("ListPartitions", self._partitions.ListPartitions, request)
         return [partition.id for partition in answer.partitions]
 
+    def partition_size(self, partition_id: str) -> int:
+        """How many workers the partition may have; a guess where nobody says."""
+        request = partitions_common_pb2.GetPartitionRequest(id=partition_id)
+        try:
+            answer = self._retried("GetPartition", self._partitions.GetPartition, request)
+        except ControlPlaneError as error:  # it may be forbidden
+            _log.debug("the size of partition %s is not known: %s", partition_id, error)
+            return _USUAL_SIZE
+        return int(answer.partition.pod_max) or _USUAL_SIZE
+
     # -- results -------------------------------------------------------------------------------
 
     def create_results_metadata(self, session_id: str, names: Iterable[str]) -> list[str]:
@@ -153,13 +165,22 @@ class ControlPlane:
         )
         return [result.result_id for result in answer.results]
 
-    def create_results(self, session_id: str, items: Iterable[tuple[str, bytes]]) -> list[str]:
-        """Results with their (name, data); their ids, in order."""
+    def create_results(
+        self, session_id: str, items: Iterable[tuple[str, bytes]], *, for_workers: bool = False
+    ) -> list[str]:
+        """Results with their (name, data); their ids, in order.
+
+        Data ``for_workers`` need not be files in the folder of the embedded cluster; to any other
+        control plane the metadata means nothing.
+        """
         create = results_common_pb2.CreateResultsRequest.ResultCreate
         request = results_common_pb2.CreateResultsRequest(
             session_id=session_id, results=[create(name=name, data=data) for name, data in items]
         )
-        answer = self._retried("CreateResults", self._results.CreateResults, request)
+        method = self._results.CreateResults
+        if for_workers:
+            method = partial(method, metadata=(("pymonik-data-for", "workers"),))
+        answer = self._retried("CreateResults", method, request)
         return [result.result_id for result in answer.results]
 
     def upload(
@@ -243,12 +264,16 @@ class ControlPlane:
     # -- events --------------------------------------------------------------------------------
 
     def result_events(self, session_id: str) -> Any:
-        """The stream of changes of results, as gRPC gives it: it can be cancelled."""
+        """The stream of changes of results, as gRPC gives it: it can be cancelled.
+
+        The embedded cluster joins the IDs of several results with spaces: to any other control
+        plane the metadata means nothing.
+        """
         request = events_common_pb2.EventSubscriptionRequest(
             session_id=session_id,
             returned_events=[events_common_pb2.EVENTS_ENUM_RESULT_STATUS_UPDATE],
         )
-        return self._events.GetEvents(request)
+        return self._events.GetEvents(request, metadata=(("pymonik-joined-events", "1"),))
 
     # -- attempts ------------------------------------------------------------------------------
 

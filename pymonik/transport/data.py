@@ -43,17 +43,23 @@ class DataStore:
 
     # -- in ------------------------------------------------------------------------------------
 
-    def store(self, items: Sequence[tuple[str, Sequence[Buffer]]]) -> list[str]:
-        """Create results from their (name, segments of data); their ids, in order."""
+    def store(
+        self, items: Sequence[tuple[str, Sequence[Buffer]]], *, for_workers: bool = False
+    ) -> list[str]:
+        """Create results from their (name, segments of data); their ids, in order.
+
+        Args:
+            items: The names and data.
+            for_workers: Whether clients will hardly read them.
+        """
         ids = [""] * len(items)
         sizes = [sum(memoryview(s).nbytes for s in segments) for _, segments in items]
         small = [i for i, size in enumerate(sizes) if size <= INLINE_BYTES]
         large = [i for i, size in enumerate(sizes) if size > INLINE_BYTES]
         for batch in _batches(small, sizes):
             data = [(items[i][0], b"".join(items[i][1])) for i in batch]
-            for i, result_id in zip(
-                batch, self._plane.create_results(self._session_id, data), strict=True
-            ):
+            new = self._plane.create_results(self._session_id, data, for_workers=for_workers)
+            for i, result_id in zip(batch, new, strict=True):
                 ids[i] = result_id
         if large:
             names = [items[i][0] for i in large]

@@ -1,8 +1,8 @@
-"""Calls on their way out: `submit` returns at once, a thread sends them in batches.
+"""Tasks on their way out: `submit` returns at once, a thread sends them in batches.
 
 ::
 
-    submit ──► waiting calls ──► batch ──► functions that are new, outputs, payloads ──► SubmitTasks
+    submit ──► waiting tasks ──► batch ──► functions that are new, outputs, payloads ──► SubmitTasks
 
 A batch leaves when somebody waits, when it is full, or a few milliseconds after its first call.
 The outputs of a batch are created before its payloads are built, so calls that depend on each
@@ -28,46 +28,52 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-BATCH_CALLS = 1000
+BATCH_TASKS = 1000
 BATCH_BYTES = 16 * 1024 * 1024
 _DELAY_S = 0.003
-_MOST_CALLS = 20_000  # past these bounds `submit` blocks
+_MOST_TASKS = 20_000  # past these bounds `submit` blocks
 _MOST_BYTES = 256 * 1024 * 1024
 _CALL_BYTES = 512  # of memory and request, besides the arguments
 
 
-class OutgoingCall:
-    """One call and the state of its result."""
+class OutgoingTask:
+    """A call and the state of its result; or several calls, whose states are items of it."""
 
-    __slots__ = ("call", "function", "nbytes", "options", "state")
-
-    def __init__(
-        self, function: PackedFunction, call: Packed, options: TaskOptions, state: ResultState
-    ) -> None:
-        self.function = function
-        self.call = call
-        self.options = options
-        self.state = state
-        self.nbytes = call.nbytes + _CALL_BYTES
-
-
-class Outbox:
-    """Sends calls in batches from its own thread."""
+    __slots__ = ("calls", "function", "items", "nbytes", "options", "state")
 
     def __init__(
         self,
-        send_batch: Callable[[Sequence[OutgoingCall]], None],
+        function: PackedFunction,
+        calls: Sequence[Packed],
+        options: TaskOptions,
+        state: ResultState,
+        items: Sequence[ResultState] = (),
+    ) -> None:
+        self.function = function
+        self.calls = calls
+        self.options = options
+        self.state = state
+        self.items = items
+        self.nbytes = sum(call.nbytes + _CALL_BYTES for call in calls)
+
+
+class Outbox:
+    """Sends tasks in batches from its own thread."""
+
+    def __init__(
+        self,
+        send_batch: Callable[[Sequence[OutgoingTask]], None],
         *,
-        batch_calls: int = BATCH_CALLS,
+        batch_tasks: int = BATCH_TASKS,
     ) -> None:
         """``send_batch`` ends the states of what it cannot send, and may raise for all of them."""
         self._send_batch = send_batch
-        self._batch_calls = batch_calls
+        self._batch_tasks = batch_tasks
         self._changed = threading.Condition()
-        self._waiting: deque[OutgoingCall] = deque()
+        self._waiting: deque[OutgoingTask] = deque()
         self._waiting_bytes = 0
-        self._taken = 0  # calls put in so far
-        self._sent = 0  # calls that left, or failed
+        self._taken = 0  # tasks put in so far
+        self._sent = 0  # tasks that left, or failed
         self._send_up_to = 0
         self._first_at = 0.0
         self._closed: BaseException | None = None
@@ -77,8 +83,8 @@ class Outbox:
         """Start the thread."""
         self._thread.start()
 
-    def put(self, calls: Sequence[OutgoingCall]) -> None:
-        """Have ``calls`` sent soon; blocks only while too much is waiting.
+    def put(self, tasks: Sequence[OutgoingTask]) -> None:
+        """Have ``tasks`` sent soon; blocks only while too much is waiting.
 
         Raises:
             SessionClosedError: The session was closed.
@@ -93,9 +99,9 @@ class Outbox:
             was_empty = not self._waiting
             if was_empty:
                 self._first_at = time.monotonic()
-            self._waiting.extend(calls)
-            self._waiting_bytes += sum(call.nbytes for call in calls)
-            self._taken += len(calls)
+            self._waiting.extend(tasks)
+            self._waiting_bytes += sum(task.nbytes for task in tasks)
+            self._taken += len(tasks)
             if was_empty or self._has_full_batch():
                 self._changed.notify_all()
 
@@ -117,7 +123,7 @@ class Outbox:
                 self._changed.wait(1.0)
 
     def close(self, error: BaseException | None = None) -> None:
-        """Take no more calls; send what waits, or fail it with ``error``."""
+        """Take no more tasks; send what waits, or fail it with ``error``."""
         with self._changed:
             if self._closed is None:
                 self._closed = SessionClosedError(
@@ -129,9 +135,9 @@ class Outbox:
                 self._waiting_bytes = 0
                 self._sent += len(dropped)
             self._changed.notify_all()
-        for call in dropped:
+        for task in dropped:
             if error is not None:
-                call.state.fail(error)
+                task.state.fail(error)
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
 
@@ -141,19 +147,19 @@ class Outbox:
         while batch := self._next_batch():
             self._send(batch)
 
-    def _send(self, batch: Sequence[OutgoingCall]) -> None:
+    def _send(self, batch: Sequence[OutgoingTask]) -> None:
         try:
             self._send_batch(batch)
         except Exception as error:  # noqa: BLE001 - every handle must learn why, whatever it is
-            _log.debug("a batch of %d calls failed", len(batch), exc_info=error)
-            for call in batch:
-                call.state.fail(error)
+            _log.debug("a batch of %d tasks failed", len(batch), exc_info=error)
+            for task in batch:
+                task.state.fail(error)
         finally:
             with self._changed:
                 self._sent += len(batch)
                 self._changed.notify_all()
 
-    def _next_batch(self) -> list[OutgoingCall]:
+    def _next_batch(self) -> list[OutgoingTask]:
         """Waits for a batch; empty at the end."""
         with self._changed:
             while not self._is_due():
@@ -162,15 +168,15 @@ class Outbox:
                 self._changed.wait(self._time_left())
             return self._take_batch()
 
-    def _take_batch(self) -> list[OutgoingCall]:
-        batch: list[OutgoingCall] = []
+    def _take_batch(self) -> list[OutgoingTask]:
+        batch: list[OutgoingTask] = []
         nbytes = 0
-        while self._waiting and len(batch) < self._batch_calls:
+        while self._waiting and len(batch) < self._batch_tasks:
             if batch and nbytes + self._waiting[0].nbytes > BATCH_BYTES:
                 break
-            call = self._waiting.popleft()
-            nbytes += call.nbytes
-            batch.append(call)
+            task = self._waiting.popleft()
+            nbytes += task.nbytes
+            batch.append(task)
         self._waiting_bytes -= nbytes
         self._first_at = time.monotonic()
         self._changed.notify_all()
@@ -179,7 +185,7 @@ class Outbox:
     def _is_due(self) -> bool:
         if not self._waiting:
             return False
-        left = self._taken - len(self._waiting)  # calls taken out before
+        left = self._taken - len(self._waiting)  # tasks taken out before
         return (
             self._closed is not None
             or left < self._send_up_to
@@ -193,7 +199,7 @@ class Outbox:
         return max(0.0005, self._first_at + _DELAY_S - time.monotonic())
 
     def _has_full_batch(self) -> bool:
-        return len(self._waiting) >= self._batch_calls or self._waiting_bytes >= BATCH_BYTES
+        return len(self._waiting) >= self._batch_tasks or self._waiting_bytes >= BATCH_BYTES
 
     def _is_full(self) -> bool:
-        return len(self._waiting) >= _MOST_CALLS or self._waiting_bytes >= _MOST_BYTES
+        return len(self._waiting) >= _MOST_TASKS or self._waiting_bytes >= _MOST_BYTES

@@ -8,18 +8,24 @@ import threading
 from typing import TYPE_CHECKING
 
 from pymonik.core import codec
+from pymonik.core.call import WHOLE
 from pymonik.core.result import Countdown, ResultState, Status
+from pymonik.core.session import AUTO
 from pymonik.errors import ControlPlaneError, SessionClosedError, TaskCancelledError, UsageError
 from pymonik.transport.batch import BatchSender
+from pymonik.transport.chunks import ChunkReader, ChunkState
 from pymonik.transport.data import DataStore
-from pymonik.transport.outbox import BATCH_CALLS, Outbox, OutgoingCall
+from pymonik.transport.feeder import Feeder
+from pymonik.transport.opened import OpenedResults
+from pymonik.transport.outbox import BATCH_TASKS, Outbox, OutgoingTask
+from pymonik.transport.pace import Pace
 from pymonik.transport.watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pymonik.core.codec import Packed
+    from pymonik.core.codec import OpenedResult, Packed
     from pymonik.core.environment import Environment
     from pymonik.core.session import Session, Submission
     from pymonik.options import TaskOptions
@@ -42,7 +48,7 @@ class RemoteSession:
         partitions: Sequence[str] = (),
         chunk_bytes: int = 0,
         storage_folder: Path | None = None,
-        batch_calls: int = BATCH_CALLS,
+        batch_tasks: int = BATCH_TASKS,
         polling_s: float | None = None,
         patience_s: float = 30.0,
         is_alive: Callable[[], bool] | None = None,
@@ -50,7 +56,9 @@ class RemoteSession:
         self._plane = plane
         self._session_id = session_id
         self._environment = environment
+        self._options = options
         self._partitions = frozenset(partitions)
+        self._workers: dict[str, int] = {}  # by partition
         self._pid = os.getpid()
         self._closing = threading.Lock()
         self._closed = ""
@@ -67,7 +75,10 @@ class RemoteSession:
             options=options,
             watch=self._watcher.watch,
         )
-        self._outbox = Outbox(send, batch_calls=batch_calls)
+        self._outbox = Outbox(send, batch_tasks=batch_tasks)
+        self._opened = OpenedResults(self._data)
+        self._reader = ChunkReader(self._opened, self.attach)
+        self._feeder = Feeder(self._outbox.put, self._reader)
         self._watcher.start()
         self._outbox.start()
 
@@ -96,12 +107,24 @@ class RemoteSession:
         self._check_partition(submission.options.partition_id)
         self._send_foreign(submission.calls)
         name = submission.function.name
-        calls = [
-            OutgoingCall(submission.function, call, submission.options, ResultState(self, name))
-            for call in submission.calls
+        states = [ResultState(self, name) for _ in submission.calls]
+        if submission.chunk_size != 1 and len(states) > 1:
+            self._feeder.add(submission, states, self._pace(submission))
+            return states
+        tasks = [
+            OutgoingTask(submission.function, (call,), submission.options, state)
+            for call, state in zip(submission.calls, states, strict=True)
         ]
-        self._outbox.put(calls)
-        return [call.state for call in calls]
+        if not self._feeder.hold(tasks):
+            self._outbox.put(tasks)
+        return states
+
+    def _pace(self, submission: Submission) -> Pace:
+        partition = submission.options.partition_id or self._options.partition_id or ""
+        if partition not in self._workers:
+            self._workers[partition] = self._plane.partition_size(partition)
+        size = None if submission.chunk_size == AUTO else submission.chunk_size
+        return Pace(self._workers[partition], size)
 
     def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
         """Store values; they are there when this returns."""
@@ -118,19 +141,28 @@ class RemoteSession:
             states.append(state)
         return states
 
-    def attach(self, result_id: str, name: str = "", task_id: str = "") -> ResultState:
+    def attach(
+        self, result_id: str, name: str = "", task_id: str = "", item: int = WHOLE
+    ) -> ResultState:
         """The state of a result that this object did not create, kept up to date from now on."""
         self._check_process()
-        if (known := self._watcher.known(result_id)) is not None:
-            return known
-        state = ResultState(self, name, result_id)
+        whole = self._watcher.known(result_id)
+        if whole is None:
+            whole = ResultState(self, name, result_id)
+            whole.task_id = task_id
+            self._watcher.watch([whole], unseen=True)
+        if item == WHOLE:
+            return whole
+        state = ResultState(self, name, result_id, item)
         state.task_id = task_id
-        self._watcher.watch([state], unseen=True)
+        state.whole = whole
+        self._reader.follow(whole, [state])
         return state
 
     def send(self) -> None:
         """Have everything submitted so far sent; afterwards each state has its result id."""
         self._check_process()
+        self._feeder.flush()
         self._outbox.drain()
 
     def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
@@ -139,15 +171,20 @@ class RemoteSession:
         self._outbox.flush()
         Countdown(states).wait(timeout)
 
-    def fetch(self, states: Sequence[ResultState]) -> list[memoryview]:
-        """The containers of completed results, in order."""
+    def fetch(self, states: Sequence[ResultState]) -> list[OpenedResult]:
+        """The results in which these completed states have their values, in order."""
         self._check_process()
-        return self._data.fetch([state.result_id or "" for state in states])
+        return self._opened.get([state.result_id or "" for state in states])
 
     def cancel(self, states: Sequence[ResultState]) -> None:
-        """Cancel the tasks that produce these results; those that ended stay as they are."""
-        self.send()
-        running = [state for state in states if not state.is_final and state.result_id]
+        """Cancel the calls that produce these results; those that ended stay as they are.
+
+        A task ends with the last of its calls.
+        """
+        self._check_process()
+        self._feeder.give_up(states)
+        self._outbox.drain()
+        running = _tasks_to_cancel(states)
         if not running:
             return
         # A retry, or a delegation, has made another task the owner since.
@@ -160,8 +197,10 @@ class RemoteSession:
 
     def wait_for_all(self) -> None:
         """Block until everything that was submitted has ended."""
-        self.send()
+        self._feeder.join()
+        self._outbox.drain()
         Countdown(self._watcher.pending()).wait(None)
+        self._reader.join()
 
     def close(self) -> None:
         """Close the session: it takes no more tasks, and those that wait do not start.
@@ -172,6 +211,7 @@ class RemoteSession:
             if self._closed or os.getpid() != self._pid:
                 return
             self._closed = "closed"
+            self._feeder.close(_closed("closed"))
             self._outbox.close()
             try:
                 self._end_session(self._plane.close_session)
@@ -184,7 +224,9 @@ class RemoteSession:
             if self._closed or os.getpid() != self._pid:
                 return
             self._closed = "cancelled"
-            self._outbox.close(TaskCancelledError("the session was cancelled"))
+            cancelled = TaskCancelledError("the session was cancelled")
+            self._feeder.close(cancelled)
+            self._outbox.close(cancelled)
             try:
                 self._end_session(self._plane.cancel_session)
             finally:
@@ -202,6 +244,7 @@ class RemoteSession:
 
     def _stop(self, why: str) -> None:
         self._watcher.stop(TaskCancelledError(why))
+        self._reader.close()
 
     # -- checks --------------------------------------------------------------------------------
 
@@ -215,9 +258,7 @@ class RemoteSession:
     def _check_open(self, operation: str) -> None:
         self._check_process()
         if self._closed:
-            raise SessionClosedError(
-                operation, f"this session is {self._closed}; open another `Pymonik()`"
-            )
+            raise _closed(self._closed, operation)
 
     def _check_partition(self, partition: str | None) -> None:
         if partition is None or partition in self._partitions:
@@ -242,3 +283,24 @@ class RemoteSession:
                     continue
                 if state.session is not None:
                     state.session.send()
+
+
+def _closed(how: str, operation: str = "SubmitTasks") -> SessionClosedError:
+    return SessionClosedError(operation, f"this session is {how}; open another `Pymonik()`")
+
+
+def _tasks_to_cancel(states: Sequence[ResultState]) -> list[ResultState]:
+    """Those whose tasks are to end; calls that share a task are given up, it ends with the last."""
+    alone: dict[int, ResultState] = {}
+    for state in states:
+        whole = state.whole
+        if state.is_final or not state.result_id:
+            continue
+        if whole is None:
+            alone[id(state)] = state
+            continue
+        state.fail(TaskCancelledError("the call was cancelled", state.task_id, state.result_id))
+        items = whole.items if isinstance(whole, ChunkState) else (state,)
+        if all(item.is_final for item in items):
+            alone[id(whole)] = whole
+    return list(alone.values())

@@ -27,10 +27,31 @@ def deliver(report: Report, output_id: str, agent: TaskAgent) -> None:
         UndeliveredError: The expected output is neither there nor delegated.
         AgentError: The agent refused a request.
     """
+    bound = _bound(report, agent)
+    _check(bound, output_id)
+    _hand_in(bound, output_id, agent)
+
+
+def hand_over(report: Report, agent: TaskAgent) -> list[str]:
+    """Submit the subtasks of a task that goes on; the ids of their outputs.
+
+    The agent keeps them until the task has ended well: they start no earlier.
+
+    Raises:
+        AgentError: The agent refused a request.
+    """
+    bound = _bound(report, agent)
+    _hand_in(bound, "", agent)
+    return [subtask.output for subtask in bound.subtasks]
+
+
+def _bound(report: Report, agent: TaskAgent) -> Report:
     stand_ins = [created.stand_in for created in report.created]
     ids = agent.create([created.name for created in report.created])
-    bound = bind(report, dict(zip(stand_ins, ids, strict=True)))
-    _check(bound, output_id)
+    return bind(report, dict(zip(stand_ins, ids, strict=True)))
+
+
+def _hand_in(bound: Report, output_id: str, agent: TaskAgent) -> None:
     announced = list(_write(bound, output_id, agent))
     agent.announce(announced)
     agent.submit(_creation(subtask) for subtask in bound.subtasks)

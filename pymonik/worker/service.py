@@ -22,7 +22,7 @@ from pymonik.errors import SerializationError, TaskFailedError
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut
 from pymonik.executor.frames import Run, options_to_dict
 from pymonik.worker.agent import AgentError, TaskAgent
-from pymonik.worker.delivery import UndeliveredError, deliver
+from pymonik.worker.delivery import UndeliveredError, deliver, hand_over
 from pymonik.worker.options import LONGEST, from_message
 from pymonik.worker.refusal import fit
 
@@ -99,7 +99,11 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
         if not context.add_callback(lambda: self._give_up(request.task_id, ended)):
             return Cancelled()
         try:
-            return self._pool.run(_to_run(request), time_limit_s=_time_limit(request, context))
+            return self._pool.run(
+                _to_run(request),
+                time_limit_s=_time_limit(request, context),
+                hand_over=lambda report: hand_over(report, TaskAgent(self._agent, request)),
+            )
         finally:
             ended.set()
 

@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -30,7 +31,6 @@ from pymonik.cluster.work import Assignment, Start, Stopped, Succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 TIMEOUT_S = 20.0
 
@@ -138,7 +138,7 @@ def runner(control_plane: ControlPlane) -> Iterator[None]:
     def run() -> None:
         while task := acquire(control_plane):
             if control_plane.start(task.task_id, pod_id="pod") is Start.RUN:
-                data = task.inputs[task.payload_id].read_bytes()
+                data = task.payload or Path(task.inputs[task.payload_id]).read_bytes()
                 outputs = dict.fromkeys(task.expected_output_ids, data)
                 control_plane.finish(task.task_id, Succeeded(data=outputs))
 

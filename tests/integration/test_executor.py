@@ -49,9 +49,8 @@ class Function:
 
 
 class Handle(Referable):
-    def __init__(self, state: ResultState, item: int = -1) -> None:
+    def __init__(self, state: ResultState) -> None:
         self._state = state
-        self._item = item
 
 
 def submit(func: Any, *args: object, delegate: bool = False) -> Handle:
@@ -92,7 +91,9 @@ class Bench:
             calls=tuple(
                 CallMeta(
                     len(one.blobs),
-                    tuple(ResultRef(ref._state.result_id or "", ref._item) for ref in one.refs),
+                    tuple(
+                        ResultRef(ref._state.result_id or "", ref._state.item) for ref in one.refs
+                    ),
                 )
                 for one in calls_packed
             ),
@@ -127,7 +128,7 @@ class Bench:
                     break
             else:
                 pytest.fail("subtasks wait for each other")
-        return codec.load_item(Path(self.files[run.output_id]).read_bytes(), -1)
+        return codec.OpenedResult(Path(self.files[run.output_id]).read_bytes()).value()
 
     def needs(self, waiting_task: Run) -> list[str]:
         return list(waiting_task.options.get("needs", []))
@@ -482,7 +483,7 @@ def test_a_failed_item_fails_the_call_that_needs_it(bench: Bench) -> None:
     run = bench.calls(Function(_reciprocal), [(1,), (0,)], chunked=True)
     bench.value(run)
     session: Any = None
-    good, bad = (Handle(ResultState(session, "", run.output_id), item) for item in (0, 1))
+    good, bad = (Handle(ResultState(session, "", run.output_id, item)) for item in (0, 1))
     assert bench.value(bench.call(add, good, 1, task_id="u")) == 2
     ending = bench.end(bench.call(add, bad, 1, task_id="v"))
     assert isinstance(failure(ending), DependencyFailedError)
@@ -499,7 +500,7 @@ def test_an_item_may_stand_in_the_result_of_a_subtask(bench: Bench) -> None:
         bench.follow(ready)
     session: Any = None
     before = set(bench.files)
-    second = Handle(ResultState(session, "", run.output_id), 1)
+    second = Handle(ResultState(session, "", run.output_id, 1))
     using = bench.call(add, second, 100, task_id="u")
     # As a control plane would: the task gets what its payload names, nothing else.
     function_id = next(iter(using.inputs.keys() - before - {using.payload_id}))

@@ -91,7 +91,7 @@ def test_versions_live_side_by_side_whatever_the_number_of_executors(
         for version in ("1.0", "2.0", "1.0"):
             ending = pool.run(_run(tmp_path, f"pmk-probe=={version}"), time_limit_s=30)
             assert isinstance(ending, Report), ending
-            versions.append(codec.load_item(ending.output or b"", -1))
+            versions.append(codec.OpenedResult(ending.output or b"").value())
         ending = pool.run(_run(tmp_path), time_limit_s=30)
         assert isinstance(ending, Failed)
         assert "No module named 'pmk_probe'" in ending.error

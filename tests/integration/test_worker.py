@@ -146,7 +146,7 @@ class Worker:
 
     def value(self, request: Any, result_id: str = "output") -> Any:
         assert result_id in self.agent.notified
-        return codec.load_item(Path(request.data_folder, result_id).read_bytes(), -1)
+        return codec.OpenedResult(Path(request.data_folder, result_id).read_bytes()).value()
 
     def close(self) -> None:
         self._channel.close()

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from pymonik import SerializationError
 from pymonik.core import codec
-from pymonik.core.call import WHOLE
 
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
@@ -26,7 +25,7 @@ values = st.recursive(
 @given(values)
 def test_a_value_arrives_equal(value):
     container = b"".join(codec.join_value(codec.pack(value)))
-    assert codec.load_item(container, WHOLE) == value
+    assert codec.OpenedResult(container).value() == value
 
 
 @given(st.lists(values, max_size=3).map(tuple), st.dictionaries(st.text(), values, max_size=3))
@@ -45,7 +44,7 @@ def blob_positions(container: bytes) -> list[int]:
 def test_an_array_arrives_equal_and_aligned(size, dtype):
     array: Any = np.arange(size).astype(dtype)
     container = b"".join(codec.join_value(codec.pack(array)))
-    assert np.array_equal(codec.load_item(container, WHOLE), array)
+    assert np.array_equal(codec.OpenedResult(container).value(), array)
     assert all(position % 64 == 0 for position in blob_positions(container))
 
 

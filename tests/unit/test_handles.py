@@ -19,8 +19,7 @@ from pymonik import (
     as_completed,
 )
 from pymonik.core import codec
-from pymonik.core.call import ItemMeta, ResultMeta, ResultRef
-from pymonik.core.failure import Failure
+from pymonik.core.call import ItemMeta, ResultMeta
 from pymonik.core.result import ResultState
 from pymonik.core.session import active
 from tests.fakes import FakeSession
@@ -182,23 +181,18 @@ def test_cancel_asks_for_what_did_not_end(lazy):
     assert lazy.cancelled == [group[1]._state]
 
 
-def test_items_of_a_chunk_are_views_of_one_result(session):
-    error = codec.pack(Failure.of(KeyError("x")))
-    there = same.invoke("elsewhere")
-    items = (
-        ItemMeta(1),
-        ItemMeta(len(error.blobs), failed=True),
-        ItemMeta(0, ref=ResultRef(there.result_id)),
-    )
-    state = session._new_state("chunk")
-    blobs = [*codec.pack(1).blobs, *error.blobs]
-    session.store(state, b"".join(codec.join(ResultMeta(items=items, chunked=True), blobs)))
-    group: MultiResultHandle[object] = MultiResultHandle(ResultHandle(state, i) for i in range(3))
-    assert group[0].get() == 1
-    assert group[2].get() == "elsewhere"
-    with pytest.raises(KeyError):
-        group[1].wait()
-    assert [type(e) for e in group.exceptions()] == [type(None), KeyError, type(None)]
+def test_items_of_a_chunk_have_their_values_in_one_result(session):
+    whole = session._new_state("chunk")
+    packed = [codec.pack(value) for value in ("first", [2])]
+    meta = ResultMeta(items=tuple(ItemMeta(len(one.blobs)) for one in packed), chunked=True)
+    session.store(whole, b"".join(codec.join(meta, [blob for p in packed for blob in p.blobs])))
+    states = [ResultState(session, "chunk", whole.result_id, item) for item in range(2)]
+    for state in states:
+        state.complete()
+    group: MultiResultHandle[object] = MultiResultHandle(map(ResultHandle, states))
+    assert group.get() == ["first", [2]]
+    assert repr(group[1]) == f"<ResultHandle chunk {whole.result_id}[1] completed>"
+    assert same.invoke(group[1]).get() == [2]
 
 
 def test_a_pickled_handle_finds_its_session_again(session):

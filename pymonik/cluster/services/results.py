@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pymonik.cluster.rows import Result
 
 CHUNK_SIZE = 2 * 1024 * 1024
+FOR_WORKERS = ("pymonik-data-for", "workers")  # our clients say so of the payloads of tasks
 
 
 class ResultsService(ResultsServicer):  # type: ignore[misc]
@@ -46,6 +47,7 @@ class ResultsService(ResultsServicer):  # type: ignore[misc]
             request.session_id,
             [(name, one.manual_deletion, one.data) for name, one in _named(request.results)],
             result_raw,
+            for_workers=FOR_WORKERS in context.invocation_metadata(),
         )
         return pb.CreateResultsResponse(results=created)
 

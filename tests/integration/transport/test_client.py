@@ -118,7 +118,7 @@ def test_results_are_there_after_the_block(cluster: Any) -> None:
     with Pymonik(cluster.endpoint) as client:
         session = client.session
         state = invoke(client, 1, 2)
-    assert codec.load_item(session.fetch([state])[0], -1) == 3
+    assert session.fetch([state])[0].value() == 3
 
 
 def test_no_secret_is_shown(cluster: Any) -> None:

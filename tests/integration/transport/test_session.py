@@ -101,7 +101,7 @@ def test_values_of_any_size_are_stored_and_fetched(
     one = connect(storage_folder=cluster.storage_folder if direct else None)
     values = [bytes([i]) * size for i in range(3)]
     states = one.session.put([codec.pack(value) for value in values], ["a", "b", "c"])
-    assert [codec.load_item(data, -1) for data in one.session.fetch(states)] == values
+    assert [result.value() for result in one.session.fetch(states)] == values
     assert not list(cluster.storage_folder.glob(".*"))
 
 

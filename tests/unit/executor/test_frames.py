@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import msgspec
 
-from pymonik.executor.channel import Inbox, framed, run_decoder
+from pymonik.executor.channel import Inbox, framed, order_decoder
 from pymonik.executor.frames import Run, options_from_dict, options_to_dict
 from pymonik.options import TaskOptions
 
@@ -21,7 +21,7 @@ def test_frames_are_cut_wherever_the_reads_fall() -> None:
         for i in range(0, len(data), 7):
             theirs.sendall(data[i : i + 7])
             assert inbox.pump()
-            while (run := inbox.take(run_decoder)) is not None:
+            while (run := inbox.take(order_decoder)) is not None:
                 runs.append(run)
         theirs.close()
         assert not inbox.pump()

@@ -11,7 +11,7 @@ from pymonik.core import codec
 from pymonik.core.result import Countdown, ResultState
 from pymonik.errors import PymonikError, SessionClosedError, TaskCancelledError
 from pymonik.options import TaskOptions
-from pymonik.transport.outbox import Outbox, OutgoingCall
+from pymonik.transport.outbox import Outbox, OutgoingTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,23 +20,23 @@ WAIT_S = 10.0
 FUNCTION = codec.PackedFunction("id", "f", b"")
 
 
-def calls(count: int) -> list[OutgoingCall]:
+def calls(count: int) -> list[OutgoingTask]:
     packed = codec.pack_call((1,), {})
     session = cast("Any", None)
     return [
-        OutgoingCall(FUNCTION, packed, TaskOptions(), ResultState(session)) for _ in range(count)
+        OutgoingTask(FUNCTION, (packed,), TaskOptions(), ResultState(session)) for _ in range(count)
     ]
 
 
-def started(send: Callable[[Sequence[OutgoingCall]], None], **settings: Any) -> Outbox:
+def started(send: Callable[[Sequence[OutgoingTask]], None], **settings: Any) -> Outbox:
     outbox = Outbox(send, **settings)
     outbox.start()
     return outbox
 
 
 def test_calls_leave_in_order_in_batches_of_limited_size() -> None:
-    batches: list[Sequence[OutgoingCall]] = []
-    outbox = started(batches.append, batch_calls=10)
+    batches: list[Sequence[OutgoingTask]] = []
+    outbox = started(batches.append, batch_tasks=10)
     put = calls(35)
     outbox.put(put)
     outbox.drain()
@@ -56,7 +56,7 @@ def test_calls_leave_without_anybody_waiting() -> None:
 def test_a_batch_that_fails_tells_its_states_and_the_next_one_leaves() -> None:
     answers: list[Exception | None] = [PymonikError("refused"), None]
 
-    def send(batch: Sequence[OutgoingCall]) -> None:
+    def send(batch: Sequence[OutgoingTask]) -> None:
         if error := answers.pop(0):
             raise error
         for call in batch:
@@ -75,7 +75,7 @@ def test_a_batch_that_fails_tells_its_states_and_the_next_one_leaves() -> None:
 
 
 def test_closing_sends_what_waits_and_takes_no_more() -> None:
-    sent: list[OutgoingCall] = []
+    sent: list[OutgoingTask] = []
     outbox = started(sent.extend)
     outbox.put(calls(5))
     outbox.close()
@@ -87,11 +87,11 @@ def test_closing_sends_what_waits_and_takes_no_more() -> None:
 def test_closing_with_an_error_drops_what_waits() -> None:
     entered, go_on = threading.Event(), threading.Event()
 
-    def send(batch: Sequence[OutgoingCall]) -> None:
+    def send(batch: Sequence[OutgoingTask]) -> None:
         entered.set()
         go_on.wait(WAIT_S)
 
-    outbox = started(send, batch_calls=1)
+    outbox = started(send, batch_tasks=1)
     first, second = calls(1), calls(1)
     outbox.put(first)
     assert entered.wait(WAIT_S)

@@ -1,0 +1,202 @@
+"""A run of several calls, as the parent sees it: what to do with those that the executor does not.
+
+::
+
+    calls:   0 1 2 3 4 5 | 6 | 7 8 9 ...
+             finished    │   └ not begun ──► tasks of their own: when the run takes too long,
+                         │                   or when the executor died
+                         └ running when it died ──► a task of its own with the attempts left, or
+                                                    a failure in its place
+
+Nothing is unpickled here: payloads are taken apart and put together again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pymonik.core import codec
+from pymonik.core.call import NEW, WHOLE, ItemMeta, ResultMeta, ResultRef, result_ids
+from pymonik.core.failure import Failure
+from pymonik.executor import files
+from pymonik.executor.claims import Finished
+from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
+from pymonik.executor.frames import Created, Report, Subtask
+from pymonik.options import DEFAULT_MAX_RETRIES
+
+if TYPE_CHECKING:
+    from pymonik.core.call import PayloadMeta
+    from pymonik.core.codec import Buffer
+    from pymonik.executor.frames import Run
+
+logger = logging.getLogger(__name__)
+
+_PREFIX = "again-"  # stand-ins of the executor have none
+
+LATE_S = 0.6  # after which calls that were not begun become tasks of their own
+
+HandOver = Callable[[Report], Sequence[str]]
+"""Submits the subtasks of a report while the task runs; gives the ids of their outputs."""
+
+
+class Chunk:
+    """The calls of one run.
+
+    Args:
+        run: The run.
+        meta: The head of its payload.
+        blobs: Those of the payload.
+        hand_over: Submits subtasks while the task runs; without it, all calls stay here.
+    """
+
+    def __init__(
+        self, run: Run, meta: PayloadMeta, blobs: Sequence[Buffer], hand_over: HandOver | None
+    ) -> None:
+        self._run = run
+        self._meta = meta
+        self._blobs = blobs
+        self._starts = [0, *accumulate(call.blobs for call in meta.calls)]
+        self._hand_over = hand_over
+        self._elsewhere: list[ResultRef] = []  # of the last calls
+
+    @property
+    def size(self) -> int:
+        """How many calls it has."""
+        return len(self._meta.calls)
+
+    @property
+    def kept(self) -> int:
+        """How many it has left after `hand_over`, the first ones."""
+        return len(self._meta.calls) - len(self._elsewhere)
+
+    # -- while it runs -------------------------------------------------------------------------
+
+    def hand_over(self, begun: int, finished: int) -> list[ResultRef] | None:
+        """Submit the calls that were not begun; where their values will stand.
+
+        ``None`` if nobody takes them now.
+
+        Args:
+            begun: How many were begun, the first ones.
+            finished: How many have ended.
+        """
+        if self._hand_over is None:
+            return None
+        tasks = _Tasks(self._run)
+        self._add_tasks(tasks, begun, self.size, finished)
+        try:
+            outputs = self._hand_over(Report(created=tasks.created, subtasks=tasks.subtasks))
+        except Exception as error:  # noqa: BLE001 - the executor goes on, only slower
+            logger.warning("calls of task %s are not handed over: %s", self._run.task_id, error)
+            return None
+        ids = dict(zip(tasks.outputs, outputs, strict=True))
+        self._elsewhere = [ResultRef(ids[ref.result_id], ref.item) for ref in tasks.places]
+        return self._elsewhere
+
+    # -- when its executor died ----------------------------------------------------------------
+
+    def salvaged(self, ending: Ending, finished: Sequence[Finished], begun: int) -> Ending:
+        """A report with what the calls gave that had ended; the others become tasks.
+
+        Args:
+            ending: Why the executor is dead.
+            finished: What the journal says of the first calls.
+            begun: How many calls were begun; if none was, it ends as it did.
+        """
+        if not begun or not isinstance(ending, Lost | TimedOut | Failed):
+            return ending
+        tasks = _Tasks(self._run)
+        values = dict(enumerate(finished))
+        if begun > len(finished) and not self._may_run_again(begun - 1, ending):
+            values[begun - 1] = _failed(ending.error)
+        missing = [
+            index for index in range(begun) if index not in values or not values[index].is_all
+        ]
+        for index in missing:
+            values.pop(index, None)
+            self._add_task(tasks, index, index + 1, attempts=int(index == begun - 1))
+        self._add_tasks(tasks, begun, self.kept, len(finished))
+        places = iter([*tasks.places, *self._elsewhere])
+        items = [
+            values[index].item if index in values else ItemMeta(0, ref=next(places))
+            for index in range(self.size)
+        ]
+        blobs = [blob for _, value in sorted(values.items()) for blob in value.blobs]
+        output = codec.join(ResultMeta(items=tuple(items), chunked=True), blobs)
+        return Report(output=b"".join(output), created=tasks.created, subtasks=tasks.subtasks)
+
+    def _may_run_again(self, index: int, ending: Lost | TimedOut | Failed) -> bool:
+        """Whether the call that ran when the executor died is tried again."""
+        if isinstance(ending, Lost):
+            return self._run.attempt <= retries_of(self._run)
+        return isinstance(ending, TimedOut) and index > 0  # it has not had all of its time
+
+    # -- tasks of their own --------------------------------------------------------------------
+
+    def _add_tasks(self, tasks: _Tasks, start: int, stop: int, together: int) -> None:
+        """Tasks for calls that were not begun, of as many as this run has done in its time.
+
+        Each of them gives away calls in turn if it takes too long.
+        """
+        step = max(1, together)
+        for first in range(start, stop, step):
+            self._add_task(tasks, first, min(first + step, stop))
+
+    def _add_task(self, tasks: _Tasks, start: int, stop: int, *, attempts: int = 0) -> None:
+        earlier = self._run.attempt if attempts else 0
+        meta = msgspec.structs.replace(
+            self._meta,
+            calls=self._meta.calls[start:stop],
+            chunked=stop - start > 1,
+            earlier=self._meta.earlier + earlier,
+        )
+        blobs = self._blobs[self._starts[start] : self._starts[stop]]
+        tasks.add(meta, blobs, max(0, retries_of(self._run) - earlier))
+
+
+class _Tasks:
+    """Subtasks of a run, with stand-ins for ids."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.created: list[Created] = []
+        self.subtasks: list[Subtask] = []
+        self.outputs: list[str] = []
+        self.places: list[ResultRef] = []
+
+    def add(self, meta: PayloadMeta, blobs: Sequence[Buffer], max_retries: int) -> None:
+        """Add a task; its values get places."""
+        number = len(self.outputs)
+        output, payload = f"{NEW}{_PREFIX}{number}", f"{NEW}{_PREFIX}{number}-payload"
+        name = meta.function.name
+        self.created.append(Created(stand_in=output, name=name))
+        data, path = files.store(self._run.folder, codec.join(meta, blobs))
+        self.created.append(Created(stand_in=payload, name=f"{name} payload", data=data, path=path))
+        self.subtasks.append(
+            Subtask(
+                payload=payload,
+                output=output,
+                dependencies=result_ids(meta),
+                options={**self._run.options, "max_retries": max_retries},
+            )
+        )
+        self.outputs.append(output)
+        items = range(len(meta.calls)) if meta.chunked else (WHOLE,)
+        self.places += [ResultRef(output, item) for item in items]
+
+
+def retries_of(run: Run) -> int:
+    """How often the task may be tried again."""
+    return int(run.options.get("max_retries", DEFAULT_MAX_RETRIES))
+
+
+def _failed(text: str) -> Finished:
+    """What stands for a call that is not tried again."""
+    failure = Failure.from_text(text) or Failure("WorkerLostError", text, text)
+    packed = codec.pack(failure)
+    return Finished(ItemMeta(len(packed.blobs), failed=True), packed.blobs)

@@ -1,0 +1,283 @@
+"""The calls of `map_invoke` on their way to the outbox: together in tasks, a few tasks at a time.
+
+::
+
+    calls ──► the first ones, each alone ──► outbox          measured durations
+                                               │◄───────────────────────────┐
+    calls ──► as many as fit into half a second┘      ChunkReader: a task has ended
+
+Some tasks for each worker are under way, the rest waits here until those tell how long calls take
+(see `Pace`). Calls that refer to what waits here wait too. Whoever calls `flush` gets everything
+sent at once, on a guess if need be.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pymonik.core.result import ResultState, Status
+from pymonik.errors import SessionClosedError, TaskCancelledError, UnavailableError, UsageError
+from pymonik.transport.chunks import ChunkState
+from pymonik.transport.outbox import OutgoingTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pymonik.core.codec import Packed
+    from pymonik.core.session import Submission
+    from pymonik.transport.chunks import ChunkReader
+    from pymonik.transport.pace import Pace
+
+_log = logging.getLogger(__name__)
+_MOST_BYTES = 4 * 1024 * 1024  # of the arguments in one task
+_GUESSED_TASKS = 1000  # at most, when everything must leave and nothing is known
+
+
+class _Series:
+    """The calls of one `map_invoke` that have not left, and its tasks under way."""
+
+    def __init__(self, submission: Submission, states: Sequence[ResultState], pace: Pace) -> None:
+        self.function = submission.function
+        self.options = submission.options
+        self.calls = deque(zip(submission.calls, states, strict=True))
+        self.pace = pace
+        self.under_way = 0
+        self.first_at = time.monotonic()
+        self.is_urgent = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a task may leave now."""
+        waited_s = time.monotonic() - self.first_at
+        return self.is_urgent or self.under_way < self.pace.window(waited_s)
+
+    @property
+    def next_look_s(self) -> float | None:
+        """Seconds until there may be room though nothing happened."""
+        return self.pace.next_look_s(time.monotonic() - self.first_at)
+
+    def next_size(self) -> int:
+        """Calls of the next task."""
+        left = len(self.calls)
+        if self.is_urgent and not self.pace.is_known:
+            return 1 + left // _GUESSED_TASKS
+        return self.pace.size(left)
+
+
+class Feeder:
+    """Puts calls into the outbox from a thread of its own, started with the first of them.
+
+    Args:
+        put: Takes tasks; may block.
+        reader: Tells how tasks of several calls ended.
+    """
+
+    def __init__(self, put: Callable[[Sequence[OutgoingTask]], None], reader: ChunkReader) -> None:
+        self._put = put
+        self._reader = reader
+        self._changed = threading.Condition()
+        self._series: list[_Series] = []
+        self._behind: list[OutgoingTask] = []  # they refer to what is held
+        self._held: set[ResultState] = set()
+        self._closed: BaseException | None = None
+        self._thread: threading.Thread | None = None
+
+    # -- used by the session -------------------------------------------------------------------
+
+    def add(self, submission: Submission, states: Sequence[ResultState], pace: Pace) -> None:
+        """Send the calls in tasks of a size that ``pace`` decides.
+
+        Raises:
+            SessionClosedError: The session was closed.
+        """
+        with self._changed:
+            self._check_open()
+            self._held.update(states)
+            self._series.append(_Series(submission, states, pace))
+            self._wake()
+
+    def hold(self, tasks: Sequence[OutgoingTask]) -> bool:
+        """Send ``tasks`` after what they refer to; ``False`` if nothing of that waits here."""
+        with self._changed:
+            if not self._held or not any(self._is_behind(task) for task in tasks):
+                return False
+            self._check_open()
+            self._behind.extend(tasks)
+            self._held.update(task.state for task in tasks)
+            self._wake()
+            return True
+
+    def give_up(self, states: Sequence[ResultState]) -> None:
+        """Cancel those of ``states`` that wait here."""
+        with self._changed:
+            waiting = [state for state in states if state in self._held and state.whole is None]
+        _fail(waiting, TaskCancelledError("the call was cancelled before it was sent"))
+
+    def flush(self) -> None:
+        """Have everything leave now; returns when it is in the outbox."""
+        if threading.current_thread() is self._thread:
+            raise UsageError("send() was called while sending, perhaps in a callback of a handle")
+        with self._changed:
+            for series in self._series:
+                series.is_urgent = True
+            self._changed.notify_all()
+            while self._held and self._is_running():
+                self._changed.wait(1.0)
+
+    def join(self) -> None:
+        """Wait until everything has left and ended."""
+        with self._changed:
+            while (self._series or self._behind) and self._is_running():
+                self._changed.wait(1.0)
+
+    def close(self, error: BaseException) -> None:
+        """Take no more; what waits fails with ``error``."""
+        with self._changed:
+            self._closed = error
+            series, self._series = self._series, []
+            behind, self._behind = self._behind, []
+            self._held.clear()
+            self._changed.notify_all()
+        for one in series:
+            _fail((state for _, state in one.calls), error)
+        _fail((task.state for task in behind), error)
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _check_open(self) -> None:
+        if self._closed is not None:
+            raise self._closed
+
+    def _is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def _wake(self) -> None:
+        """The lock is held."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="pymonik-feeder", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
+    # -- thread --------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while tasks := self._next_tasks():
+            try:
+                self._put(tasks)
+            except Exception as error:  # noqa: BLE001 - every handle must learn why
+                _fail((task.state for task in tasks), error)
+            with self._changed:
+                for task in tasks:
+                    self._held.discard(task.state)
+                    self._held.difference_update(task.items)
+                self._changed.notify_all()
+
+    def _next_tasks(self) -> list[OutgoingTask]:
+        """Waits for tasks that may leave; empty at the end."""
+        with self._changed:
+            while self._closed is None:
+                tasks = [task for series in self._series for task in self._tasks_of(series)]
+                tasks += self._freed()
+                if tasks:
+                    return tasks
+                self._series = [one for one in self._series if one.calls or one.under_way]
+                self._changed.notify_all()
+                self._changed.wait(self._next_look_s())
+            return []
+
+    def _next_look_s(self) -> float | None:
+        looks = [series.next_look_s for series in self._series if series.calls]
+        return min((one for one in looks if one is not None), default=None)
+
+    def _tasks_of(self, series: _Series) -> list[OutgoingTask]:
+        tasks = []
+        while series.calls and series.has_room:
+            taken = _take(series.calls, series.next_size())
+            cancelled = [state for _, state in taken if state.is_final]
+            self._held.difference_update(cancelled)
+            if calls := [pair for pair in taken if not pair[1].is_final]:
+                tasks.append(self._task(series, calls))
+        return tasks
+
+    def _task(self, series: _Series, calls: Sequence[tuple[Packed, ResultState]]) -> OutgoingTask:
+        packed, states = [call for call, _ in calls], [state for _, state in calls]
+        state, items = (_chunk(states), states) if len(states) > 1 else (states[0], ())
+        series.under_way += 1
+        task = OutgoingTask(series.function, packed, series.options, state, items)
+        ended = partial(self._ended, series, task)
+        if items or not series.pace.is_known:
+            self._reader.follow(state, items, ended)
+        else:  # it is long: no need to read how long
+            state.when_final(lambda _: ended(0.0))
+        return task
+
+    def _ended(self, series: _Series, task: OutgoingTask, seconds: float) -> None:
+        error = task.state.error
+        with self._changed:
+            series.under_way -= 1
+            if seconds > 0:
+                series.pace.learn(seconds, len(task.calls))
+            lost: list[ResultState] = []
+            if isinstance(error, UnavailableError | SessionClosedError):
+                lost = [state for _, state in series.calls]
+                series.calls.clear()
+                self._held.difference_update(lost)
+            self._changed.notify_all()
+        if error is not None:
+            _fail(lost, error)
+
+    def _freed(self) -> list[OutgoingTask]:
+        """Tasks that refer to nothing here any more, in their order."""
+        freed: list[OutgoingTask] = []
+        kept: list[OutgoingTask] = []
+        for task in self._behind:
+            (kept if self._is_behind(task) else freed).append(task)
+        self._behind = kept
+        self._held.difference_update(task.state for task in freed if task.state.is_final)
+        return [task for task in freed if not task.state.is_final]
+
+    def _is_behind(self, task: OutgoingTask) -> bool:
+        return any(ref._state in self._held for call in task.calls for ref in call.refs)
+
+
+def _take(calls: deque[tuple[Packed, ResultState]], size: int) -> list[tuple[Packed, ResultState]]:
+    """The next calls that can share a task: they wait for the same, and fail with the same."""
+    taken = [calls.popleft()]
+    needed = _needed(taken[0][0])
+    nbytes = taken[0][0].nbytes
+    while calls and len(taken) < size:
+        call = calls[0][0]
+        nbytes += call.nbytes
+        if nbytes > _MOST_BYTES or _needed(call) != needed:
+            break
+        taken.append(calls.popleft())
+    return taken
+
+
+def _needed(call: Packed) -> frozenset[int] | None:
+    """The results that a call has to wait for."""
+    if not call.refs:
+        return None
+    states = (ref._state for ref in call.refs)
+    pending = {id(one.whole or one) for one in states if one.status is not Status.COMPLETED}
+    return frozenset(pending) or None
+
+
+def _chunk(states: Sequence[ResultState]) -> ChunkState:
+    whole = ChunkState(states[0].session, states[0].name)
+    whole.items = states
+    for number, state in enumerate(states):
+        state.item = number
+        state.whole = whole
+    return whole
+
+
+def _fail(states: Iterable[ResultState], error: BaseException) -> None:
+    for state in states:
+        state.fail(error)

@@ -1,0 +1,73 @@
+"""How many calls go into a task, from how long the calls before have taken."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from pymonik.core.call import MOST_CALLS
+
+_AIM_S = 0.4  # of a task; past 0.6 s the executor gives back what it has not begun
+_SHORTEST_S = 0.025  # of a task, so that what it costs itself does not count
+_ALONE_S = 0.1  # a call that takes so long has a task of its own
+_FIRST = 4  # calls that go alone, at once
+_DOUBLED_EVERY_S = 0.1  # so many more, while it is not known how long they take
+_FORGET = 0.5  # of what is known, at each task that ended
+
+
+class Pace:
+    """Decides for the calls of one function; not thread-safe.
+
+    Args:
+        workers: That may run them at the same time.
+        size: Calls in each task, if that is given.
+    """
+
+    def __init__(self, workers: int, size: int | None = None) -> None:
+        self._workers = max(1, workers)
+        self._size = size if size is None else min(size, MOST_CALLS)
+        self._seconds = 0.0
+        self._calls = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything was measured."""
+        return self._size is not None or self._calls > 0
+
+    @property
+    def call_s(self) -> float:
+        """Seconds that a call takes, as far as is known."""
+        return self._seconds / self._calls if self._calls else 0.0
+
+    def learn(self, seconds: float, calls: int) -> None:
+        """A task of ``calls`` calls has taken ``seconds``."""
+        self._seconds = self._seconds * _FORGET + max(seconds, 1e-7 * calls)
+        self._calls = self._calls * _FORGET + calls
+
+    def size(self, left: int) -> int:
+        """Calls of the next task, of ``left`` that there are."""
+        if self._size is not None:
+            return min(left, self._size)
+        if not self._calls or self.call_s >= _ALONE_S:
+            return 1
+        # Towards the end smaller tasks, for the workers to end at the same time.
+        share = ceil(left / (2 * self._workers))
+        size = max(min(int(_AIM_S / self.call_s), share), ceil(_SHORTEST_S / self.call_s))
+        return min(size, left, MOST_CALLS)
+
+    def window(self, waited_s: float) -> int:
+        """Tasks to have under way: no worker shall wait, and the rest be told from what they say.
+
+        Args:
+            waited_s: Since the first was sent.
+        """
+        most = 2 * self._workers
+        if self.is_known:
+            return most
+        doubled = min(int(waited_s / _DOUBLED_EVERY_S), 30)
+        return min(most, _FIRST << doubled)
+
+    def next_look_s(self, waited_s: float) -> float | None:
+        """Seconds after which the window grows by itself, if it does."""
+        if self.is_known or self.window(waited_s) >= 2 * self._workers:
+            return None
+        return _DOUBLED_EVERY_S - waited_s % _DOUBLED_EVERY_S
