@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pymonik.context import PymonikContext, get_context
 from pymonik.errors import (
+    ArgumentsError,
     ConfigError,
     ControlPlaneError,
     DependencyFailedError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArgumentsError",
     "ConfigError",
     "ControlPlaneError",
     "DependencyFailedError",

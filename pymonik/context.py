@@ -6,7 +6,6 @@ import json
 import logging
 import sys
 import traceback
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -20,7 +19,7 @@ from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pymonik.core.session import Session
 
@@ -145,14 +144,9 @@ def get_context() -> PymonikContext:
     return context
 
 
-@contextmanager
-def running(context: PymonikContext) -> Iterator[None]:
-    """Make ``context`` the current one inside the block."""
-    token = _current.set(context)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+def enter(context: PymonikContext) -> None:
+    """Make ``context`` the current one, until the end of the context variables' context."""
+    _current.set(context)
 
 
 class ContextLogger:

@@ -29,6 +29,10 @@ class UsageError(PymonikError):
     """The program must change: the message says what to write instead."""
 
 
+class ArgumentsError(UsageError, TypeError):
+    """The arguments of a call do not fit the function; also a built-in TypeError."""
+
+
 class SerializationError(UsageError):
     """An argument, a function or a result cannot be sent; the message names the culprit."""
 

@@ -11,11 +11,12 @@ A handle is a view of a `ResultState`. Waiting and fetching are the session's bu
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import queue
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
 
 from pymonik.core.call import WHOLE
 from pymonik.core.detached import detached
@@ -33,6 +34,20 @@ R_co = TypeVar("R_co", covariant=True)
 
 _logger = logging.getLogger(__name__)
 _UNKNOWN = object()  # the value was not fetched yet
+_MOST_DRAWN = 20_000  # calls of an iterator that have not been consumed
+_SPENT: list[ResultHandle[Any]] = []  # stands for handles that `as_completed` has consumed
+
+
+class More(Protocol):
+    """Calls that are not submitted yet."""
+
+    is_exhausted: bool
+
+    def draw(self) -> list[ResultHandle[Any]]:
+        """Submit some of them."""
+
+    def draw_all(self) -> list[ResultHandle[Any]]:
+        """Submit all that are left."""
 
 
 class ResultHandle(Referable, Generic[R_co]):
@@ -178,14 +193,40 @@ class ResultHandle(Referable, Generic[R_co]):
 class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
     """Handles in order, those of `Task.map_invoke` or any others; a slice is one too.
 
-    As an argument it arrives as the list of the values.
+    As an argument it arrives as the list of the values. For an iterator of more than 20 000 items
+    `Task.map_invoke` draws those that follow only as `as_completed` consumes the handles, once, so
+    that there are never many; whoever asks for anything else gets all of them drawn.
     """
 
-    __slots__ = ("_handles",)
+    __slots__ = ("_drawn", "_more")
 
-    def __init__(self, handles: Iterable[ResultHandle[R_co]] = ()) -> None:
-        self._handles: list[ResultHandle[R_co]] = []
-        self.extend(handles)
+    def __init__(
+        self, handles: Iterable[ResultHandle[R_co]] = (), *, more: More | None = None
+    ) -> None:
+        self._drawn = _checked(handles)
+        self._more = more
+
+    @property
+    def _handles(self) -> list[ResultHandle[R_co]]:
+        """All of them."""
+        if self._more is not None:
+            if self._drawn is _SPENT:
+                raise UsageError(
+                    "these handles were consumed by as_completed, which kept none of them: "
+                    "pass map_invoke a list to have them all"
+                )
+            self._drawn += self._more.draw_all()
+            self._more = None
+        return self._drawn
+
+    def _spend(self) -> tuple[list[ResultHandle[R_co]], More | None]:
+        """Those that there are, and what gives the others, if not all are there."""
+        if self._more is None or self._more.is_exhausted:
+            return self._handles, None
+        drawn, self._drawn = self._drawn, _SPENT
+        if drawn is _SPENT:
+            return self._handles, None  # raises
+        return drawn, self._more
 
     def wait(self, timeout: float | None = None) -> MultiResultHandle[R_co]:
         """Block until all calls ended; gives itself.
@@ -229,18 +270,15 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
 
     def as_completed(self, timeout: float | None = None) -> Iterator[ResultHandle[R_co]]:
         """The handles in the order in which they end; see `as_completed`."""
-        return as_completed(self._handles, timeout)
+        return as_completed(self, timeout)
 
     def append(self, handle: ResultHandle[Any]) -> None:
         """Add a handle at the end; it may belong to another client."""
-        if not isinstance(handle, ResultHandle):
-            raise UsageError(f"only a ResultHandle can be added, not {type(handle).__name__}")
-        self._handles.append(handle)
+        self._handles.extend(_checked([handle]))
 
     def extend(self, handles: Iterable[ResultHandle[Any]]) -> None:
         """Add handles at the end."""
-        for handle in list(handles):
-            self.append(handle)
+        self._handles.extend(_checked(handles))
 
     @overload
     def __getitem__(self, index: int) -> ResultHandle[R_co]: ...
@@ -274,8 +312,17 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
             handle._raise_error()
 
     def __repr__(self) -> str:
-        done = sum(handle.done() for handle in self._handles)
-        return f"<MultiResultHandle {done} of {len(self._handles)} done>"
+        done = sum(handle.done() for handle in self._drawn)
+        more = "" if self._more is None else " and more"
+        return f"<MultiResultHandle {done} of {len(self._drawn)}{more} done>"
+
+
+def _checked(handles: Iterable[ResultHandle[Any]]) -> list[ResultHandle[Any]]:
+    checked = list(handles)
+    for handle in checked:
+        if not isinstance(handle, ResultHandle):
+            raise UsageError(f"only a ResultHandle can be added, not {type(handle).__name__}")
+    return checked
 
 
 def as_completed(
@@ -290,31 +337,71 @@ def as_completed(
     Raises:
         WaitTimeoutError: Some are still pending after ``timeout``.
     """
-    waited = list(handles)
+    more: More | None = None
+    if isinstance(handles, MultiResultHandle):
+        waited, more = handles._spend()
+    else:
+        waited = list(handles)
     deadline = None if timeout is None else time.monotonic() + timeout
     for states in _by_session(waited).values():
         _refuse_in_a_task(states)
-    return _completions(waited, timeout, deadline)
+    return _completions(waited, more, timeout, deadline)
 
 
 def _completions(
-    handles: Sequence[ResultHandle[R]], timeout: float | None, deadline: float | None
+    handles: Sequence[ResultHandle[R]],
+    more: More | None,
+    timeout: float | None,
+    deadline: float | None,
 ) -> Iterator[ResultHandle[R]]:
-    ended: queue.SimpleQueue[ResultHandle[R]] = queue.SimpleQueue()
-    callbacks = [(handle._state, lambda _, ended_=handle: ended.put(ended_)) for handle in handles]
-    for state, callback in callbacks:
-        state.when_final(callback)
+    waiting = _Waiting(handles)
+    del handles  # held by whoever wants them, not here
     try:
-        for count in range(len(handles)):
+        while waiting.pending:
             try:
-                yield ended.get(timeout=_left(deadline))
-            except queue.Empty:  # noqa: PERF203 - each wait may end this way
-                pending = len(handles) - count
+                handle = waiting.next(_left(deadline))
+            except queue.Empty:
                 raise WaitTimeoutError(
-                    f"{pending} of {len(handles)} results are pending after {timeout} s"
+                    f"{waiting.pending} of {waiting.total} results are pending after {timeout} s"
                 ) from None
+            yield handle
+            del handle
+            if more is not None and not more.is_exhausted and waiting.pending < _MOST_DRAWN:
+                waiting.add(more.draw())
     finally:
-        for state, callback in callbacks:
+        waiting.forget()
+
+
+class _Waiting(Generic[R]):
+    """Handles that have not ended, or were not told of."""
+
+    def __init__(self, handles: Iterable[ResultHandle[R]]) -> None:
+        self.total = 0
+        self.pending = 0
+        self._ended: queue.SimpleQueue[tuple[int, ResultHandle[R]]] = queue.SimpleQueue()
+        self._callbacks: dict[int, tuple[ResultState, Callable[[ResultState], None]]] = {}
+        self.add(handles)
+
+    def add(self, handles: Iterable[ResultHandle[R]]) -> None:
+        for handle in handles:
+            number = self.total
+            self.total += 1
+            self.pending += 1
+            callback = functools.partial(self._tell, number, handle)
+            self._callbacks[number] = (handle._state, callback)
+            handle._state.when_final(callback)
+
+    def _tell(self, number: int, handle: ResultHandle[R], _: ResultState) -> None:
+        self._ended.put((number, handle))
+
+    def next(self, timeout: float | None) -> ResultHandle[R]:
+        number, handle = self._ended.get(timeout=timeout)
+        del self._callbacks[number]
+        self.pending -= 1
+        return handle
+
+    def forget(self) -> None:
+        for state, callback in self._callbacks.values():
             if not state.is_final:
                 state.forget(callback)
 
@@ -326,7 +413,7 @@ def _settle(handles: Sequence[ResultHandle[Any]], timeout: float | None) -> None
     """Wait until all are final."""
     deadline = None if timeout is None else time.monotonic() + timeout
     for session, states in _by_session(handles).items():
-        if pending := [state for state in states if not state.is_final]:
+        if pending := [state for state in states if state.status is Status.PENDING]:
             session.wait(pending, _left(deadline))
 
 
@@ -334,8 +421,9 @@ def _load(handles: Sequence[ResultHandle[Any]]) -> None:
     """Fetch the values that are there and not known, in one request for each session."""
     groups: dict[Session, list[ResultHandle[Any]]] = {}
     for handle in handles:
-        if handle._value is _UNKNOWN and handle._state.status is Status.COMPLETED:
-            groups.setdefault(handle._state.session, []).append(handle)
+        state = handle._state
+        if handle._value is _UNKNOWN and state.status is Status.COMPLETED:
+            groups.setdefault(state.session, []).append(handle)
     for session, wanted in groups.items():
         results = session.fetch([handle._state for handle in wanted])
         for handle, result in zip(wanted, results, strict=True):

@@ -11,31 +11,26 @@ import inspect
 import types
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
+from pymonik.arguments import RESERVED, Parameters
 from pymonik.context import PymonikContext, get_context
 from pymonik.core import codec
 from pymonik.core.call import MOST_CALLS
-from pymonik.core.codec import Packed, PackedFunction
+from pymonik.core.codec import PackedFunction
 from pymonik.core.fingerprint import Fingerprint, fingerprint
 from pymonik.core.session import AUTO, Session, SessionOwner, Submission, session_of
-from pymonik.errors import UsageError
+from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.mapping import Items, bound_items, map_items
 from pymonik.options import TaskOptions, call_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from datetime import timedelta
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_Kind = inspect._ParameterKind
-_BY_POSITION = (_Kind.POSITIONAL_ONLY, _Kind.POSITIONAL_OR_KEYWORD)
-_RESERVED: Final = frozenset({"pymonik", "delegate", "task_options"})
 _STATE: Final = ("func", "name", "require_context", "options", "retry_on")
-
-
-class ArgumentsError(UsageError, TypeError):
-    """The arguments of a call do not fit the function; also a built-in TypeError."""
 
 
 class Task(Generic[P, R]):
@@ -152,7 +147,8 @@ class Task(Generic[P, R]):
             self._check_reserved(pymonik, task_options, delegate=delegate)
         self._parameters.check(self.name, args, kwargs)
         call = codec.pack_call(args, kwargs)
-        return ResultHandle(self._submit([call], pymonik, options, delegate=delegate)[0])
+        submission = Submission(self.packed(), (call,), options, delegate)
+        return ResultHandle(session_of(pymonik).submit(submission)[0])
 
     def map_invoke(
         self,
@@ -186,38 +182,19 @@ class Task(Generic[P, R]):
             UsageError: As in `invoke`; the message has the index of the item.
         """
         self._check_reserved(pymonik, task_options, delegate=delegate)
-        size = _chunk_size(chunk_size)
         options = call_options(task_options, kwargs).over(self.options)
-        calls = [self._pack_item(i, item, kwargs) for i, item in enumerate(iterable)]
-        if delegate and len(calls) != 1:
+        session = session_of(pymonik)
+        submission = Submission(self.packed(), (), options, delegate, _chunk_size(chunk_size))
+        items = Items(iterable, self.name, self._parameters, kwargs)
+        if not delegate:
+            return map_items(items, session, submission)
+        calls = list(items.packed())
+        if len(calls) != 1:
             raise UsageError(
                 f"delegate=True takes one call, not {len(calls)}: one value takes the place of "
                 "the running task's"
             )
-        if not calls:
-            return MultiResultHandle()
-        states = self._submit(calls, pymonik, options, delegate=delegate, chunk_size=size)
-        return MultiResultHandle(map(ResultHandle, states))
-
-    def _pack_item(self, index: int, item: object, common: dict[str, object]) -> Packed:
-        try:
-            args, kwargs = self._parameters.of_item(item, common)
-            self._parameters.check(self.name, args, kwargs)
-            return codec.pack_call(args, kwargs)
-        except UsageError as error:
-            raise type(error)(f"item {index}: {error}") from error
-
-    def _submit(
-        self,
-        calls: Sequence[Packed],
-        session: Session | SessionOwner | None,
-        options: TaskOptions,
-        *,
-        delegate: bool,
-        chunk_size: int = 1,
-    ) -> list[Any]:
-        submission = Submission(self.packed(), calls, options, delegate, chunk_size)
-        return session_of(session).submit(submission)
+        return MultiResultHandle(map(ResultHandle, session.submit(submission.of(calls))))
 
     # -- the function as it travels ------------------------------------------------------------
 
@@ -239,15 +216,15 @@ class Task(Generic[P, R]):
     # -- parameters ----------------------------------------------------------------------------
 
     @functools.cached_property
-    def _parameters(self) -> _Parameters:
-        return _Parameters(self.func, skip_first=self.require_context)
+    def _parameters(self) -> Parameters:
+        return Parameters(self.func, skip_first=self.require_context)
 
     def _check_reserved(self, pymonik: object, task_options: object, *, delegate: bool) -> None:
         if not self._parameters.reserved:
             return
         given = {"pymonik": pymonik, "task_options": task_options, "delegate": delegate or None}
         for name in self._parameters.reserved:
-            if given[name] is not None:
+            if given.get(name) is not None:
                 raise ArgumentsError(
                     f"{self.name}() has a parameter {name!r}, which invoke uses itself: pass it by "
                     "position, or rename it"
@@ -272,27 +249,13 @@ class BoundTask(Generic[R]):
     def map_invoke(self, iterable: Iterable[object], **kwargs: Any) -> MultiResultHandle[R]:
         """Run the method once for each item; see `Task.map_invoke`."""
         method = self._task._parameters.without_first()
-        reserved = {name: kwargs.pop(name) for name in _RESERVED & kwargs.keys()}
+        reserved = {name: kwargs.pop(name) for name in RESERVED & kwargs.keys()}
         options = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith("pmk_")}
-        items = []
-        for index, item in enumerate(iterable):
-            try:
-                args, keywords = method.of_item(item, kwargs)
-            except UsageError as error:
-                raise type(error)(f"item {index}: {error}") from error
-            items.append(_Item((self._instance, *args), keywords))
-        return self._task.map_invoke(items, **reserved, **options)
+        bound = bound_items(iterable, self._instance, method, kwargs)
+        return self._task.map_invoke(bound, **reserved, **options)
 
     def __repr__(self) -> str:
         return f"<BoundTask {self._task.name}>"
-
-
-class _Item:
-    """An item of `map_invoke` whose meaning was already decided."""
-
-    def __init__(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-        self.args = args
-        self.kwargs = kwargs
 
 
 class _ContextSecond:
@@ -312,7 +275,7 @@ class _ContextSecond:
     def __signature__(self) -> inspect.Signature:
         signature = inspect.signature(self.function)
         instance, context, *rest = signature.parameters.values()
-        first = [p.replace(kind=_Kind.POSITIONAL_ONLY) for p in (context, instance)]
+        first = [p.replace(kind=inspect.Parameter.POSITIONAL_ONLY) for p in (context, instance)]
         return signature.replace(parameters=[*first, *rest])
 
 
@@ -327,85 +290,6 @@ class _Adopted(PackedFunction):
     @property
     def container(self) -> bytes:
         return codec.pack_function(cast("Any", self)._task, self.name).container
-
-
-class _Parameters:
-    """What can be passed to a function, as far as it says so."""
-
-    def __init__(self, function: Callable[..., object], *, skip_first: bool = False) -> None:
-        try:
-            signature: inspect.Signature | None = inspect.signature(function)
-        except (ValueError, TypeError):  # some built-in functions have none
-            signature = None
-        self._set(signature)
-        if skip_first:
-            self._set(self._without_first())
-
-    def _set(self, signature: inspect.Signature | None) -> None:
-        self.signature = signature
-        self.all = [] if signature is None else list(signature.parameters.values())
-        self.reserved = _RESERVED & {p.name for p in self.all if p.kind is not _Kind.VAR_KEYWORD}
-        self._least, self._most = self._counts()
-
-    def _counts(self) -> tuple[int, int]:
-        """How many positional arguments alone surely fit; none do if the least is the greater."""
-        if self.signature is None:
-            return 0, 1 << 30
-        needed = [p for p in self.all if p.default is p.empty]
-        if any(p.kind is _Kind.KEYWORD_ONLY for p in needed):
-            return 1, 0
-        most = sum(p.kind in _BY_POSITION for p in self.all)
-        if any(p.kind is _Kind.VAR_POSITIONAL for p in self.all):
-            most = 1 << 30
-        return sum(p.kind in _BY_POSITION for p in needed), most
-
-    def _without_first(self) -> inspect.Signature | None:
-        if not self.all or self.all[0].kind not in _BY_POSITION or self.signature is None:
-            return self.signature
-        return self.signature.replace(parameters=self.all[1:])
-
-    def without_first(self) -> _Parameters:
-        """Those that are left once the first is given."""
-        rest = object.__new__(_Parameters)
-        rest._set(self._without_first())
-        return rest
-
-    def check(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-        """Raise `ArgumentsError` where Python would raise a TypeError."""
-        if not kwargs and self._least <= len(args) <= self._most:
-            return
-        if self.signature is None:
-            return
-        try:
-            self.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise ArgumentsError(f"{name}(): {error}") from None
-
-    def of_item(
-        self, item: object, common: dict[str, object]
-    ) -> tuple[tuple[object, ...], dict[str, object]]:
-        """The arguments that an item of `Task.map_invoke` stands for."""
-        if isinstance(item, _Item):
-            return item.args, item.kwargs
-        if type(item) is tuple:
-            return item, common
-        if type(item) is dict and self._is_keywords(item, common):
-            if twice := item.keys() & common.keys():
-                raise ArgumentsError(f"{sorted(twice)} are given by the item and for all calls")
-            return (), {**common, **item}
-        return (item,), common
-
-    def _is_keywords(self, item: dict[Any, Any], common: dict[str, object]) -> bool:
-        free = [p for p in self.all if p.name not in common]
-        single = len(free) == 1 and free[0].kind is not _Kind.VAR_KEYWORD
-        if self.signature is None or (single and item.keys() == {free[0].name}):
-            raise UsageError(
-                "a dict could be the argument or the keyword arguments; "
-                "write ({...},) for the argument, (value,) for the value in it"
-            )
-        if not single and not all(isinstance(key, str) for key in item):
-            raise ArgumentsError("a dict holds keyword arguments; write ({...},) for an argument")
-        return not single
 
 
 def _chunk_size(given: object) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextvars
 from typing import TYPE_CHECKING, Any
 
-from pymonik.context import PymonikContext, running
+from pymonik.context import PymonikContext, enter
 from pymonik.core import codec
+from pymonik.core.call import WHOLE
 from pymonik.core.environment import Environment
 from pymonik.core.failure import Failure
 from pymonik.core.result import Countdown, Referable, ReferableGroup, ResultState
-from pymonik.core.session import Submission, active
+from pymonik.core.session import Drawn, Submission, active
 from pymonik.errors import DependencyFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class FakeSession:
         self.functions: dict[str, bytes] = {}
         self.fetched: list[str] = []
         self.fetches = 0
+        self.stored: list[str] = []
         self.cancelled: list[ResultState] = []
         self._lazy = lazy
         self._queue: list[tuple[PackedFunction, Packed, Submission, ResultState]] = []
@@ -59,6 +62,7 @@ class FakeSession:
 
     def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
         states = [self._new_state(name) for name in names]
+        self.stored += names
         for value, state in zip(values, states, strict=True):
             self.store(state, b"".join(codec.join_value(value)))
         return states
@@ -68,11 +72,17 @@ class FakeSession:
         self._store[state.result_id] = container
         state.complete()
 
-    def attach(self, result_id: str, name: str = "", task_id: str = "") -> ResultState:
+    def attach(
+        self, result_id: str, name: str = "", task_id: str = "", item: int = WHOLE
+    ) -> ResultState:
+        assert item == WHOLE
         return self._states[result_id]
 
     def send(self) -> None:
         pass
+
+    def before_end(self, drawn: Drawn) -> None:
+        self.drawn = drawn
 
     def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
         Countdown(states).wait(timeout)
@@ -107,8 +117,10 @@ class FakeSession:
             args, kwargs = codec.unpack(call.blobs, lambda slot: self._value(call.refs[slot]))
             if task.require_context:
                 args = (context, *args)
-            with active(FakeTaskSession(self)), running(context):
-                value = task.func(*args, **kwargs)
+            with active(FakeTaskSession(self)):
+                surroundings = contextvars.copy_context()
+                surroundings.run(enter, context)
+                value = surroundings.run(task.func, *args, **kwargs)
             self._end(state, value)
         except Exception as error:  # noqa: BLE001 - the user's function
             state.fail(Failure.of(error).to_exception(state.task_id, str(state.result_id)))
@@ -146,6 +158,9 @@ class FakeTaskSession:
 
     def send(self) -> None:
         pass
+
+    def before_end(self, drawn: Drawn) -> None:
+        drawn.draw_all()
 
     def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
         raise UsageError("a task cannot wait")

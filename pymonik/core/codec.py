@@ -3,7 +3,7 @@
 A container is what payloads, results and uploaded functions look like::
 
     b"PMK1" | u32 size of head | u64 number of blobs | u64 size of each blob | head (msgpack)
-    then the blobs, each at a multiple of 64 bytes, so that arrays can be mapped where they lie
+    then the blobs, large ones at a multiple of 64 bytes: arrays can be mapped where they lie
 
 The head is a `Meta`; the blobs are pickle-5 streams, each followed by its out-of-band buffers.
 A handle inside a pickle is written as a slot number; the head says which result fills the slot.
@@ -38,7 +38,7 @@ Buffer = bytes | bytearray | memoryview
 _MAGIC = b"PMK1"
 _PRELUDE = struct.Struct("<4sIQ")
 _ALIGNMENT = 64
-_INLINE_BUFFER = 2048  # bytes; a smaller buffer costs less inside the stream
+_INLINE_BUFFER = 2048  # bytes; a smaller buffer costs less inside the stream, which is not aligned
 _PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 _encoder = msgspec.msgpack.Encoder()
@@ -46,17 +46,15 @@ _decoder: msgspec.msgpack.Decoder[Meta] = msgspec.msgpack.Decoder(Meta)
 
 
 class Packed(msgspec.Struct, frozen=True):
-    """A pickled value: its stream, its buffers, and the handles found in it, slot by slot."""
+    """A pickled value: its stream, its buffers, and the handles found in it, slot by slot.
+
+    Attributes:
+        nbytes: Size of all blobs.
+    """
 
     blobs: Sequence[Buffer]
+    nbytes: int
     refs: Sequence[Referable] = ()
-
-    @property
-    def nbytes(self) -> int:
-        """Size of all blobs, in bytes."""
-        return sum(
-            len(blob) if type(blob) is bytes else memoryview(blob).nbytes for blob in self.blobs
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ def pack(value: object, *, label: str = "value", copy: bool = True) -> Packed:
         SerializationError: It cannot be pickled; the message has the path to the culprit.
     """
     if type(value) in _PLAIN:
-        return Packed((pickle.dumps(value, pickle.HIGHEST_PROTOCOL),))
+        return _plain(value)
     buffers: list[Buffer] = []
     refs: list[Referable] = []
     try:
@@ -97,14 +95,21 @@ def pack(value: object, *, label: str = "value", copy: bool = True) -> Packed:
         ) from error
     if copy:
         buffers = [bytes(buffer) for buffer in buffers]
-    return Packed((stream, *buffers), refs)
+    blobs = (stream, *buffers)
+    return Packed(blobs, sum(memoryview(blob).nbytes for blob in blobs), refs)
+
+
+def _plain(value: object) -> Packed:
+    """What needs no care: numbers, texts and tuples of them."""
+    stream = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    return Packed((stream,), len(stream))
 
 
 def pack_call(args: tuple[object, ...], kwargs: dict[str, object]) -> Packed:
     """Pickle the arguments of one call; see `pack`."""
-    plain = all(type(value) in _PLAIN for value in args)
-    if plain and all(type(value) in _PLAIN for value in kwargs.values()):
-        return Packed((pickle.dumps((args, kwargs), pickle.HIGHEST_PROTOCOL),))
+    plain = _PLAIN.issuperset(map(type, args))
+    if plain and (not kwargs or _PLAIN.issuperset(map(type, kwargs.values()))):
+        return _plain((args, kwargs))
     try:
         return pack((args, kwargs))
     except SerializationError:
@@ -295,16 +300,16 @@ class OpenedResult:
 def join(meta: Meta, blobs: Sequence[Buffer]) -> list[Buffer]:
     """The segments of a container, to be written one after the other."""
     head = _encoder.encode(meta)
-    sizes = [memoryview(blob).nbytes for blob in blobs]
+    sizes = [len(blob) if type(blob) is bytes else memoryview(blob).nbytes for blob in blobs]
     prelude = _PRELUDE.pack(_MAGIC, len(head), len(blobs)) + struct.pack(f"<{len(sizes)}Q", *sizes)
     segments: list[Buffer] = [prelude + head]
     position = len(prelude) + len(head)
     for blob, size in zip(blobs, sizes, strict=True):
-        gap = -position % _ALIGNMENT
-        if gap:
+        if size >= _INLINE_BUFFER and (gap := -position % _ALIGNMENT):
             segments.append(bytes(gap))
+            position += gap
         segments.append(blob)
-        position += gap + size
+        position += size
     return segments
 
 
@@ -330,7 +335,8 @@ def split(container: Buffer) -> tuple[Meta, list[memoryview]]:
 def _blobs(view: memoryview, position: int, sizes: Sequence[int]) -> list[memoryview]:
     blobs = []
     for size in sizes:
-        position += -position % _ALIGNMENT
+        if size >= _INLINE_BUFFER:
+            position += -position % _ALIGNMENT
         blobs.append(view[position : position + size])
         position += size
     if position > len(view):

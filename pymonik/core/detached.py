@@ -47,7 +47,7 @@ class DetachedSession:
             "current one: unpickle it while that session is active"
         )
 
-    submit = put = wait = fetch = cancel = _refuse
+    submit = before_end = put = wait = fetch = cancel = _refuse
 
     def send(self) -> None:
         """Nothing is left to send."""

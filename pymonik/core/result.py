@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import enum
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pymonik.core.call import WHOLE
 from pymonik.errors import WaitTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pymonik.core.session import Session
+
+_Callbacks: TypeAlias = "tuple[Callable[[ResultState], None], ...]"
 
 _lock = threading.Lock()  # for all states: held for a few instructions only
 
@@ -58,7 +60,7 @@ class ResultState:
         self.task_id = ""
         self.status = Status.PENDING
         self.error: BaseException | None = None
-        self._callbacks: tuple[Callable[[ResultState], None], ...] = ()
+        self._callbacks: _Callbacks = ()
 
     @property
     def is_final(self) -> bool:
@@ -82,6 +84,21 @@ class ResultState:
             callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             callback(self)
+
+    @staticmethod
+    def complete_all(states: Iterable[ResultState]) -> None:
+        """`complete` for many, faster."""
+        called: list[tuple[ResultState, _Callbacks]] = []
+        with _lock:
+            for state in states:
+                if state.status is Status.PENDING:
+                    state.status = Status.COMPLETED
+                    if state._callbacks:
+                        called.append((state, state._callbacks))
+                        state._callbacks = ()
+        for state, callbacks in called:
+            for callback in callbacks:
+                callback(state)
 
     def when_final(self, callback: Callable[[ResultState], None]) -> None:
         """Call ``callback`` once this is final: now if it is, else from the thread that ends it."""

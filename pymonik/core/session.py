@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from pymonik.errors import UsageError
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 AUTO: Final = 0  # of `Submission.chunk_size`
 
 
+class Series:
+    """Submissions that belong together: what is known of their calls carries over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """Calls of one function that are submitted together.
@@ -29,6 +33,7 @@ class Submission:
         options: Those of the call over those of the function; the session's are underneath.
         delegate: The (only) result takes the place of the running task's own.
         chunk_size: How many calls share a task and its result; `AUTO`: as their durations say.
+        series: The same in several submissions that belong together.
     """
 
     function: PackedFunction
@@ -36,6 +41,20 @@ class Submission:
     options: TaskOptions = field(default_factory=TaskOptions)
     delegate: bool = False
     chunk_size: int = 1
+    series: Series = field(default_factory=Series)
+
+    def of(self, calls: Sequence[Packed]) -> Submission:
+        """The same for these calls."""
+        return replace(self, calls=calls)
+
+
+class Drawn(Protocol):
+    """Calls that are submitted piece by piece."""
+
+    is_exhausted: bool
+
+    def draw_all(self) -> object:
+        """Submit all that is left."""
 
 
 class Session(Protocol):
@@ -51,6 +70,9 @@ class Session(Protocol):
 
     def submit(self, submission: Submission) -> list[ResultState]:
         """One state for each call, in order; returns without waiting for the network."""
+
+    def before_end(self, drawn: Drawn) -> None:
+        """Have ``drawn`` submit what is left of it before the session ends (in a task: now)."""
 
     def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
         """Store values; their states are completed when this returns (in a task: at its end)."""

@@ -74,6 +74,10 @@ class Chunk:
         """How many it has left after `hand_over`, the first ones."""
         return len(self._meta.calls) - len(self._elsewhere)
 
+    def time_limit_s(self, task_limit_s: float | None) -> float | None:
+        """When to stop it: in time to tell what was done, before others end the task."""
+        return None if task_limit_s is None else task_limit_s - min(1.0, 0.1 * task_limit_s)
+
     # -- while it runs -------------------------------------------------------------------------
 
     def hand_over(self, begun: int, finished: int) -> list[ResultRef] | None:
@@ -112,7 +116,7 @@ class Chunk:
             return ending
         tasks = _Tasks(self._run)
         values = dict(enumerate(finished))
-        if begun > len(finished) and not self._may_run_again(begun - 1, ending):
+        if begun > len(finished) and not self._may_run_again(ending):
             values[begun - 1] = _failed(ending.error)
         missing = [
             index for index in range(begun) if index not in values or not values[index].is_all
@@ -130,11 +134,11 @@ class Chunk:
         output = codec.join(ResultMeta(items=tuple(items), chunked=True), blobs)
         return Report(output=b"".join(output), created=tasks.created, subtasks=tasks.subtasks)
 
-    def _may_run_again(self, index: int, ending: Lost | TimedOut | Failed) -> bool:
+    def _may_run_again(self, ending: Lost | TimedOut | Failed) -> bool:
         """Whether the call that ran when the executor died is tried again."""
         if isinstance(ending, Lost):
             return self._run.attempt <= retries_of(self._run)
-        return isinstance(ending, TimedOut) and index > 0  # it has not had all of its time
+        return isinstance(ending, TimedOut)  # alone it gets all of its time
 
     # -- tasks of their own --------------------------------------------------------------------
 

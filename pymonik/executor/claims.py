@@ -17,9 +17,8 @@ import logging
 import os
 import struct
 from collections.abc import Sequence  # noqa: TC003 - of a NamedTuple
+from itertools import accumulate, pairwise
 from typing import NamedTuple
-
-import msgspec
 
 from pymonik.core.call import MOST_CALLS, ItemMeta
 from pymonik.core.codec import Buffer  # noqa: TC001 - of a NamedTuple
@@ -27,17 +26,9 @@ from pymonik.executor import files
 
 _log = logging.getLogger(__name__)
 
-_RECORD = struct.Struct("<II")  # size of the head, size of its blobs
-_encode = msgspec.msgpack.Encoder().encode
-
-
-class _Head(msgspec.Struct, frozen=True, array_like=True):
-    item: ItemMeta
-    sizes: tuple[int, ...]
-    is_all: bool
-
-
-_decoder = msgspec.msgpack.Decoder(_Head)
+_RECORD = struct.Struct("<BII")  # how the call ended, number of blobs, bytes that follow
+_SMALL = 4096  # bytes; written at once
+_VALUE, _FAILED, _NOT_ALL = range(3)
 
 
 class Finished(NamedTuple):
@@ -92,16 +83,13 @@ class Offer:
         self._journal.seek(0)
         data = memoryview(self._journal.read())
         found: list[Finished] = []
-        position = 0
-        while position + _RECORD.size <= len(data):
-            head_size, nbytes = _RECORD.unpack_from(data, position)
-            start = position + _RECORD.size
-            position = start + head_size + nbytes
-            if position > len(data):
+        while len(data) >= _RECORD.size:
+            ending, count, nbytes = _RECORD.unpack_from(data)
+            record, data = data[_RECORD.size : _RECORD.size + nbytes], data[_RECORD.size + nbytes :]
+            if len(record) < nbytes:
                 break  # it died while it wrote
-            head = _decoder.decode(data[start : start + head_size])
-            blobs = _cut(data[start + head_size : position], head.sizes)
-            found.append(Finished(head.item, blobs, head.is_all))
+            item = ItemMeta(count, failed=ending == _FAILED)
+            found.append(Finished(item, _cut(record, count), is_all=ending != _NOT_ALL))
         return found
 
     def close(self) -> None:
@@ -111,12 +99,10 @@ class Offer:
         self._journal.close()
 
 
-def _cut(data: memoryview, sizes: Sequence[int]) -> list[bytes]:
-    blobs = []
-    for size in sizes:
-        blobs.append(bytes(data[:size]))
-        data = data[size:]
-    return blobs
+def _cut(record: memoryview, count: int) -> list[bytes]:
+    sizes = struct.unpack_from(f"<{count}Q", record)
+    ends = list(accumulate(sizes, initial=8 * count))
+    return [bytes(record[start:end]) for start, end in pairwise(ends)]
 
 
 class Claims:
@@ -147,10 +133,15 @@ class Claims:
         """The call that was claimed last has ended."""
         if self._is_full:
             return
-        sizes = tuple(memoryview(blob).nbytes for blob in blobs)
-        head = _encode(_Head(item, sizes, is_all))
+        ending = _NOT_ALL if not is_all else _FAILED if item.failed else _VALUE
+        sizes = [memoryview(blob).nbytes for blob in blobs]
+        nbytes = 8 * len(sizes) + sum(sizes)
+        head = _RECORD.pack(ending, len(sizes), nbytes) + struct.pack(f"<{len(sizes)}Q", *sizes)
         try:
-            files.write(self._journal, [_RECORD.pack(len(head), sum(sizes)), head, *blobs])
+            if nbytes < _SMALL:
+                os.write(self._journal, b"".join((head, *blobs)))
+            else:
+                files.write(self._journal, [head, *blobs])
         except OSError as error:  # calls that are not in it run again, should we die
             _log.warning("the journal of a task cannot be written: %s", error)
             self._is_full = True

@@ -100,6 +100,7 @@ class ExecutorProcess:
             return ending
         if chunk is not None:
             self._offer.offer(chunk.size)
+            time_limit_s = chunk.time_limit_s(time_limit_s)
         self._unsent = memoryview(framed(run))
         self._send()
         answer: Ready | Ending | None = self._await(time_limit_s, chunk)

@@ -6,17 +6,18 @@ import contextvars
 import os
 import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from functools import cached_property, partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pymonik.context import PymonikContext, running
+from pymonik.context import PymonikContext, enter
 from pymonik.core import codec
 from pymonik.core.call import NEW, ItemMeta, PayloadMeta, ResultMeta, ResultRef
 from pymonik.core.failure import Failure
 from pymonik.core.result import Referable
-from pymonik.core.session import active
+from pymonik.core.session import activate
 from pymonik.errors import (
     DependencyFailedError,
     SerializationError,
@@ -31,7 +32,6 @@ from pymonik.executor.subtasks import SubtaskSession, retries_of
 if TYPE_CHECKING:
     import types
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from pymonik.core.codec import Buffer, Packed
     from pymonik.executor.cache import FunctionCache
@@ -152,20 +152,27 @@ class _Attempt:
         except _ElsewhereError as elsewhere:
             self._session.reroute(elsewhere.refs, index, blobs)
             return None
-        value = contextvars.copy_context().run(self._call, args, kwargs)
-        return self._packed(value)
+        if self._function.require_context:
+            args = (self._context, *args)
+        return self._packed(self._call(args, kwargs))
 
     def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
-        context = self._context()
-        if self._function.require_context:
-            args = (context, *args)
-        with active(self._session), running(context), self._variables():
-            return self._function.func(*args, **kwargs)
+        # What a call sets in its context, or in the environment, is gone at the next.
+        call = partial(self._function.func, *args, **kwargs)
+        if not self._meta.environment.env_variables:
+            return self._surroundings.copy().run(call)
+        with _environment(self._meta.environment.env_variables):
+            return self._surroundings.copy().run(call)
 
-    def _variables(self) -> AbstractContextManager[None]:
-        variables = self._meta.environment.env_variables
-        return _environment(variables) if variables else nullcontext()
+    @cached_property
+    def _surroundings(self) -> contextvars.Context:
+        """The context of every call: session and task."""
+        surroundings = contextvars.copy_context()
+        surroundings.run(activate, self._session)
+        surroundings.run(enter, self._context)
+        return surroundings
 
+    @cached_property
     def _context(self) -> PymonikContext:
         return PymonikContext(
             session=self._session,

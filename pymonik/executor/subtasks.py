@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pymonik.core.codec import Buffer, OpenedResult, Packed, PackedFunction
     from pymonik.core.environment import Environment
     from pymonik.core.result import Referable
-    from pymonik.core.session import Submission
+    from pymonik.core.session import Drawn, Submission
     from pymonik.executor.frames import Run
 
 _MAX_FUNCTIONS = 64  # that a payload names for its subtasks
@@ -106,6 +106,10 @@ class SubtaskSession:
         if submission.delegate:
             self._delegate(states[0])
         return states
+
+    def before_end(self, drawn: Drawn) -> None:
+        """Have everything submitted now: the task may end at once."""
+        drawn.draw_all()
 
     def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
         """Keep the values until the task ends."""

@@ -145,11 +145,11 @@ class ChunkReader:
 
     def _settle_items(self, awaited: _Awaited, result: OpenedResult) -> None:
         elsewhere: dict[str, list[ResultState]] = {}
+        completed: list[ResultState] = []
+        items = result.meta.items
         for state in awaited.items:
-            if state.is_final:
-                continue
             state.whole = None
-            item = _PLAIN if state.item == WHOLE else result.meta.items[state.item]
+            item = _PLAIN if state.item == WHOLE else items[state.item]
             if item.ref is not None:
                 state.result_id, state.item = item.ref.result_id, item.ref.item
                 elsewhere.setdefault(item.ref.result_id, []).append(state)
@@ -157,7 +157,8 @@ class ChunkReader:
                 failure: Failure = result.value(state.item)
                 state.fail(failure.to_exception(state.task_id, state.result_id or ""))
             else:
-                state.complete()
+                completed.append(state)
+        ResultState.complete_all(completed)
         for result_id, states in elsewhere.items():
             whole = self._attach(result_id)
             for state in states:

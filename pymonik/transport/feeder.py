@@ -198,18 +198,18 @@ class Feeder:
     def _tasks_of(self, series: _Series) -> list[OutgoingTask]:
         tasks = []
         while series.calls and series.has_room:
-            taken = _take(series.calls, series.next_size())
-            cancelled = [state for _, state in taken if state.is_final]
+            calls, states, cancelled = _take(series.calls, series.next_size())
             self._held.difference_update(cancelled)
-            if calls := [pair for pair in taken if not pair[1].is_final]:
-                tasks.append(self._task(series, calls))
+            if calls:
+                tasks.append(self._task(series, calls, states))
         return tasks
 
-    def _task(self, series: _Series, calls: Sequence[tuple[Packed, ResultState]]) -> OutgoingTask:
-        packed, states = [call for call, _ in calls], [state for _, state in calls]
+    def _task(
+        self, series: _Series, calls: Sequence[Packed], states: Sequence[ResultState]
+    ) -> OutgoingTask:
         state, items = (_chunk(states), states) if len(states) > 1 else (states[0], ())
         series.under_way += 1
-        task = OutgoingTask(series.function, packed, series.options, state, items)
+        task = OutgoingTask(series.function, calls, series.options, state, items)
         ended = partial(self._ended, series, task)
         if items or not series.pace.is_known:
             self._reader.follow(state, items, ended)
@@ -246,27 +246,40 @@ class Feeder:
         return any(ref._state in self._held for call in task.calls for ref in call.refs)
 
 
-def _take(calls: deque[tuple[Packed, ResultState]], size: int) -> list[tuple[Packed, ResultState]]:
-    """The next calls that can share a task: they wait for the same, and fail with the same."""
-    taken = [calls.popleft()]
-    needed = _needed(taken[0][0])
-    nbytes = taken[0][0].nbytes
-    while calls and len(taken) < size:
-        call = calls[0][0]
+def _take(
+    calls: deque[tuple[Packed, ResultState]], size: int
+) -> tuple[list[Packed], list[ResultState], list[ResultState]]:
+    """The next calls that can share a task: they wait for the same, and fail with the same.
+
+    Gives them, their states, and the states of those that were cancelled on the way.
+    """
+    packed: list[Packed] = []
+    states: list[ResultState] = []
+    cancelled: list[ResultState] = []
+    nbytes = 0
+    while calls and len(packed) < size:
+        call, state = calls[0]
         nbytes += call.nbytes
-        if nbytes > _MOST_BYTES or _needed(call) != needed:
+        if packed and (nbytes > _MOST_BYTES or not _go_together(packed[0], call)):
             break
-        taken.append(calls.popleft())
-    return taken
+        calls.popleft()
+        if state.status is Status.PENDING:
+            packed.append(call)
+            states.append(state)
+        else:
+            cancelled.append(state)
+    return packed, states, cancelled
 
 
-def _needed(call: Packed) -> frozenset[int] | None:
+def _go_together(one: Packed, other: Packed) -> bool:
+    return not (one.refs or other.refs) or _needed(one) == _needed(other)
+
+
+def _needed(call: Packed) -> set[int]:
     """The results that a call has to wait for."""
-    if not call.refs:
-        return None
     states = (ref._state for ref in call.refs)
-    pending = {id(one.whole or one) for one in states if one.status is not Status.COMPLETED}
-    return frozenset(pending) or None
+    pending = [one for one in states if one.status is not Status.COMPLETED]
+    return {id(one if one.whole is None else one.whole) for one in pending}
 
 
 def _chunk(states: Sequence[ResultState]) -> ChunkState:

@@ -33,7 +33,7 @@ BATCH_BYTES = 16 * 1024 * 1024
 _DELAY_S = 0.003
 _MOST_TASKS = 20_000  # past these bounds `submit` blocks
 _MOST_BYTES = 256 * 1024 * 1024
-_CALL_BYTES = 512  # of memory and request, besides the arguments
+_TASK_BYTES = 512  # of memory and request, besides the arguments
 
 
 class OutgoingTask:
@@ -54,7 +54,7 @@ class OutgoingTask:
         self.options = options
         self.state = state
         self.items = items
-        self.nbytes = sum(call.nbytes + _CALL_BYTES for call in calls)
+        self.nbytes = _TASK_BYTES + sum(call.nbytes for call in calls)
 
 
 class Outbox:

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from pymonik.core import codec
 from pymonik.core.call import WHOLE
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from pymonik.core.codec import OpenedResult, Packed
     from pymonik.core.environment import Environment
-    from pymonik.core.session import Session, Submission
+    from pymonik.core.session import Drawn, Session, Submission
     from pymonik.options import TaskOptions
     from pymonik.transport.control_plane import ControlPlane
 
@@ -59,6 +60,8 @@ class RemoteSession:
         self._options = options
         self._partitions = frozenset(partitions)
         self._workers: dict[str, int] = {}  # by partition
+        self._paces: WeakKeyDictionary[object, Pace] = WeakKeyDictionary()
+        self._drawn: list[Drawn] = []
         self._pid = os.getpid()
         self._closing = threading.Lock()
         self._closed = ""
@@ -120,11 +123,22 @@ class RemoteSession:
         return states
 
     def _pace(self, submission: Submission) -> Pace:
+        """What is known of the calls, from those of the same series."""
+        if submission.series not in self._paces:
+            self._paces[submission.series] = self._new_pace(submission)
+        return self._paces[submission.series]
+
+    def _new_pace(self, submission: Submission) -> Pace:
         partition = submission.options.partition_id or self._options.partition_id or ""
         if partition not in self._workers:
             self._workers[partition] = self._plane.partition_size(partition)
         size = None if submission.chunk_size == AUTO else submission.chunk_size
         return Pace(self._workers[partition], size)
+
+    def before_end(self, drawn: Drawn) -> None:
+        """Have ``drawn`` submit what is left of it before the session is closed."""
+        self._drawn = [one for one in self._drawn if not one.is_exhausted]
+        self._drawn.append(drawn)
 
     def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
         """Store values; they are there when this returns."""
@@ -197,6 +211,8 @@ class RemoteSession:
 
     def wait_for_all(self) -> None:
         """Block until everything that was submitted has ended."""
+        for drawn in self._drawn:
+            drawn.draw_all()
         self._feeder.join()
         self._outbox.drain()
         Countdown(self._watcher.pending()).wait(None)

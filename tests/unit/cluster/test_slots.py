@@ -57,7 +57,7 @@ class FakePool:
     """Ends each call as told."""
 
     def __init__(self, end: Callable[[Run], endings.Ending]) -> None:
-        self.run: Callable[..., endings.Ending] = lambda run, time_limit_s: end(run)
+        self.run: Callable[..., endings.Ending] = lambda run, **_: end(run)
 
 
 def _outcome(tmp_path: Path, end: Callable[[Run], endings.Ending], **changes: Any) -> Outcome:

@@ -1,0 +1,99 @@
+"""What can be passed to a function, and what an item of `map_invoke` passes to it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pymonik.errors import ArgumentsError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Kind = inspect._ParameterKind
+_BY_POSITION = (_Kind.POSITIONAL_ONLY, _Kind.POSITIONAL_OR_KEYWORD)
+RESERVED: Final = frozenset({"pymonik", "delegate", "task_options", "chunk_size"})
+
+
+class Arguments(NamedTuple):
+    """Those of one call; as an item of `map_invoke`, one whose meaning was already decided."""
+
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
+
+
+class Parameters:
+    """What can be passed to a function, as far as it says so."""
+
+    def __init__(self, function: Callable[..., object], *, skip_first: bool = False) -> None:
+        try:
+            signature: inspect.Signature | None = inspect.signature(function)
+        except (ValueError, TypeError):  # some built-in functions have none
+            signature = None
+        self._set(signature)
+        if skip_first:
+            self._set(self._without_first())
+
+    def _set(self, signature: inspect.Signature | None) -> None:
+        self.signature = signature
+        self.all = [] if signature is None else list(signature.parameters.values())
+        self.reserved = RESERVED & {p.name for p in self.all if p.kind is not _Kind.VAR_KEYWORD}
+        self._least, self._most = self._counts()
+
+    def _counts(self) -> tuple[int, int]:
+        """How many positional arguments alone surely fit; none do if the least is the greater."""
+        if self.signature is None:
+            return 0, 1 << 30
+        needed = [p for p in self.all if p.default is p.empty]
+        if any(p.kind is _Kind.KEYWORD_ONLY for p in needed):
+            return 1, 0
+        most = sum(p.kind in _BY_POSITION for p in self.all)
+        if any(p.kind is _Kind.VAR_POSITIONAL for p in self.all):
+            most = 1 << 30
+        return sum(p.kind in _BY_POSITION for p in needed), most
+
+    def _without_first(self) -> inspect.Signature | None:
+        if not self.all or self.all[0].kind not in _BY_POSITION or self.signature is None:
+            return self.signature
+        return self.signature.replace(parameters=self.all[1:])
+
+    def without_first(self) -> Parameters:
+        """Those that are left once the first is given."""
+        rest = object.__new__(Parameters)
+        rest._set(self._without_first())
+        return rest
+
+    def check(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        """Raise `ArgumentsError` where Python would raise a TypeError."""
+        if not kwargs and self._least <= len(args) <= self._most:
+            return
+        if self.signature is None:
+            return
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentsError(f"{name}(): {error}") from None
+
+    def of_item(self, item: object, common: dict[str, object]) -> Arguments:
+        """The arguments that an item of `map_invoke` stands for."""
+        if isinstance(item, Arguments):
+            return item
+        if type(item) is tuple:
+            return Arguments(item, common)
+        if type(item) is dict and self._is_keywords(item, common):
+            if twice := item.keys() & common.keys():
+                raise ArgumentsError(f"{sorted(twice)} are given by the item and for all calls")
+            return Arguments((), {**common, **item})
+        return Arguments((item,), common)
+
+    def _is_keywords(self, item: dict[Any, Any], common: dict[str, object]) -> bool:
+        free = [p for p in self.all if p.name not in common]
+        single = len(free) == 1 and free[0].kind is not _Kind.VAR_KEYWORD
+        if self.signature is None or (single and item.keys() == {free[0].name}):
+            raise UsageError(
+                "a dict could be the argument or the keyword arguments; "
+                "write ({...},) for the argument, (value,) for the value in it"
+            )
+        if not single and not all(isinstance(key, str) for key in item):
+            raise ArgumentsError("a dict holds keyword arguments; write ({...},) for an argument")
+        return not single

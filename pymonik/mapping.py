@@ -1,0 +1,213 @@
+"""What `map_invoke` does with its items.
+
+::
+
+    list ──► large arguments that come again: put once ──► packed ──► submitted at once
+    iterator ──► the first `DRAWN_AT_FIRST` ─────────────► packed ──► submitted at once
+                 the others, as handles of earlier ones are consumed by `as_completed`
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pymonik.arguments import Arguments
+from pymonik.core import codec
+from pymonik.errors import SerializationError, UsageError
+from pymonik.handles import MultiResultHandle, ResultHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pymonik.arguments import Parameters
+    from pymonik.core.codec import Packed
+    from pymonik.core.session import Session, Submission
+
+R = TypeVar("R")
+
+DRAWN_AT_FIRST = 20_000  # calls of an iterator; a longer one is drawn as results are consumed
+_DRAWN_TOGETHER = 4096
+_SHARED_FROM = 16 * 1024  # bytes of an argument
+_SMALL = frozenset({int, float, bool, type(None), complex})  # cannot be worth sharing
+
+
+class Items:
+    """The items of one `map_invoke`, to be packed in order.
+
+    Args:
+        iterable: The items.
+        name: Of the function.
+        parameters: Of the function.
+        common: Keyword arguments of each call.
+    """
+
+    def __init__(
+        self,
+        iterable: Iterable[object],
+        name: str,
+        parameters: Parameters,
+        common: dict[str, object],
+    ) -> None:
+        self._name = name
+        self._parameters = parameters
+        self._common = common
+        self._iterable = iterable
+        self.is_drawn = isinstance(iterable, Iterator)
+
+    def packed(self, share: Callable[[list[Any]], list[Any]] | None = None) -> Iterator[Packed]:
+        """The calls, one by one.
+
+        Args:
+            share: Gives handles for values that come again, ``None`` for those to be left alone.
+
+        Raises:
+            UsageError: The message has the index of the item.
+        """
+        common = self._common
+        handles: dict[int, object] = {}
+        if share is not None:
+            values = self._repeated()
+            # The values stay referred to: an id would be given anew.
+            shared = zip(values, share(values), strict=True)
+            handles = {id(value): handle for value, handle in shared if handle is not None}
+            common = _replaced_in_dict(common, handles)
+        for index, item in enumerate(self._iterable):
+            try:
+                arguments = self._parameters.of_item(item, common)
+                self._parameters.check(self._name, *arguments)
+                if handles:
+                    arguments = _replaced(arguments, handles)
+                packed = codec.pack_call(*arguments)
+            except UsageError as error:
+                raise type(error)(f"item {index}: {error}") from error
+            yield packed
+
+    def _repeated(self) -> list[object]:
+        """Values that more than one call has as an argument.
+
+        Only a list has the same values whenever one looks: an iterator may give an array again
+        that it has changed.
+        """
+        found = {id(value): value for value in self._common.values()}
+        if isinstance(self._iterable, list | tuple):
+            seen: set[int] = set()
+            for value in self._arguments_in(self._iterable):
+                if id(value) in seen:
+                    found[id(value)] = value
+                seen.add(id(value))
+        return [value for value in found.values() if _may_be_large(value)]
+
+    def _arguments_in(self, items: Sequence[object]) -> Iterator[object]:
+        for item in items:
+            if type(item) in _SMALL:
+                continue
+            with suppress(UsageError):  # it is raised for its call
+                args, kwargs = self._parameters.of_item(item, {})
+                yield from args
+                yield from kwargs.values()
+
+
+def map_items(items: Items, session: Session, submission: Submission) -> MultiResultHandle[Any]:
+    """Submit all calls, or the first ones of an iterator that does not end soon."""
+
+    def share(values: list[object]) -> list[object]:
+        return _put_large(values, session, f"{submission.function.name} argument")
+
+    drawing = Drawing(items.packed(share), session, submission)
+    if not items.is_drawn:
+        return MultiResultHandle(drawing.draw_all())
+    handles = drawing.draw(DRAWN_AT_FIRST)
+    if drawing.is_exhausted:
+        return MultiResultHandle(handles)
+    session.before_end(drawing)
+    return MultiResultHandle(handles, more=drawing)
+
+
+class Drawing:
+    """Submits calls piece by piece; thread-safe.
+
+    Attributes:
+        is_exhausted: Whether there are no more.
+    """
+
+    def __init__(self, calls: Iterator[Packed], session: Session, submission: Submission) -> None:
+        self._calls = calls
+        self._session = session
+        self._submission = submission
+        self._lock = threading.Lock()
+        self.is_exhausted = False
+
+    def draw(self, count: int = _DRAWN_TOGETHER) -> list[ResultHandle[Any]]:
+        """The handles of the next ``count`` calls, of fewer at the end."""
+        with self._lock:
+            calls = list(islice(self._calls, count))
+            self.is_exhausted = len(calls) < count
+            return self._submit(calls)
+
+    def draw_all(self) -> list[ResultHandle[Any]]:
+        """The handles of all calls that are left."""
+        with self._lock:
+            calls = list(self._calls)
+            self.is_exhausted = True
+            return self._submit(calls)
+
+    def _submit(self, calls: Sequence[Packed]) -> list[ResultHandle[Any]]:
+        if not calls:
+            return []
+        return [ResultHandle(state) for state in self._session.submit(self._submission.of(calls))]
+
+
+def bound_items(
+    iterable: Iterable[object], instance: object, parameters: Parameters, common: dict[str, object]
+) -> Iterable[Arguments]:
+    """Items for a function whose first argument is ``instance``."""
+    items = _bound(iterable, instance, parameters, common)
+    return items if isinstance(iterable, Iterator) else list(items)
+
+
+def _bound(
+    iterable: Iterable[object], instance: object, parameters: Parameters, common: dict[str, object]
+) -> Iterator[Arguments]:
+    for index, item in enumerate(iterable):
+        try:
+            args, kwargs = parameters.of_item(item, common)
+        except UsageError as error:
+            raise type(error)(f"item {index}: {error}") from error
+        yield Arguments((instance, *args), kwargs)
+
+
+# -- what comes again ----------------------------------------------------------------------------
+
+
+def _may_be_large(value: object) -> bool:
+    if isinstance(value, str | bytes):
+        return len(value) >= _SHARED_FROM
+    return type(value) not in _SMALL
+
+
+def _put_large(values: list[object], session: Session, name: str) -> list[object]:
+    """Handles for those that are large, ``None`` for the others."""
+    large: dict[int, Packed] = {}
+    for index, value in enumerate(values):
+        try:
+            packed = codec.pack(value, copy=False)
+        except SerializationError:
+            continue  # raised again for its call, which the message then names
+        if packed.nbytes >= _SHARED_FROM and not packed.refs:
+            large[index] = packed
+    states = session.put(list(large.values()), [name] * len(large)) if large else []
+    handles: dict[int, object] = dict(zip(large, map(ResultHandle, states), strict=True))
+    return [handles.get(index) for index in range(len(values))]
+
+
+def _replaced(arguments: Arguments, handles: dict[int, object]) -> Arguments:
+    args = tuple(handles.get(id(value), value) for value in arguments.args)
+    return Arguments(args, _replaced_in_dict(arguments.kwargs, handles))
+
+
+def _replaced_in_dict(kwargs: dict[str, object], handles: dict[int, object]) -> dict[str, object]:
+    return {name: handles.get(id(value), value) for name, value in kwargs.items()}
