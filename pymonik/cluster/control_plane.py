@@ -67,6 +67,7 @@ class ControlPlane:
         )
         self._hub = EventHub()
         self._lock = threading.Lock()
+        self._changing = _Changing(self._begin, self._end)
         self._ready = {key: threading.Condition(self._lock) for key in self._state.partitions}
         self._on_cancel: dict[str, Callable[[str], None]] = {}  # by task held by a runner
         self._woken: set[str] = set()  # pods whose next acquire() gives nothing
@@ -96,7 +97,7 @@ class ControlPlane:
             assignment = self._assignment(task)
             if assignment is not None:
                 return assignment
-            with self._changing() as (state, now):
+            with self._changing as (state, now):
                 self._let_go(task.task_id, pod_id)
                 execution.inputs_missing(state, task.task_id, pod_id, now)
 
@@ -108,7 +109,7 @@ class ControlPlane:
 
     def start(self, task_id: str, *, pod_id: str) -> Start:
         """The task starts now: DISPATCHED → PROCESSING, or it is to be dropped."""
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             answer = execution.start(state, task_id, pod_id, now)
             if answer is Start.DROP:
                 self._let_go(task_id, pod_id)
@@ -122,7 +123,7 @@ class ControlPlane:
             OSError: The data cannot be stored.
         """
         stored = self._store_all(part)
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             execution.contribute(state, task_id, part, stored, now)
 
     def finish(self, task_id: str, outcome: Outcome, *, pod_id: str | None = None) -> None:
@@ -140,7 +141,7 @@ class ControlPlane:
             except OSError:
                 logger.exception("cannot store the results of a task", extra={"task_id": task_id})
                 outcome = Lost(execution.INTERNAL_ERROR)
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             self._let_go(task_id, pod_id)
             execution.finish(state, task_id, outcome, stored, now, pod_id=pod_id)
 
@@ -177,7 +178,7 @@ class ControlPlane:
 
     def create_session(self, options: TaskOptions, partition_ids: Sequence[str]) -> Session:
         """Open a session."""
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             return sessions.create(state, new_id(), options, partition_ids, now)
 
     def change_session(
@@ -187,7 +188,7 @@ class ControlPlane:
         view: Callable[[Session], T],
     ) -> T:
         """Apply one of the transitions of `pymonik.cluster.sessions`."""
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             return view(transition(state, session_id, now))
 
     def submit(
@@ -197,14 +198,14 @@ class ControlPlane:
         creations: Sequence[TaskCreation],
     ) -> list[Task]:
         """Create tasks."""
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             return submission.submit(
                 state, session_id, requested, creations, new_id=new_id, now=now
             )
 
     def cancel_tasks(self, task_ids: Sequence[str], view: Callable[[Task], T]) -> list[T]:
         """Cancel tasks; gives those that exist."""
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             return [view(task) for task in execution.cancel_tasks(state, task_ids, now)]
 
     def create_results(
@@ -231,7 +232,7 @@ class ControlPlane:
                 if one is not None:
                     self.storage.delete(one.opaque_id)
             raise
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             return [
                 view(
                     results.create(
@@ -256,7 +257,7 @@ class ControlPlane:
     ) -> T:
         """Complete a result with a stream of bytes; the view also gets the last completion."""
         stored = self.storage.receive(chunks)
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             return view(*results.upload(state, session_id, result_id, stored, now))
 
     def import_data(
@@ -268,7 +269,7 @@ class ControlPlane:
             for _, opaque_id in imports
             if (size := self.storage.size(opaque_id)) is not None
         }
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             return [
                 view(result)
                 for result in results.import_data(state, session_id, imports, sizes, now)
@@ -276,7 +277,7 @@ class ControlPlane:
 
     def delete_data(self, result_ids: Sequence[str]) -> None:
         """Delete the bytes of results."""
-        with self._changing() as (state, _):
+        with self._changing as (state, _):
             results.delete_data(state, result_ids)
 
     # For services: reading.
@@ -314,27 +315,22 @@ class ControlPlane:
 
     # Inside.
 
-    @contextmanager
-    def _changing(self) -> Iterator[tuple[State, int]]:
-        """Hold the lock for a transition, announce it, then carry out what is slow.
+    def _begin(self) -> tuple[State, int]:
+        self._lock.acquire()
+        return self._state, self._clock()
 
-        A refused request has effects too: a purge deletes data before it is refused.
-        """
-        effects, stops = Effects(), []
+    def _end(self) -> None:
         try:
-            with self._lock:
-                try:
-                    yield self._state, self._clock()
-                finally:
-                    effects = self._state.take_effects()
-                    stops = self._announce(effects)
+            effects = self._state.take_effects()
+            stops = self._announce(effects)
         finally:
-            for on_cancel, task_id in stops:
-                on_cancel(task_id)
-            for opaque_id in effects.garbage:
-                self.storage.delete(opaque_id)
-            if effects.shrunk:
-                memory.give_back()
+            self._lock.release()
+        for on_cancel, task_id in stops:
+            on_cancel(task_id)
+        for opaque_id in effects.garbage:
+            self.storage.delete(opaque_id)
+        if effects.shrunk:
+            memory.give_back()
 
     def _announce(self, effects: Effects) -> list[tuple[Callable[[str], None], str]]:
         """Tell subscribers and waiting runners; gives whom to call about tasks to stop."""
@@ -351,7 +347,7 @@ class ControlPlane:
         self, partition_id: str, pod_id: str, hostname: str, on_cancel: Callable[[str], None]
     ) -> Task | None:
         while True:
-            with self._changing() as (state, now):
+            with self._changing as (state, now):
                 if self._closed or pod_id in self._woken:
                     self._woken.discard(pod_id)
                     return None
@@ -417,6 +413,24 @@ class ControlPlane:
     def _notify_all(self) -> None:
         for condition in self._ready.values():
             condition.notify_all()
+
+
+class _Changing:
+    """Hold the lock for a transition, announce it, then carry out what is slow.
+
+    A refused request has effects too: a purge deletes data before it is refused. One object serves
+    all threads, many times for each task.
+    """
+
+    def __init__(self, begin: Callable[[], tuple[State, int]], end: Callable[[], None]) -> None:
+        self._begin = begin
+        self._end = end
+
+    def __enter__(self) -> tuple[State, int]:
+        return self._begin()
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
 
 
 def _is_completed(result: Result) -> bool:

@@ -148,6 +148,8 @@ class EventHub:
             return
         for change in changes:
             for subscription in self._subscriptions.get(change.row.session_id, ()):
+                if change.kind not in subscription.interest.kinds:
+                    continue
                 subscription.offer(change)
                 if subscription.is_behind:
                     self.leave(subscription)
