@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import weakref
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -80,7 +81,7 @@ class RemoteSession:
         )
         self._outbox = Outbox(send, batch_tasks=batch_tasks)
         self._opened = OpenedResults(self._data)
-        self._reader = ChunkReader(self._opened, self.attach)
+        self._reader = ChunkReader(self._opened, _weakly(self.attach))
         self._feeder = Feeder(self._outbox.put, self._reader)
         self._watcher.start()
         self._outbox.start()
@@ -320,3 +321,16 @@ def _tasks_to_cancel(states: Sequence[ResultState]) -> list[ResultState]:
         if all(item.is_final for item in items):
             alone[id(whole)] = whole
     return list(alone.values())
+
+
+def _weakly(attach: Callable[[str], ResultState]) -> Callable[[str], ResultState]:
+    """The same method of a session which is not kept by it: it must go with its last handle."""
+    reference = weakref.WeakMethod(attach)
+
+    def call(result_id: str) -> ResultState:
+        method = reference()
+        if method is None:
+            raise ReferenceError("the session is gone, and so is whoever waits for its results")
+        return method(result_id)
+
+    return call

@@ -12,6 +12,7 @@ import pytest
 
 from pymonik import Pymonik, task
 from pymonik import client as module
+from pymonik.core.session import activate
 from pymonik.transport.forgotten import ForgottenSessions
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def test_a_session_needs_no_cycle_to_be_collected(forgotten: ForgottenSessions) 
         with Pymonik() as client:
             assert add.invoke(1, 2).get() == 3
             seen = weakref.ref(client.session)
+            assert add.map_invoke([(one, one) for one in range(100)]).get()[7] == 14
+            del client
         assert seen() is None
     finally:
         gc.enable()
@@ -90,6 +93,7 @@ def test_an_open_session_is_not_forgotten(sessions: Callable[[], set[str]]) -> N
     kept = client.session
     del client
     assert session_id in sessions()
+    activate(None)
     kept.close()
 
 
