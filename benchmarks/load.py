@@ -45,7 +45,7 @@ from pymonik import Pymonik, task
 from pymonik.cluster.local import LocalCluster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 BATCH = 500
 PAGE = 10_000
@@ -78,8 +78,9 @@ class Memory:
             self.peak = max(self.peak, self.now())
 
 
-def main() -> None:
-    options = _arguments()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the parts that were asked for."""
+    options = _parser().parse_args(arguments)
     parts = {"listed": _listed, "executed": _executed, "large": _large, "curve": _curve}
     for name in options.only or parts:
         print(f"-- {name}", flush=True)
@@ -281,7 +282,7 @@ def _channel(address: str) -> grpc.Channel:
     return grpc.insecure_channel(address, options)
 
 
-def _arguments() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -292,7 +293,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--gib", type=float, default=1.0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--curve", type=int, nargs="+", default=[1_000, 10_000, 100_000])
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":

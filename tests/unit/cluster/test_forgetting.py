@@ -97,6 +97,7 @@ def test_deleting_a_session_leaves_no_object_of_it(control: ControlPlane) -> Non
     assert not control._on_cancel
     assert not control._hub._subscriptions
     assert list(control.storage.folder.iterdir()) == []
+    assert (control.storage._held, control.storage._held_bytes) == ({}, 0)
     assert rows_of(session_id) == []
 
 
@@ -110,6 +111,7 @@ def test_purging_a_session_leaves_no_file(control: ControlPlane) -> None:
     control.change_session(sessions.close, session_id, lambda _: None)
     control.change_session(sessions.purge, session_id, lambda _: None)
     assert list(control.storage.folder.iterdir()) == []
+    assert (control.storage._held, control.storage._held_bytes) == ({}, 0)
     with control.reading() as state:
         assert not state._references
 
