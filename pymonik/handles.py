@@ -128,9 +128,11 @@ class ResultHandle(Referable, Generic[R_co]):
             BaseException: What the task raised, or a `TaskFailedError`.
         """
         if self._value is _UNKNOWN:
-            _settle([self], timeout)
+            state = self._state
+            if state.status is Status.PENDING:
+                state.session.wait([state], timeout)
             self._raise_error()
-            _load([self])
+            self._value = state.session.fetch([state])[0].value(state.item)
         return cast("R_co", self._value)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
@@ -179,9 +181,9 @@ class ResultHandle(Referable, Generic[R_co]):
 
     def __reduce__(self) -> tuple[object, ...]:
         keep(self._state.session)
-        result_id = self.result_id  # sends, which may decide about the item
-        place = (self.session_id, result_id, self._state.item, self.name, self.task_id)
-        return _restore, place
+        task_id = self.task_id  # sends, which may decide about the item
+        place = self._state.place
+        return _restore, (self.session_id, place.result_id, place.item, self.name, task_id)
 
     def __repr__(self) -> str:
         status = self._state.status.name.lower()

@@ -273,6 +273,11 @@ class OpenedResult:
         self.nbytes = memoryview(container).nbytes
         self._starts = [0, *accumulate(item.blobs for item in meta.items)]
 
+    @property
+    def has_buffers(self) -> bool:
+        """Whether its value uses the memory of the container."""
+        return not self.meta.chunked and len(self._blobs) > 1
+
     def value(self, item: int = WHOLE, follow: Callable[[ResultRef], object] | None = None) -> Any:
         """The whole (a list, if it is chunked) or one item of it.
 
@@ -288,7 +293,9 @@ class OpenedResult:
     def _item(self, index: int, follow: Callable[[ResultRef], object] | None) -> Any:
         ref = self.meta.items[index].ref
         if ref is None:
-            return unpack(self._blobs[self._starts[index] : self._starts[index + 1]])
+            stream, *buffers = self._blobs[self._starts[index] : self._starts[index + 1]]
+            # Somebody else may ask for this item, and arrays can be changed.
+            return unpack([stream, *map(bytearray, buffers)])
         if follow is None:
             raise SerializationError("an item stands in another result, which was not given")
         return follow(ref)

@@ -12,7 +12,7 @@ import enum
 import threading
 from typing import TYPE_CHECKING, TypeAlias
 
-from pymonik.core.call import WHOLE
+from pymonik.core.call import WHOLE, ResultRef
 from pymonik.errors import WaitTimeoutError
 
 if TYPE_CHECKING:
@@ -66,6 +66,17 @@ class ResultState:
     def is_final(self) -> bool:
         """Whether the value is there, or will never be."""
         return self.status is not Status.PENDING
+
+    @property
+    def place(self) -> ResultRef:
+        """Where the value stands, or will."""
+        with _lock:
+            return ResultRef(self.result_id or "", self.item)
+
+    def move(self, place: ResultRef) -> None:
+        """The value stands in another result than was thought."""
+        with _lock:
+            self.result_id, self.item = place.result_id, place.item
 
     def complete(self) -> None:
         """The value can be fetched. Does nothing on a final state: events come twice."""

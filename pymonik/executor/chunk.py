@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pymonik.core import codec
-from pymonik.core.call import NEW, WHOLE, ItemMeta, ResultMeta, ResultRef, result_ids
+from pymonik.core.call import NEW, ItemMeta, ResultMeta, ResultRef, result_ids
 from pymonik.core.failure import Failure
 from pymonik.executor import files
 from pymonik.executor.claims import Finished
@@ -76,7 +76,9 @@ class Chunk:
 
     def time_limit_s(self, task_limit_s: float | None) -> float | None:
         """When to stop it: in time to tell what was done, before others end the task."""
-        return None if task_limit_s is None else task_limit_s - min(1.0, 0.1 * task_limit_s)
+        if task_limit_s is None or self.size == 1:
+            return task_limit_s
+        return task_limit_s - min(1.0, 0.1 * task_limit_s)
 
     # -- while it runs -------------------------------------------------------------------------
 
@@ -138,7 +140,7 @@ class Chunk:
         """Whether the call that ran when the executor died is tried again."""
         if isinstance(ending, Lost):
             return self._run.attempt <= retries_of(self._run)
-        return isinstance(ending, TimedOut)  # alone it gets all of its time
+        return isinstance(ending, TimedOut) and self.size > 1  # alone it gets all of its time
 
     # -- tasks of their own --------------------------------------------------------------------
 
@@ -152,11 +154,12 @@ class Chunk:
             self._add_task(tasks, first, min(first + step, stop))
 
     def _add_task(self, tasks: _Tasks, start: int, stop: int, *, attempts: int = 0) -> None:
+        # Chunked even if it is one call: then its failure is a value too, and never keeps the
+        # calls of another chunk from being submitted that refer to it and to its neighbours.
         earlier = self._run.attempt if attempts else 0
         meta = msgspec.structs.replace(
             self._meta,
             calls=self._meta.calls[start:stop],
-            chunked=stop - start > 1,
             earlier=self._meta.earlier + earlier,
         )
         blobs = self._blobs[self._starts[start] : self._starts[stop]]
@@ -190,8 +193,7 @@ class _Tasks:
             )
         )
         self.outputs.append(output)
-        items = range(len(meta.calls)) if meta.chunked else (WHOLE,)
-        self.places += [ResultRef(output, item) for item in items]
+        self.places += [ResultRef(output, item) for item in range(len(meta.calls))]
 
 
 def retries_of(run: Run) -> int:

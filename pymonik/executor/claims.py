@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import os
 import struct
-from collections.abc import Sequence  # noqa: TC003 - of a NamedTuple
+from collections.abc import Iterator, Sequence  # noqa: TC003 - of a NamedTuple
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -26,9 +26,10 @@ from pymonik.executor import files
 
 _log = logging.getLogger(__name__)
 
-_RECORD = struct.Struct("<BII")  # how the call ended, number of blobs, bytes that follow
-_SMALL = 4096  # bytes; written at once
+_RECORD = struct.Struct("<BIQ")  # how the call ended, number of blobs, bytes that follow
 _VALUE, _FAILED, _NOT_ALL = range(3)
+_MOST_BYTES = 256 * 1024 * 1024  # of a journal: it is no second storage for large values
+_SMALL = 4096  # bytes; written at once
 
 
 class Finished(NamedTuple):
@@ -78,19 +79,42 @@ class Offer:
         """Offer again what was taken back."""
         os.write(self._writer, bytes(calls))
 
+    def count_finished(self) -> int:
+        """How many calls have ended."""
+        return sum(1 for _ in self._records())
+
     def finished(self) -> list[Finished]:
         """What the calls gave that have ended, in their order."""
-        self._journal.seek(0)
-        data = memoryview(self._journal.read())
         found: list[Finished] = []
-        while len(data) >= _RECORD.size:
-            ending, count, nbytes = _RECORD.unpack_from(data)
-            record, data = data[_RECORD.size : _RECORD.size + nbytes], data[_RECORD.size + nbytes :]
-            if len(record) < nbytes:
-                break  # it died while it wrote
+        for start, ending, count, nbytes in self._records():
             item = ItemMeta(count, failed=ending == _FAILED)
-            found.append(Finished(item, _cut(record, count), is_all=ending != _NOT_ALL))
+            blobs = _cut(self._read(start, nbytes), count)
+            found.append(Finished(item, blobs, is_all=ending != _NOT_ALL))
         return found
+
+    def _records(self) -> Iterator[tuple[int, int, int, int]]:
+        """Of each record: where what follows begins, and what it starts with."""
+        end = os.fstat(self._journal.fileno()).st_size
+        position = 0
+        while position + _RECORD.size <= end:
+            ending, count, nbytes = _RECORD.unpack(self._read(position, _RECORD.size))
+            start = position + _RECORD.size
+            position = start + nbytes
+            if position > end:
+                return  # it died while it wrote
+            yield start, ending, count, nbytes
+
+    def _read(self, start: int, nbytes: int) -> bytes:
+        # The position of the file is the executor's, which may be writing.
+        parts = []
+        while nbytes:
+            part = os.pread(self._journal.fileno(), nbytes, start)
+            if not part:
+                raise EOFError("a journal was cut while it was read")
+            parts.append(part)
+            start += len(part)
+            nbytes -= len(part)
+        return b"".join(parts)
 
     def close(self) -> None:
         """Free what belongs to it."""
@@ -99,10 +123,9 @@ class Offer:
         self._journal.close()
 
 
-def _cut(record: memoryview, count: int) -> list[bytes]:
-    sizes = struct.unpack_from(f"<{count}Q", record)
-    ends = list(accumulate(sizes, initial=8 * count))
-    return [bytes(record[start:end]) for start, end in pairwise(ends)]
+def _cut(record: bytes, count: int) -> list[bytes]:
+    ends = accumulate(struct.unpack_from(f"<{count}Q", record), initial=8 * count)
+    return [record[start:end] for start, end in pairwise(ends)]
 
 
 class Claims:
@@ -117,6 +140,8 @@ class Claims:
         self._reader = reader
         self._journal = journal
         self._is_full = False
+        self._nbytes = 0
+        self._owner = os.getpid()
 
     def claim(self) -> bool:
         """Whether the next call is ours."""
@@ -128,20 +153,25 @@ class Claims:
     def begin(self) -> None:
         """A chunk begins."""
         self._is_full = False
+        self._nbytes = 0
 
     def note(self, item: ItemMeta, blobs: Sequence[Buffer], *, is_all: bool = True) -> None:
         """The call that was claimed last has ended."""
-        if self._is_full:
-            return
-        ending = _NOT_ALL if not is_all else _FAILED if item.failed else _VALUE
+        if os.getpid() != self._owner:
+            os._exit(0)  # a fork that user code made came back: the calls are not its own
         sizes = [memoryview(blob).nbytes for blob in blobs]
         nbytes = 8 * len(sizes) + sum(sizes)
+        self._nbytes += nbytes
+        self._is_full = self._is_full or self._nbytes > _MOST_BYTES
+        if self._is_full:  # calls that are not in it run again, should we die
+            return
+        ending = _NOT_ALL if not is_all else _FAILED if item.failed else _VALUE
         head = _RECORD.pack(ending, len(sizes), nbytes) + struct.pack(f"<{len(sizes)}Q", *sizes)
         try:
             if nbytes < _SMALL:
                 os.write(self._journal, b"".join((head, *blobs)))
             else:
                 files.write(self._journal, [head, *blobs])
-        except OSError as error:  # calls that are not in it run again, should we die
+        except OSError as error:
             _log.warning("the journal of a task cannot be written: %s", error)
             self._is_full = True

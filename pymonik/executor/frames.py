@@ -36,7 +36,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
 
 
 class HandedOver(msgspec.Struct, frozen=True, kw_only=True, tag="handed over"):
-    """Parent to executor, during a run: the last calls are taken away; where their values stand."""
+    """Parent to executor, during a run: the last calls are taken away; where their values stand.
+
+    Without items nobody took them: they are offered again.
+    """
 
     items: list[ResultRef]
 

@@ -122,11 +122,12 @@ class ExecutorProcess:
         left = self._offer.take_back()
         if not left:
             return
-        places = chunk.hand_over(chunk.size - left, len(self._offer.finished()))
+        places = chunk.hand_over(chunk.size - left, self._offer.count_finished())
         if places is None:
             self._offer.give_back(left)
-            return
-        self._unsent = memoryview(bytes(self._unsent) + framed(HandedOver(items=places)))
+        # Told in any case: having found no call, the executor may be waiting for it.
+        told = framed(HandedOver(items=places or []))
+        self._unsent = memoryview(bytes(self._unsent) + told)
         self._send()
 
     def kill(self) -> None:

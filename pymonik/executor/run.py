@@ -146,6 +146,8 @@ class _Attempt:
     def _outcome(self, index: int) -> Packed | None:
         """The packed value of a call, ``None`` when another result takes its place."""
         self._session.begin_call()
+        # An array lies where it is mapped and may be changed: no call sees what another did to it.
+        self._opened = {i: one for i, one in self._opened.items() if not one.has_buffers}
         blobs = self._blobs_of(index)
         try:
             args, kwargs = codec.unpack(blobs, self._slots(index))
@@ -197,7 +199,8 @@ class _Attempt:
         if isinstance(value, Referable):
             self._session.delegate_to(value)
             return None
-        packed = codec.pack(value, label="result", copy=False)
+        # What a call of several gives back may be an array that the next one fills again.
+        packed = codec.pack(value, label="result", copy=self._meta.chunked)
         if packed.refs:
             self._session.delegate_value(value)
             return None
@@ -207,6 +210,11 @@ class _Attempt:
 
     def _blobs_of(self, index: int) -> list[memoryview]:
         return self._blobs[self._starts[index] : self._starts[index + 1]]
+
+    def _untouched(self, index: int) -> list[memoryview]:
+        """The arguments of a call as they came, whatever it did to its arrays."""
+        _, blobs = _payload(files.load(self._run.inputs[self._run.payload_id]))
+        return blobs[self._starts[index] : self._starts[index + 1]]
 
     def _slots(self, index: int) -> Any:
         """What gives the value of each slot; all that stand elsewhere are found at once."""
@@ -251,14 +259,17 @@ class _Attempt:
         claims.begin()
         items: list[ItemMeta] = []
         blobs: list[Buffer] = []
-        while claims.claim():
+        elsewhere: list[ResultRef] = []
+        while len(items) < len(self._meta.calls) and not elsewhere:
+            if not claims.claim():
+                elsewhere = self._share.handed_over()  # nowhere: they are offered again
+                continue
             item, more, is_all = self._item(len(items))
             claims.note(item, more, is_all=is_all)
             items.append(item)
             blobs.extend(more)
         seconds = time.monotonic() - start
-        if len(items) < len(self._meta.calls):
-            items += [ItemMeta(0, ref=ref) for ref in self._share.handed_over()]
+        items += [ItemMeta(0, ref=ref) for ref in elsewhere]
         meta = ResultMeta(items=tuple(items), chunked=True, seconds=seconds)
         segments = codec.join(meta, blobs)
         if any(item.ref is not None and item.ref.result_id.startswith(NEW) for item in items):
@@ -273,7 +284,7 @@ class _Attempt:
         except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
             self._session.undo(mark)
             if isinstance(error, self._function.retry_on) and self._may_retry():
-                self._session.again(index, self._blobs_of(index))
+                self._session.again(index, self._untouched(index))
                 return self._elsewhere()
             packed = codec.pack(_failure(error))
             return ItemMeta(len(packed.blobs), failed=True), packed.blobs, True
@@ -285,7 +296,7 @@ class _Attempt:
         delegated = self._session.delegated
         if delegated is None or delegated.result_id is None:
             raise SerializationError("a call gave neither a value nor a result")
-        return ItemMeta(0, ref=ResultRef(delegated.result_id)), (), False
+        return ItemMeta(0, ref=ResultRef(delegated.result_id, delegated.item)), (), False
 
     def _may_retry(self) -> bool:
         return self._run.attempt <= retries_of(self._session.options)

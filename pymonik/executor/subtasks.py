@@ -269,10 +269,12 @@ class SubtaskSession:
             function=self._meta.function,
             calls=(call,),
             environment=self._meta.environment,
+            chunked=self._meta.chunked,
             earlier=earlier,
         )
         output = self._pend(meta, blobs, options)
-        self._delegate(ResultState(self, self._meta.function.name, output))
+        item = 0 if meta.chunked else WHOLE
+        self._delegate(ResultState(self, self._meta.function.name, output, item))
 
     def _pend(self, meta: PayloadMeta, blobs: Sequence[Buffer], options: TaskOptions) -> str:
         output = self._stand_in()

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pymonik.core import codec
-from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta, ResultRef, result_ids
+from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta, result_ids
 from pymonik.core.result import Status
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError
 from pymonik.options import TaskOptions
@@ -55,6 +55,8 @@ class BatchSender:
         """Send; a call whose dependency failed fails alone, an error of a request is raised."""
         self._upload_functions(batch)
         self._create_outputs(batch)
+        for task in batch:
+            _drop_failed_calls(task)
         sent = [task for task in batch if self._can_run(task)]
         metas = [self._meta(task) for task in sent]
         containers = [
@@ -93,15 +95,11 @@ class BatchSender:
                 item.result_id = result_id
 
     def _can_run(self, task: OutgoingTask) -> bool:
-        """Whether nothing that it needs has failed; calls that share a task need the same."""
-        for call in task.calls:
-            for ref in call.refs:
-                if ref._state.status is Status.FAILED:
-                    original = ref._state.error or ControlPlaneError("SubmitTasks", "unknown")
-                    result_id = task.state.result_id or ""
-                    task.state.fail(dependency_failed(original, "", result_id))
-                    return False
-        return True
+        """Whether there is a call of which nothing that it needs has failed; else it fails."""
+        errors = [_failed_dependency(call) for call in task.calls]
+        if errors and errors[0] is not None and all(errors):
+            task.state.fail(dependency_failed(errors[0], "", task.state.result_id or ""))
+        return not task.state.is_final
 
     def _drop_orphans(self, sent: Sequence[OutgoingTask]) -> None:
         """Cancel tasks that would wait for ever, since one that they need was refused."""
@@ -145,11 +143,35 @@ class BatchSender:
                     item.task_id = task_id
 
 
+def _failed_dependency(call: Packed) -> BaseException | None:
+    for ref in call.refs:
+        if ref._state.status is Status.FAILED:
+            return ref._state.error or ControlPlaneError("SubmitTasks", "unknown")
+    return None
+
+
+def _drop_failed_calls(task: OutgoingTask) -> None:
+    """Of several calls, the others go without those given up and those that need what failed."""
+    if not task.items:
+        return
+    pairs = list(zip(task.calls, task.items, strict=True))
+    errors = [item.error or _failed_dependency(call) for call, item in pairs]
+    if not any(errors) or all(errors):
+        return
+    left: list[tuple[Packed, ResultState]] = []
+    for (call, item), error in zip(pairs, errors, strict=True):
+        if error is None:
+            item.item = len(left)
+            left.append((call, item))
+        else:
+            item.fail(dependency_failed(error, "", item.result_id or ""))
+    task.calls, task.items = [call for call, _ in left], [item for _, item in left]
+
+
 def _call_meta(call: Packed) -> CallMeta:
     if not call.refs:
         return CallMeta(len(call.blobs))
-    refs = (ResultRef(ref._state.result_id or "", ref._state.item) for ref in call.refs)
-    return CallMeta(len(call.blobs), tuple(refs))
+    return CallMeta(len(call.blobs), tuple(ref._state.place for ref in call.refs))
 
 
 def _fail(group: Iterable[tuple[OutgoingTask, NewTask]], error: BaseException) -> None:

@@ -30,7 +30,9 @@ _MOST_AT_ONCE = 64  # results, opened together
 
 _PLAIN = ItemMeta(1)
 
-Learn = Callable[[float], None]
+_BYTES_PER_S = 128 * 1024 * 1024  # a result that is large is long, however soon it was made
+
+Learn = Callable[[float, int], None]
 
 
 class ChunkState(ResultState):
@@ -75,7 +77,8 @@ class ChunkReader:
         Args:
             whole: The state of the result.
             items: Those to end; they know which item they are.
-            learn: Called at the end, with the seconds that the calls took; 0 if there is no result.
+            learn: Called at the end, with the seconds that calls took, and how many did; 0 if
+                there is no result.
         """
         awaited = _Awaited(whole, items, learn)
         with self._changed:
@@ -141,26 +144,30 @@ class ChunkReader:
             except Exception as error:  # noqa: BLE001, PERF203 - see above
                 self._failed(awaited, error)
             else:
-                self._done(awaited, result.meta.seconds)
+                self._done(awaited, *_learned(result))
 
     def _settle_items(self, awaited: _Awaited, result: OpenedResult) -> None:
         elsewhere: dict[str, list[ResultState]] = {}
         completed: list[ResultState] = []
         items = result.meta.items
-        for state in awaited.items:
-            state.whole = None
-            item = _PLAIN if state.item == WHOLE else items[state.item]
-            if item.ref is not None:
-                state.result_id, state.item = item.ref.result_id, item.ref.item
-                elsewhere.setdefault(item.ref.result_id, []).append(state)
-            elif item.failed:
-                failure: Failure = result.value(state.item)
-                state.fail(failure.to_exception(state.task_id, state.result_id or ""))
-            else:
-                completed.append(state)
-        ResultState.complete_all(completed)
+        try:
+            for state in awaited.items:
+                item = _PLAIN if state.item == WHOLE else items[state.item]
+                state.whole = None
+                if item.ref is not None:
+                    state.move(item.ref)
+                    elsewhere.setdefault(item.ref.result_id, []).append(state)
+                elif item.failed:
+                    failure: Failure = result.value(state.item)
+                    state.fail(failure.to_exception(state.task_id, state.result_id or ""))
+                else:
+                    completed.append(state)
+        finally:
+            ResultState.complete_all(completed)
         for result_id, states in elsewhere.items():
             whole = self._attach(result_id)
+            if isinstance(awaited.whole, ChunkState):
+                whole = _share_of(whole, states)
             for state in states:
                 state.whole = whole
             self.follow(whole, states)
@@ -169,13 +176,36 @@ class ChunkReader:
         for state in awaited.items:
             state.fail(error or RuntimeError("a result failed without an error"))
             state.whole = None
-        self._done(awaited, 0.0)
+        self._done(awaited, 0.0, 0)
 
-    def _done(self, awaited: _Awaited, seconds: float) -> None:
+    def _done(self, awaited: _Awaited, seconds: float, calls: int) -> None:
         if isinstance(awaited.whole, ChunkState):
             awaited.whole.items = ()
         if awaited.learn is not None:
-            awaited.learn(seconds)
+            awaited.learn(seconds, calls)
         with self._changed:
             self._followed -= 1
             self._changed.notify_all()
+
+
+def _learned(result: OpenedResult) -> tuple[float, int]:
+    """Seconds that calls took, and how many: without those that run elsewhere."""
+    calls = sum(item.ref is None for item in result.meta.items)
+    if not result.meta.seconds:
+        return 0.0, 0
+    return max(result.meta.seconds, result.nbytes / _BYTES_PER_S), max(1, calls)
+
+
+def _share_of(elsewhere: ResultState, states: Sequence[ResultState]) -> ChunkState:
+    """A result that holds these items and no others, all that are left of it."""
+    whole = ChunkState(elsewhere.session, elsewhere.name, elsewhere.result_id)
+    whole.items = states
+
+    def end(one: ResultState) -> None:
+        if one.error is not None:
+            whole.fail(one.error)
+        else:
+            whole.complete()
+
+    elsewhere.when_final(end)
+    return whole

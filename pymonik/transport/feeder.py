@@ -20,6 +20,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pymonik.core.call import MOST_CALLS
 from pymonik.core.result import ResultState, Status
 from pymonik.errors import SessionClosedError, TaskCancelledError, UnavailableError, UsageError
 from pymonik.transport.chunks import ChunkState
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _MOST_BYTES = 4 * 1024 * 1024  # of the arguments in one task
-_GUESSED_TASKS = 1000  # at most, when everything must leave and nothing is known
+_GUESSED_TASKS = 1000  # about as many, when everything must leave and nothing is known
 
 
 class _Series:
@@ -49,6 +50,13 @@ class _Series:
         self.under_way = 0
         self.first_at = time.monotonic()
         self.is_urgent = False
+        self._guess = 1
+
+    def hurry(self) -> None:
+        """Have all tasks leave now."""
+        if not self.is_urgent:
+            self.is_urgent = True
+            self._guess = 1 + len(self.calls) // _GUESSED_TASKS
 
     @property
     def has_room(self) -> bool:
@@ -65,7 +73,7 @@ class _Series:
         """Calls of the next task."""
         left = len(self.calls)
         if self.is_urgent and not self.pace.is_known:
-            return 1 + left // _GUESSED_TASKS
+            return min(self._guess, left, MOST_CALLS)
         return self.pace.size(left)
 
 
@@ -104,7 +112,9 @@ class Feeder:
     def hold(self, tasks: Sequence[OutgoingTask]) -> bool:
         """Send ``tasks`` after what they refer to; ``False`` if nothing of that waits here."""
         with self._changed:
-            if not self._held or not any(self._is_behind(task) for task in tasks):
+            if not self._held or not any(
+                self._is_behind(call) for task in tasks for call in task.calls
+            ):
                 return False
             self._check_open()
             self._behind.extend(tasks)
@@ -119,14 +129,15 @@ class Feeder:
         _fail(waiting, TaskCancelledError("the call was cancelled before it was sent"))
 
     def flush(self) -> None:
-        """Have everything leave now; returns when it is in the outbox."""
+        """Have everything so far leave now; returns when it is in the outbox."""
         if threading.current_thread() is self._thread:
             raise UsageError("send() was called while sending, perhaps in a callback of a handle")
         with self._changed:
             for series in self._series:
-                series.is_urgent = True
+                series.hurry()
             self._changed.notify_all()
-            while self._held and self._is_running():
+            waited = set(self._held)  # others may go on adding
+            while not waited.isdisjoint(self._held) and self._is_running():
                 self._changed.wait(1.0)
 
     def join(self) -> None:
@@ -197,7 +208,7 @@ class Feeder:
 
     def _tasks_of(self, series: _Series) -> list[OutgoingTask]:
         tasks = []
-        while series.calls and series.has_room:
+        while series.calls and series.has_room and not self._is_behind(series.calls[0][0]):
             calls, states, cancelled = _take(series.calls, series.next_size())
             self._held.difference_update(cancelled)
             if calls:
@@ -209,20 +220,29 @@ class Feeder:
     ) -> OutgoingTask:
         state, items = (_chunk(states), states) if len(states) > 1 else (states[0], ())
         series.under_way += 1
-        task = OutgoingTask(series.function, calls, series.options, state, items)
-        ended = partial(self._ended, series, task)
         if items or not series.pace.is_known:
-            self._reader.follow(state, items, ended)
-        else:  # it is long: no need to read how long
-            state.when_final(lambda _: ended(0.0))
-        return task
+            self._reader.follow(state, items, partial(self._ended, series, state))
+        else:
+            state.when_final(partial(self._ended_alone, series, time.monotonic()))
+        return OutgoingTask(series.function, calls, series.options, state, items)
 
-    def _ended(self, series: _Series, task: OutgoingTask, seconds: float) -> None:
-        error = task.state.error
+    def _ended_alone(self, series: _Series, sent_at: float, state: ResultState) -> None:
+        """A call that is thought long has ended: it took no longer than since it was sent.
+
+        That is enough to find out that it is short, and spares reading what may be large.
+        """
+        seconds = time.monotonic() - sent_at
+        with self._changed:
+            is_news = state.error is None and seconds < series.pace.call_s
+        self._ended(series, state, seconds if is_news else 0.0, 1)
+
+    def _ended(self, series: _Series, state: ResultState, seconds: float, calls: int) -> None:
+        """A task has ended; ``calls`` of it took ``seconds``."""
+        error = state.error
         with self._changed:
             series.under_way -= 1
-            if seconds > 0:
-                series.pace.learn(seconds, len(task.calls))
+            if seconds > 0 and calls:
+                series.pace.learn(seconds, calls)
             lost: list[ResultState] = []
             if isinstance(error, UnavailableError | SessionClosedError):
                 lost = [state for _, state in series.calls]
@@ -237,13 +257,13 @@ class Feeder:
         freed: list[OutgoingTask] = []
         kept: list[OutgoingTask] = []
         for task in self._behind:
-            (kept if self._is_behind(task) else freed).append(task)
+            (kept if any(map(self._is_behind, task.calls)) else freed).append(task)
         self._behind = kept
         self._held.difference_update(task.state for task in freed if task.state.is_final)
         return [task for task in freed if not task.state.is_final]
 
-    def _is_behind(self, task: OutgoingTask) -> bool:
-        return any(ref._state in self._held for call in task.calls for ref in call.refs)
+    def _is_behind(self, call: Packed) -> bool:
+        return any(ref._state in self._held for ref in call.refs)
 
 
 def _take(

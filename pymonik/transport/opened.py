@@ -30,6 +30,8 @@ class OpenedResults:
         """Completed results, in order; an id may come more than once."""
         found = self._find(dict.fromkeys(ids))
         missing = [one for one in dict.fromkeys(ids) if one not in found]
+        if not missing:
+            return [found[one] for one in ids]
         for one, container in zip(missing, self._data.fetch(missing), strict=True):
             found[one] = OpenedResult(container)
         self._keep({one: found[one] for one in missing})

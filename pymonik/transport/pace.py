@@ -11,6 +11,8 @@ _SHORTEST_S = 0.025  # of a task, so that what it costs itself does not count
 _ALONE_S = 0.1  # a call that takes so long has a task of its own
 _FIRST = 4  # calls that go alone, at once
 _DOUBLED_EVERY_S = 0.1  # so many more, while it is not known how long they take
+_AHEAD_S = 1.0  # of work that waits at the workers, while the client learns and sends
+_MOST_AHEAD = 16  # tasks for each worker
 _FORGET = 0.5  # of what is known, at each task that ended
 
 
@@ -27,6 +29,7 @@ class Pace:
         self._size = size if size is None else min(size, MOST_CALLS)
         self._seconds = 0.0
         self._calls = 0.0
+        self._tasks = 0.0
 
     @property
     def is_known(self) -> bool:
@@ -42,6 +45,7 @@ class Pace:
         """A task of ``calls`` calls has taken ``seconds``."""
         self._seconds = self._seconds * _FORGET + max(seconds, 1e-7 * calls)
         self._calls = self._calls * _FORGET + calls
+        self._tasks = self._tasks * _FORGET + 1
 
     def size(self, left: int) -> int:
         """Calls of the next task, of ``left`` that there are."""
@@ -55,19 +59,22 @@ class Pace:
         return min(size, left, MOST_CALLS)
 
     def window(self, waited_s: float) -> int:
-        """Tasks to have under way: no worker shall wait, and the rest be told from what they say.
+        """Tasks to have under way, at most: no worker shall wait for the client to send.
 
         Args:
             waited_s: Since the first was sent.
         """
-        most = 2 * self._workers
-        if self.is_known:
-            return most
-        doubled = min(int(waited_s / _DOUBLED_EVERY_S), 30)
-        return min(most, _FIRST << doubled)
+        if not self.is_known:
+            doubled = min(int(waited_s / _DOUBLED_EVERY_S), 30)
+            return min(2 * self._workers, _FIRST << doubled)
+        if not self._calls:
+            return 2 * self._workers
+        task_s = self._seconds / self._tasks
+        return self._workers * min(1 + ceil(_AHEAD_S / task_s), _MOST_AHEAD)
 
     def next_look_s(self, waited_s: float) -> float | None:
         """Seconds after which the window grows by itself, if it does."""
         if self.is_known or self.window(waited_s) >= 2 * self._workers:
             return None
-        return _DOUBLED_EVERY_S - waited_s % _DOUBLED_EVERY_S
+        next_s = (int(waited_s / _DOUBLED_EVERY_S) + 1) * _DOUBLED_EVERY_S
+        return max(0.001, next_s - waited_s)

@@ -317,8 +317,8 @@ def _tasks_to_cancel(states: Sequence[ResultState]) -> list[ResultState]:
             alone[id(state)] = state
             continue
         state.fail(TaskCancelledError("the call was cancelled", state.task_id, state.result_id))
-        items = whole.items if isinstance(whole, ChunkState) else (state,)
-        if all(item.is_final for item in items):
+        # Of a result that came out of a pickle it is not known which other calls share it.
+        if isinstance(whole, ChunkState) and all(item.is_final for item in whole.items):
             alone[id(whole)] = whole
     return list(alone.values())
 

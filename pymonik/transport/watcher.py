@@ -76,6 +76,7 @@ class Watcher:
         self._down_since: float | None = None
         self._last_error: ControlPlaneError | None = None
         self._stopped = False
+        self._stop_error: BaseException | None = None
         self._early = 0
         self._threads = [threading.Thread(target=self._check, name="pymonik-checker", daemon=True)]
         if polling_s is None:
@@ -106,6 +107,9 @@ class Watcher:
                     self._unseen[state.result_id] = None
             if self._unseen:
                 self._schedule(0.0 if unseen and self._stream_up else self._next_early())
+            error = self._stop_error
+        if error is not None:  # nobody would end them
+            self._fail_all(lambda _: error)
 
     def stop(self, error: BaseException | None = None) -> None:
         """End the threads; what is pending fails with ``error``, if one is given."""
@@ -119,6 +123,8 @@ class Watcher:
             if thread is not threading.current_thread() and thread.is_alive():
                 thread.join(5.0)
         if error is not None:
+            with self._changed:
+                self._stop_error = error
             self._fail_all(lambda _: error)
 
     def known(self, result_id: str) -> ResultState | None:

@@ -1,0 +1,80 @@
+"""Results kept for a while: those of several values, and no more than fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pymonik.core import codec
+from pymonik.core.call import ItemMeta, ResultMeta
+from pymonik.transport import opened
+from pymonik.transport.opened import OpenedResults
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Store:
+    def __init__(self, **containers: bytes) -> None:
+        self.containers = containers
+        self.fetched: list[str] = []
+
+    def fetch(self, ids: Sequence[str]) -> list[bytes]:
+        self.fetched += ids
+        return [self.containers[one] for one in ids]
+
+
+def container(value: object, *, chunked: bool = True) -> bytes:
+    packed = codec.pack(value)
+    meta = ResultMeta(items=(ItemMeta(len(packed.blobs)),), chunked=chunked)
+    return b"".join(codec.join(meta, packed.blobs))
+
+
+def made(**containers: bytes) -> tuple[OpenedResults, Store]:
+    store = Store(**containers)
+    double: Any = store
+    return OpenedResults(double), store
+
+
+def test_results_come_in_order_each_fetched_once() -> None:
+    results, store = made(a=container(1), b=container(2))
+    values = [one.value(0) for one in results.get(["b", "a", "b"])]
+    assert values == [2, 1, 2]
+    assert store.fetched == ["b", "a"]
+
+
+def test_only_results_of_several_values_are_kept() -> None:
+    results, store = made(a=container(1), b=container(2, chunked=False))
+    for _ in range(2):
+        results.get(["a", "b"])
+    assert store.fetched == ["a", "b", "b"]
+
+
+def test_those_used_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened, "_MOST_RESULTS", 2)
+    results, store = made(**{one: container(one) for one in "abc"})
+    for one in "ababcab":
+        results.get([one])
+    assert store.fetched == ["a", "b", "c", "a", "b"]
+    assert len(results._kept) == 2
+
+
+def test_no_more_bytes_are_kept_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(container(bytes(1000)))
+    monkeypatch.setattr(opened, "_MOST_BYTES", 3 * size)
+    results, _ = made(
+        large=container(bytes(10_000)), **{f"r{n}": container(bytes(1000)) for n in range(10)}
+    )
+    for n in range(10):
+        results.get([f"r{n}", "large"])
+        assert results._nbytes == sum(one.nbytes for one in results._kept.values()) <= 3 * size
+    assert list(results._kept) == ["r7", "r8", "r9"]
+
+
+def test_what_cannot_be_fetched_changes_nothing() -> None:
+    results, _ = made(a=container(1))
+    results.get(["a"])
+    with pytest.raises(KeyError):
+        results.get(["a", "b"])
+    assert list(results._kept) == ["a"]
