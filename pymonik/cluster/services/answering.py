@@ -41,7 +41,8 @@ def streaming(method: Method) -> Method:
         try:
             yield from method(self, request, context)
         except Exception as error:  # noqa: BLE001  (the edge: the client must get an answer)
-            _abort(context, error)
+            if context.is_active() or not isinstance(error, Fault):
+                _abort(context, error)
 
     return answer  # type: ignore[return-value]
 
