@@ -69,7 +69,7 @@ seeds = pytest.mark.parametrize("seed", [1, 2, 3])
 @seeds
 def test_killed_executors_cost_retries_and_no_call(seed: int) -> None:
     with LocalCluster(workers=2) as cluster, Pymonik(cluster.endpoint) as client:
-        handles = twice.map_invoke([(n,) for n in range(CALLS)], pymonik=client)
+        handles = twice.map_invoke([(n,) for n in range(CALLS)], pymonik=client, chunk_size=1)
         killer = Killer(
             lambda: descendants(cluster.pid, "pymonik.executor"), handles, times=5, seed=seed
         )
@@ -87,7 +87,7 @@ def test_a_killed_worker_costs_retries_and_no_call(seed: int) -> None:
         LocalCluster(workers=2, worker=command) as cluster,
         Pymonik(cluster.endpoint) as client,
     ):
-        handles = twice.map_invoke([(n,) for n in range(CALLS)], pymonik=client)
+        handles = twice.map_invoke([(n,) for n in range(CALLS)], pymonik=client, chunk_size=1)
         killer = Killer(
             lambda: descendants(cluster.pid, "pymonik.worker"), handles, times=3, seed=seed
         )
@@ -106,7 +106,7 @@ def test_a_killed_cluster_ends_each_handle_in_a_value_or_a_clear_error(seed: int
         client = Pymonik(cluster.endpoint, unavailable_timeout=3)
         client.create()
         try:
-            handles = twice.map_invoke([(n,) for n in range(CALLS)], pymonik=client)
+            handles = twice.map_invoke([(n,) for n in range(CALLS)], pymonik=client, chunk_size=1)
             killer = Killer(lambda: [cluster.pid], handles, times=1, seed=seed)
             killer.start()
             errors = [handle.exception(timeout=PATIENCE_S) for handle in handles]
