@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MANY_TASKS = 16  # in a queue
-MANY_ROWS = 10_000  # so many forgotten at once are worth a tenth of a second
 
 
 def microseconds() -> int:
@@ -101,8 +100,8 @@ class ControlPlane:
             if assignment is not None:
                 return assignment
             with self._changing as (state, now):
-                self._on_cancel.pop(task.task_id, None)
-                execution.inputs_missing(state, task.task_id, now)
+                self._let_go(task.task_id, pod_id)
+                execution.inputs_missing(state, task.task_id, pod_id, now)
 
     def wake(self, pod_id: str) -> None:
         """Make the pod's `acquire`, the running one or else the next, return ``None``."""
@@ -114,8 +113,8 @@ class ControlPlane:
         """The task starts now: DISPATCHED → PROCESSING, or it is to be dropped."""
         with self._changing as (state, now):
             answer = execution.start(state, task_id, pod_id, now)
-            if answer is Start.DROP and not execution.is_held_elsewhere(state, task_id, pod_id):
-                self._on_cancel.pop(task_id, None)
+            if answer is Start.DROP:
+                self._let_go(task_id, pod_id)
             return answer
 
     def contribute(self, task_id: str, part: Succeeded) -> None:
@@ -129,8 +128,14 @@ class ControlPlane:
         with self._changing as (state, now):
             execution.contribute(state, task_id, part, stored, now)
 
-    def finish(self, task_id: str, outcome: Outcome) -> None:
-        """The task ended; what it created exists from now on, if it succeeded."""
+    def finish(self, task_id: str, outcome: Outcome, *, pod_id: str | None = None) -> None:
+        """The task ended; what it created exists from now on, if it succeeded.
+
+        Args:
+            task_id: The task.
+            outcome: How it ended.
+            pod_id: Who says so, as to `acquire`: ignored if another has the task by now.
+        """
         stored: dict[str, Stored] = {}
         if isinstance(outcome, Succeeded):
             try:
@@ -139,8 +144,8 @@ class ControlPlane:
                 logger.exception("cannot store the results of a task", extra={"task_id": task_id})
                 outcome = Lost(execution.INTERNAL_ERROR)
         with self._changing as (state, now):
-            self._on_cancel.pop(task_id, None)
-            execution.finish(state, task_id, outcome, stored, now)
+            self._let_go(task_id, pod_id)
+            execution.finish(state, task_id, outcome, stored, now, pod_id=pod_id)
 
     def fetch(self, result_id: str) -> Path | None:
         """The file of a completed result of any session, else ``None``."""
@@ -335,7 +340,7 @@ class ControlPlane:
             on_cancel(task_id)
         for opaque_id in effects.garbage:
             self.storage.delete(opaque_id)
-        if effects.forgotten >= MANY_ROWS:
+        if effects.shrunk:
             memory.give_back()
 
     def _announce(self, effects: Effects) -> list[tuple[Callable[[str], None], str]]:
@@ -394,6 +399,11 @@ class ControlPlane:
             worker_submission=worker_submission,
             payload=payload,
         )
+
+    def _let_go(self, task_id: str, pod_id: str | None) -> None:
+        """Forget whom to tell about a cancellation, unless another pod has the task by now."""
+        if pod_id is None or not execution.is_held_elsewhere(self._state, task_id, pod_id):
+            self._on_cancel.pop(task_id, None)
 
     def _store_all(self, outcome: Succeeded) -> dict[str, Stored]:
         return {result_id: self._store(data, result_id) for result_id, data in outcome.data.items()}

@@ -198,7 +198,7 @@ class ForeignSlot:
             outcome = Lost(_internal_error(token))
         try:
             if outcome is not None and not self._stopping.is_set():
-                self._control.finish(assignment.task_id, outcome)
+                self._control.finish(assignment.task_id, outcome, pod_id=self._pod_id)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         self._worker.trim_output()

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.control_plane import ControlPlane
+from pymonik.cluster.memory import share_arenas
 from pymonik.cluster.rows import Partition
 from pymonik.cluster.slots import ExecutorSlot
 from pymonik.cluster.storage import Storage
@@ -92,6 +93,7 @@ class EmbeddedCluster:
             ConfigError: The address is taken, or the workers cannot be started.
         """
         self._start_pool()
+        share_arenas()
         # Executors are starting: gRPC, the largest import, is loaded meanwhile.
         from pymonik.cluster.server import make_server
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pymonik.cluster.faults import InvalidArgument
+from pymonik.cluster.faults import BrokenRule, ValidationFailed
 from pymonik.cluster.filters import Query
 
 if TYPE_CHECKING:
@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from pymonik.cluster.fields import Field, Table
 
 ASCENDING = 1
-
-
-def failed_rule(path: str, message: str) -> str:
-    """A line about a rule of validation that does not hold."""
-    return f"Property {path} failed validation. Error was {message}"
 
 
 class ListRequest:
@@ -67,19 +62,20 @@ def _has_several(sort: Any) -> bool:
 
 def _validate(table: Table, message: Any) -> None:
     errors = [
-        failed_rule(
+        BrokenRule(
             path,
             f"'{table.display_name}.{path}' must be greater than or equal to '0'.",
+            value,
         )
         for path, value in (("Page", message.page), ("PageSize", message.page_size))
         if value < 0
     ]
     errors += [
-        failed_rule(path, f"'{table.display_name}.{path}' must not be empty.")
+        BrokenRule(path, f"'{table.display_name}.{path}' must not be empty.")
         for path in _absent(message)
     ]
     if errors:
-        raise InvalidArgument("\n".join(errors))
+        raise ValidationFailed(errors)
 
 
 def _absent(message: Any) -> list[str]:

@@ -111,7 +111,7 @@ class ExecutorSlot:
                 return
             outcome = self._outcome(assignment)
             if outcome is not None and not self._stopping.is_set():
-                self._control.finish(assignment.task_id, outcome)
+                self._control.finish(assignment.task_id, outcome, pod_id=self._pod_id)
             if not isinstance(outcome, Succeeded):  # else the storage has every file
                 self._clean()
 

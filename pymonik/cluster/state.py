@@ -34,6 +34,8 @@ from pymonik.cluster.rows import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+MANY_ROWS = 10_000  # fewer are not worth to look for what they leave behind
+
 
 class State:
     """Sessions, tasks, results and partitions, with the indexes that transitions need."""
@@ -57,6 +59,7 @@ class State:
         self.effects = Effects()
         self._references: Counter[str] = Counter()  # results per object: an import shares it
         self._numbers = itertools.count()
+        self._gone = 0  # rows, since the tables were made to measure
 
     def take_effects(self) -> Effects:
         """What is to be done since the last call."""
@@ -218,10 +221,12 @@ class State:
 
     def _forgotten(self, count: int) -> None:
         """Rows are gone; a dictionary keeps the size that it had, unless it is copied."""
-        self.effects.forgotten += count
-        if count > len(self.tasks) + len(self.results):
-            self.tasks, self.results = dict(self.tasks), dict(self.results)
-            self._references = Counter(self._references)
+        self._gone += count
+        if self._gone < max(MANY_ROWS, len(self.tasks) + len(self.results)):
+            return
+        self.tasks, self.results = dict(self.tasks), dict(self.results)
+        self._references = Counter(self._references)
+        self._gone, self.effects.shrunk = 0, True
 
     def _announce(
         self,

@@ -114,6 +114,17 @@ class ControlPlane:
         request = sessions_common_pb2.CancelSessionRequest(session_id=session_id)
         self._once("CancelSession", self._sessions.CancelSession, request)
 
+    def delete_session(self, session_id: str) -> None:
+        """Forget a session with everything in it."""
+        request = sessions_common_pb2.DeleteSessionRequest(session_id=session_id)
+        self._once("DeleteSession", self._sessions.DeleteSession, request)
+
+    def has_running_tasks(self, session_id: str) -> bool:
+        """Whether a worker has a task of the session."""
+        request = messages.tasks_of_session(session_id)
+        answer = self._once("CountTasksByStatus", self._tasks.CountTasksByStatus, request)
+        return any(count.status in messages.HELD for count in answer.status)
+
     def list_partitions(self) -> list[str]:
         """The partitions of the cluster."""
         field = partitions_fields_pb2.PartitionField(

@@ -46,7 +46,7 @@ class FakeControl:
     def start(self, _task_id: str, *, pod_id: str) -> Start:
         return Start.RUN
 
-    def finish(self, _task_id: str, outcome: Outcome) -> None:
+    def finish(self, _task_id: str, outcome: Outcome, *, pod_id: str) -> None:
         self.outcomes.put(outcome)
 
     def merge_options(self, _session_id: str, requested: Any) -> TaskOptions:
