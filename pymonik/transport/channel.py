@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from grpc.experimental import ChannelOptions
 
 from pymonik.errors import ConfigError
 
@@ -22,8 +21,6 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_reconnect_backoff_ms", 2000),
     # Every client has its own connection: closing one does not disturb another.
     ("grpc.use_local_subchannel_pool", 1),
-    # Who reads a stream gets its messages from the wire, not from another thread.
-    (ChannelOptions.SingleThreadedUnaryStream, 1),
 ]
 _KEEPALIVE: list[tuple[str, Any]] = [
     ("grpc.keepalive_time_ms", 60_000),  # proxies cut what is silent; servers refuse many pings
