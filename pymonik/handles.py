@@ -160,7 +160,7 @@ class ResultHandle(Referable, Generic[R_co]):
         def run(_: ResultState) -> None:
             try:
                 callback(self)
-            except Exception:
+            except (Exception, SystemExit):  # a thread that ends here leaves others waiting
                 _logger.exception("a callback of %r failed", self)
 
         self._state.when_final(run)

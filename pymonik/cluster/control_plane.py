@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pymonik.cluster.rows import Partition
     from pymonik.cluster.storage import Storage
     from pymonik.cluster.submission import TaskCreation
+    from pymonik.core.codec import Buffer
 
 logger = logging.getLogger(__name__)
 
@@ -263,7 +264,7 @@ class ControlPlane:
         self,
         session_id: str,
         result_id: str,
-        chunks: Iterable[bytes],
+        chunks: Iterable[Buffer],
         view: Callable[[Result, int | None], T],
     ) -> T:
         """Complete a result with a stream of bytes; the view also gets the last completion."""
@@ -415,7 +416,7 @@ class ControlPlane:
         if isinstance(data, bytes):
             return Stored(self.storage.write(data, result_id), len(data))
         size = data.stat().st_size
-        return Stored(self.storage.adopt(data), size)
+        return Stored(self.storage.adopt(data, result_id), size)
 
     def _leave(self, subscription: Subscription) -> None:
         with self._lock:

@@ -28,7 +28,7 @@ from pymonik.cluster.services.deployment import (
     VersionsService,
 )
 from pymonik.cluster.services.events import EventsService
-from pymonik.cluster.services.results import ResultsService
+from pymonik.cluster.services.results import DataStreams, ResultsService
 from pymonik.cluster.services.sessions import SessionsService
 from pymonik.cluster.services.tasks import TasksService
 
@@ -65,7 +65,9 @@ def make_server(control_plane: ControlPlane) -> Any:
     server = grpc.server(pool, options=OPTIONS)
     add_SessionsServicer_to_server(SessionsService(control_plane), server)
     add_TasksServicer_to_server(TasksService(control_plane), server)
-    add_ResultsServicer_to_server(ResultsService(control_plane), server)
+    results = ResultsService(control_plane)
+    server.add_generic_rpc_handlers((DataStreams(results),))
+    add_ResultsServicer_to_server(results, server)
     add_EventsServicer_to_server(EventsService(control_plane), server)
     add_PartitionsServicer_to_server(PartitionsService(control_plane), server)
     add_ApplicationsServicer_to_server(ApplicationsService(control_plane), server)

@@ -1,9 +1,9 @@
 """The object storage: one file per object, in a folder, named by its opaque ID.
 
-Small data of a result has the result's ID for a name, if it is free: whoever shares the file system
-finds it without asking. Others have random names, and are whole before anybody knows them. Programs
-that share the file system may put a file there themselves, under a name of their own, and announce
-it with ``ImportResultsData``.
+The data of a result have the result's ID for a name, if it is free: whoever shares the file system
+finds them without asking. What was streamed has a random name. Programs that share the file system
+may put a file there themselves, under a name of their own, and announce it with
+``ImportResultsData``.
 
 Small payloads of tasks stay in memory: nobody but a worker reads them, once, and they need not
 become files for that. They do where somebody asks for their file.
@@ -23,6 +23,8 @@ from pymonik.cluster.rows import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from pymonik.core.codec import Buffer
 
 SMALL = 1 << 14  # bytes
 MOST_HELD = 1 << 28  # bytes, of all objects in memory
@@ -62,32 +64,33 @@ class Storage:
         descriptor = os.open(self._place(opaque_id), flags, 0o600)
         # Nobody reads it before the result is completed, so that no temporary name is needed.
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            _write(descriptor, data)
         except BaseException:
             Path(self._prefix + opaque_id).unlink(missing_ok=True)
             raise
         finally:
             os.close(descriptor)
 
-    def receive(self, chunks: Iterable[bytes]) -> Stored:
+    def receive(self, chunks: Iterable[Buffer]) -> Stored:
         """Store a stream; what has arrived is removed if the stream breaks."""
         opaque_id = new_id()
         temporary = self._temporary()
         try:
-            with temporary.open("xb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
-                size = file.tell()
+            with temporary.open("xb", buffering=0) as file:
+                size = sum(_write(file.fileno(), chunk) for chunk in chunks)
             temporary.rename(self.folder / opaque_id)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         return Stored(opaque_id, size)
 
-    def adopt(self, path: Path) -> str:
-        """Move a file into the storage; gives the opaque ID."""
+    def adopt(self, path: Path, result_id: str) -> str:
+        """Move a file with the data of a result into the storage; gives the opaque ID."""
+        with contextlib.suppress(OSError, ValueError):  # taken, as in `write`; no links there
+            opaque_id = new_id() if result_id in self._held else result_id
+            os.link(path, self._place(opaque_id))
+            path.unlink()
+            return opaque_id
         opaque_id = new_id()
         try:
             path.rename(self.folder / opaque_id)
@@ -142,7 +145,7 @@ class Storage:
 
     def read(self, opaque_id: str, chunk_size: int) -> Iterator[bytes]:
         """The bytes of an object in chunks; none for an empty one."""
-        with Path(self.file(opaque_id)).open("rb") as file:
+        with Path(self.file(opaque_id)).open("rb", buffering=0) as file:
             while chunk := file.read(chunk_size):
                 yield chunk
 
@@ -167,3 +170,12 @@ class Storage:
 
     def _temporary(self) -> Path:
         return self.folder / f".{new_id()}"
+
+
+def _write(descriptor: int, data: Buffer) -> int:
+    """Write all of it; gives how much that is."""
+    rest = memoryview(data)
+    size = rest.nbytes
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    return size

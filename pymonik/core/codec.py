@@ -351,6 +351,22 @@ def _blobs(view: memoryview, position: int, sizes: Sequence[int]) -> list[memory
     return blobs
 
 
+def size_of(start: Buffer) -> int | None:
+    """Bytes of the container that starts like this; ``None`` if it does not say."""
+    view = memoryview(start).cast("B")
+    if len(view) < _PRELUDE.size:
+        return None
+    magic, head_size, count = _PRELUDE.unpack_from(view)
+    if magic != _MAGIC or len(view) < _PRELUDE.size + 8 * count:
+        return None
+    position = _PRELUDE.size + 8 * count + head_size
+    for size in struct.unpack_from(f"<{count}Q", view, _PRELUDE.size):
+        if size >= _INLINE_BUFFER:
+            position += -position % _ALIGNMENT
+        position += size
+    return int(position)
+
+
 # -- exceptions --------------------------------------------------------------------------------
 
 

@@ -86,6 +86,10 @@ class ResultState:
         """The value will never exist. Does nothing on a final state."""
         self._end(Status.FAILED, error)
 
+    def end_with(self, other: ResultState) -> None:
+        """End when ``other`` does, and as it does."""
+        other.when_final(lambda one: self._end(one.status, one.error))
+
     def _end(self, status: Status, error: BaseException | None) -> None:
         with _lock:
             if self.is_final:

@@ -23,6 +23,7 @@ from pymonik.executor.channel import Inbox, framed, order_decoder
 from pymonik.executor.claims import Claims
 from pymonik.executor.frames import HandedOver, Ready, Run
 from pymonik.executor.limits import limit_reservations, memory_error
+from pymonik.executor.mappings import IDLE_S, inputs
 from pymonik.executor.run import execute
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ def _serve(sock: socket.socket, claims: Claims, memory_limit: int) -> None:
     owner = os.getpid()
     sock.sendall(framed(Ready(memory=_peak_memory())))
     while (run := share.next_run()) is not None:
+        inputs.begin_call(run.inputs.values())
         answer = framed(_answer(run, functions, share, memory_limit))
         _flush()
         if os.getpid() != owner:
             os._exit(0)  # a fork that user code made came back: it is not the executor
         sock.sendall(answer)
+        inputs.end_call()
 
 
 class _Share:
@@ -69,6 +72,8 @@ class _Share:
 
     def next_run(self) -> Run | None:
         """The next task; ``None`` when the parent is gone."""
+        if inputs and not self._inbox.comes(IDLE_S):
+            inputs.clear()
         while (order := self._inbox.wait(order_decoder)) is not None:
             if isinstance(order, Run):
                 return order  # else a chunk had failed before it looked

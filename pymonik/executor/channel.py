@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import struct
 from typing import TYPE_CHECKING, TypeVar
 
@@ -57,6 +58,12 @@ class Inbox:
             if not self.pump():
                 return None
         return frame
+
+    def comes(self, limit_s: float) -> bool:
+        """Whether there is something to read before the time is over."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(self._buffer) or bool(poll.poll(limit_s * 1000))
 
     def take(self, decoder: msgspec.msgpack.Decoder[T]) -> T | None:
         """The next frame, if it is complete."""

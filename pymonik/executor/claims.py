@@ -50,11 +50,11 @@ class Offer:
     """The parent's side."""
 
     def __init__(self) -> None:
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
         import tempfile  # not for executors: they start without it
 
         self._journal = tempfile.TemporaryFile(prefix="pymonik-journal-", buffering=0)  # noqa: SIM115
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
 
     @property
     def fds(self) -> tuple[int, int]:
@@ -168,10 +168,8 @@ class Claims:
         ending = _NOT_ALL if not is_all else _FAILED if item.failed else _VALUE
         head = _RECORD.pack(ending, len(sizes), nbytes) + struct.pack(f"<{len(sizes)}Q", *sizes)
         try:
-            if nbytes < _SMALL:
-                os.write(self._journal, b"".join((head, *blobs)))
-            else:
-                files.write(self._journal, [head, *blobs])
+            small = nbytes < _SMALL
+            files.write(self._journal, [b"".join((head, *blobs))] if small else [head, *blobs])
         except OSError as error:
             _log.warning("the journal of a task cannot be written: %s", error)
             self._is_full = True

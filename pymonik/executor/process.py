@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from pymonik.core.failure import Failure
@@ -55,11 +56,15 @@ class ExecutorProcess:
         self._task_id = ""
         self._unsent = memoryview(b"")
         self._is_blocked = False  # the socket is full: told when there is room
-        ours, theirs = socket.socketpair()
-        self._offer = Offer()
-        with theirs:
-            fds = (theirs.fileno(), *self._offer.fds)
-            self._process = _spawn(fds, packages, memory_limit)
+        with ExitStack() as opened:
+            self._offer = Offer()
+            opened.callback(self._offer.close)
+            ours, theirs = socket.socketpair()
+            opened.callback(ours.close)
+            with theirs:
+                fds = (theirs.fileno(), *self._offer.fds)
+                self._process = _spawn(fds, packages, memory_limit)
+            opened.pop_all()
         ours.settimeout(0)
         self._socket = ours
         self._inbox = Inbox(ours)

@@ -27,6 +27,7 @@ from pymonik.errors import (
 from pymonik.executor import files
 from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
+from pymonik.executor.mappings import inputs
 from pymonik.executor.subtasks import SubtaskSession, retries_of
 
 if TYPE_CHECKING:
@@ -65,17 +66,17 @@ def execute(
         memory_error: Gives what to say of a `MemoryError`, where there is a limit.
     """
     try:
-        return _Attempt(run, functions, share).report()
+        return _Attempt(run, functions, share, memory_error).report()
     except _RetryWantedError as wanted:
         return Retry(_failure(wanted.error).to_text())
-    except MemoryError as error:
-        return Failed(_failure(_explained(error, memory_error)).to_text())
     except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
-        return Failed(_failure(error).to_text())
+        return Failed(_failure(_explained(error, memory_error)).to_text())
 
 
-def _explained(error: MemoryError, memory_error: Callable[[], MemoryError] | None) -> MemoryError:
-    if memory_error is None:
+def _explained(
+    error: BaseException, memory_error: Callable[[], MemoryError] | None
+) -> BaseException:
+    if memory_error is None or not isinstance(error, MemoryError):
         return error
     explained = memory_error()
     explained.__cause__ = error
@@ -103,9 +104,16 @@ class _NotHereError(Exception):
 
 
 class _Attempt:
-    def __init__(self, run: Run, functions: FunctionCache, share: Share) -> None:
+    def __init__(
+        self,
+        run: Run,
+        functions: FunctionCache,
+        share: Share,
+        memory_error: Callable[[], MemoryError] | None,
+    ) -> None:
         self._run = run
         self._share = share
+        self._memory_error = memory_error
         self._opened: dict[str, codec.OpenedResult] = {}
         self._meta, self._blobs = _payload(run)
         self._starts = [0, *accumulate(call.blobs for call in self._meta.calls)]
@@ -152,11 +160,26 @@ class _Attempt:
         try:
             args, kwargs = codec.unpack(blobs, self._slots(index))
         except _ElsewhereError as elsewhere:
-            self._session.reroute(elsewhere.refs, index, blobs)
+            self._run_later(index, elsewhere.refs)
             return None
         if self._function.require_context:
             args = (self._context, *args)
         return self._packed(self._call(args, kwargs))
+
+    def _run_later(self, index: int, refs: dict[ResultRef, ResultRef]) -> None:
+        """Have a call run when what it needs is there.
+
+        A result that was lost meanwhile makes the control plane refuse everything that this task
+        did. So a call with neighbours first gets a task of its own, which finds out again.
+        """
+        blobs, retries = self._blobs_of(index), retries_of(self._session.options)
+        if len(self._meta.calls) > 1:
+            self._session.reroute({}, index, blobs)
+        elif 0 < retries < self._run.attempt:
+            text = "an argument is the result of a call that failed, and stands nowhere any more"
+            raise DependencyFailedError(text)
+        else:
+            self._session.reroute(refs, index, blobs)
 
     def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
         # What a call sets in its context, or in the environment, is gone at the next.
@@ -247,7 +270,7 @@ class _Attempt:
         """An input, which several references may need."""
         opened = self._opened.get(result_id)
         if opened is None:
-            opened = codec.OpenedResult(files.load(self._run.inputs[result_id]))
+            opened = codec.OpenedResult(inputs.load(self._run.inputs[result_id]))
             self._opened[result_id] = opened
         return opened
 
@@ -286,7 +309,7 @@ class _Attempt:
             if isinstance(error, self._function.retry_on) and self._may_retry():
                 self._session.again(index, self._untouched(index))
                 return self._elsewhere()
-            packed = codec.pack(_failure(error))
+            packed = codec.pack(_failure(_explained(error, self._memory_error)))
             return ItemMeta(len(packed.blobs), failed=True), packed.blobs, True
         if packed is None:
             return self._elsewhere()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pymonik.core.call import WHOLE, ItemMeta
 from pymonik.core.result import ResultState, Status
+from pymonik.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,8 +133,9 @@ class ChunkReader:
         try:
             results = self._opened.get([awaited.whole.result_id or "" for awaited in batch])
         except Exception as error:  # noqa: BLE001 - every handle must learn why, whatever it is
-            if len(batch) == 1:
-                self._failed(batch[0], error)
+            if len(batch) == 1 or isinstance(error, UnavailableError):
+                for awaited in batch:
+                    self._failed(awaited, error)
                 return
             for awaited in batch:  # one that cannot be read must not fail the others
                 self._settle([awaited])
@@ -153,11 +155,12 @@ class ChunkReader:
         try:
             for state in awaited.items:
                 item = _PLAIN if state.item == WHOLE else items[state.item]
-                state.whole = None
                 if item.ref is not None:
                     state.move(item.ref)
                     elsewhere.setdefault(item.ref.result_id, []).append(state)
-                elif item.failed:
+                    continue  # it is never without a whole
+                state.whole = None
+                if item.failed:
                     failure: Failure = result.value(state.item)
                     state.fail(failure.to_exception(state.task_id, state.result_id or ""))
                 else:
@@ -200,12 +203,5 @@ def _share_of(elsewhere: ResultState, states: Sequence[ResultState]) -> ChunkSta
     """A result that holds these items and no others, all that are left of it."""
     whole = ChunkState(elsewhere.session, elsewhere.name, elsewhere.result_id)
     whole.items = states
-
-    def end(one: ResultState) -> None:
-        if one.error is not None:
-            whole.fail(one.error)
-        else:
-            whole.complete()
-
-    elsewhere.when_final(end)
+    whole.end_with(elsewhere)
     return whole

@@ -28,7 +28,7 @@ from armonik.protogen.common import (
 
 from pymonik.core.embedded import DATA_FOR_WORKERS, JOINED_EVENTS
 from pymonik.errors import ControlPlaneError, UnavailableError
-from pymonik.transport import messages
+from pymonik.transport import messages, streams
 from pymonik.transport.errors import translated
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ _log = logging.getLogger(__name__)
 IDS_PER_LIST = 500  # ids of one list request
 _ATTEMPTS = 4
 _FIRST_PAUSE_S = 0.1
+_STREAM_S = 3600.0  # the longest that one value may take
+_RESULTS = "/armonik.api.grpc.v1.results.Results"
 _USUAL_SIZE = 16  # workers of a partition that does not say how many
 
 
@@ -61,6 +63,9 @@ class ControlPlane:
         self._results = results_service_pb2_grpc.ResultsStub(channel)
         self._events = events_service_pb2_grpc.EventsStub(channel)
         self._partitions = partitions_service_pb2_grpc.PartitionsStub(channel)
+        # Data goes past protobuf, as bytes.
+        self._upload = channel.stream_unary(f"{_RESULTS}/UploadResultData")
+        self._download = channel.unary_stream(f"{_RESULTS}/DownloadResultData")
 
     # -- connection ----------------------------------------------------------------------------
 
@@ -184,19 +189,19 @@ class ControlPlane:
         return [result.result_id for result in answer.results]
 
     def upload(
-        self, session_id: str, result_id: str, chunks: Callable[[], Iterator[Buffer]]
+        self, session_id: str, result_id: str, segments: Sequence[Buffer], chunk_bytes: int
     ) -> None:
-        """Stream the data of a result; ``chunks`` is called once for each attempt."""
+        """Stream the data of a result, in messages of ``chunk_bytes`` each."""
         message = results_common_pb2.UploadResultDataRequest
         identity = message.ResultIdentifier(session_id=session_id, result_id=result_id)
 
-        def stream() -> Iterator[Any]:
-            yield message(id=identity)
-            for chunk in chunks():
-                yield message(data_chunk=bytes(chunk))
+        def stream() -> Iterator[bytes]:
+            yield message(id=identity).SerializeToString()
+            for chunk in streams.cut(segments, chunk_bytes):
+                yield streams.encode(streams.UPLOAD_FIELD, chunk)
 
         def attempt() -> None:
-            self._results.UploadResultData(stream(), timeout=3600)
+            self._upload(stream(), timeout=_STREAM_S)
 
         self._attempts("UploadResultData", attempt)
 
@@ -209,17 +214,15 @@ class ControlPlane:
         )
         self._once("ImportResultsData", self._results.ImportResultsData, request)
 
-    def download(self, session_id: str, result_id: str) -> bytearray:
-        """The data of a result."""
+    def download(self, session_id: str, result_id: str) -> memoryview:
+        """The data of a result, in memory that may be written to."""
         request = results_common_pb2.DownloadResultDataRequest(
             session_id=session_id, result_id=result_id
-        )
+        ).SerializeToString()
 
-        def attempt() -> bytearray:
-            data = bytearray()
-            for answer in self._results.DownloadResultData(request, timeout=3600):
-                data += answer.data_chunk
-            return data
+        def attempt() -> memoryview:
+            answers = self._download(request, timeout=_STREAM_S)
+            return streams.gather(map(_downloaded, answers))
 
         return self._attempts("DownloadResultData", attempt)
 
@@ -302,6 +305,13 @@ class ControlPlane:
                 return attempt()
         except UnavailableError as error:
             return error
+
+
+def _downloaded(answer: bytes) -> Buffer:
+    chunk = streams.decode(streams.DOWNLOAD_FIELD, answer)
+    if chunk is not None:
+        return chunk
+    return bytes(results_common_pb2.DownloadResultDataResponse.FromString(answer).data_chunk)
 
 
 def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -10,23 +10,26 @@
 from __future__ import annotations
 
 import mmap
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pymonik.core.embedded import PAYLOADS_ARE_FOUND
 from pymonik.errors import ControlPlaneError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pymonik.core.codec import Buffer
     from pymonik.transport.control_plane import ControlPlane
 
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
 REQUEST_BYTES = 16 * 1024 * 1024  # of one request; the real control plane refuses 30 MB
 INLINE_BYTES = 1024 * 1024  # larger data does not go into a request with others
+_DIRECT_BYTES = 256 * 1024  # nor does what is larger than this, where a file can be written
 _MAPPED_BYTES = 64 * 1024  # smaller files are read: faster than mapping them
 _PARALLEL = 8
 _ITEM_BYTES = 128  # of a request, for each result besides its data
@@ -56,8 +59,9 @@ class DataStore:
         """
         ids = [""] * len(items)
         sizes = [sum(memoryview(s).nbytes for s in segments) for _, segments in items]
-        small = [i for i, size in enumerate(sizes) if size <= INLINE_BYTES]
-        large = [i for i, size in enumerate(sizes) if size > INLINE_BYTES]
+        limit = INLINE_BYTES if self._folder is None else _DIRECT_BYTES
+        small = [i for i, size in enumerate(sizes) if size <= limit]
+        large = [i for i, size in enumerate(sizes) if size > limit]
         for batch in _batches(small, sizes):
             data = [(items[i][0], b"".join(items[i][1])) for i in batch]
             new = self._plane.create_results(self._session_id, data, for_workers=for_workers)
@@ -83,26 +87,16 @@ class DataStore:
 
     def _put_large(self, items: list[tuple[str, Sequence[Buffer]]]) -> None:
         if self._folder is not None:
-            written = [(result_id, _write(self._folder, data)) for result_id, data in items]
-            self._plane.import_data(self._session_id, written)
+            for result_id, data in items:
+                _write(self._folder, result_id, data)
+            named = [(result_id, result_id) for result_id, _ in items]
+            self._plane.import_data(self._session_id, named)
             return
-        for result_id, data in items:
-            self._plane.upload(self._session_id, result_id, lambda data=data: self._chunks(data))  # type: ignore[misc]
+        _side_by_side(self._upload_one, items)
 
-    def _chunks(self, segments: Sequence[Buffer]) -> Iterator[Buffer]:
-        pending = bytearray()
-        for segment in segments:
-            view = memoryview(segment).cast("B")
-            start = 0
-            while start < view.nbytes:
-                part = view[start : start + self._chunk_bytes - len(pending)]
-                start += part.nbytes
-                pending += part
-                if len(pending) == self._chunk_bytes:
-                    yield pending
-                    pending = bytearray()
-        if pending:
-            yield pending
+    def _upload_one(self, item: tuple[str, Sequence[Buffer]]) -> None:
+        result_id, data = item
+        self._plane.upload(self._session_id, result_id, data, self._chunk_bytes)
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -111,7 +105,7 @@ class DataStore:
         if self._folder is None:
             return self._download(ids)
         folder = self._folder
-        # The embedded cluster names small objects by their results: no need to ask.
+        # We name objects by their results, and so does the embedded cluster: no need to ask.
         found = [_read(folder / one) if one else None for one in ids]
         if missing := _missing(ids, found):
             known = self._plane.list_results(list(dict.fromkeys(missing)))
@@ -121,13 +115,18 @@ class DataStore:
         return [data for data in _filled(found, streamed) if data is not None]
 
     def _download(self, ids: Sequence[str]) -> list[memoryview]:
-        if len(ids) <= 1:
-            return [self._download_one(one) for one in ids]
-        with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pymonik-download") as threads:
-            return list(threads.map(self._download_one, ids))
+        return _side_by_side(self._download_one, ids)
 
     def _download_one(self, result_id: str) -> memoryview:
-        return memoryview(self._plane.download(self._session_id, result_id))
+        return self._plane.download(self._session_id, result_id)
+
+
+def _side_by_side(move: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
+    """What ``move`` gives for each of the items, in order."""
+    if len(items) <= 1:
+        return [move(item) for item in items]
+    with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pymonik-data") as threads:
+        return list(threads.map(move, items))
 
 
 def _missing(ids: Sequence[str], found: Sequence[memoryview | None]) -> list[str]:
@@ -156,13 +155,11 @@ def _batches(indices: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]
         yield batch
 
 
-def _write(folder: Path, segments: Sequence[Buffer]) -> str:
+def _write(folder: Path, name: str, segments: Sequence[Buffer]) -> None:
     """A new file of the storage; it has its name only when it is complete."""
-    name = str(uuid.uuid4())
     temporary = folder / f".{name}.part"
     _fill(temporary, segments)
     temporary.rename(folder / name)
-    return name
 
 
 def _fill(file: Path, segments: Sequence[Buffer]) -> None:

@@ -114,13 +114,21 @@ class Outbox:
 
     def drain(self) -> None:
         """Have everything so far sent, and wait until it is (or failed)."""
-        if threading.current_thread() is self._thread:
-            raise UsageError("send() was called while sending, perhaps in a callback of a handle")
+        self.check_thread()
         self.flush()
         with self._changed:
             target = self._taken
             while self._sent < target and self._thread.is_alive():
                 self._changed.wait(1.0)
+
+    def check_thread(self) -> None:
+        """Refuse to wait for the thread of the outbox in that thread.
+
+        Raises:
+            UsageError: This is the thread.
+        """
+        if threading.current_thread() is self._thread:
+            raise UsageError("send() was called while sending, perhaps in a callback of a handle")
 
     def close(self, error: BaseException | None = None) -> None:
         """Take no more tasks; send what waits, or fail it with ``error``."""

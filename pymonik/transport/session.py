@@ -177,6 +177,7 @@ class RemoteSession:
     def send(self) -> None:
         """Have everything submitted so far sent; afterwards each state has its result id."""
         self._check_process()
+        self._outbox.check_thread()  # the feeder may wait for room in it
         self._feeder.flush()
         self._outbox.drain()
 

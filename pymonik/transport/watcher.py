@@ -98,16 +98,21 @@ class Watcher:
             states: One for each result.
             unseen: Whether the results are older than the states, so that their events are past.
         """
+        twins = []
         with self._changed:
             for state in states:
                 if state.is_final or state.result_id is None:
                     continue
-                self._pending[state.result_id] = state
+                known = self._pending.setdefault(state.result_id, state)
+                if known is not state:
+                    twins.append((known, state))
                 if unseen or not self._stream_up:
                     self._unseen[state.result_id] = None
             if self._unseen:
                 self._schedule(0.0 if unseen and self._stream_up else self._next_early())
             error = self._stop_error
+        for known, state in twins:
+            state.end_with(known)
         if error is not None:  # nobody would end them
             self._fail_all(lambda _: error)
 

@@ -66,6 +66,24 @@ def wait_for_file(path: str) -> bool:
     return True
 
 
+@task
+def refuse_five(number: int) -> int:
+    if number == 5:
+        raise ValueError(number)
+    return number
+
+
+@task
+def refuse_five_in_a_subtask(number: int, start: str) -> Any:
+    wait_for_file.func(start)
+    return refuse_five.invoke(number)
+
+
+@task
+def first_of(one: int, _: object) -> int:
+    return one
+
+
 def test_a_call_that_changes_what_was_put_changes_its_own_copy(client: Pymonik) -> None:
     shared = client.put(np.zeros(SIZE))
     handles = add_in_place.map_invoke([(shared, n) for n in range(1, 5)], chunk_size=4)
@@ -101,6 +119,22 @@ def test_a_call_whose_dependency_fails_later_fails_alone(client: Pymonik) -> Non
     assert [number for number, error in enumerate(errors) if error] == [5]
     assert isinstance(errors[5], DependencyFailedError)
     assert isinstance(needed[5].exception(TIMEOUT_S), WorkerLostError)
+
+
+def test_what_needs_a_subtask_that_was_lost_fails_alone(client: Pymonik, tmp_path: Path) -> None:
+    start, go_on = tmp_path / "start", tmp_path / "go on"
+    needed = refuse_five_in_a_subtask.map_invoke(
+        [(n, str(start)) for n in range(10)], chunk_size=10
+    )
+    gate = wait_for_file.invoke(str(go_on))
+    handles = first_of.map_invoke([(one, gate) for one in needed], chunk_size=10)
+    client.send()  # so all of them are one task, which does not know where the values will stand
+    start.touch()
+    assert [type(error) for error in needed.exceptions(TIMEOUT_S) if error] == [ValueError]
+    go_on.touch()
+    errors = handles.exceptions(TIMEOUT_S)
+    assert [number for number, error in enumerate(errors) if error] == [5]
+    assert isinstance(errors[5], DependencyFailedError)
 
 
 def test_calls_may_refer_to_others_in_any_order(client: Pymonik) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from benchmarks import load, report
+from benchmarks import load, report, streams
 from benchmarks.__main__ import main
 from benchmarks.peer import PEERS, Entry
 from benchmarks.run import Trial, run_trial
@@ -67,3 +67,9 @@ def test_the_load_runs_lists_and_leaves_nothing(capsys):
     load.main(sizes)
     printed = capsys.readouterr().out
     assert printed.count("objects left: 0") == 4
+
+
+def test_streams_are_measured_beside_bare_ones():
+    found = streams.measure(3 * streams.MB, rounds=2, message=1 << 20)
+    assert list(found) == ["bare, up", "pymonik, up", "bare, down", "pymonik, down"]
+    assert all(len(values) == 2 and min(values) > 0 for values in found.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import sys
 import threading
 import traceback
 
@@ -116,6 +117,16 @@ def test_callbacks_get_the_handle_and_do_no_harm(lazy, caplog):
     lazy.run_all()
     assert seen == [handle]
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_callback_that_exits_keeps_nobody_waiting(lazy, caplog):
+    handle = same.invoke(1)
+    seen: list[object] = []
+    handle.add_done_callback(lambda h: sys.exit(1))
+    handle.add_done_callback(seen.append)
+    lazy.run_all()
+    assert seen == [handle]
+    assert "SystemExit" in caplog.text
 
 
 def test_await_gives_the_value_while_another_thread_ends_it(lazy):

@@ -16,12 +16,14 @@ from pymonik.cluster.lists import ListRequest
 from pymonik.cluster.messages import result_raw
 from pymonik.cluster.services.answering import answering, streaming
 from pymonik.core.embedded import DATA_FOR_WORKERS
+from pymonik.transport import streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pymonik.cluster.control_plane import ControlPlane
     from pymonik.cluster.rows import Result
+    from pymonik.core.codec import Buffer
 
 CHUNK_SIZE = 2 * 1024 * 1024
 
@@ -56,10 +58,10 @@ class ResultsService(ResultsServicer):  # type: ignore[misc]
         first = next(request_iterator, None)
         if first is None:
             raise FailedPrecondition("Missing result metadata")
-        if first.WhichOneof("type") != "id":
+        if isinstance(first, memoryview) or first.WhichOneof("type") != "id":
             raise InvalidArgument("Message should be an Id")
         # Further `id` messages count as empty chunks.
-        chunks = (message.data_chunk for message in request_iterator)
+        chunks = (_data(message) for message in request_iterator)
         uploaded = self._control_plane.upload(
             first.id.session_id, first.id.result_id, chunks, _uploaded
         )
@@ -68,7 +70,7 @@ class ResultsService(ResultsServicer):  # type: ignore[misc]
     @streaming
     def DownloadResultData(self, request: Any, context: Any) -> Iterator[Any]:
         for chunk in self._control_plane.download(request.result_id, CHUNK_SIZE):
-            yield pb.DownloadResultDataResponse(data_chunk=chunk)
+            yield streams.encode(streams.DOWNLOAD_FIELD, (chunk,))
 
     @answering
     def ImportResultsData(self, request: Any, context: Any) -> Any:
@@ -118,6 +120,43 @@ def _named(creations: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     names: dict[str, str] = {}
     for one in creations:
         yield names.setdefault(name := one.name, name), one
+
+
+class DataStreams(grpc.GenericRpcHandler):
+    """The methods of a `ResultsService` that move data, for which protobuf is too slow.
+
+    To be added to a server before the service itself.
+    """
+
+    def __init__(self, service: ResultsService) -> None:
+        self._handlers = {
+            "/armonik.api.grpc.v1.results.Results/UploadResultData": (
+                grpc.stream_unary_rpc_method_handler(
+                    service.UploadResultData,
+                    request_deserializer=_upload_message,
+                    response_serializer=pb.UploadResultDataResponse.SerializeToString,
+                )
+            ),
+            "/armonik.api.grpc.v1.results.Results/DownloadResultData": (
+                grpc.unary_stream_rpc_method_handler(
+                    service.DownloadResultData,
+                    request_deserializer=pb.DownloadResultDataRequest.FromString,
+                )
+            ),
+        }
+
+    def service(self, handler_call_details: Any) -> Any:
+        return self._handlers.get(handler_call_details.method)
+
+
+def _upload_message(message: bytes) -> Any:
+    """A chunk as it is; any other message as protobuf reads it."""
+    chunk = streams.decode(streams.UPLOAD_FIELD, message)
+    return pb.UploadResultDataRequest.FromString(message) if chunk is None else chunk
+
+
+def _data(message: Any) -> Buffer:
+    return message if isinstance(message, memoryview) else bytes(message.data_chunk)
 
 
 def _uploaded(result: Result, completed_before: int | None) -> Any:

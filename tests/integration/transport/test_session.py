@@ -120,6 +120,46 @@ def test_values_of_any_size_are_stored_and_fetched(
     assert not list(cluster.storage_folder.glob(".*"))
 
 
+def test_with_a_shared_folder_values_are_read_without_a_request(cluster: Any, connect: Any) -> None:
+    one = connect(storage_folder=cluster.storage_folder)
+    values = [bytes(10), bytes(300_000), bytes(5_000_000)]
+    states = one.session.put([codec.pack(value) for value in values], ["a", "b", "c"])
+    before = sum(cluster.counter.calls.values())
+    assert [result.value() for result in one.session.fetch(states)] == values
+    assert sum(cluster.counter.calls.values()) == before
+
+
+def test_large_values_are_moved_side_by_side(
+    cluster: Any, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = connect()
+    values = [bytes([n]) * 2_000_000 for n in range(4)]
+    together = threading.Barrier(len(values))
+    plain = {name: getattr(cluster.control_plane, name) for name in ("upload", "download")}
+
+    def held(name: str) -> Any:
+        def wait_and_call(*args: Any) -> Any:
+            together.wait(WAIT_S)
+            return plain[name](*args)
+
+        return wait_and_call
+
+    for name in plain:
+        monkeypatch.setattr(cluster.control_plane, name, held(name))
+    states = one.session.put([codec.pack(value) for value in values], list("abcd"))
+    assert [result.value() for result in one.session.fetch(states)] == values
+
+
+def test_without_one_every_byte_goes_through_requests(cluster: Any, connect: Any) -> None:
+    one = connect()
+    values = [bytes(10), bytes(300_000), bytes(5_000_000)]
+    states = one.session.put([codec.pack(value) for value in values], ["a", "b", "c"])
+    assert [result.value() for result in one.session.fetch(states)] == values
+    assert cluster.counter.calls["ImportResultsData"] == 0
+    assert cluster.counter.calls["UploadResultData"] == 1
+    assert cluster.counter.calls["DownloadResultData"] == len(values)
+
+
 def test_a_refused_batch_fails_its_handles(cluster: Any, connect: Any) -> None:
     one = connect()
     with pytest.raises(Exception, match="Max priority"):

@@ -80,6 +80,19 @@ class History(RuleBasedStateMachine):
         else:
             self.world.succeed(task)
 
+    @rule(number=picks, needed=picks)
+    def contribute(self, number: int, needed: int) -> None:
+        task: Task | None = self.pick(self.state.tasks, number)
+        if task is None:
+            return
+        new, output = self.world.new_id("n"), self.world.new_id("n")
+        needs = [self.some_result(needed, self.some_session(needed)).result_id]
+        subtask = NewTask(f"sub-{new}", new, (output,), needs, task.options)
+        part = Succeeded([NewResult(new), NewResult(output)], {new: b""}, [subtask])
+        stored = {new: self.world.stored()}
+        with contextlib.suppress(Fault):
+            execution.contribute(self.state, task.task_id, part, stored, self.world.now())
+
     @rule(number=picks)
     def upload(self, number: int) -> None:
         result = self.pick(self.state.results, number)

@@ -23,7 +23,7 @@ def test_objects_written_streamed_and_adopted_read_alike(storage: Storage, tmp_p
     objects = [
         storage.write(b"abc", "result"),
         storage.receive(iter([b"a", b"", b"bc"])).opaque_id,
-        storage.adopt(tmp_path / "file"),
+        storage.adopt(tmp_path / "file", "other"),
     ]
     assert [b"".join(storage.read(one, 2)) for one in objects] == [b"abc"] * 3
     assert [storage.size(one) for one in objects] == [3, 3, 3]
@@ -64,9 +64,23 @@ def test_an_object_has_the_name_of_its_result_until_that_is_taken(storage: Stora
     assert b"".join(storage.read(first, 8)) == b"abc"
 
 
-def test_an_id_that_is_no_file_name_does_not_become_one(storage: Storage) -> None:
-    opaque_id = storage.write(b"abc", "../result")
-    assert b"".join(storage.read(opaque_id, 8)) == b"abc"
+def test_a_file_that_is_moved_in_has_that_name_too_but_takes_it_from_nobody(
+    storage: Storage, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"abc")
+    assert storage.adopt(file, "result") == "result"
+    file.write_bytes(b"def")
+    other = storage.adopt(file, "result")
+    assert b"".join(storage.read("result", 8)) == b"abc"
+    assert b"".join(storage.read(other, 8)) == b"def"
+
+
+def test_an_id_that_is_no_file_name_does_not_become_one(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    written = storage.write(b"abc", "../result")
+    for opaque_id in (written, storage.adopt(tmp_path / "file", "../result")):
+        assert b"".join(storage.read(opaque_id, 8)) == b"abc"
     assert not (storage.folder.parent / "result").exists()
 
 

@@ -54,7 +54,7 @@ def chunk(items: Sequence[ResultState], result_id: str = "whole") -> ChunkState:
 def result(*values: object, seconds: float = 1.0) -> codec.OpenedResult:
     """A result of several calls: values, failures, or references to where the values stand."""
     items: list[ItemMeta] = []
-    blobs: list[Any] = []
+    blobs: list[codec.Buffer] = []
     for value in values:
         if isinstance(value, ResultRef):
             items.append(ItemMeta(0, ref=value))

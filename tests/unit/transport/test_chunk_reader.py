@@ -10,7 +10,12 @@ import pytest
 from pymonik.core.call import ResultRef
 from pymonik.core.failure import Failure
 from pymonik.core.result import Countdown, ResultState
-from pymonik.errors import PymonikError, TaskCancelledError, UnavailableError
+from pymonik.errors import (
+    ControlPlaneError,
+    PymonikError,
+    TaskCancelledError,
+    UnavailableError,
+)
 from pymonik.transport.chunks import ChunkReader, ChunkState
 from tests.unit.transport.calls import WAIT_S, chunk, result, state, states
 
@@ -27,11 +32,12 @@ class Results:
         self.there: dict[str, OpenedResult] = {}
         self.attached: dict[str, ResultState] = {}
         self.asked: list[list[str]] = []
+        self.error: type[ControlPlaneError] = ControlPlaneError
 
     def get(self, ids: Sequence[str]) -> list[OpenedResult]:
         self.asked.append(list(ids))
         if missing := set(ids) - set(self.there):
-            raise UnavailableError("DownloadResultData", f"no {missing}")
+            raise self.error("DownloadResultData", f"no {missing}")
         return [self.there[one] for one in ids]
 
     def attach(self, result_id: str) -> ResultState:
@@ -140,6 +146,27 @@ def test_items_in_a_group_elsewhere_know_each_other(reader: ChunkReader, results
     assert group.result_id == "b"
 
 
+def test_an_item_on_its_way_elsewhere_is_never_taken_for_a_call_alone(
+    reader: ChunkReader, results: Results
+) -> None:
+    """Who cancels it then would cancel the task of its neighbours too."""
+    results.there["whole"] = result(ResultRef("b", 0), ResultRef("b", 1))
+    whole = followed(reader, 2)
+    items = list(whole.items)
+    seen: list[ResultState | None] = []
+    attach = results.attach
+
+    def look(result_id: str) -> ResultState:
+        seen.extend(one.whole for one in items)
+        return attach(result_id)
+
+    reader._attach = look
+    whole.complete()
+    reader.close()
+    assert seen == [whole, whole]
+    results.attached["b"].fail(TaskCancelledError("the end"))
+
+
 def test_of_a_result_that_is_not_known_whole_nothing_is_said_of_groups(
     reader: ChunkReader, results: Results
 ) -> None:
@@ -176,8 +203,33 @@ def test_a_result_that_cannot_be_fetched_fails_its_items_and_no_others(
     settle([one for ours in items for one in ours])
     failed = [n for n, ours in enumerate(items) if all(one.error for one in ours)]
     assert failed == [4]
-    assert isinstance(items[4][0].error, UnavailableError)
+    assert isinstance(items[4][0].error, ControlPlaneError)
     reader.join()
+
+
+def test_where_nobody_answers_it_is_not_asked_for_each_result(
+    reader: ChunkReader, results: Results
+) -> None:
+    results.error = UnavailableError
+    entered, go_on = threading.Event(), threading.Event()
+    get = results.get
+
+    def slow(ids: Sequence[str]) -> list[OpenedResult]:
+        entered.set()
+        assert go_on.wait(WAIT_S)
+        return get(ids)
+
+    results.get = slow  # type: ignore[method-assign]
+    items: list[ResultState] = []
+    for number in range(41):
+        whole = followed(reader, 2, f"r{number}")
+        items += whole.items
+        whole.complete()
+        assert entered.wait(WAIT_S)
+    go_on.set()
+    settle(items)
+    assert all(isinstance(one.error, UnavailableError) for one in items)
+    assert [len(ids) for ids in results.asked] == [1, 40]
 
 
 def test_a_result_with_too_few_items_fails_those_that_are_missing(

@@ -190,22 +190,19 @@ def test_flush_does_not_wait_for_what_comes_after_it(sent: Sent, reader: Reader)
 def test_flush_from_its_own_thread_is_refused(reader: Reader) -> None:
     raised: list[BaseException] = []
 
-    made: list[Feeder] = []
-
     def put(tasks: Sequence[OutgoingTask]) -> None:
         try:
-            made[0].flush()
+            own.flush()
         except UsageError as error:
             raised.append(error)
         for task in tasks:
             task.state.complete()
 
     double: Any = reader
-    feeder = Feeder(put, double)
-    made.append(feeder)
-    settle(add(feeder, [call(), call()], size=2))
+    own = Feeder(put, double)
+    settle(add(own, [call(), call()], size=2))
     assert raised
-    feeder.close(SessionClosedError("SubmitTasks", "closed"))
+    own.close(SessionClosedError("SubmitTasks", "closed"))
 
 
 def test_a_call_that_refers_to_what_is_held_leaves_after_it(feeder: Feeder, sent: Sent) -> None:
@@ -379,21 +376,16 @@ def test_what_was_sent_is_not_kept(feeder: Feeder, sent: Sent) -> None:
 
 
 @pytest.mark.parametrize("end", ["complete", "fail"])
-def test_join_returns_when_everything_has_ended(
-    feeder: Feeder, sent: Sent, end: str, request: pytest.FixtureRequest
-) -> None:
+def test_join_returns_when_everything_has_ended(feeder: Feeder, sent: Sent, end: str) -> None:
     ours = add(feeder, [call() for _ in range(4)], size=2)
-    joined: list[bool] = []
-
-    def join() -> None:
-        feeder.join()
-        joined.append(True)
-
-    thread = threading.Thread(target=join)
+    thread = threading.Thread(target=feeder.join)
     thread.start()
     for task in sent.wait(2):
-        assert not joined
-        task.state.complete() if end == "complete" else task.state.fail(PymonikError("no"))
+        assert thread.is_alive()
+        if end == "complete":
+            task.state.complete()
+        else:
+            task.state.fail(PymonikError("no"))
     thread.join(WAIT_S)
-    assert joined
+    assert not thread.is_alive()
     assert all(one.is_final for one in ours)

@@ -1,0 +1,157 @@
+"""Mappings of large inputs, used again where nobody can tell them from new ones.
+
+Mapping a large file and giving it back costs page tables, more than many a call does. Calls that
+share an input often follow each other, so what one has mapped serves the next, unless
+
+- somebody still holds it: whatever is made of a mapping keeps a reference to it;
+- somebody wrote to it. The first write to a page copies it, which is a page fault: a process
+  without one since then has not written; otherwise the kernel tells which pages are copies.
+
+Only inputs of the last call are kept, and for a second when no other call comes: data that the
+cluster has deleted does not take memory for longer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import mmap
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pymonik.executor import files
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pymonik.core.codec import Buffer
+
+IDLE_S = 1.0  # without a call, until nothing is kept
+_LEAST = 1 << 20  # bytes: below, a new mapping costs little more than looking at a kept one
+_PAGE_MAP = "/proc/self/pagemap"  # eight bytes for each page, flags in the last of them
+_ENTRY_BYTES = 8
+_PAGES_AT_ONCE = 1 << 15
+# Not there yet; there, and of the file; that, and mapped nowhere else. Of a copy, 0x20 is not set.
+_NOT_COPIED = bytes([0x00, 0xA0, 0xA1])
+
+
+@dataclass(eq=False, slots=True)
+class _Kept:
+    mapping: mmap.mmap
+    file: tuple[int, ...]
+    faults: int  # of this process, when nobody had written
+
+    def is_pristine(self) -> bool:
+        """Whether nobody holds it, and nobody wrote to it."""
+        if sys.getrefcount(self.mapping) > _REFERENCES:
+            return False
+        if self.faults != _faults():
+            if _has_copies(self.mapping):
+                return False
+            self.faults = _faults()
+        return True
+
+
+class Mappings:
+    """The large inputs of an executor, which runs one call at a time."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Kept] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def load(self, path: str) -> Buffer:
+        """The content of a file, as `files.load` gives it: to be written to, and nobody else's."""
+        file = _identity(path)
+        kept = self._kept.pop(path, None)
+        if kept is None or kept.file != file or not kept.is_pristine():
+            content = files.load(path)
+            mapping = content.obj if isinstance(content, memoryview) else None
+            if not isinstance(mapping, mmap.mmap) or len(mapping) < _LEAST or not _writes_show():
+                return content
+            kept = _Kept(mapping, file, _faults())
+        self._kept[path] = kept
+        return memoryview(kept.mapping)
+
+    def begin_call(self, paths: Collection[str]) -> None:
+        """Give up what the call does not have among its inputs."""
+        if self._kept:
+            self._kept = {path: self._kept[path] for path in self._kept.keys() & set(paths)}
+
+    def end_call(self) -> None:
+        """Give up what the call wrote to or holds, and with it the memory of the copies."""
+        self._kept = {path: kept for path, kept in self._kept.items() if kept.is_pristine()}
+
+    def clear(self) -> None:
+        """Give up all."""
+        self._kept.clear()
+
+
+inputs = Mappings()  # of this process
+
+
+@functools.cache
+def _writes_show() -> bool:
+    """Whether this system tells of a write, in both ways: tried on one page."""
+    if sys.platform != "linux" or sys.byteorder != "little":
+        return False
+    try:
+        with os.fdopen(os.memfd_create("pymonik"), "wb") as page:
+            page.truncate(mmap.PAGESIZE)
+            mapping = mmap.mmap(page.fileno(), mmap.PAGESIZE, access=mmap.ACCESS_COPY)
+    except (AttributeError, OSError):  # no such call, or forbidden
+        return False
+    read = mapping[0]
+    before, was_copied = _faults(), _has_copies(mapping)
+    mapping[0] = read + 1
+    return not was_copied and _has_copies(mapping) and _faults() != before
+
+
+def _identity(path: str) -> tuple[int, ...]:
+    stat = os.stat(path)  # noqa: PTH116 - no need for a Path
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _faults() -> int:
+    """Page faults of this process, those of threads that have ended too."""
+    import resource
+
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_minflt + usage.ru_majflt
+
+
+def _has_copies(mapping: mmap.mmap) -> bool:
+    """Whether a page of it is a copy, or may be one."""
+    first = ctypes.addressof(ctypes.c_char.from_buffer(mapping)) // mmap.PAGESIZE
+    count = -(-len(mapping) // mmap.PAGESIZE)
+    try:
+        page_map = os.open(_PAGE_MAP, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        return any(
+            _tells_of_copies(page_map, first + start, min(_PAGES_AT_ONCE, count - start))
+            for start in range(0, count, _PAGES_AT_ONCE)
+        )
+    finally:
+        os.close(page_map)
+
+
+def _tells_of_copies(page_map: int, first: int, count: int) -> bool:
+    try:
+        entries = os.pread(page_map, count * _ENTRY_BYTES, first * _ENTRY_BYTES)
+    except OSError:
+        return True
+    flags = entries[_ENTRY_BYTES - 1 :: _ENTRY_BYTES]
+    return len(flags) < count or bool(flags.translate(None, _NOT_COPIED))
+
+
+def _references() -> int:
+    kept = _Kept(mmap.mmap(-1, 1), (), 0)
+    return sys.getrefcount(kept.mapping)
+
+
+_REFERENCES = _references()  # to a mapping that nobody holds
