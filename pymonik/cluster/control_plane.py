@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+MANY_TASKS = 16  # in a queue
+
 
 def microseconds() -> int:
     """Now, in nanoseconds, as precise as ArmoniK keeps it."""
@@ -197,11 +199,20 @@ class ControlPlane:
         requested: RequestedOptions | None,
         creations: Sequence[TaskCreation],
     ) -> list[Task]:
-        """Create tasks."""
+        """Create tasks; see `pymonik.core.embedded` for where the data of payloads may be."""
+        found = self._found([creation.payload_id for creation in creations])
         with self._changing as (state, now):
             return submission.submit(
-                state, session_id, requested, creations, new_id=new_id, now=now
+                state, session_id, requested, creations, new_id=new_id, now=now, found=found
             )
+
+    def _found(self, payload_ids: Sequence[str]) -> dict[str, Stored]:
+        """The objects in the storage that are the data of payloads without data."""
+        with self._lock:
+            payloads = self._state.known_results(payload_ids)
+            waiting = [one.result_id for one in payloads if one.status is ResultStatus.CREATED]
+        sizes = ((one, self.storage.size(one)) for one in waiting)
+        return {one: Stored(one, size) for one, size in sizes if size is not None}
 
     def cancel_tasks(self, task_ids: Sequence[str], view: Callable[[Task], T]) -> list[T]:
         """Cancel tasks; gives those that exist."""
@@ -297,8 +308,8 @@ class ControlPlane:
         return self.storage.read(opaque_id, chunk_size)
 
     def is_busy(self) -> bool:
-        """Whether tasks wait for a runner, as it looks without holding the lock."""
-        return any(self._state.queues.values())
+        """Whether many tasks wait for a runner, as it looks without holding the lock."""
+        return any(len(queue) >= MANY_TASKS for queue in self._state.queues.values())
 
     def subscribe(self, interest: Interest) -> Subscription:
         """The changes of a session from now on, after the rows that exist."""

@@ -134,6 +134,11 @@ class State:
 
     def complete(self, result: Result, stored: Stored, now: int) -> None:
         """Give a result its bytes, whatever its status; a second time is announced again."""
+        self.fill(result, stored, now)
+        self._announce(Kind.RESULT_STATUS, result, ResultStatus.COMPLETED)
+
+    def fill(self, result: Result, stored: Stored, now: int) -> None:
+        """The same without a word: nobody waits for the payload of a task that is not there yet."""
         self.detach(result)
         same = stored.opaque_id == result.result_id  # and then the same string
         result.opaque_id = result.result_id if same else stored.opaque_id
@@ -141,7 +146,6 @@ class State:
         self._references[result.opaque_id] += 1
         result.completed_at = now
         result.status = ResultStatus.COMPLETED
-        self._announce(Kind.RESULT_STATUS, result, ResultStatus.COMPLETED)
 
     def detach(self, result: Result) -> None:
         """Let go of the bytes of a result; they are removed when no other result has them."""

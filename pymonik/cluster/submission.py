@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pymonik.cluster.faults import (
@@ -13,12 +14,13 @@ from pymonik.cluster.faults import (
     Unknown,
 )
 from pymonik.cluster.options import RequestedOptions, merged
-from pymonik.cluster.propagation import make_ready
+from pymonik.cluster.propagation import make_ready, resolve
 from pymonik.cluster.rows import ResultStatus, Session, Task, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from pymonik.cluster.rows import Stored
     from pymonik.cluster.state import State
     from pymonik.cluster.work import TaskOptions
 
@@ -43,8 +45,12 @@ def submit(
     *,
     new_id: Callable[[], str],
     now: int,
+    found: Mapping[str, Stored] = MappingProxyType({}),
 ) -> list[Task]:
-    """Create the tasks of a client; those with all inputs are queued."""
+    """Create the tasks of a client; those with all inputs are queued.
+
+    Payloads that are `found` have their data from now on.
+    """
     session = state.session(session_id)
     base = checked_options(state, session, requested)
     if not session.client_submission:
@@ -67,6 +73,10 @@ def submit(
             created_at=now,
         )
         tasks.append(task)
+    for payload in state.known_results(found):
+        if payload.status is ResultStatus.CREATED:
+            state.fill(payload, found[payload.result_id], now)
+            resolve(state, [payload], now)
     insert(state, tasks, now)
     return tasks
 

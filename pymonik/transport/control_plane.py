@@ -26,6 +26,7 @@ from armonik.protogen.common import (
     tasks_common_pb2,
 )
 
+from pymonik.core.embedded import DATA_FOR_WORKERS, JOINED_EVENTS
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import messages
 from pymonik.transport.errors import translated
@@ -170,8 +171,7 @@ class ControlPlane:
     ) -> list[str]:
         """Results with their (name, data); their ids, in order.
 
-        Data ``for_workers`` need not be files in the folder of the embedded cluster; to any other
-        control plane the metadata means nothing.
+        Data ``for_workers`` need not become files of the embedded cluster.
         """
         create = results_common_pb2.CreateResultsRequest.ResultCreate
         request = results_common_pb2.CreateResultsRequest(
@@ -179,7 +179,7 @@ class ControlPlane:
         )
         method = self._results.CreateResults
         if for_workers:
-            method = partial(method, metadata=(("pymonik-data-for", "workers"),))
+            method = partial(method, metadata=(DATA_FOR_WORKERS,))
         answer = self._retried("CreateResults", method, request)
         return [result.result_id for result in answer.results]
 
@@ -266,14 +266,13 @@ class ControlPlane:
     def result_events(self, session_id: str) -> Any:
         """The stream of changes of results, as gRPC gives it: it can be cancelled.
 
-        The embedded cluster joins the IDs of several results with spaces: to any other control
-        plane the metadata means nothing.
+        The embedded cluster joins the IDs of several results with spaces.
         """
         request = events_common_pb2.EventSubscriptionRequest(
             session_id=session_id,
             returned_events=[events_common_pb2.EVENTS_ENUM_RESULT_STATUS_UPDATE],
         )
-        return self._events.GetEvents(request, metadata=(("pymonik-joined-events", "1"),))
+        return self._events.GetEvents(request, metadata=(JOINED_EVENTS,))
 
     # -- attempts ------------------------------------------------------------------------------
 

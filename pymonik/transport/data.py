@@ -12,8 +12,10 @@ from __future__ import annotations
 import mmap
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pymonik.core.embedded import PAYLOADS_ARE_FOUND
 from pymonik.errors import ControlPlaneError
 
 if TYPE_CHECKING:
@@ -68,6 +70,16 @@ class DataStore:
             for i, result_id in zip(large, created, strict=True):
                 ids[i] = result_id
         return ids
+
+    @cached_property
+    def are_payloads_found(self) -> bool:
+        """Whether `leave` is enough for the payload of a task that is submitted afterwards."""
+        return self._folder is not None and (self._folder / PAYLOADS_ARE_FOUND).exists()
+
+    def leave(self, result_id: str, segments: Sequence[Buffer]) -> None:
+        """Write the data of a result into the folder of the storage, without a request."""
+        assert self._folder is not None
+        _fill(self._folder / result_id, segments)
 
     def _put_large(self, items: list[tuple[str, Sequence[Buffer]]]) -> None:
         if self._folder is not None:
@@ -148,19 +160,20 @@ def _write(folder: Path, segments: Sequence[Buffer]) -> str:
     """A new file of the storage; it has its name only when it is complete."""
     name = str(uuid.uuid4())
     temporary = folder / f".{name}.part"
+    _fill(temporary, segments)
+    temporary.rename(folder / name)
+    return name
+
+
+def _fill(file: Path, segments: Sequence[Buffer]) -> None:
     try:
-        with temporary.open("wb", buffering=0) as file:
-            for segment in segments:
-                view = memoryview(segment).cast("B")
-                while view.nbytes:
-                    view = view[file.write(view) :]
-        temporary.rename(folder / name)
+        with file.open("wb") as opened:
+            opened.writelines(segments)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
         raise ControlPlaneError(
             "ImportResultsData", f"the object storage cannot be written: {error}"
         ) from error
-    return name
 
 
 def _read(file: Path) -> memoryview | None:

@@ -16,6 +16,7 @@ from pymonik.cluster.filters import Query
 from pymonik.cluster.messages import event, joined_events
 from pymonik.cluster.rows import Kind
 from pymonik.cluster.services.answering import streaming
+from pymonik.core.embedded import JOINED_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 # Each stream holds a thread of the server: requests must find some that are free.
 MAX_STREAMS = 448
-# A message costs as much as a small task: clients that can read it are told of many results in one.
-JOINED = ("pymonik-joined-events", "1")
 PAUSE_S = 0.002
 
 
@@ -60,13 +59,13 @@ class EventsService(EventsServicer):  # type: ignore[misc]
         if not context.add_callback(subscription.cancel):
             subscription.cancel()  # the client has left already
         context.send_initial_metadata(())  # tells the client that it misses nothing from here on
-        if JOINED not in context.invocation_metadata():
+        if JOINED_EVENTS not in context.invocation_metadata():
             yield from map(event, subscription)
             return
         for changes in subscription.batches(self._pause):
             yield from joined_events(changes)
 
     def _pause(self) -> None:
-        """While tasks are waiting, more is about to happen: fewer messages tell of it."""
+        """While many tasks wait, more is about to happen: fewer messages tell of it."""
         if self._control_plane.is_busy():
             time.sleep(PAUSE_S)

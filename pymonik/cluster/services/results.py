@@ -15,6 +15,7 @@ from pymonik.cluster.fields import RESULTS
 from pymonik.cluster.lists import ListRequest
 from pymonik.cluster.messages import result_raw
 from pymonik.cluster.services.answering import answering, streaming
+from pymonik.core.embedded import DATA_FOR_WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pymonik.cluster.rows import Result
 
 CHUNK_SIZE = 2 * 1024 * 1024
-FOR_WORKERS = ("pymonik-data-for", "workers")  # our clients say so of the payloads of tasks
 
 
 class ResultsService(ResultsServicer):  # type: ignore[misc]
@@ -47,7 +47,7 @@ class ResultsService(ResultsServicer):  # type: ignore[misc]
             request.session_id,
             [(name, one.manual_deletion, one.data) for name, one in _named(request.results)],
             result_raw,
-            for_workers=FOR_WORKERS in context.invocation_metadata(),
+            for_workers=DATA_FOR_WORKERS in context.invocation_metadata(),
         )
         return pb.CreateResultsResponse(results=created)
 
