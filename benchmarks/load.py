@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             Memory(cluster.pid) as memory,
         ):
             parts[name](cluster, memory, options)
-            left = sum(1 for _ in cluster.storage_folder.glob("[!.]*"))
+            left = sum(1 for one in cluster.storage_folder.iterdir() if one.name[0] != ".")
             print(f"memory, MiB: before {memory.before:.0f}, peak {memory.peak:.0f}, ", end="")
             print(f"at the end {memory.now():.0f}; objects left: {left}", flush=True)
 

@@ -243,6 +243,38 @@ def test_a_deleted_session_leaves_no_file(
     assert list(control_plane.storage.folder.iterdir()) == []
 
 
+def test_broken_rules_of_validation_are_told_to_programs_too(
+    connect: Callable[[], Client],
+) -> None:
+    client = connect()
+    options = {"max_duration": {"seconds": 1}, "max_retries": 0, "priority": 100}
+    request = sessions_common_pb2.CreateSessionRequest(default_task_option=options)
+    with pytest.raises(grpc.RpcError) as refused:
+        client.sessions.CreateSession(request, timeout=TIMEOUT_S)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    error: Any = refused.value
+    trailers = dict(error.trailing_metadata())
+    rules = json.loads(base64.b64decode(trailers["validation-errors-text"]))
+    assert [rule["PropertyName"] for rule in rules] == [
+        "DefaultTaskOption.MaxRetries",
+        "DefaultTaskOption.Priority",
+    ]
+    assert [rule["AttemptedValue"] for rule in rules] == [0, 100]
+    for line, rule in zip(error.details().splitlines(), rules, strict=True):
+        assert line.endswith(rule["ErrorMessage"])
+
+
+def test_instants_are_told_to_the_microsecond(tmp_path: Path) -> None:
+    storage, now = Storage(tmp_path / "objects"), 1_700_000_000_123_456_000
+    control_plane = ControlPlane([Partition("P")], storage, clock=lambda: now)
+    result = results_common_pb2.ResultRaw()
+    control_plane.create_results(
+        "any", [("", False, None)], lambda row: result.MergeFrom(result_raw(row))
+    )
+    assert result.created_at.ToMicroseconds() == now // 1000
+    assert microseconds() % 1000 == 0
+
+
 def test_a_client_that_asks_is_told_of_many_results_in_few_events(
     connect: Callable[[], Client], control_plane: ControlPlane, runner: None
 ) -> None:
@@ -305,38 +337,6 @@ def test_a_refused_submission_finds_nothing(
         client.tasks.SubmitTasks(request, timeout=TIMEOUT_S)
     with control_plane.reading() as state:
         assert state.results[payload_id].status is ResultStatus.CREATED
-
-
-def test_broken_rules_of_validation_are_told_to_programs_too(
-    connect: Callable[[], Client],
-) -> None:
-    client = connect()
-    options = {"max_duration": {"seconds": 1}, "max_retries": 0, "priority": 100}
-    request = sessions_common_pb2.CreateSessionRequest(default_task_option=options)
-    with pytest.raises(grpc.RpcError) as refused:
-        client.sessions.CreateSession(request, timeout=TIMEOUT_S)
-    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    error: Any = refused.value
-    trailers = dict(error.trailing_metadata())
-    rules = json.loads(base64.b64decode(trailers["validation-errors-text"]))
-    assert [rule["PropertyName"] for rule in rules] == [
-        "DefaultTaskOption.MaxRetries",
-        "DefaultTaskOption.Priority",
-    ]
-    assert [rule["AttemptedValue"] for rule in rules] == [0, 100]
-    for line, rule in zip(error.details().splitlines(), rules, strict=True):
-        assert line.endswith(rule["ErrorMessage"])
-
-
-def test_instants_are_told_to_the_microsecond(tmp_path: Path) -> None:
-    storage, now = Storage(tmp_path / "objects"), 1_700_000_000_123_456_000
-    control_plane = ControlPlane([Partition("P")], storage, clock=lambda: now)
-    result = results_common_pb2.ResultRaw()
-    control_plane.create_results(
-        "any", [("", False, None)], lambda row: result.MergeFrom(result_raw(row))
-    )
-    assert result.created_at.ToMicroseconds() == now // 1000
-    assert microseconds() % 1000 == 0
 
 
 def test_waking_a_pod_ends_its_acquire(control_plane: ControlPlane) -> None:
