@@ -49,6 +49,12 @@ class More(Protocol):
     def draw_all(self) -> list[ResultHandle[Any]]:
         """Submit all that are left."""
 
+    def raise_error(self) -> None:
+        """Raise what ended them early, if something did."""
+
+    def give_up(self) -> None:
+        """Submit no more."""
+
 
 class ResultHandle(Referable, Generic[R_co]):
     """Stands for the value of one call, or of `Pymonik.put`.
@@ -370,8 +376,12 @@ def _completions(
             del handle
             if more is not None and not more.is_exhausted and waiting.pending < _MOST_DRAWN:
                 waiting.add(more.draw())
+        if more is not None:
+            more.raise_error()
     finally:
         waiting.forget()
+        if more is not None:
+            more.give_up()
 
 
 class _Waiting(Generic[R]):

@@ -120,7 +120,7 @@ def map_items(items: Items, session: Session, submission: Submission) -> MultiRe
     drawing = Drawing(items.packed(share), session, submission)
     if not items.is_drawn:
         return MultiResultHandle(drawing.draw_all())
-    handles = drawing.draw(DRAWN_AT_FIRST)
+    handles = drawing.draw_first(DRAWN_AT_FIRST)
     if drawing.is_exhausted:
         return MultiResultHandle(handles)
     session.before_end(drawing)
@@ -131,7 +131,7 @@ class Drawing:
     """Submits calls piece by piece; thread-safe.
 
     Attributes:
-        is_exhausted: Whether there are no more.
+        is_exhausted: Whether no more will be submitted.
     """
 
     def __init__(self, calls: Iterator[Packed], session: Session, submission: Submission) -> None:
@@ -139,21 +139,50 @@ class Drawing:
         self._session = session
         self._submission = submission
         self._lock = threading.Lock()
+        self._error: BaseException | None = None
         self.is_exhausted = False
 
-    def draw(self, count: int = _DRAWN_TOGETHER) -> list[ResultHandle[Any]]:
-        """The handles of the next ``count`` calls, of fewer at the end."""
+    def draw_first(self, count: int) -> list[ResultHandle[Any]]:
+        """The handles of the first ``count`` calls, of fewer if there are no more.
+
+        Raises:
+            Exception: What an item, or the iterator, raised; nothing is submitted then.
+        """
+        calls = list(islice(self._calls, count))
+        self.is_exhausted = len(calls) < count
+        return self._submit(calls)
+
+    def draw(self) -> list[ResultHandle[Any]]:
+        """The handles of some more calls; those before an error, which `raise_error` raises."""
+        calls: list[Packed] = []
         with self._lock:
-            calls = list(islice(self._calls, count))
-            self.is_exhausted = len(calls) < count
+            try:
+                calls.extend(islice(self._calls, _DRAWN_TOGETHER))
+            except Exception as error:  # noqa: BLE001 - of the user's iterator, or of an item
+                self._error = error
+            self.is_exhausted = self.is_exhausted or len(calls) < _DRAWN_TOGETHER
             return self._submit(calls)
 
     def draw_all(self) -> list[ResultHandle[Any]]:
-        """The handles of all calls that are left."""
+        """The handles of all calls that are left.
+
+        Raises:
+            Exception: What an item, or the iterator, raised; nothing is submitted then.
+        """
+        self.raise_error()
         with self._lock:
-            calls = list(self._calls)
+            calls = [] if self.is_exhausted else list(self._calls)
             self.is_exhausted = True
             return self._submit(calls)
+
+    def raise_error(self) -> None:
+        """Raise what ended the calls early, if something did."""
+        if self._error is not None:
+            raise self._error
+
+    def give_up(self) -> None:
+        """Submit no more."""
+        self.is_exhausted = True
 
     def _submit(self, calls: Sequence[Packed]) -> list[ResultHandle[Any]]:
         if not calls:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.peer import UnsupportedError
 from pymonik import LocalCluster, MultiResultHandle, Pymonik, Task
 
 if TYPE_CHECKING:
@@ -41,8 +39,6 @@ class Adapter:
         return self._task(function).map_invoke(items)
 
     def map_chunks(self, function: Callable[..., Any], items: Sequence[Any]) -> Sequence[Any]:
-        if "chunk_size" not in inspect.signature(Task.map_invoke).parameters:
-            raise UnsupportedError("no chunks yet")
         return self._task(function).map_invoke(items).get()
 
     def gather(self, handles: Sequence[Any]) -> list[Any]:

@@ -83,11 +83,19 @@ class Feeder:
     Args:
         put: Takes tasks; may block.
         reader: Tells how tasks of several calls ended.
+        reads_all: Whether results are near enough to be read for the durations alone.
     """
 
-    def __init__(self, put: Callable[[Sequence[OutgoingTask]], None], reader: ChunkReader) -> None:
+    def __init__(
+        self,
+        put: Callable[[Sequence[OutgoingTask]], None],
+        reader: ChunkReader,
+        *,
+        reads_all: bool = True,
+    ) -> None:
         self._put = put
         self._reader = reader
+        self._reads_all = reads_all
         self._changed = threading.Condition()
         self._series: list[_Series] = []
         self._behind: list[OutgoingTask] = []  # they refer to what is held
@@ -220,20 +228,21 @@ class Feeder:
     ) -> OutgoingTask:
         state, items = (_chunk(states), states) if len(states) > 1 else (states[0], ())
         series.under_way += 1
-        if items or not series.pace.is_known:
+        if items or (self._reads_all and not series.pace.is_known):
             self._reader.follow(state, items, partial(self._ended, series, state))
         else:
             state.when_final(partial(self._ended_alone, series, time.monotonic()))
         return OutgoingTask(series.function, calls, series.options, state, items)
 
     def _ended_alone(self, series: _Series, sent_at: float, state: ResultState) -> None:
-        """A call that is thought long has ended: it took no longer than since it was sent.
+        """A call alone has ended: it took no longer than since it was sent.
 
         That is enough to find out that it is short, and spares reading what may be large.
         """
         seconds = time.monotonic() - sent_at
         with self._changed:
-            is_news = state.error is None and seconds < series.pace.call_s
+            pace = series.pace
+            is_news = state.error is None and (not pace.is_known or seconds < pace.call_s)
         self._ended(series, state, seconds if is_news else 0.0, 1)
 
     def _ended(self, series: _Series, state: ResultState, seconds: float, calls: int) -> None:

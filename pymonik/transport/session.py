@@ -82,7 +82,7 @@ class RemoteSession:
         self._outbox = Outbox(send, batch_tasks=batch_tasks)
         self._opened = OpenedResults(self._data)
         self._reader = ChunkReader(self._opened, _weakly(self.attach))
-        self._feeder = Feeder(self._outbox.put, self._reader)
+        self._feeder = Feeder(self._outbox.put, self._reader, reads_all=storage_folder is not None)
         self._watcher.start()
         self._outbox.start()
 
@@ -214,7 +214,8 @@ class RemoteSession:
     def wait_for_all(self) -> None:
         """Block until everything that was submitted has ended."""
         for drawn in self._drawn:
-            drawn.draw_all()
+            if not drawn.is_exhausted:
+                drawn.draw_all()
         self._feeder.join()
         self._outbox.drain()
         Countdown(self._watcher.pending()).wait(None)
@@ -225,10 +226,7 @@ class RemoteSession:
 
         Results that are there can still be fetched.
         """
-        with self._closing:
-            if self._closed or os.getpid() != self._pid:
-                return
-            self._closed = "closed"
+        if self._begin_end("closed"):
             self._feeder.close(_closed("closed"))
             self._outbox.close()
             try:
@@ -238,10 +236,7 @@ class RemoteSession:
 
     def cancel_all(self) -> None:
         """Cancel the session: every task of it stops, what waits to be sent is dropped."""
-        with self._closing:
-            if self._closed or os.getpid() != self._pid:
-                return
-            self._closed = "cancelled"
+        if self._begin_end("cancelled"):
             cancelled = TaskCancelledError("the session was cancelled")
             self._feeder.close(cancelled)
             self._outbox.close(cancelled)
@@ -249,6 +244,14 @@ class RemoteSession:
                 self._end_session(self._plane.cancel_session)
             finally:
                 self._stop("the session was cancelled")
+
+    def _begin_end(self, how: str) -> bool:
+        """Whether the caller is to end the session: the first one is, and nobody in a fork."""
+        with self._closing:  # not held any longer: threads are waited for that may ask too
+            if self._closed or os.getpid() != self._pid:
+                return False
+            self._closed = how
+            return True
 
     def _end_session(self, request: Callable[[str], None]) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,7 +108,6 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mapping, "DRAWN_AT_FIRST", 10)
     monkeypatch.setattr("pymonik.handles._MOST_DRAWN", 10)
     monkeypatch.setattr(mapping, "_DRAWN_TOGETHER", 4)
-    monkeypatch.setattr(mapping.Drawing.draw, "__defaults__", (4,))
 
 
 same = Task(lambda value: value, func_name="same")
@@ -161,7 +161,28 @@ def test_a_session_is_told_of_what_was_not_drawn(session: FakeSession) -> None:
 
 
 @pytest.mark.usefixtures("_short")
-def test_an_item_that_does_not_fit_raises_when_it_is_drawn(session: FakeSession) -> None:
+def test_an_item_that_does_not_fit_raises_after_the_results_of_those_before(
+    session: FakeSession,
+) -> None:
     handles = size_plus.map_invoke((b"", n) if n < 30 else (n,) for n in range(40))
+    completed = handles.as_completed()
+    assert [next(completed).get() for _ in range(30)] == list(range(30))
     with pytest.raises(ArgumentsError, match="item 30"):
-        list(handles.as_completed())
+        next(completed)
+
+
+@pytest.mark.usefixtures("_short")
+def test_an_item_among_the_first_that_does_not_fit_raises_before_anything_is_sent(
+    session: FakeSession,
+) -> None:
+    with pytest.raises(ArgumentsError, match="item 3"):
+        size_plus.map_invoke((b"", n) if n < 3 else (n,) for n in range(40))
+    assert session.submissions == []
+
+
+@pytest.mark.usefixtures("_short")
+def test_an_endless_iterator_ends_with_the_loop_over_its_results(session: FakeSession) -> None:
+    for handle in same.map_invoke(itertools.count()).as_completed():
+        if handle.get() == 50:
+            break
+    assert session.drawn.is_exhausted
