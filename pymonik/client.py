@@ -17,6 +17,7 @@ from pymonik.options import TaskOptions
 from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig
 from pymonik.transport.control_plane import ControlPlane
+from pymonik.transport.forgotten import ForgottenSessions
 from pymonik.transport.messages import DEFAULTS
 from pymonik.transport.outbox import BATCH_TASKS
 from pymonik.transport.session import RemoteSession
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _DEFAULT_PARTITION = "pymonik"
+_forgotten = ForgottenSessions()  # of the embedded cluster of this process
 
 
 class Pymonik:
@@ -120,6 +122,7 @@ class Pymonik:
         }
         self._lock = threading.Lock()
         self._session: RemoteSession | None = None
+        self._is_embedded = False  # the session is in the embedded cluster of this process
         self._before: Session | None = None
         self._ended = False
 
@@ -163,6 +166,8 @@ class Pymonik:
             self._ended = True
         if session is None:
             return
+        if self._is_embedded:
+            _forgotten.expect(session)
         if active_session() is session:
             activate(self._before)
         self._before = None
@@ -205,6 +210,7 @@ class Pymonik:
         config = ClusterConfig.find(self._endpoint, **self._certificates)
         settings = dict(self._settings)
         folder = self._storage_folder
+        self._is_embedded = config is None
         if config is None:
             cluster = _local_cluster()
             config = ClusterConfig(cluster.endpoint)
@@ -227,6 +233,8 @@ class Pymonik:
             )
             # Kept open by the session: results can be fetched after its end.
             opened.pop_all()
+        if self._is_embedded:
+            _forgotten.delete(plane)
         return session
 
     def _create_session(self, plane: ControlPlane) -> tuple[str, list[str], TaskOptions]:

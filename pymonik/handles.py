@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overloa
 
 from pymonik.core.call import WHOLE
 from pymonik.core.detached import detached
+from pymonik.core.forgetting import keep
 from pymonik.core.result import Referable, ReferableGroup, ResultState, Status
 from pymonik.errors import UsageError, WaitTimeoutError
 
@@ -185,6 +186,7 @@ class ResultHandle(Referable, Generic[R_co]):
             raise error.with_traceback(None)
 
     def __reduce__(self) -> tuple[object, ...]:
+        keep(self._state.session)
         task_id = self.task_id  # sends, which may decide about the item
         place = self._state.place
         return _restore, (self.session_id, place.result_id, place.item, self.name, task_id)

@@ -12,7 +12,6 @@ import functools
 import logging
 import shutil
 import threading
-import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from armonik.protogen.common import agent_common_pb2 as pb
 from armonik.protogen.common.result_status_pb2 import RESULT_STATUS_CREATED
 
 from pymonik.cluster.faults import Fault, InvalidArgument
+from pymonik.cluster.ids import new_id
 from pymonik.cluster.messages import requested_options
 from pymonik.cluster.options import merged
 from pymonik.cluster.work import Assignment, NewResult, NewTask, Succeeded, TaskOptions
@@ -135,7 +135,7 @@ class AgentService:
         """Promise results whose data come later."""
         with self._lock:
             attempt = self._current(request.communication_token)
-            results = [NewResult(_new_id(), one.name) for one in request.results]
+            results = [NewResult(new_id(), one.name) for one in request.results]
             attempt.created += results
         reply = pb.CreateResultsMetaDataResponse()
         _describe(results, request.session_id, reply)
@@ -146,7 +146,7 @@ class AgentService:
         """Promise results and keep their data."""
         with self._lock:
             attempt = self._current(request.communication_token)
-            results = [NewResult(_new_id(), one.name) for one in request.results]
+            results = [NewResult(new_id(), one.name) for one in request.results]
             attempt.created += results
             for result, one in zip(results, request.results, strict=True):
                 attempt.data[result.result_id] = one.data
@@ -240,10 +240,6 @@ class AgentService:
         return self._control.merge_options(attempt.assignment.session_id, requested)
 
 
-def _new_id() -> str:
-    return str(uuid.uuid4())
-
-
 def _describe(results: list[NewResult], session_id: str, reply: Any) -> None:
     for result in results:
         description = reply.results.add(
@@ -257,7 +253,7 @@ def _describe(results: list[NewResult], session_id: str, reply: Any) -> None:
 
 def _subtask(creation: Any, base: TaskOptions) -> NewTask:
     return NewTask(
-        task_id=_new_id(),
+        task_id=new_id(),
         payload_id=creation.payload_id,
         expected_output_ids=tuple(creation.expected_output_keys),
         data_dependencies=tuple(creation.data_dependencies),
@@ -266,11 +262,11 @@ def _subtask(creation: Any, base: TaskOptions) -> NewTask:
 
 
 def _begin_task(attempt: Attempt, header: Any, base: TaskOptions) -> NewTask:
-    payload = NewResult(_new_id())
+    payload = NewResult(new_id())
     attempt.file(payload.result_id).touch()
     attempt.created.append(payload)
     return NewTask(
-        task_id=_new_id(),
+        task_id=new_id(),
         payload_id=payload.result_id,
         expected_output_ids=tuple(header.expected_output_keys),
         data_dependencies=tuple(header.data_dependencies),

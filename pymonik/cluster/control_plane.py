@@ -10,20 +10,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pymonik.cluster import execution, results, sessions, submission
+from pymonik.cluster import execution, memory, results, sessions, submission
 from pymonik.cluster.events import EventHub, Interest, Subscription
 from pymonik.cluster.faults import ObjectDataNotFound
+from pymonik.cluster.ids import new_id
 from pymonik.cluster.rows import Effects, Result, ResultStatus, Session, Stored, Task
 from pymonik.cluster.state import State
 from pymonik.cluster.work import Assignment, Lost, Outcome, Start, Succeeded, TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from pymonik.cluster.options import RequestedOptions
     from pymonik.cluster.rows import Partition
@@ -35,15 +35,12 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+MANY_TASKS = 16  # in a queue
+
 
 def microseconds() -> int:
     """Now, in nanoseconds, as precise as ArmoniK keeps it."""
     return time.time_ns() // 1000 * 1000
-
-
-def new_id() -> str:
-    """An ID for a session, a task or a result."""
-    return str(uuid.uuid4())
 
 
 class ControlPlane:
@@ -73,6 +70,7 @@ class ControlPlane:
         )
         self._hub = EventHub()
         self._lock = threading.Lock()
+        self._changing = _Changing(self._begin, self._end)
         self._ready = {key: threading.Condition(self._lock) for key in self._state.partitions}
         self._on_cancel: dict[str, Callable[[str], None]] = {}  # by task held by a runner
         self._woken: set[str] = set()  # pods whose next acquire() gives nothing
@@ -102,9 +100,9 @@ class ControlPlane:
             assignment = self._assignment(task)
             if assignment is not None:
                 return assignment
-            with self._changing() as (state, now):
-                self._on_cancel.pop(task.task_id, None)
-                execution.inputs_missing(state, task.task_id, now)
+            with self._changing as (state, now):
+                self._let_go(task.task_id, pod_id)
+                execution.inputs_missing(state, task.task_id, pod_id, now)
 
     def wake(self, pod_id: str) -> None:
         """Make the pod's `acquire`, the running one or else the next, return ``None``."""
@@ -114,10 +112,10 @@ class ControlPlane:
 
     def start(self, task_id: str, *, pod_id: str) -> Start:
         """The task starts now: DISPATCHED → PROCESSING, or it is to be dropped."""
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             answer = execution.start(state, task_id, pod_id, now)
-            if answer is Start.DROP and not execution.is_held_elsewhere(state, task_id, pod_id):
-                self._on_cancel.pop(task_id, None)
+            if answer is Start.DROP:
+                self._let_go(task_id, pod_id)
             return answer
 
     def contribute(self, task_id: str, part: Succeeded) -> None:
@@ -128,11 +126,17 @@ class ControlPlane:
             OSError: The data cannot be stored.
         """
         stored = self._store_all(part)
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             execution.contribute(state, task_id, part, stored, now)
 
-    def finish(self, task_id: str, outcome: Outcome) -> None:
-        """The task ended; what it created exists from now on, if it succeeded."""
+    def finish(self, task_id: str, outcome: Outcome, *, pod_id: str | None = None) -> None:
+        """The task ended; what it created exists from now on, if it succeeded.
+
+        Args:
+            task_id: The task.
+            outcome: How it ended.
+            pod_id: Who says so, as to `acquire`: ignored if another has the task by now.
+        """
         stored: dict[str, Stored] = {}
         if isinstance(outcome, Succeeded):
             try:
@@ -140,16 +144,16 @@ class ControlPlane:
             except OSError:
                 logger.exception("cannot store the results of a task", extra={"task_id": task_id})
                 outcome = Lost(execution.INTERNAL_ERROR)
-        with self._changing() as (state, now):
-            self._on_cancel.pop(task_id, None)
-            execution.finish(state, task_id, outcome, stored, now)
+        with self._changing as (state, now):
+            self._let_go(task_id, pod_id)
+            execution.finish(state, task_id, outcome, stored, now, pod_id=pod_id)
 
     def fetch(self, result_id: str) -> Path | None:
         """The file of a completed result of any session, else ``None``."""
         with self._lock:
             result = self._state.results.get(result_id)
             opaque_id = result.opaque_id if result and _is_completed(result) else ""
-        return self.storage.path(opaque_id) if self.storage.exists(opaque_id) else None
+        return Path(self.storage.file(opaque_id)) if self.storage.exists(opaque_id) else None
 
     def merge_options(self, session_id: str, requested: RequestedOptions | None) -> TaskOptions:
         """The options of a request for subtasks over those of the session.
@@ -177,7 +181,7 @@ class ControlPlane:
 
     def create_session(self, options: TaskOptions, partition_ids: Sequence[str]) -> Session:
         """Open a session."""
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             return sessions.create(state, new_id(), options, partition_ids, now)
 
     def change_session(
@@ -187,7 +191,7 @@ class ControlPlane:
         view: Callable[[Session], T],
     ) -> T:
         """Apply one of the transitions of `pymonik.cluster.sessions`."""
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             return view(transition(state, session_id, now))
 
     def submit(
@@ -196,15 +200,24 @@ class ControlPlane:
         requested: RequestedOptions | None,
         creations: Sequence[TaskCreation],
     ) -> list[Task]:
-        """Create tasks."""
-        with self._changing() as (state, now):
+        """Create tasks; see `pymonik.core.embedded` for where the data of payloads may be."""
+        found = self._found([creation.payload_id for creation in creations])
+        with self._changing as (state, now):
             return submission.submit(
-                state, session_id, requested, creations, new_id=new_id, now=now
+                state, session_id, requested, creations, new_id=new_id, now=now, found=found
             )
+
+    def _found(self, payload_ids: Sequence[str]) -> dict[str, Stored]:
+        """The objects in the storage that are the data of payloads without data."""
+        with self._lock:
+            payloads = self._state.known_results(payload_ids)
+            waiting = [one.result_id for one in payloads if one.status is ResultStatus.CREATED]
+        sizes = ((one, self.storage.size(one)) for one in waiting)
+        return {one: Stored(one, size) for one, size in sizes if size is not None}
 
     def cancel_tasks(self, task_ids: Sequence[str], view: Callable[[Task], T]) -> list[T]:
         """Cancel tasks; gives those that exist."""
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             return [view(task) for task in execution.cancel_tasks(state, task_ids, now)]
 
     def create_results(
@@ -212,20 +225,26 @@ class ControlPlane:
         session_id: str,
         creations: Iterable[tuple[str, bool, bytes | None]],
         view: Callable[[Result], T],
+        *,
+        for_workers: bool = False,
     ) -> list[T]:
-        """Create results from names, whether they survive deletions, and bytes if there are."""
+        """Create results from names, whether they survive deletions, and bytes if there are.
+
+        With `for_workers` small bytes are not made files.
+        """
+        store = self._hold if for_workers else self._store
         stored: list[tuple[str, str, bool, Stored | None]] = []
         try:
             for name, manual, data in creations:
                 result_id = new_id()
-                one = None if data is None else self._store(data, result_id)
+                one = None if data is None else store(data, result_id)
                 stored.append((result_id, name, manual, one))
         except OSError:  # all or nothing
             for _, _, _, one in stored:
                 if one is not None:
                     self.storage.delete(one.opaque_id)
             raise
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             return [
                 view(
                     results.create(
@@ -250,7 +269,7 @@ class ControlPlane:
     ) -> T:
         """Complete a result with a stream of bytes; the view also gets the last completion."""
         stored = self.storage.receive(chunks)
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             return view(*results.upload(state, session_id, result_id, stored, now))
 
     def import_data(
@@ -262,7 +281,7 @@ class ControlPlane:
             for _, opaque_id in imports
             if (size := self.storage.size(opaque_id)) is not None
         }
-        with self._changing() as (state, now):
+        with self._changing as (state, now):
             return [
                 view(result)
                 for result in results.import_data(state, session_id, imports, sizes, now)
@@ -270,7 +289,7 @@ class ControlPlane:
 
     def delete_data(self, result_ids: Sequence[str]) -> None:
         """Delete the bytes of results."""
-        with self._changing() as (state, _):
+        with self._changing as (state, _):
             results.delete_data(state, result_ids)
 
     # For services: reading.
@@ -289,6 +308,10 @@ class ControlPlane:
             raise ObjectDataNotFound(f"result {result_id} has no data")
         return self.storage.read(opaque_id, chunk_size)
 
+    def is_busy(self) -> bool:
+        """Whether many tasks wait for a runner, as it looks without holding the lock."""
+        return any(len(queue) >= MANY_TASKS for queue in self._state.queues.values())
+
     def subscribe(self, interest: Interest) -> Subscription:
         """The changes of a session from now on, after the rows that exist."""
         with self._lock:
@@ -304,25 +327,22 @@ class ControlPlane:
 
     # Inside.
 
-    @contextmanager
-    def _changing(self) -> Iterator[tuple[State, int]]:
-        """Hold the lock for a transition, announce it, then carry out what is slow.
+    def _begin(self) -> tuple[State, int]:
+        self._lock.acquire()
+        return self._state, self._clock()
 
-        A refused request has effects too: a purge deletes data before it is refused.
-        """
-        effects, stops = Effects(), []
+    def _end(self) -> None:
         try:
-            with self._lock:
-                try:
-                    yield self._state, self._clock()
-                finally:
-                    effects = self._state.take_effects()
-                    stops = self._announce(effects)
+            effects = self._state.take_effects()
+            stops = self._announce(effects)
         finally:
-            for on_cancel, task_id in stops:
-                on_cancel(task_id)
-            for opaque_id in effects.garbage:
-                self.storage.delete(opaque_id)
+            self._lock.release()
+        for on_cancel, task_id in stops:
+            on_cancel(task_id)
+        for opaque_id in effects.garbage:
+            self.storage.delete(opaque_id)
+        if effects.shrunk:
+            memory.give_back()
 
     def _announce(self, effects: Effects) -> list[tuple[Callable[[str], None], str]]:
         """Tell subscribers and waiting runners; gives whom to call about tasks to stop."""
@@ -339,7 +359,7 @@ class ControlPlane:
         self, partition_id: str, pod_id: str, hostname: str, on_cancel: Callable[[str], None]
     ) -> Task | None:
         while True:
-            with self._changing() as (state, now):
+            with self._changing as (state, now):
                 if self._closed or pod_id in self._woken:
                     self._woken.discard(pod_id)
                     return None
@@ -356,28 +376,41 @@ class ControlPlane:
         """What a runner needs; ``None`` if the bytes of an input are gone."""
         with self._lock:
             session = self._state.sessions.get(task.session_id)
-            objects = {
-                one.result_id: one.opaque_id for one in self._state.known_results(task.inputs)
-            }
+            inputs = self._state.known_results(task.inputs)
+            objects = {one.result_id: one.opaque_id for one in inputs}
             worker_submission = session is not None and session.worker_submission
         if len(objects) != len(task.inputs):
             return None
-        if not all(self.storage.exists(opaque_id) for opaque_id in objects.values()):
+        try:
+            payload = self.storage.small(objects[task.payload_id])
+            if payload is not None:
+                del objects[task.payload_id]
+            files = {key: self.storage.file(opaque_id) for key, opaque_id in objects.items()}
+        except (ValueError, FileNotFoundError):
             return None
         return Assignment(
             task_id=task.task_id,
             session_id=task.session_id,
             payload_id=task.payload_id,
-            inputs={key: self.storage.path(opaque_id) for key, opaque_id in objects.items()},
+            inputs=files,
             data_dependencies=task.data_dependencies,
             expected_output_ids=task.expected_output_ids,
             options=task.options,
             attempt=len(task.retry_of_ids) + 1,
             worker_submission=worker_submission,
+            payload=payload,
         )
+
+    def _let_go(self, task_id: str, pod_id: str | None) -> None:
+        """Forget whom to tell about a cancellation, unless another pod has the task by now."""
+        if pod_id is None or not execution.is_held_elsewhere(self._state, task_id, pod_id):
+            self._on_cancel.pop(task_id, None)
 
     def _store_all(self, outcome: Succeeded) -> dict[str, Stored]:
         return {result_id: self._store(data, result_id) for result_id, data in outcome.data.items()}
+
+    def _hold(self, data: bytes, result_id: str) -> Stored:
+        return Stored(self.storage.hold(data, result_id), len(data))
 
     def _store(self, data: bytes | Path, result_id: str) -> Stored:
         if isinstance(data, bytes):
@@ -392,6 +425,24 @@ class ControlPlane:
     def _notify_all(self) -> None:
         for condition in self._ready.values():
             condition.notify_all()
+
+
+class _Changing:
+    """Hold the lock for a transition, announce it, then carry out what is slow.
+
+    A refused request has effects too: a purge deletes data before it is refused. One object serves
+    all threads, many times for each task.
+    """
+
+    def __init__(self, begin: Callable[[], tuple[State, int]], end: Callable[[], None]) -> None:
+        self._begin = begin
+        self._end = end
+
+    def __enter__(self) -> tuple[State, int]:
+        return self._begin()
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
 
 
 def _is_completed(result: Result) -> bool:

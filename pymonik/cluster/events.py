@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pymonik.cluster.faults import ShuttingDown
+from pymonik.cluster.faults import Fault, ResourceExhausted, ShuttingDown
 from pymonik.cluster.rows import Change, Kind, Result, Task
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from pymonik.cluster.filters import Query
 
+MOST_UNREAD = 100_000  # changes, some 20 MiB
+MOST_TOGETHER = 500  # changes
 TASK_KINDS = (Kind.NEW_TASK, Kind.TASK_STATUS)
 
 
@@ -37,19 +40,30 @@ class Interest:
 class Subscription:
     """The changes for one subscriber: iterate over it, from one thread.
 
-    It is not bounded: a subscriber that does not read costs memory, never the others' time.
+    A subscriber that does not read costs nobody time, and memory up to a bound: then its stream
+    ends. It has to list what it missed, as after any other interruption.
     """
 
     def __init__(self, interest: Interest, leave: Callable[[Subscription], None]) -> None:
         self.interest = interest
         self._leave = leave
         self._changes: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
-        self._stopping = False
+        self._most = MOST_UNREAD
+        self._fault: Fault | None = None
 
     def offer(self, change: Change) -> None:
         """Queue a change, if it is wanted."""
         if self.interest.covers(change):
             self._changes.put(change)
+
+    def allow_for_present(self) -> None:
+        """What is queued now, the rows that exist, does not count for the bound."""
+        self._most = self._changes.qsize() + MOST_UNREAD
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more is queued than the bound."""
+        return self._changes.qsize() > self._most
 
     def cancel(self) -> None:
         """End the iteration, from any thread."""
@@ -58,14 +72,41 @@ class Subscription:
 
     def stop(self) -> None:
         """End the iteration with `ShuttingDown`."""
-        self._stopping = True
+        self._fault = ShuttingDown()
+        self._changes.put(None)
+
+    def give_up(self) -> None:
+        """End the iteration with `ResourceExhausted`, and drop what was not read."""
+        self._fault = ResourceExhausted(f"More than {MOST_UNREAD} events were not read")
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._changes.get_nowait()
         self._changes.put(None)
 
     def __iter__(self) -> Iterator[Change]:
         while (change := self._changes.get()) is not None:
             yield change
-        if self._stopping:
-            raise ShuttingDown
+        if self._fault is not None:
+            raise self._fault
+
+    def batches(self, pause: Callable[[], None]) -> Iterator[list[Change]]:
+        """The same, several at a time: what comes during a `pause` is given together."""
+        for first in self:
+            pause()
+            batch = [first]
+            while len(batch) < MOST_TOGETHER and (change := self._waiting()) is not None:
+                batch.append(change)
+            yield batch
+
+    def _waiting(self) -> Change | None:
+        """The next change if there is one; the end is left for the iteration to find."""
+        try:
+            change = self._changes.get_nowait()
+        except queue.Empty:
+            return None
+        if change is None:
+            self._changes.put(None)
+        return change
 
 
 class EventHub:
@@ -88,6 +129,7 @@ class EventHub:
         for result in results:
             value = (result.owner_task_id, result.status)
             subscription.offer(Change(Kind.NEW_RESULT, result, value))
+        subscription.allow_for_present()
         self._subscriptions.setdefault(interest.session_id, []).append(subscription)
         return subscription
 
@@ -106,7 +148,12 @@ class EventHub:
             return
         for change in changes:
             for subscription in self._subscriptions.get(change.row.session_id, ()):
+                if change.kind not in subscription.interest.kinds:
+                    continue
                 subscription.offer(change)
+                if subscription.is_behind:
+                    self.leave(subscription)
+                    subscription.give_up()
 
     def stop(self) -> None:
         """End every subscription."""

@@ -82,10 +82,10 @@ def is_held_elsewhere(state: State, task_id: str, pod_id: str) -> bool:
     return task is not None and task.status in HELD and task.owner_pod_id != pod_id
 
 
-def inputs_missing(state: State, task_id: str, now: int) -> None:
+def inputs_missing(state: State, task_id: str, pod_id: str, now: int) -> None:
     """The bytes of an input are gone: ERROR, not retried."""
     task = state.tasks.get(task_id)
-    if task is not None and task.status in HELD:
+    if task is not None and task.status in HELD and task.owner_pod_id == pod_id:
         _fail(state, task, INTERNAL_ERROR, now)
 
 
@@ -99,7 +99,13 @@ def cancel_tasks(state: State, task_ids: Sequence[str], now: int) -> list[Task]:
 
 
 def finish(
-    state: State, task_id: str, outcome: Outcome, stored: Mapping[str, Stored], now: int
+    state: State,
+    task_id: str,
+    outcome: Outcome,
+    stored: Mapping[str, Stored],
+    now: int,
+    *,
+    pod_id: str | None = None,
 ) -> None:
     """A runner reports how a task ended.
 
@@ -109,8 +115,11 @@ def finish(
         outcome: The report.
         stored: Where the data of a success are; what is not used is removed.
         now: The instant.
+        pod_id: The runner, which may have lost the task to another; ``None`` for whoever has it.
     """
     task = state.tasks.get(task_id)
+    if pod_id is not None and is_held_elsewhere(state, task_id, pod_id):
+        task = None
     if task is not None and task.status is TaskStatus.CANCELLING:
         task.ended_at = now
         state.set_task_status(task, TaskStatus.CANCELLED)

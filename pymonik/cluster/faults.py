@@ -6,7 +6,10 @@ gRPC status, so that the pure state can refuse without knowing gRPC.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Fault(Exception):  # noqa: N818  (a row of ArmoniK's table, not an error of ours)
@@ -103,6 +106,31 @@ class InvalidArgument(Fault):
     """INVALID_ARGUMENT with a text of its own."""
 
     code = "INVALID_ARGUMENT"
+
+
+class BrokenRule(NamedTuple):
+    """A rule of validation that does not hold.
+
+    Attributes:
+        path: The field, as ArmoniK calls it.
+        message: What is wrong.
+        value: What was given, if it can be written as JSON.
+    """
+
+    path: str
+    message: str
+    value: int | str | list[object] | None = None
+
+
+class ValidationFailed(InvalidArgument):
+    """A request that is not looked at any further: a line for each broken rule."""
+
+    def __init__(self, rules: Sequence[BrokenRule]) -> None:
+        lines = [
+            f"Property {rule.path} failed validation. Error was {rule.message}" for rule in rules
+        ]
+        super().__init__("\n".join(lines))
+        self.rules = rules
 
 
 class ResourceExhausted(Fault):

@@ -8,7 +8,7 @@ through everything for them.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -79,9 +79,8 @@ class Query:
         """The rows that pass, each once."""
         found: dict[Any, Any] = {}
         for pool, alternatives in self._pools(rows, by_session):
-            for key, row in pool.items():
-                if key not in found and any(one(row) for one in alternatives):
-                    found[key] = row
+            test = _any(alternatives)
+            found |= {key: row for key, row in pool.items() if test(row)}
         return list(found.values())
 
     def _pools(
@@ -109,6 +108,12 @@ class Query:
             self._by_session.setdefault(named[table.session], []).append(predicate)
         else:
             self._others.append(predicate)
+
+
+def _any(predicates: Sequence[Predicate]) -> Predicate:
+    if len(predicates) == 1:
+        return predicates[0]
+    return lambda row: any(one(row) for one in predicates)
 
 
 def _all(predicates: tuple[Predicate, ...]) -> Predicate:

@@ -198,7 +198,7 @@ class ForeignSlot:
             outcome = Lost(_internal_error(token))
         try:
             if outcome is not None and not self._stopping.is_set():
-                self._control.finish(assignment.task_id, outcome)
+                self._control.finish(assignment.task_id, outcome, pod_id=self._pod_id)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         self._worker.trim_output()
@@ -307,6 +307,8 @@ def _lay_out(folder: Path, assignment: Assignment) -> None:
     folder.mkdir()
     for result_id, source in assignment.inputs.items():
         shutil.copyfile(source, folder / result_id)
+    if assignment.payload is not None:
+        (folder / assignment.payload_id).write_bytes(assignment.payload)
 
 
 def _request(attempt: Attempt) -> Any:

@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.control_plane import ControlPlane
+from pymonik.cluster.memory import share_arenas
 from pymonik.cluster.rows import Partition
 from pymonik.cluster.slots import ExecutorSlot
 from pymonik.cluster.storage import Storage
+from pymonik.core.embedded import PAYLOADS_ARE_FOUND
 from pymonik.errors import ConfigError
 from pymonik.executor.pool import ExecutorPool
 
@@ -71,10 +73,12 @@ class EmbeddedCluster:
         self._config = config
         self._folder = folder
         self.storage_folder = folder / "objects"
+        storage = Storage(self.storage_folder)
+        (self.storage_folder / PAYLOADS_ARE_FOUND).touch()
         self.default_partition = next(iter(config.partitions))
         self._control = ControlPlane(
             [Partition(name, pod_max=count) for name, count in config.partitions.items()],
-            Storage(self.storage_folder),
+            storage,
             default_partition=self.default_partition,
         )
         self._server: Any = None
@@ -89,6 +93,7 @@ class EmbeddedCluster:
             ConfigError: The address is taken, or the workers cannot be started.
         """
         self._start_pool()
+        share_arenas()
         # Executors are starting: gRPC, the largest import, is loaded meanwhile.
         from pymonik.cluster.server import make_server
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pymonik.cluster.faults import InvalidArgument
+from pymonik.cluster.faults import BrokenRule, ValidationFailed
 from pymonik.cluster.filters import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pymonik.cluster.fields import Field, Table
 
 ASCENDING = 1
-
-
-def failed_rule(path: str, message: str) -> str:
-    """A line about a rule of validation that does not hold."""
-    return f"Property {path} failed validation. Error was {message}"
 
 
 class ListRequest:
@@ -35,8 +30,6 @@ class ListRequest:
         sort = message.sort
         named = sort.fields if _has_several(sort) else [sort.field]
         self._fields = [table.field(one) for one in named]
-        if table.key:
-            self._fields.append(table.fields[table.key])  # rows that compare equal
         self._ascending = sort.direction == ASCENDING
 
     def run(
@@ -45,19 +38,22 @@ class ListRequest:
         """The rows of the page, and how many match in all."""
         found = self._query.select(rows, by_session)
         if self._page_size:
-            found.sort(key=_sort_key(self._fields), reverse=not self._ascending)
+            found = _sorted(found, self._fields, descending=not self._ascending)
         start = self._page * self._page_size
         return found[start : start + self._page_size], len(found)
 
 
-def _sort_key(fields: Sequence[Field]) -> Callable[[Any], Any]:
-    """Values that are not set come first, as in MongoDB."""
+def _sorted(rows: list[Any], fields: Sequence[Field], *, descending: bool) -> list[Any]:
+    """Values that are not set come first, as in MongoDB; rows that compare equal stay in order.
 
-    def key(row: Any) -> Any:
-        values = [field.get(row) for field in fields]
-        return [(value is not None, value) for value in values]
-
-    return key
+    That order is the one of their creation, so that a new row is on a later page than these.
+    """
+    for field in reversed(fields):
+        unset = [row for row in rows if field.get(row) is None]
+        given = [row for row in rows if field.get(row) is not None] if unset else rows
+        given.sort(key=field.get, reverse=descending)
+        rows = given + unset if descending else unset + given
+    return rows
 
 
 def _has_several(sort: Any) -> bool:
@@ -66,19 +62,20 @@ def _has_several(sort: Any) -> bool:
 
 def _validate(table: Table, message: Any) -> None:
     errors = [
-        failed_rule(
+        BrokenRule(
             path,
             f"'{table.display_name}.{path}' must be greater than or equal to '0'.",
+            value,
         )
         for path, value in (("Page", message.page), ("PageSize", message.page_size))
         if value < 0
     ]
     errors += [
-        failed_rule(path, f"'{table.display_name}.{path}' must not be empty.")
+        BrokenRule(path, f"'{table.display_name}.{path}' must not be empty.")
         for path in _absent(message)
     ]
     if errors:
-        raise InvalidArgument("\n".join(errors))
+        raise ValidationFailed(errors)
 
 
 def _absent(message: Any) -> list[str]:

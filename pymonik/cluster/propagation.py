@@ -6,7 +6,6 @@ aborted    → the tasks that waited for it end in ERROR, their outputs are abor
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pymonik.cluster.rows import Result, ResultStatus, SessionStatus, Task, TaskStatus
@@ -34,9 +33,9 @@ WITHOUT_OUTPUT = frozenset(
 def resolve(state: State, results: Iterable[Result], now: int) -> None:
     """The `results` are completed: queue the tasks that waited for nothing else."""
     for result in results:
-        dependents, result.dependents = result.dependents, {}
-        for task in state.known_tasks(dependents):
-            task.waiting_for.discard(result.result_id)
+        dependents, result.dependents = result.dependents, None
+        for task in state.known_tasks(dependents or ()):
+            task.waiting_for -= 1
             if not task.waiting_for and task.status in WAITING:
                 make_ready(state, task, now)
 
@@ -82,7 +81,7 @@ def terminate(
             dependent
             for result in aborted
             if result.owner_task_id in task_ids
-            for dependent in result.dependents
+            for dependent in result.dependents or ()
         ]
 
 
@@ -101,12 +100,5 @@ def end(state: State, task: Task, status: TaskStatus, now: int, *, error: str = 
     task.success = status is TaskStatus.COMPLETED
     task.error = error
     task.ended_at = now
-    task.creation_to_end = span(task.created_at, now)
-    task.processing_to_end = span(task.started_at, now)
-    task.received_to_end = span(task.received_at, now)
+    task.measured = True
     state.set_task_status(task, status)
-
-
-def span(start: int | None, stop: int) -> timedelta | None:
-    """The time between two instants, if there was a first."""
-    return None if start is None else timedelta(microseconds=(stop - start) // 1000)

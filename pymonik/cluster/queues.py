@@ -21,6 +21,9 @@ class PartitionQueue:
     def __init__(self) -> None:
         self._entries: list[tuple[int, int, str]] = []
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def push(self, task: Task) -> None:
         """Add a task."""
         task.queued = True

@@ -28,6 +28,8 @@ def create(
 
     The session is not looked at: it may be unknown, closed or cancelled.
     """
+    session = state.sessions.get(session_id)
+    session_id = session_id if session is None else session.session_id  # requests bring copies
     result = Result(result_id, session_id, name, now, manual_deletion=manual_deletion)
     if stored is not None:
         result.status, result.completed_at = ResultStatus.COMPLETED, now

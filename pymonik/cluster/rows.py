@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import timedelta
 
     from pymonik.cluster.work import TaskOptions
 
@@ -95,6 +95,14 @@ class Session:
     purged_at: int | None = None
     deleted_at: int | None = None
     duration: timedelta | None = None
+    recent: TaskOptions | None = None  # of a submission: the next one often says the same
+
+    def shared(self, options: TaskOptions) -> TaskOptions:
+        """Options that are equal, and the same object as before if they can be."""
+        recent = self.recent
+        if recent is None or (recent is not options and recent != options):
+            self.recent = recent = options
+        return recent
 
 
 @dataclass(slots=True, eq=False)
@@ -124,17 +132,33 @@ class Task:
     started_at: int | None = None
     processed_at: int | None = None
     ended_at: int | None = None
-    creation_to_end: timedelta | None = None
-    processing_to_end: timedelta | None = None
-    received_to_end: timedelta | None = None
+    measured: bool = False  # it ended, and its durations count
     number: int = 0  # order of creation
-    waiting_for: set[str] = field(default_factory=set)  # results it needs and that are not there
+    waiting_for: int = 0  # how many of its inputs are not there
     queued: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """The results that must be completed before it runs."""
         return (self.payload_id, *self.data_dependencies)
+
+    @property
+    def creation_to_end(self) -> timedelta | None:
+        """How long it took, once it has ended; computed, since there are many tasks."""
+        return self._until_end(self.created_at)
+
+    @property
+    def processing_to_end(self) -> timedelta | None:
+        """How long it ran, if it did."""
+        return self._until_end(self.started_at)
+
+    @property
+    def received_to_end(self) -> timedelta | None:
+        """How long a runner had it, if one did."""
+        return self._until_end(self.received_at)
+
+    def _until_end(self, start: int | None) -> timedelta | None:
+        return span(start, self.ended_at) if self.measured else None
 
 
 @dataclass(slots=True, eq=False)
@@ -152,7 +176,14 @@ class Result:
     size: int = 0
     opaque_id: str = ""
     manual_deletion: bool = False
-    dependents: dict[str, None] = field(default_factory=dict)  # tasks waiting for it, in order
+    dependents: dict[str, None] | None = None  # tasks waiting for it, in order
+
+
+def span(start: int | None, stop: int | None) -> timedelta | None:
+    """The time between two instants, if there are both."""
+    if start is None or stop is None:
+        return None
+    return timedelta(microseconds=(stop - start) // 1000)
 
 
 class Stored(NamedTuple):
@@ -188,3 +219,4 @@ class Effects:
     stopped: list[str] = field(default_factory=list)  # running tasks to stop
     ready: list[str] = field(default_factory=list)  # partitions, once per task queued
     garbage: list[str] = field(default_factory=list)  # objects that nobody refers to any more
+    shrunk: bool = False  # there are far fewer rows than there were

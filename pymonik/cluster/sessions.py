@@ -18,9 +18,17 @@ from pymonik.cluster.faults import (
     SessionNotFound,
     Unknown,
 )
-from pymonik.cluster.propagation import queue_or_hold, span
+from pymonik.cluster.propagation import queue_or_hold
 from pymonik.cluster.results import delete_data
-from pymonik.cluster.rows import FINAL, ResultStatus, Session, SessionStatus, Task, TaskStatus
+from pymonik.cluster.rows import (
+    FINAL,
+    ResultStatus,
+    Session,
+    SessionStatus,
+    Task,
+    TaskStatus,
+    span,
+)
 from pymonik.cluster.work import TaskOptions
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-import uuid
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.faults import Fault, SubmissionClosed
+from pymonik.cluster.ids import new_id
 from pymonik.cluster.options import RequestedOptions
 from pymonik.cluster.work import (
     Assignment,
@@ -111,7 +111,7 @@ class ExecutorSlot:
                 return
             outcome = self._outcome(assignment)
             if outcome is not None and not self._stopping.is_set():
-                self._control.finish(assignment.task_id, outcome)
+                self._control.finish(assignment.task_id, outcome, pod_id=self._pod_id)
             if not isinstance(outcome, Succeeded):  # else the storage has every file
                 self._clean()
 
@@ -141,8 +141,9 @@ class ExecutorSlot:
             task_id=assignment.task_id,
             session_id=assignment.session_id,
             attempt=assignment.attempt,
-            inputs={result_id: str(path) for result_id, path in assignment.inputs.items()},
+            inputs=dict(assignment.inputs),
             payload_id=assignment.payload_id,
+            payload=assignment.payload or b"",
             output_id=next(iter(assignment.expected_output_ids), ""),
             options=self._travelling(assignment.options),
             folder=str(self._folder),
@@ -156,7 +157,7 @@ class ExecutorSlot:
 
     def _hand_over(self, report: Report, assignment: Assignment) -> list[str]:
         """Have subtasks run while the task that submits them goes on."""
-        bound = bind(report, lambda _stand_in: str(uuid.uuid4()))
+        bound = bind(report, lambda _stand_in: new_id())
         self._control.contribute(assignment.task_id, self._made(bound, assignment))
         return [subtask.output for subtask in bound.subtasks]
 
@@ -176,7 +177,7 @@ class ExecutorSlot:
         return TimedOut() if isinstance(ending, endings.TimedOut) else Stopped()
 
     def _success(self, report: Report, assignment: Assignment) -> Outcome:
-        bound = bind(report, lambda _stand_in: str(uuid.uuid4()))
+        bound = bind(report, lambda _stand_in: new_id())
         try:
             return self._made(bound, assignment)
         except Fault as fault:
@@ -195,7 +196,7 @@ class ExecutorSlot:
             raise SubmissionClosed("Worker submission is closed")
         requested = _requested(options_from_dict(subtask.options), assignment.options)
         return NewTask(
-            task_id=str(uuid.uuid4()),
+            task_id=new_id(),
             payload_id=subtask.payload,
             expected_output_ids=[subtask.output],
             data_dependencies=subtask.dependencies,

@@ -34,6 +34,8 @@ from pymonik.cluster.rows import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+MANY_ROWS = 10_000  # fewer are not worth to look for what they leave behind
+
 
 class State:
     """Sessions, tasks, results and partitions, with the indexes that transitions need."""
@@ -57,6 +59,7 @@ class State:
         self.effects = Effects()
         self._references: Counter[str] = Counter()  # results per object: an import shares it
         self._numbers = itertools.count()
+        self._gone = 0  # rows, since the tables were made to measure
 
     def take_effects(self) -> Effects:
         """What is to be done since the last call."""
@@ -98,6 +101,7 @@ class State:
     def add_task(self, task: Task) -> None:
         """Insert a task, which is CREATING."""
         task.number = next(self._numbers)
+        self._share_ids(task)
         self.tasks[task.task_id] = task
         self.tasks_of.setdefault(task.session_id, {})[task.task_id] = task
         self._announce(Kind.NEW_TASK, task, task.status)
@@ -130,12 +134,18 @@ class State:
 
     def complete(self, result: Result, stored: Stored, now: int) -> None:
         """Give a result its bytes, whatever its status; a second time is announced again."""
+        self.fill(result, stored, now)
+        self._announce(Kind.RESULT_STATUS, result, ResultStatus.COMPLETED)
+
+    def fill(self, result: Result, stored: Stored, now: int) -> None:
+        """The same without a word: nobody waits for the payload of a task that is not there yet."""
         self.detach(result)
-        self._references[stored.opaque_id] += 1
-        result.opaque_id, result.size = stored
+        same = stored.opaque_id == result.result_id  # and then the same string
+        result.opaque_id = result.result_id if same else stored.opaque_id
+        result.size = stored.size
+        self._references[result.opaque_id] += 1
         result.completed_at = now
         result.status = ResultStatus.COMPLETED
-        self._announce(Kind.RESULT_STATUS, result, ResultStatus.COMPLETED)
 
     def detach(self, result: Result) -> None:
         """Let go of the bytes of a result; they are removed when no other result has them."""
@@ -162,15 +172,17 @@ class State:
         """Delete a session with its tasks, results and bytes; gives the tasks."""
         self.sessions.pop(session_id, None)
         tasks = list(self.tasks_of.pop(session_id, {}).values())
+        queued = [task for task in tasks if task.queued]
         for task in tasks:
             task.queued = False
             del self.tasks[task.task_id]
-            for result in self.known_results(task.waiting_for):
-                result.dependents.pop(task.task_id, None)
-        for result in self.results_of.pop(session_id, {}).values():
+            self._stop_waiting(task)
+        results = self.results_of.pop(session_id, {})
+        for result in results.values():
             self.detach(result)
             del self.results[result.result_id]
-        self.sweep_queues(tasks)
+        self.sweep_queues(queued)
+        self._forgotten(len(tasks) + len(results))
         return tasks
 
     def sweep_queues(self, withdrawn: Iterable[Task]) -> None:
@@ -188,6 +200,33 @@ class State:
     def known_tasks(self, task_ids: Iterable[str]) -> list[Task]:
         """The tasks among `task_ids` that exist."""
         return [self.tasks[key] for key in task_ids if key in self.tasks]
+
+    # Inside.
+
+    def _share_ids(self, task: Task) -> None:
+        """Name results by the strings that they have themselves: requests bring copies."""
+        task.payload_id = self._own_id(task.payload_id)
+        task.expected_output_ids = tuple(map(self._own_id, task.expected_output_ids))
+        task.data_dependencies = tuple(map(self._own_id, task.data_dependencies))
+
+    def _own_id(self, result_id: str) -> str:
+        result = self.results.get(result_id)
+        return result_id if result is None else result.result_id
+
+    def _stop_waiting(self, task: Task) -> None:
+        if task.waiting_for:
+            for result in self.known_results(task.inputs):
+                if result.dependents:
+                    result.dependents.pop(task.task_id, None)
+
+    def _forgotten(self, count: int) -> None:
+        """Rows are gone; a dictionary keeps the size that it had, unless it is copied."""
+        self._gone += count
+        if self._gone < max(MANY_ROWS, len(self.tasks) + len(self.results)):
+            return
+        self.tasks, self.results = dict(self.tasks), dict(self.results)
+        self._references = Counter(self._references)
+        self._gone, self.effects.shrunk = 0, True
 
     def _announce(
         self,

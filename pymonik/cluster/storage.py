@@ -4,6 +4,9 @@ The data of a result have the result's ID for a name, if it is free: whoever sha
 finds them without asking. What was streamed has a random name. Programs that share the file system
 may put a file there themselves, under a name of their own, and announce it with
 ``ImportResultsData``.
+
+Small payloads of tasks stay in memory: nobody but a worker reads them, once, and they need not
+become files for that. They do where somebody asks for their file.
 """
 
 from __future__ import annotations
@@ -11,16 +14,20 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import uuid
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pymonik.cluster.ids import new_id
 from pymonik.cluster.rows import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pymonik.core.codec import Buffer
+
+SMALL = 1 << 14  # bytes
+MOST_HELD = 1 << 28  # bytes, of all objects in memory
 
 
 class Storage:
@@ -30,13 +37,31 @@ class Storage:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
         self._prefix = f"{folder}{os.sep}"
+        self._lock = threading.Lock()  # guards the two below
+        self._held: dict[str, bytes] = {}
+        self._held_bytes = 0
+
+    def hold(self, data: bytes, result_id: str) -> str:
+        """Like `write`, for data that hardly anybody but a worker will read."""
+        with self._lock:
+            if len(data) <= SMALL and self._held_bytes + len(data) <= MOST_HELD:
+                self._held[result_id] = data
+                self._held_bytes += len(data)
+                return result_id
+        return self.write(data, result_id)
 
     def write(self, data: bytes, result_id: str) -> str:
         """Store bytes of a result; gives the opaque ID."""
+        opaque_id = new_id() if result_id in self._held else result_id
         try:
-            opaque_id, descriptor = self._new(result_id)
+            self._write(data, opaque_id)
         except (FileExistsError, ValueError):  # completed a second time; an ID of a worker's own
-            opaque_id, descriptor = self._new(str(uuid.uuid4()))
+            self._write(data, opaque_id := new_id())
+        return opaque_id
+
+    def _write(self, data: bytes, opaque_id: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(self._place(opaque_id), flags, 0o600)
         # Nobody reads it before the result is completed, so that no temporary name is needed.
         try:
             _write(descriptor, data)
@@ -45,11 +70,10 @@ class Storage:
             raise
         finally:
             os.close(descriptor)
-        return opaque_id
 
     def receive(self, chunks: Iterable[Buffer]) -> Stored:
         """Store a stream; what has arrived is removed if the stream breaks."""
-        opaque_id = str(uuid.uuid4())
+        opaque_id = new_id()
         temporary = self._temporary()
         try:
             with temporary.open("xb", buffering=0) as file:
@@ -63,10 +87,11 @@ class Storage:
     def adopt(self, path: Path, result_id: str) -> str:
         """Move a file with the data of a result into the storage; gives the opaque ID."""
         with contextlib.suppress(OSError, ValueError):  # taken, as in `write`; no links there
-            os.link(path, self._file(result_id))
+            opaque_id = new_id() if result_id in self._held else result_id
+            os.link(path, self._place(opaque_id))
             path.unlink()
-            return result_id
-        opaque_id = str(uuid.uuid4())
+            return opaque_id
+        opaque_id = new_id()
         try:
             path.rename(self.folder / opaque_id)
         except OSError:  # another file system
@@ -75,18 +100,42 @@ class Storage:
             temporary.rename(self.folder / opaque_id)
         return opaque_id
 
-    def path(self, opaque_id: str) -> Path:
-        """The file of an object, there or not.
+    def file(self, opaque_id: str) -> str:
+        """The file of an object, there or not; what was held in memory is there from now on.
 
         Raises:
             ValueError: No object can have this name.
         """
-        return Path(self._file(opaque_id))
+        place = self._place(opaque_id)
+        if opaque_id in self._held:
+            with self._lock:
+                if (data := self._held.get(opaque_id)) is not None:
+                    self._write(data, opaque_id)
+                    self._drop(opaque_id)
+        return place
+
+    def small(self, opaque_id: str) -> bytes | None:
+        """All bytes of an object; ``None`` if they are many.
+
+        Raises:
+            ValueError: No object can have this name.
+            FileNotFoundError: There is none of that name.
+        """
+        if (held := self._held.get(opaque_id)) is not None:
+            return held
+        descriptor = os.open(self._place(opaque_id), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.read(descriptor, SMALL + 1)
+        finally:
+            os.close(descriptor)
+        return data if len(data) <= SMALL else None
 
     def size(self, opaque_id: str) -> int | None:
         """Bytes of an object; ``None`` if there is none of that name."""
+        if (held := self._held.get(opaque_id)) is not None:
+            return len(held)
         try:
-            return os.stat(self._file(opaque_id)).st_size  # noqa: PTH116  (for every input)
+            return os.stat(self._place(opaque_id)).st_size  # noqa: PTH116  (for every input)
         except (ValueError, FileNotFoundError):
             return None
 
@@ -96,27 +145,31 @@ class Storage:
 
     def read(self, opaque_id: str, chunk_size: int) -> Iterator[bytes]:
         """The bytes of an object in chunks; none for an empty one."""
-        with self.path(opaque_id).open("rb", buffering=0) as file:
+        with Path(self.file(opaque_id)).open("rb", buffering=0) as file:
             while chunk := file.read(chunk_size):
                 yield chunk
 
     def delete(self, opaque_id: str) -> None:
         """Remove an object; it may be gone already."""
+        if opaque_id in self._held:
+            with self._lock:
+                self._drop(opaque_id)
+            return
         with contextlib.suppress(ValueError):
-            Path(self._file(opaque_id)).unlink(missing_ok=True)
+            Path(self._place(opaque_id)).unlink(missing_ok=True)
 
-    def _file(self, opaque_id: str) -> str:
+    def _drop(self, opaque_id: str) -> None:
+        """Called with the lock held."""
+        self._held_bytes -= len(self._held.pop(opaque_id, b""))
+
+    def _place(self, opaque_id: str) -> str:
         # Names come from clients that import: they must stay in the folder.
         if not opaque_id or opaque_id[0] == "." or os.sep in opaque_id or "\0" in opaque_id:
             raise ValueError(f"not the name of an object: {opaque_id!r}")
         return self._prefix + opaque_id
 
-    def _new(self, opaque_id: str) -> tuple[str, int]:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        return opaque_id, os.open(self._file(opaque_id), flags, 0o600)
-
     def _temporary(self) -> Path:
-        return self.folder / f".{uuid.uuid4()}"
+        return self.folder / f".{new_id()}"
 
 
 def _write(descriptor: int, data: Buffer) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pymonik.cluster.faults import (
@@ -13,12 +14,13 @@ from pymonik.cluster.faults import (
     Unknown,
 )
 from pymonik.cluster.options import RequestedOptions, merged
-from pymonik.cluster.propagation import make_ready
+from pymonik.cluster.propagation import make_ready, resolve
 from pymonik.cluster.rows import ResultStatus, Session, Task, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from pymonik.cluster.rows import Stored
     from pymonik.cluster.state import State
     from pymonik.cluster.work import TaskOptions
 
@@ -43,30 +45,38 @@ def submit(
     *,
     new_id: Callable[[], str],
     now: int,
+    found: Mapping[str, Stored] = MappingProxyType({}),
 ) -> list[Task]:
-    """Create the tasks of a client; those with all inputs are queued."""
+    """Create the tasks of a client; those with all inputs are queued.
+
+    Payloads that are `found` have their data from now on.
+    """
     session = state.session(session_id)
     base = checked_options(state, session, requested)
     if not session.client_submission:
         raise SubmissionClosed("Client submission is closed")
-    options = [merged(creation.options, base) for creation in creations]
+    options = [session.shared(merged(creation.options, base)) for creation in creations]
     check_inputs(state, [(one.payload_id, *one.data_dependencies) for one in creations])
-    tasks = []
+    tasks, parents = [], (session.session_id,)
     for creation, chosen in zip(creations, options, strict=True):
         task_id = new_id()
         task = Task(
             task_id=task_id,
-            session_id=session_id,
+            session_id=session.session_id,
             payload_id=creation.payload_id,
             expected_output_ids=creation.expected_output_ids,
             data_dependencies=creation.data_dependencies,
             options=chosen,
-            parent_task_ids=(session_id,),
+            parent_task_ids=parents,
             created_by="",
             initial_task_id=task_id,
             created_at=now,
         )
         tasks.append(task)
+    for payload in state.known_results(found):
+        if payload.status is ResultStatus.CREATED:
+            state.fill(payload, found[payload.result_id], now)
+            resolve(state, [payload], now)
     insert(state, tasks, now)
     return tasks
 
@@ -75,7 +85,7 @@ def checked_options(
     state: State, session: Session, requested: RequestedOptions | None
 ) -> TaskOptions:
     """The options of a request over those of its session; only these are validated."""
-    options = merged(requested, session.options)
+    options = session.shared(merged(requested, session.options))
     if options.partition_id not in session.partition_ids:
         raise Unknown(f"partition {options.partition_id!r} is not one of the session's")
     if options.priority > state.max_priority:
@@ -150,5 +160,7 @@ def _claim_outputs(state: State, tasks: Sequence[Task]) -> None:
 def _wait_for_inputs(state: State, task: Task) -> None:
     for result in state.known_results(task.inputs):
         if result.status is not ResultStatus.COMPLETED:
+            if result.dependents is None:
+                result.dependents = {}
             result.dependents[task.task_id] = None
-            task.waiting_for.add(result.result_id)
+            task.waiting_for += 1

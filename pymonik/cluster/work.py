@@ -35,17 +35,26 @@ class TaskOptions:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One attempt at a task, with the files of its inputs in the object storage (read only)."""
+    """One attempt at a task, with the files of its inputs in the object storage (read only).
+
+    Attributes:
+        inputs: By result ID: the file of every data dependency, and of a payload that is large.
+        payload: The bytes of a payload that is small.
+        data_dependencies: Without the payload.
+        attempt: 1 for the first.
+        worker_submission: Of the session, as it was when the task was acquired.
+    """
 
     task_id: str
     session_id: str
     payload_id: str
-    inputs: Mapping[str, Path]  # by result ID: the payload and every data dependency
-    data_dependencies: Sequence[str]  # without the payload
+    inputs: Mapping[str, str]
+    data_dependencies: Sequence[str]
     expected_output_ids: Sequence[str]
     options: TaskOptions
-    attempt: int  # 1 for the first
-    worker_submission: bool  # of the session, as it was when the task was acquired
+    attempt: int
+    worker_submission: bool
+    payload: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

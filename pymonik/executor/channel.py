@@ -19,7 +19,7 @@ Order = Run | HandedOver
 Answer = Ready | Report | Failed | Retry
 
 _LENGTH = struct.Struct("<Q")
-_CHUNK = 1 << 18  # bytes read at once
+_CHUNK = 1 << 16  # bytes read at once; the allocator maps larger blocks anew each time
 
 _encode = msgspec.msgpack.Encoder().encode
 order_decoder: msgspec.msgpack.Decoder[Order] = msgspec.msgpack.Decoder(Order)

@@ -16,7 +16,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
 
     Attributes:
         attempt: 1 for the first.
-        inputs: The file of each input, by result id: the payload and the data dependencies.
+        inputs: The file of each input, by result id: the data dependencies, and the payload unless
+            its content is here.
+        payload: The content of the payload, where it is small.
         output_id: The expected output, ``""`` when the task has none.
         options: Those of the task; see `options_to_dict`.
         folder: Where the executor may write files, which are then the parent's.
@@ -27,6 +29,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     attempt: int = 1
     inputs: dict[str, str]
     payload_id: str
+    payload: bytes = b""
     output_id: str
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     folder: str

@@ -25,7 +25,7 @@ from pymonik.executor.channel import Answer, Inbox, answer_decoder, framed
 from pymonik.executor.chunk import LATE_S
 from pymonik.executor.claims import Offer
 from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
-from pymonik.executor.frames import HandedOver, Ready, Run
+from pymonik.executor.frames import HandedOver, Ready, Report, Run
 from pymonik.executor.limits import WATCH_INTERVAL_S, MemoryWatch, in_mib
 from pymonik.executor.output import OutputStream
 
@@ -109,7 +109,8 @@ class ExecutorProcess:
         self._unsent = memoryview(framed(run))
         self._send()
         answer: Ready | Ending | None = self._await(time_limit_s, chunk)
-        self._drain_ready()
+        if not isinstance(answer, Report):  # it flushes before it reports: that was read already
+            self._drain_ready()
         self._finish_lines()
         if answer is None or isinstance(answer, Ready):
             answer = Lost(self._obituary())

@@ -115,7 +115,7 @@ class _Attempt:
         self._share = share
         self._memory_error = memory_error
         self._opened: dict[str, codec.OpenedResult] = {}
-        self._meta, self._blobs = _payload(files.load(run.inputs[run.payload_id]))
+        self._meta, self._blobs = _payload(run)
         self._starts = [0, *accumulate(call.blobs for call in self._meta.calls)]
         _check_python(self._meta.python)
         self._session = SubtaskSession(run, self._meta)
@@ -236,7 +236,7 @@ class _Attempt:
 
     def _untouched(self, index: int) -> list[memoryview]:
         """The arguments of a call as they came, whatever it did to its arrays."""
-        _, blobs = _payload(files.load(self._run.inputs[self._run.payload_id]))
+        _, blobs = _payload(self._run)
         return blobs[self._starts[index] : self._starts[index + 1]]
 
     def _slots(self, index: int) -> Any:
@@ -325,7 +325,9 @@ class _Attempt:
         return self._run.attempt <= retries_of(self._session.options)
 
 
-def _payload(container: Buffer) -> tuple[PayloadMeta, list[memoryview]]:
+def _payload(run: Run) -> tuple[PayloadMeta, list[memoryview]]:
+    # Arrays lie in these bytes, and the function may write to them.
+    container = bytearray(run.payload) or files.load(run.inputs[run.payload_id])
     meta, blobs = codec.split(container)
     if not isinstance(meta, PayloadMeta):
         raise SerializationError("this task was not submitted by pymonik: its payload is no call")

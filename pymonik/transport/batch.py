@@ -18,13 +18,14 @@ from pymonik.transport.outputs import Outputs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pymonik.core.codec import Packed
+    from pymonik.core.codec import Buffer, Packed
     from pymonik.core.environment import Environment
     from pymonik.core.result import ResultState
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.transport.data import DataStore
     from pymonik.transport.outbox import OutgoingTask
 
+_FEW = 8  # calls: in a larger batch one more request is nothing
 _MOST_FUNCTIONS = 32  # that a payload tells of; subtasks upload others themselves
 LABEL = "pymonik.function"  # the option that tells ArmoniK's tools which function a task runs
 
@@ -66,7 +67,7 @@ class BatchSender:
             )
             for task, meta in zip(sent, metas, strict=True)
         ]
-        payloads = self._data.store(containers)
+        payloads = self._store_payloads(containers)
         new = [
             NewTask(payload, task.state.result_id or "", result_ids(meta))
             for task, payload, meta in zip(sent, payloads, metas, strict=True)
@@ -78,6 +79,14 @@ class BatchSender:
                 if runnable:
                     self._submit(options, runnable)
         self._drop_orphans(sent)
+
+    def _store_payloads(self, containers: Sequence[tuple[str, Sequence[Buffer]]]) -> list[str]:
+        if len(containers) > _FEW or not self._data.are_payloads_found:
+            return self._data.store(containers, for_workers=True)
+        ids = self._outputs.take([name for name, _ in containers])
+        for result_id, (_, segments) in zip(ids, containers, strict=True):
+            self._data.leave(result_id, segments)
+        return ids
 
     def _upload_functions(self, batch: Sequence[OutgoingTask]) -> None:
         new = {task.function.content_id: task.function for task in batch}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from armonik.protogen.client import (
@@ -25,6 +26,7 @@ from armonik.protogen.common import (
     tasks_common_pb2,
 )
 
+from pymonik.core.embedded import DATA_FOR_WORKERS, JOINED_EVENTS
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import messages, streams
 from pymonik.transport.errors import translated
@@ -117,6 +119,17 @@ class ControlPlane:
         request = sessions_common_pb2.CancelSessionRequest(session_id=session_id)
         self._once("CancelSession", self._sessions.CancelSession, request)
 
+    def delete_session(self, session_id: str) -> None:
+        """Forget a session with everything in it."""
+        request = sessions_common_pb2.DeleteSessionRequest(session_id=session_id)
+        self._once("DeleteSession", self._sessions.DeleteSession, request)
+
+    def has_running_tasks(self, session_id: str) -> bool:
+        """Whether a worker has a task of the session."""
+        request = messages.tasks_of_session(session_id)
+        answer = self._once("CountTasksByStatus", self._tasks.CountTasksByStatus, request)
+        return any(count.status in messages.HELD for count in answer.status)
+
     def list_partitions(self) -> list[str]:
         """The partitions of the cluster."""
         field = partitions_fields_pb2.PartitionField(
@@ -158,13 +171,21 @@ class ControlPlane:
         )
         return [result.result_id for result in answer.results]
 
-    def create_results(self, session_id: str, items: Iterable[tuple[str, bytes]]) -> list[str]:
-        """Results with their (name, data); their ids, in order."""
+    def create_results(
+        self, session_id: str, items: Iterable[tuple[str, bytes]], *, for_workers: bool = False
+    ) -> list[str]:
+        """Results with their (name, data); their ids, in order.
+
+        Data ``for_workers`` need not become files of the embedded cluster.
+        """
         create = results_common_pb2.CreateResultsRequest.ResultCreate
         request = results_common_pb2.CreateResultsRequest(
             session_id=session_id, results=[create(name=name, data=data) for name, data in items]
         )
-        answer = self._retried("CreateResults", self._results.CreateResults, request)
+        method = self._results.CreateResults
+        if for_workers:
+            method = partial(method, metadata=(DATA_FOR_WORKERS,))
+        answer = self._retried("CreateResults", method, request)
         return [result.result_id for result in answer.results]
 
     def upload(
@@ -246,12 +267,15 @@ class ControlPlane:
     # -- events --------------------------------------------------------------------------------
 
     def result_events(self, session_id: str) -> Any:
-        """The stream of changes of results, as gRPC gives it: it can be cancelled."""
+        """The stream of changes of results, as gRPC gives it: it can be cancelled.
+
+        The embedded cluster joins the IDs of several results with spaces.
+        """
         request = events_common_pb2.EventSubscriptionRequest(
             session_id=session_id,
             returned_events=[events_common_pb2.EVENTS_ENUM_RESULT_STATUS_UPDATE],
         )
-        return self._events.GetEvents(request)
+        return self._events.GetEvents(request, metadata=(JOINED_EVENTS,))
 
     # -- attempts ------------------------------------------------------------------------------
 

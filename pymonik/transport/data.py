@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import mmap
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from pymonik.core.embedded import PAYLOADS_ARE_FOUND
 from pymonik.errors import ControlPlaneError
 
 if TYPE_CHECKING:
@@ -46,8 +48,15 @@ class DataStore:
 
     # -- in ------------------------------------------------------------------------------------
 
-    def store(self, items: Sequence[tuple[str, Sequence[Buffer]]]) -> list[str]:
-        """Create results from their (name, segments of data); their ids, in order."""
+    def store(
+        self, items: Sequence[tuple[str, Sequence[Buffer]]], *, for_workers: bool = False
+    ) -> list[str]:
+        """Create results from their (name, segments of data); their ids, in order.
+
+        Args:
+            items: The names and data.
+            for_workers: Whether clients will hardly read them.
+        """
         ids = [""] * len(items)
         sizes = [sum(memoryview(s).nbytes for s in segments) for _, segments in items]
         limit = INLINE_BYTES if self._folder is None else _DIRECT_BYTES
@@ -55,9 +64,8 @@ class DataStore:
         large = [i for i, size in enumerate(sizes) if size > limit]
         for batch in _batches(small, sizes):
             data = [(items[i][0], b"".join(items[i][1])) for i in batch]
-            for i, result_id in zip(
-                batch, self._plane.create_results(self._session_id, data), strict=True
-            ):
+            new = self._plane.create_results(self._session_id, data, for_workers=for_workers)
+            for i, result_id in zip(batch, new, strict=True):
                 ids[i] = result_id
         if large:
             names = [items[i][0] for i in large]
@@ -66,6 +74,16 @@ class DataStore:
             for i, result_id in zip(large, created, strict=True):
                 ids[i] = result_id
         return ids
+
+    @cached_property
+    def are_payloads_found(self) -> bool:
+        """Whether `leave` is enough for the payload of a task that is submitted afterwards."""
+        return self._folder is not None and (self._folder / PAYLOADS_ARE_FOUND).exists()
+
+    def leave(self, result_id: str, segments: Sequence[Buffer]) -> None:
+        """Write the data of a result into the folder of the storage, without a request."""
+        assert self._folder is not None
+        _fill(self._folder / result_id, segments)
 
     def _put_large(self, items: list[tuple[str, Sequence[Buffer]]]) -> None:
         if self._folder is not None:
@@ -140,15 +158,16 @@ def _batches(indices: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]
 def _write(folder: Path, name: str, segments: Sequence[Buffer]) -> None:
     """A new file of the storage; it has its name only when it is complete."""
     temporary = folder / f".{name}.part"
+    _fill(temporary, segments)
+    temporary.rename(folder / name)
+
+
+def _fill(file: Path, segments: Sequence[Buffer]) -> None:
     try:
-        with temporary.open("wb", buffering=0) as file:
-            for segment in segments:
-                view = memoryview(segment).cast("B")
-                while view.nbytes:
-                    view = view[file.write(view) :]
-        temporary.rename(folder / name)
+        with file.open("wb") as opened:
+            opened.writelines(segments)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
         raise ControlPlaneError(
             "ImportResultsData", f"the object storage cannot be written: {error}"
         ) from error

@@ -45,6 +45,14 @@ _TEXTS = (
 COMPLETED: int = result_status_pb2.RESULT_STATUS_COMPLETED
 ABORTED: int = result_status_pb2.RESULT_STATUS_ABORTED
 DELETED: int = result_status_pb2.RESULT_STATUS_DELETED
+HELD: frozenset[int] = frozenset(  # a worker has the task
+    {
+        task_status_pb2.TASK_STATUS_DISPATCHED,
+        task_status_pb2.TASK_STATUS_PROCESSING,
+        task_status_pb2.TASK_STATUS_PROCESSED,
+        task_status_pb2.TASK_STATUS_CANCELLING,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,17 @@ def results_by_id(ids: Sequence[str], page: int) -> Any:
             field=field, direction=sort_direction_pb2.SORT_DIRECTION_ASC
         ),
     )
+
+
+def tasks_of_session(session_id: str) -> Any:
+    """A CountTasksByStatus request for the tasks of a session."""
+    field = tasks_fields_pb2.TaskField(
+        task_summary_field=tasks_fields_pb2.TaskSummaryField(
+            field=tasks_fields_pb2.TASK_SUMMARY_ENUM_FIELD_SESSION_ID
+        )
+    )
+    filters = _any_of(tasks_filters_pb2, field, [session_id])
+    return tasks_common_pb2.CountTasksByStatusRequest(filters=filters)
 
 
 def tasks_by_id(ids: Sequence[str], page: int) -> Any:

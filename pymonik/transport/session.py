@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import weakref
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from pymonik.core.codec import OpenedResult, Packed
     from pymonik.core.environment import Environment
-    from pymonik.core.session import Drawn, Submission
+    from pymonik.core.session import Drawn, Session, Submission
     from pymonik.options import TaskOptions
     from pymonik.transport.control_plane import ControlPlane
 
@@ -65,6 +66,7 @@ class RemoteSession:
         self._pid = os.getpid()
         self._closing = threading.Lock()
         self._closed = ""
+        self._needed: set[Session] = set()  # whose results are inputs here: not to be forgotten
         self._data = DataStore(plane, session_id, chunk_bytes=chunk_bytes, folder=storage_folder)
         self._watcher = Watcher(
             plane, session_id, polling_s=polling_s, patience_s=patience_s, is_alive=is_alive
@@ -79,7 +81,7 @@ class RemoteSession:
         )
         self._outbox = Outbox(send, batch_tasks=batch_tasks)
         self._opened = OpenedResults(self._data)
-        self._reader = ChunkReader(self._opened, self.attach)
+        self._reader = ChunkReader(self._opened, _weakly(self.attach))
         self._feeder = Feeder(self._outbox.put, self._reader, reads_all=storage_folder is not None)
         self._watcher.start()
         self._outbox.start()
@@ -296,6 +298,8 @@ class RemoteSession:
         for call in calls:
             for ref in call.refs:
                 state = ref._state
+                if state.session is not self:
+                    self._needed.add(state.session)
                 if state.session is self or state.result_id or state.status is not Status.PENDING:
                     continue
                 if state.session is not None:
@@ -321,3 +325,16 @@ def _tasks_to_cancel(states: Sequence[ResultState]) -> list[ResultState]:
         if isinstance(whole, ChunkState) and all(item.is_final for item in whole.items):
             alone[id(whole)] = whole
     return list(alone.values())
+
+
+def _weakly(attach: Callable[[str], ResultState]) -> Callable[[str], ResultState]:
+    """The same method of a session which is not kept by it: it must go with its last handle."""
+    reference = weakref.WeakMethod(attach)
+
+    def call(result_id: str) -> ResultState:
+        method = reference()
+        if method is None:
+            raise ReferenceError("the session is gone, and so is whoever waits for its results")
+        return method(result_id)
+
+    return call

@@ -26,7 +26,7 @@ from pymonik.transport.errors import code_of, to_error
 from pymonik.transport.messages import ABORTED, COMPLETED, DELETED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from pymonik.core.result import ResultState
     from pymonik.transport.control_plane import ControlPlane
@@ -177,7 +177,8 @@ class Watcher:
         self._stream_is_up()
         for event in stream:
             if event.WhichOneof("update") == "result_status_update":
-                self._news(event.result_status_update.result_id, event.result_status_update.status)
+                update = event.result_status_update
+                self._news(update.result_id.split(" "), update.status)
 
     def _stream_is_up(self) -> None:
         with self._changed:
@@ -200,17 +201,19 @@ class Watcher:
 
     # -- what is known -------------------------------------------------------------------------
 
-    def _news(self, result_id: str, status: int) -> None:
+    def _news(self, ids: Sequence[str], status: int) -> None:
         if status == COMPLETED:
             with self._changed:
-                state = self._pending.pop(result_id, None)
-                self._unseen.pop(result_id, None)
-            if state is not None:
-                state.complete()
+                states = [self._pending.pop(one, None) for one in ids]
+                for one in ids:
+                    self._unseen.pop(one, None)
+            for state in states:
+                if state is not None:
+                    state.complete()
         elif status in (ABORTED, DELETED):
             with self._changed:
-                if result_id in self._pending:
-                    self._aborted[result_id] = None
+                self._aborted.update((one, None) for one in ids if one in self._pending)
+                if self._aborted:
                     self._schedule(0.0)
 
     def _fail(self, result_id: str, error: BaseException) -> None:
@@ -298,7 +301,7 @@ class Watcher:
             if info is None or info.status in (ABORTED, DELETED):
                 gone.append(result_id)
             elif info.status == COMPLETED:
-                self._news(result_id, COMPLETED)
+                self._news([result_id], COMPLETED)
         if gone:
             self._explain(gone, known)
 

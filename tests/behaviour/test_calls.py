@@ -50,6 +50,19 @@ def test_a_task_called_as_a_function_runs_here(client: Pymonik) -> None:
     assert add(1, 2) == 3
 
 
+@task
+def fill(array: Any) -> Any:
+    array[:] = 7
+    return array
+
+
+def test_a_task_may_write_to_an_array_that_it_was_given(client: Pymonik) -> None:
+    for size in (10, 1_000, 100_000):
+        given: Any = np.zeros(size, dtype=np.uint8)
+        assert (fill.invoke(given).result(timeout=TIMEOUT_S) == 7).all()
+        assert not given.any()
+
+
 def test_keyword_arguments_arrive(client: Pymonik) -> None:
     handle = keywords.invoke(1, b=3, c=4)
     assert handle.result(timeout=TIMEOUT_S) == {"a": 1, "b": 3, "c": 4}

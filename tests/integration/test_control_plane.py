@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -19,15 +22,16 @@ from armonik.protogen.common import (
     tasks_common_pb2,
 )
 
-from pymonik.cluster.control_plane import ControlPlane
-from pymonik.cluster.rows import Partition
+from pymonik.cluster.control_plane import ControlPlane, microseconds
+from pymonik.cluster.messages import result_raw
+from pymonik.cluster.rows import Partition, ResultStatus
 from pymonik.cluster.server import serve
 from pymonik.cluster.storage import Storage
 from pymonik.cluster.work import Assignment, Start, Stopped, Succeeded
+from pymonik.core.embedded import DATA_FOR_WORKERS, JOINED_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 TIMEOUT_S = 20.0
 
@@ -135,7 +139,7 @@ def runner(control_plane: ControlPlane) -> Iterator[None]:
     def run() -> None:
         while task := acquire(control_plane):
             if control_plane.start(task.task_id, pod_id="pod") is Start.RUN:
-                data = task.inputs[task.payload_id].read_bytes()
+                data = task.payload or Path(task.inputs[task.payload_id]).read_bytes()
                 outputs = dict.fromkeys(task.expected_output_ids, data)
                 control_plane.finish(task.task_id, Succeeded(data=outputs))
 
@@ -237,6 +241,102 @@ def test_a_deleted_session_leaves_no_file(
     request = sessions_common_pb2.DeleteSessionRequest(session_id=session_id)
     client.sessions.DeleteSession(request, timeout=TIMEOUT_S)
     assert list(control_plane.storage.folder.iterdir()) == []
+
+
+def test_broken_rules_of_validation_are_told_to_programs_too(
+    connect: Callable[[], Client],
+) -> None:
+    client = connect()
+    options = {"max_duration": {"seconds": 1}, "max_retries": 0, "priority": 100}
+    request = sessions_common_pb2.CreateSessionRequest(default_task_option=options)
+    with pytest.raises(grpc.RpcError) as refused:
+        client.sessions.CreateSession(request, timeout=TIMEOUT_S)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    error: Any = refused.value
+    trailers = dict(error.trailing_metadata())
+    rules = json.loads(base64.b64decode(trailers["validation-errors-text"]))
+    assert [rule["PropertyName"] for rule in rules] == [
+        "DefaultTaskOption.MaxRetries",
+        "DefaultTaskOption.Priority",
+    ]
+    assert [rule["AttemptedValue"] for rule in rules] == [0, 100]
+    for line, rule in zip(error.details().splitlines(), rules, strict=True):
+        assert line.endswith(rule["ErrorMessage"])
+
+
+def test_instants_are_told_to_the_microsecond(tmp_path: Path) -> None:
+    storage, now = Storage(tmp_path / "objects"), 1_700_000_000_123_456_000
+    control_plane = ControlPlane([Partition("P")], storage, clock=lambda: now)
+    result = results_common_pb2.ResultRaw()
+    control_plane.create_results(
+        "any", [("", False, None)], lambda row: result.MergeFrom(result_raw(row))
+    )
+    assert result.created_at.ToMicroseconds() == now // 1000
+    assert microseconds() % 1000 == 0
+
+
+def test_a_client_that_asks_is_told_of_many_results_in_few_events(
+    connect: Callable[[], Client], control_plane: ControlPlane, runner: None
+) -> None:
+    client = connect()
+    session_id = client.session()
+    request = events_common_pb2.EventSubscriptionRequest(
+        session_id=session_id,
+        returned_events=[events_common_pb2.EVENTS_ENUM_RESULT_STATUS_UPDATE],
+    )
+    events = client.events.GetEvents(request, metadata=(JOINED_EVENTS,), timeout=TIMEOUT_S)
+    events.initial_metadata()
+    pending = {client.result(session_id) for _ in range(40)}
+    for output_id in list(pending):
+        client.submit(session_id, output_id)
+    while pending:
+        pending -= set(next(events).result_status_update.result_id.split(" "))
+
+
+@pytest.mark.parametrize("metadata", [(), (DATA_FOR_WORKERS,)])
+def test_data_for_workers_can_be_downloaded_like_any(
+    connect: Callable[[], Client], control_plane: ControlPlane, metadata: Any
+) -> None:
+    client = connect()
+    session_id = client.session()
+    request = results_common_pb2.CreateResultsRequest(
+        session_id=session_id, results=[{"name": "payload", "data": b"payload"}]
+    )
+    answer = client.results.CreateResults(request, metadata=metadata, timeout=TIMEOUT_S)
+    files = [one.name for one in control_plane.storage.folder.iterdir()]
+    assert files == ([] if metadata else [answer.results[0].result_id])
+    assert client.download(session_id, answer.results[0].result_id) == b"payload"
+
+
+def test_a_payload_is_found_in_the_storage_under_its_id(
+    connect: Callable[[], Client], control_plane: ControlPlane
+) -> None:
+    client = connect()
+    session_id = client.session()
+    payload_id, output_id = client.result(session_id), client.result(session_id)
+    (control_plane.storage.folder / payload_id).write_bytes(b"found")
+    creation = {"payload_id": payload_id, "expected_output_keys": [output_id]}
+    request = tasks_common_pb2.SubmitTasksRequest(session_id=session_id, task_creations=[creation])
+    client.tasks.SubmitTasks(request, timeout=TIMEOUT_S)
+    task = acquire(control_plane)
+    assert task is not None
+    assert task.payload == b"found"
+    assert client.download(session_id, payload_id) == b"found"
+
+
+def test_a_refused_submission_finds_nothing(
+    connect: Callable[[], Client], control_plane: ControlPlane
+) -> None:
+    client = connect()
+    session_id = client.session()
+    payload_id = client.result(session_id)
+    (control_plane.storage.folder / payload_id).write_bytes(b"found")
+    creation = {"payload_id": payload_id, "data_dependencies": ["unknown"]}
+    request = tasks_common_pb2.SubmitTasksRequest(session_id=session_id, task_creations=[creation])
+    with pytest.raises(grpc.RpcError):
+        client.tasks.SubmitTasks(request, timeout=TIMEOUT_S)
+    with control_plane.reading() as state:
+        assert state.results[payload_id].status is ResultStatus.CREATED
 
 
 def test_waking_a_pod_ends_its_acquire(control_plane: ControlPlane) -> None:

@@ -225,7 +225,7 @@ class Client:
         for _ in range(int(TIMEOUT_S / 0.05)):
             results = self.rows("results.Results.ListResults", {"result_raw_field": {"field": 4}})
             objects = {one.opaque_id.decode() for one in results.results if one.opaque_id}
-            files = {path.name for path in storage.iterdir()}
+            files = {path.name for path in storage.glob("[!.]*")}
             if objects == files:
                 return results
             pause.wait(0.05)
@@ -239,7 +239,7 @@ class Client:
         assert sum(one.count for one in counts) == tasks.total == len(tasks.tasks)
         for session_id in {one.session_id for one in (*results.results, *tasks.tasks)}:
             self.call("sessions.Sessions.DeleteSession", session_id=session_id)
-        assert not list(storage.iterdir())
+        assert not list(storage.glob("[!.]*"))
 
 
 @pytest.fixture

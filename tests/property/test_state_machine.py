@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -101,6 +101,13 @@ SUBTASKS = st.lists(st.tuples(INDEX, FEW, FEW), max_size=2)  # payload, dependen
 ENDS = st.sampled_from([Failed("no"), Lost("gone"), TimedOut(), Released(), Stopped()])
 
 
+class Held(NamedTuple):
+    """A task, and the runner that was given it."""
+
+    task_id: str
+    pod_id: str
+
+
 class Tables(RuleBasedStateMachine):
     """The tables of the control plane, a set of objects for its storage, and runners.
 
@@ -113,7 +120,8 @@ class Tables(RuleBasedStateMachine):
         self.now = 0
         self.ids = (f"id{number}" for number in itertools.count())
         self.objects: set[str] = set()
-        self.held: list[str] = []  # tasks that a runner has
+        self.held: list[Held] = []  # what runners have, or believe to have
+        self.started: set[str] = set()  # runners that were told to run what they have
         self.task_status: dict[str, TaskStatus] = {}
         self.result_status: dict[str, ResultStatus] = {}
         self.ever_completed: set[str] = set()
@@ -257,38 +265,43 @@ class Tables(RuleBasedStateMachine):
 
     @rule(partition_id=st.sampled_from("PQ"))
     def acquire(self, partition_id: str) -> None:
+        pod_id = next(self.ids)
         with self.change():
             task = execution.acquire(
-                self.state, partition_id, pod_id="pod", hostname="host", now=self.now
+                self.state, partition_id, pod_id=pod_id, hostname="host", now=self.now
             )
         if task is None:
             assert not any(self.may_run(one, partition_id) for one in self.state.tasks.values())
             return
-        if task.task_id in self.held:  # taken from a runner that has not begun, by a pause
-            self.held.remove(task.task_id)
+        before = [one.pod_id for one in self.held if one.task_id == task.task_id]
+        assert not self.started & set(before)  # a pause takes it from those that have not begun
         assert self.state.sessions[task.session_id].status is SessionStatus.RUNNING
         assert set(task.inputs) <= self.ever_completed
         first = (task.options.priority, -task.number)
         others = (one for one in self.state.tasks.values() if self.may_run(one, partition_id))
         assert all((one.options.priority, -one.number) < first for one in others)
-        self.held.append(task.task_id)
+        self.held.append(Held(task.task_id, pod_id))
 
     @precondition(lambda self: self.held)
     @rule(runner=INDEX)
     def start(self, runner: int) -> None:
-        task_id = pick(self.held, runner)
-        task = self.state.tasks.get(task_id)
-        if task is not None and task.status is TaskStatus.DISPATCHED and not self.readable(task):
-            with self.change(), self.aborting(task_id):
-                execution.inputs_missing(self.state, task_id, self.now)
-            self.held.remove(task_id)
+        held = pick(self.held, runner)
+        task = self.state.tasks.get(held.task_id)
+        if held.pod_id in self.started:
             return
-        running = task is not None and task.status is TaskStatus.PROCESSING
-        if running:
-            return  # started before
+        mine = task if task is not None and task.owner_pod_id == held.pod_id else None
+        if mine and mine.status is TaskStatus.DISPATCHED and not self.readable(mine):
+            with self.change(), self.aborting(held.task_id):
+                execution.inputs_missing(self.state, held.task_id, held.pod_id, self.now)
+            self.held.remove(held)
+            return
         with self.change():
-            if execution.start(self.state, task_id, "pod", self.now) is Start.DROP:
-                self.held.remove(task_id)
+            answer = execution.start(self.state, held.task_id, held.pod_id, self.now)
+        assert answer is Start.DROP or mine
+        if answer is Start.RUN:
+            self.started.add(held.pod_id)
+        else:
+            self.held.remove(held)
 
     @rule(partition_id=st.sampled_from("PQ"), produced=PRODUCED, subtasks=SUBTASKS)
     def run_to_success(
@@ -345,10 +358,14 @@ class Tables(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(runner=INDEX)
     def give_back(self, runner: int) -> None:
-        task_id = pick(self.held, runner)
-        self.held.remove(task_id)
+        held = pick(self.held, runner)
+        self.held.remove(held)
+        task = self.state.tasks.get(held.task_id)
+        before = None if task is None else (task.status, task.owner_pod_id)
         with self.change():
-            execution.finish(self.state, task_id, Released(), {}, self.now)
+            execution.finish(self.state, held.task_id, Released(), {}, self.now, pod_id=held.pod_id)
+        if task is not None and task.owner_pod_id not in ("", held.pod_id):
+            assert (task.status, task.owner_pod_id) == before  # another has it
 
     # What must hold.
 
@@ -374,9 +391,11 @@ class Tables(RuleBasedStateMachine):
             if task.status is not TaskStatus.PENDING:
                 continue
             assert task.waiting_for
-            for one in self.state.known_results(task.waiting_for):
-                assert one.status is not ResultStatus.COMPLETED
-                assert task.task_id in one.dependents
+            inputs = self.state.known_results(task.inputs)
+            waited = [one for one in inputs if task.task_id in (one.dependents or ())]
+            gone = len(task.inputs) - len(inputs)  # with their session
+            assert len(waited) <= task.waiting_for <= len(waited) + gone
+            assert all(one.status is not ResultStatus.COMPLETED for one in waited)
 
     @invariant()
     def the_indexes_tell_the_same_as_the_tables(self) -> None:
@@ -385,7 +404,7 @@ class Tables(RuleBasedStateMachine):
         assert {key for rows in state.results_of.values() for key in rows} == set(state.results)
         assert state.tasks_of.keys() <= state.sessions.keys()
         for result in state.results.values():
-            assert set(result.dependents) <= set(state.tasks)
+            assert set(result.dependents or ()) <= set(state.tasks)
         queued = {task.task_id for task in state.tasks.values() if task.queued}
         ready = {
             task.task_id for task in state.tasks.values() if task.status is TaskStatus.SUBMITTED
@@ -403,8 +422,9 @@ class Tables(RuleBasedStateMachine):
             assert not table
         assert not self.objects
         assert not +state._references
-        for task_id in self.held:  # their runners still report
-            execution.finish(state, task_id, Failed("late"), {}, self.now)
+        for held in self.held:  # the runners still report
+            late = Failed("late")
+            execution.finish(state, held.task_id, late, {}, self.now, pod_id=held.pod_id)
         for partition_id, queue in state.queues.items():
             assert not queue._entries
             assert execution.acquire(state, partition_id, pod_id="", hostname="", now=0) is None
@@ -426,7 +446,7 @@ class Tables(RuleBasedStateMachine):
             self.follow(change.kind, change.row, change.value)
         assert not Counter(effects.garbage) - Counter(self.objects)
         self.objects -= set(effects.garbage)
-        assert set(effects.stopped) <= {*self.held, *self.task_status}
+        assert set(effects.stopped) <= self.task_status.keys()
 
     def follow(self, kind: Kind, row: Task | Result, value: object) -> None:
         """Check one announced change against what was announced before."""
@@ -495,13 +515,12 @@ class Tables(RuleBasedStateMachine):
         final = isinstance(outcome, Failed | TimedOut | Lost) and not again
         final = final and task.status is TaskStatus.PROCESSING
         again = again and task.status is TaskStatus.PROCESSING
-        self.held.remove(task_id)
-        with self.change():
-            if final:
-                with self.aborting(task_id):
-                    execution.finish(self.state, task_id, outcome, stored, self.now)
-            else:
-                execution.finish(self.state, task_id, outcome, stored, self.now)
+        (held,) = (
+            one for one in self.held if one.task_id == task_id and one.pod_id in self.started
+        )
+        self.held.remove(held)
+        with self.change(), self.aborting(task_id) if final else nullcontext():
+            execution.finish(self.state, task_id, outcome, stored, self.now, pod_id=held.pod_id)
         if again:
             assert task.status is TaskStatus.RETRIED
             attempt = f"{task.initial_task_id}###{len(task.retry_of_ids) + 1}"
@@ -524,8 +543,8 @@ class Tables(RuleBasedStateMachine):
 
     def running(self) -> list[str]:
         """Tasks that a runner executes: the control plane may have cancelled or lost them."""
-        known = self.state.known_tasks(self.held)
-        return [one.task_id for one in known if one.started_at is not None]
+        begun = [one.task_id for one in self.held if one.pod_id in self.started]
+        return [task_id for task_id in begun if task_id in self.state.tasks]
 
     def readable(self, task: Task) -> bool:
         return all(one.opaque_id in self.objects for one in self.state.known_results(task.inputs))

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from benchmarks import report, streams
+from benchmarks import load, report, streams
 from benchmarks.__main__ import main
 from benchmarks.peer import PEERS, Entry
 from benchmarks.run import Trial, run_trial
@@ -60,6 +60,13 @@ def test_rounds_are_joined_to_a_median_and_its_spread():
     (measure,) = report.measures(trials)
     assert measure.median == 200.0
     assert "200 (100-300)" in report.table(trials, ["process_pool"])
+
+
+def test_the_load_runs_lists_and_leaves_nothing(capsys):
+    sizes = ["--tasks", "40", "--clients", "4", "--gib", "0.001", "--workers", "1", "--curve", "5"]
+    load.main(sizes)
+    printed = capsys.readouterr().out
+    assert printed.count("objects left: 0") == 4
 
 
 def test_streams_are_measured_beside_bare_ones():

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import grpc
 
-from pymonik.cluster.faults import Fault, Unknown
+from pymonik.cluster.faults import BrokenRule, Fault, Unknown, ValidationFailed
 
 logger = logging.getLogger(__name__)
+
+RULES_TRAILER = "validation-errors-text"
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -37,7 +41,8 @@ def streaming(method: Method) -> Method:
         try:
             yield from method(self, request, context)
         except Exception as error:  # noqa: BLE001  (the edge: the client must get an answer)
-            _abort(context, error)
+            if context.is_active() or not isinstance(error, Fault):
+                _abort(context, error)
 
     return answer  # type: ignore[return-value]
 
@@ -47,7 +52,18 @@ def _abort(context: Any, error: Exception) -> None:
         raise error
     if isinstance(error, Unknown):
         logger.info("request refused as unknown: %s", error.reason)
+    if isinstance(error, ValidationFailed):
+        context.set_trailing_metadata(((RULES_TRAILER, _written(error.rules)),))
     if isinstance(error, Fault):
         context.abort(grpc.StatusCode[error.code], error.detail)
     logger.error("a request failed", exc_info=error)
     context.abort(grpc.StatusCode.UNKNOWN, Unknown().detail)
+
+
+def _written(rules: Sequence[BrokenRule]) -> str:
+    """Broken rules for programs, as ArmoniK's validation writes them: JSON in base64."""
+    found = [
+        {"PropertyName": rule.path, "ErrorMessage": rule.message, "AttemptedValue": rule.value}
+        for rule in rules
+    ]
+    return base64.b64encode(json.dumps(found).encode()).decode()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from armonik.protogen.client.events_service_pb2_grpc import EventsServicer
@@ -12,9 +13,10 @@ from pymonik.cluster.events import Interest
 from pymonik.cluster.faults import ResourceExhausted
 from pymonik.cluster.fields import RESULTS, TASKS
 from pymonik.cluster.filters import Query
-from pymonik.cluster.messages import event
+from pymonik.cluster.messages import event, joined_events
 from pymonik.cluster.rows import Kind
 from pymonik.cluster.services.answering import streaming
+from pymonik.core.embedded import JOINED_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 # Each stream holds a thread of the server: requests must find some that are free.
 MAX_STREAMS = 448
+PAUSE_S = 0.002
 
 
 class EventsService(EventsServicer):  # type: ignore[misc]
@@ -56,5 +59,13 @@ class EventsService(EventsServicer):  # type: ignore[misc]
         if not context.add_callback(subscription.cancel):
             subscription.cancel()  # the client has left already
         context.send_initial_metadata(())  # tells the client that it misses nothing from here on
-        for change in subscription:
-            yield event(change)
+        if JOINED_EVENTS not in context.invocation_metadata():
+            yield from map(event, subscription)
+            return
+        for changes in subscription.batches(self._pause):
+            yield from joined_events(changes)
+
+    def _pause(self) -> None:
+        """While many tasks wait, more is about to happen: fewer messages tell of it."""
+        if self._control_plane.is_busy():
+            time.sleep(PAUSE_S)

@@ -15,10 +15,11 @@ from pymonik.cluster.fields import RESULTS
 from pymonik.cluster.lists import ListRequest
 from pymonik.cluster.messages import result_raw
 from pymonik.cluster.services.answering import answering, streaming
+from pymonik.core.embedded import DATA_FOR_WORKERS
 from pymonik.transport import streams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pymonik.cluster.control_plane import ControlPlane
     from pymonik.cluster.rows import Result
@@ -37,7 +38,7 @@ class ResultsService(ResultsServicer):  # type: ignore[misc]
     def CreateResultsMetaData(self, request: Any, context: Any) -> Any:
         created = self._control_plane.create_results(
             request.session_id,
-            [(one.name, one.manual_deletion, None) for one in request.results],
+            [(name, one.manual_deletion, None) for name, one in _named(request.results)],
             result_raw,
         )
         return pb.CreateResultsMetaDataResponse(results=created)
@@ -46,8 +47,9 @@ class ResultsService(ResultsServicer):  # type: ignore[misc]
     def CreateResults(self, request: Any, context: Any) -> Any:
         created = self._control_plane.create_results(
             request.session_id,
-            [(one.name, one.manual_deletion, one.data) for one in request.results],
+            [(name, one.manual_deletion, one.data) for name, one in _named(request.results)],
             result_raw,
+            for_workers=DATA_FOR_WORKERS in context.invocation_metadata(),
         )
         return pb.CreateResultsResponse(results=created)
 
@@ -111,6 +113,13 @@ class ResultsService(ResultsServicer):  # type: ignore[misc]
 
     def WatchResults(self, request_iterator: Any, context: Any) -> Any:
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
+
+
+def _named(creations: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    """Each with its name, which is one string for all that have the same."""
+    names: dict[str, str] = {}
+    for one in creations:
+        yield names.setdefault(name := one.name, name), one
 
 
 class DataStreams(grpc.GenericRpcHandler):

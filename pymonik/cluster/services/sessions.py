@@ -9,9 +9,9 @@ from armonik.protogen.client.sessions_service_pb2_grpc import SessionsServicer
 from armonik.protogen.common import sessions_common_pb2 as pb
 
 from pymonik.cluster import sessions
-from pymonik.cluster.faults import InvalidArgument
+from pymonik.cluster.faults import BrokenRule, ValidationFailed
 from pymonik.cluster.fields import SESSIONS
-from pymonik.cluster.lists import ListRequest, failed_rule
+from pymonik.cluster.lists import ListRequest
 from pymonik.cluster.messages import default_options, session_raw
 from pymonik.cluster.services.answering import answering
 
@@ -100,25 +100,27 @@ def validate_default_options(request: Any) -> None:
     """Refuse default options that ArmoniK refuses, with one line for each rule."""
     if not request.HasField("default_task_option"):
         message = "'DefaultTaskOption' must not be empty."
-        raise InvalidArgument(failed_rule("DefaultTaskOption", message))
+        raise ValidationFailed([BrokenRule("DefaultTaskOption", message)])
+    rules = _default_option_rules(request.default_task_option)
     errors = [
-        failed_rule(f"DefaultTaskOption.{path}", message)
-        for failed, path, message in _default_option_rules(request.default_task_option)
+        BrokenRule(f"DefaultTaskOption.{path}", message, value)
+        for failed, path, message, value in rules
         if failed
     ]
     if errors:
-        raise InvalidArgument("\n".join(errors))
+        raise ValidationFailed(errors)
 
 
-def _default_option_rules(options: Any) -> list[tuple[bool, str, str]]:
+def _default_option_rules(options: Any) -> list[tuple[bool, str, str, int | None]]:
+    retries, priority = options.max_retries, options.priority
     no_duration = not options.HasField("max_duration")
-    empty = (no_duration, "MaxDuration", "'MaxDuration' must not be empty.")
+    empty = (no_duration, "MaxDuration", "'MaxDuration' must not be empty.", None)
     at_least_one = "must be greater than or equal to '1'."
     between = "Priority should be included between 1 and 99"
     return [
-        (options.max_retries < 1, "MaxRetries", f"'MaxRetries' {at_least_one}"),
-        (options.priority < 1, "Priority", f"'Priority' {at_least_one}"),
-        (options.priority > MAX_PRIORITY, "Priority", between),
+        (retries < 1, "MaxRetries", f"'MaxRetries' {at_least_one}", retries),
+        (priority < 1, "Priority", f"'Priority' {at_least_one}", priority),
+        (priority > MAX_PRIORITY, "Priority", between, priority),
         empty,
         empty,  # two rules of ArmoniK say the same
     ]

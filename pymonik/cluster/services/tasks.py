@@ -10,10 +10,10 @@ from armonik.protogen.client.tasks_service_pb2_grpc import TasksServicer
 from armonik.protogen.common import objects_pb2
 from armonik.protogen.common import tasks_common_pb2 as pb
 
-from pymonik.cluster.faults import InvalidArgument
+from pymonik.cluster.faults import BrokenRule, ValidationFailed
 from pymonik.cluster.fields import TASKS
 from pymonik.cluster.filters import Query
-from pymonik.cluster.lists import ListRequest, failed_rule
+from pymonik.cluster.lists import ListRequest
 from pymonik.cluster.messages import (
     requested_options,
     task_creation,
@@ -40,7 +40,7 @@ class TasksService(TasksServicer):  # type: ignore[misc]
     def SubmitTasks(self, request: Any, context: Any) -> Any:
         if not request.task_creations:
             message = "'TaskCreations' must not be empty."
-            raise InvalidArgument(failed_rule("TaskCreations", message))
+            raise ValidationFailed([BrokenRule("TaskCreations", message, [])])
         tasks = self._control_plane.submit(
             request.session_id,
             requested_options(request, "task_options"),

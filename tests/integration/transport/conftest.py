@@ -6,6 +6,7 @@ import collections
 import contextlib
 import importlib
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -31,7 +32,6 @@ from pymonik.transport.session import RemoteSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 WAIT_S = 20.0
 
@@ -120,14 +120,14 @@ class InlineCluster:
 
 
 def _call(task: Assignment) -> Any:
-    meta, blobs = codec.split(task.inputs[task.payload_id].read_bytes())
+    meta, blobs = codec.split(task.payload or Path(task.inputs[task.payload_id]).read_bytes())
     assert isinstance(meta, PayloadMeta)
-    function = codec.load_function(task.inputs[meta.function.result_id].read_bytes())
+    function = codec.load_function(Path(task.inputs[meta.function.result_id]).read_bytes())
     refs = meta.calls[0].refs
 
     def slot(number: int) -> object:
         ref = refs[number]
-        return codec.OpenedResult(task.inputs[ref.result_id].read_bytes()).value(ref.item)
+        return codec.OpenedResult(Path(task.inputs[ref.result_id]).read_bytes()).value(ref.item)
 
     args, kwargs = codec.unpack(blobs, slot)
     return function(*args, **kwargs)

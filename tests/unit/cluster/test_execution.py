@@ -225,10 +225,34 @@ def test_a_task_taken_over_during_a_pause_starts_only_where_it_is_now(world: Wor
     assert execution.start(world.state, task.task_id, "second", world.now()) is Start.RUN
 
 
+def test_the_highest_priority_runs_first_then_what_was_submitted_first(world: World) -> None:
+    session = world.session()
+    options = [RequestedOptions(timedelta(seconds=1), priority=number) for number in (1, 3, 2)]
+    tasks = [world.task(session, options=one) for one in options for _ in range(3)]
+    wanted = [*tasks[3:6], *tasks[6:9], *tasks[0:3]]
+    assert [world.acquire() for _ in tasks] == wanted
+
+
+def test_what_a_pod_says_of_a_task_that_another_has_is_ignored(world: World) -> None:
+    session = world.session()
+    task = world.task(session, out=[world.result(session)])
+    assert world.acquire(pod_id="first") is task
+    sessions.pause(world.state, session.session_id, world.now())
+    sessions.resume(world.state, session.session_id, world.now())
+    assert world.acquire(pod_id="second") is task
+    stored = {task.expected_output_ids[0]: world.stored()}
+    for outcome in (Released(), Failed("no"), Lost("gone"), Succeeded(data={"": b""})):
+        execution.finish(world.state, task.task_id, outcome, stored, world.now(), pod_id="first")
+    execution.inputs_missing(world.state, task.task_id, "first", world.now())
+    assert (task.status, task.owner_pod_id) == (TaskStatus.DISPATCHED, "second")
+    world.take()
+    assert world.garbage == [stored[task.expected_output_ids[0]].opaque_id] * 4
+
+
 def test_missing_inputs_end_a_task_in_error_without_retry(world: World) -> None:
     task = world.task(world.session())
     world.acquire()
-    execution.inputs_missing(world.state, task.task_id, world.now())
+    execution.inputs_missing(world.state, task.task_id, "pod", world.now())
     assert (task.status, task.started_at) == (TaskStatus.ERROR, None)
 
 

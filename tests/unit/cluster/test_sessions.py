@@ -115,6 +115,7 @@ def test_deleting_a_session_leaves_nothing(world: World) -> None:
     world.take()
     state = world.state
     assert [state.tasks, state.tasks_of, foreign.dependents] == [{}, {}, {}]
+    assert not any(queue._entries for queue in state.queues.values())
     assert list(state.results) == [foreign.result_id]
     assert len(world.garbage) == 1
     assert sessions.delete(state, "unknown", world.now()).status is SessionStatus.DELETED

@@ -46,7 +46,7 @@ class FakeControl:
     def start(self, _task_id: str, *, pod_id: str) -> Start:
         return Start.RUN
 
-    def finish(self, _task_id: str, outcome: Outcome) -> None:
+    def finish(self, _task_id: str, outcome: Outcome, *, pod_id: str) -> None:
         self.outcomes.put(outcome)
 
     def merge_options(self, _session_id: str, requested: Any) -> TaskOptions:
@@ -62,7 +62,7 @@ class FakePool:
 
 def _outcome(tmp_path: Path, end: Callable[[Run], endings.Ending], **changes: Any) -> Outcome:
     fields: dict[str, Any] = {"options": OPTIONS, "worker_submission": True, **changes}
-    assignment = Assignment("t", "s", "p", {"p": Path("/p")}, (), ("out",), attempt=1, **fields)
+    assignment = Assignment("t", "s", "p", {"p": "/p"}, (), ("out",), attempt=1, **fields)
     control: Any = FakeControl(assignment)
     pool: Any = FakePool(end)
     slot = ExecutorSlot(control, "P", pool, tmp_path / "w0", hostname="here")

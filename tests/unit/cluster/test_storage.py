@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.cluster.storage import Storage
+from pymonik.cluster.storage import SMALL, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_no_name_leads_out_of_the_folder(storage: Storage, tmp_path: Path, name:
     storage.delete(name)
     assert (tmp_path / "file").exists()
     with pytest.raises(ValueError, match="not the name"):
-        storage.path(name)
+        storage.file(name)
 
 
 def test_deleting_twice_is_fine(storage: Storage) -> None:
@@ -82,3 +82,36 @@ def test_an_id_that_is_no_file_name_does_not_become_one(storage: Storage, tmp_pa
     for opaque_id in (written, storage.adopt(tmp_path / "file", "../result")):
         assert b"".join(storage.read(opaque_id, 8)) == b"abc"
     assert not (storage.folder.parent / "result").exists()
+
+
+def test_what_is_held_in_memory_reads_like_the_rest_and_is_a_file_when_asked_for(
+    storage: Storage,
+) -> None:
+    held = storage.hold(b"abc", "result")
+    assert list(storage.folder.iterdir()) == []
+    assert (storage.size(held), storage.small(held)) == (3, b"abc")
+    assert Path(storage.file(held)).read_bytes() == b"abc"
+    assert (storage.size(held), storage.small(held)) == (3, b"abc")
+    storage.delete(held)
+    assert not storage.exists(held)
+
+
+def test_what_is_held_in_memory_is_streamed_and_deleted(storage: Storage) -> None:
+    held, other = storage.hold(b"abc", "result"), storage.hold(b"abc", "other")
+    assert b"".join(storage.read(held, 2)) == b"abc"
+    storage.delete(other)
+    assert not storage.exists(other)
+
+
+def test_a_result_that_is_held_and_completed_again_has_two_objects(storage: Storage) -> None:
+    held = storage.hold(b"abc", "result")
+    other = storage.write(b"def", "result")
+    assert [storage.small(held), storage.small(other)] == [b"abc", b"def"]
+
+
+def test_what_is_large_or_one_too_many_is_not_held(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pymonik.cluster.storage.MOST_HELD", 4)
+    objects = [storage.hold(data, str(len(data))) for data in (bytes(SMALL + 1), b"abc", b"de")]
+    assert sorted(one.name for one in storage.folder.iterdir()) == sorted([objects[0], objects[2]])

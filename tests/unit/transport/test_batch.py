@@ -49,11 +49,15 @@ class Plane:
 class Data:
     """Keeps what is stored."""
 
+    are_payloads_found = False
+
     def __init__(self, plane: Plane) -> None:
         self.plane = plane
         self.payloads: list[PayloadMeta] = []
 
-    def store(self, items: Sequence[tuple[str, Sequence[Any]]]) -> list[str]:
+    def store(
+        self, items: Sequence[tuple[str, Sequence[Any]]], *, for_workers: bool = False
+    ) -> list[str]:
         for _, segments in items:
             if data := b"".join(segments):
                 meta, _ = codec.split(data)

@@ -1,0 +1,68 @@
+"""Deletes the sessions of our own embedded cluster that nobody can ask for any more.
+
+A program that runs for days opens many sessions in one cluster. Nobody else knows of them: once the
+last handle of a closed one is gone, its rows and its data only take memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from pymonik.core.forgetting import when_forgotten
+from pymonik.errors import ControlPlaneError
+
+if TYPE_CHECKING:
+    from pymonik.transport.control_plane import ControlPlane
+    from pymonik.transport.session import RemoteSession
+
+_log = logging.getLogger(__name__)
+
+
+class ForgottenSessions:
+    """Sessions to delete. Found by the garbage collector, deleted when the next one is opened."""
+
+    def __init__(self) -> None:
+        self._ids: deque[str] = deque()  # appended to by the garbage collector: no lock
+        self._thread: threading.Thread | None = None  # the last one
+
+    def expect(self, session: RemoteSession) -> None:
+        """Have a closed session deleted some time after nothing refers to it any more."""
+        when_forgotten(session, self._ids.append, session.session_id)
+
+    def delete(self, plane: ControlPlane) -> None:
+        """Delete, in a thread that ends with it, those that were found until now."""
+        if self._ids:
+            self._thread = threading.Thread(
+                target=self._delete, args=(plane,), name="pymonik-forgotten", daemon=True
+            )
+            self._thread.start()
+
+    def join(self) -> None:
+        """Wait until what the last `delete` began is done."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _delete(self, plane: ControlPlane) -> None:
+        for session_id in self._taken():
+            self._delete_one(plane, session_id)
+
+    def _delete_one(self, plane: ControlPlane, session_id: str) -> None:
+        try:
+            if plane.has_running_tasks(session_id):
+                self._ids.append(session_id)  # they may be there for what they do: next time
+            else:
+                plane.delete_session(session_id)
+        except ControlPlaneError as error:
+            _log.debug("session %s was not deleted: %s", session_id, error)
+
+    def _taken(self) -> list[str]:
+        """Those that were found; another thread may take some of them."""
+        taken: list[str] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._ids.popleft())
+        return taken
