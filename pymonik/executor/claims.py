@@ -168,8 +168,13 @@ class Claims:
         ending = _NOT_ALL if not is_all else _FAILED if item.failed else _VALUE
         head = _RECORD.pack(ending, len(sizes), nbytes) + struct.pack(f"<{len(sizes)}Q", *sizes)
         try:
-            small = nbytes < _SMALL
-            files.write(self._journal, [b"".join((head, *blobs))] if small else [head, *blobs])
+            self._append([b"".join((head, *blobs))] if nbytes < _SMALL else [head, *blobs])
         except OSError as error:
             _log.warning("the journal of a task cannot be written: %s", error)
             self._is_full = True
+
+    def _append(self, segments: list[Buffer]) -> None:
+        first = segments[0]
+        written = os.write(self._journal, first)
+        if written < len(first) or len(segments) > 1:
+            files.write(self._journal, [first[written:], *segments[1:]])

@@ -153,9 +153,9 @@ class _Attempt:
 
     def _outcome(self, index: int) -> Packed | None:
         """The packed value of a call, ``None`` when another result takes its place."""
-        self._session.begin_call()
-        # An array lies where it is mapped and may be changed: no call sees what another did to it.
-        self._opened = {i: one for i, one in self._opened.items() if not one.has_buffers}
+        if self._opened:
+            # An array lies where it is mapped and may be changed: no call sees what another did.
+            self._opened = {i: one for i, one in self._opened.items() if not one.has_buffers}
         blobs = self._blobs_of(index)
         try:
             args, kwargs = codec.unpack(blobs, self._slots(index))
