@@ -14,21 +14,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pymonik.cluster import execution, memory, results, sessions, submission
+from pymonik.cluster import memory
 from pymonik.cluster.events import EventHub, Interest, Subscription
-from pymonik.cluster.faults import ObjectDataNotFound
 from pymonik.cluster.ids import new_id
-from pymonik.cluster.rows import Effects, Result, ResultStatus, Session, Stored, Task
-from pymonik.cluster.state import State
-from pymonik.cluster.work import Assignment, Lost, Outcome, Start, Succeeded, TaskOptions
+from pymonik.cluster.state import execution, results, sessions, submission
+from pymonik.cluster.state.faults import ObjectDataNotFound
+from pymonik.cluster.state.rows import Effects, Result, ResultStatus, Session, Stored, Task
+from pymonik.cluster.state.tables import State
+from pymonik.cluster.state.work import Assignment, Lost, Outcome, Start, Succeeded, TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pymonik.cluster.options import RequestedOptions
-    from pymonik.cluster.rows import Partition
+    from pymonik.cluster.state.options import RequestedOptions
+    from pymonik.cluster.state.rows import Partition
+    from pymonik.cluster.state.submission import TaskCreation
     from pymonik.cluster.storage import Storage
-    from pymonik.cluster.submission import TaskCreation
     from pymonik.core.codec import Buffer
 
 logger = logging.getLogger(__name__)
@@ -158,8 +159,8 @@ class ControlPlane:
     def merge_options(self, session_id: str, requested: RequestedOptions | None) -> TaskOptions:
         """The options of a request for subtasks over those of the session.
 
-        Merge options of single tasks over the answer with `pymonik.cluster.options.merged`: those
-        are not validated.
+        Merge options of single tasks over the answer with `pymonik.cluster.state.options.merged`:
+        those are not validated.
 
         Raises:
             SessionNotFound: The session was deleted.
@@ -190,7 +191,7 @@ class ControlPlane:
         session_id: str,
         view: Callable[[Session], T],
     ) -> T:
-        """Apply one of the transitions of `pymonik.cluster.sessions`."""
+        """Apply one of the transitions of `pymonik.cluster.state.sessions`."""
         with self._changing as (state, now):
             return view(transition(state, session_id, now))
 

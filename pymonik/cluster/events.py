@@ -7,13 +7,13 @@ import queue
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pymonik.cluster.faults import Fault, ResourceExhausted, ShuttingDown
-from pymonik.cluster.rows import Change, Kind, Result, Task
+from pymonik.cluster.state.faults import Fault, ResourceExhausted, ShuttingDown
+from pymonik.cluster.state.rows import Change, Kind, Result, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from pymonik.cluster.filters import Query
+    from pymonik.cluster.services.filters import Query
 
 MOST_UNREAD = 100_000  # changes, some 20 MiB
 MOST_TOGETHER = 500  # changes

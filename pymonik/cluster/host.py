@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.memory import share_arenas
-from pymonik.cluster.rows import Partition
-from pymonik.cluster.slots import ExecutorSlot
+from pymonik.cluster.runners.slots import ExecutorSlot
+from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.storage import Storage
 from pymonik.core.embedded import PAYLOADS_ARE_FOUND
 from pymonik.errors import ConfigError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from pymonik.cluster.foreign import ForeignSlot
+    from pymonik.cluster.runners.foreign import ForeignSlot
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class EmbeddedCluster:
         self._start_pool()
         share_arenas()
         # Executors are starting: gRPC, the largest import, is loaded meanwhile.
-        from pymonik.cluster.server import make_server
+        from pymonik.cluster.services.server import make_server
 
         self._server = make_server(self._control)
         self.endpoint = self._listen()
@@ -158,7 +158,7 @@ class EmbeddedCluster:
             )
 
     def _foreign_slot(self, partition_id: str, folder: Path, hostname: str) -> ForeignSlot:
-        from pymonik.cluster.foreign import ForeignSlot
+        from pymonik.cluster.runners.foreign import ForeignSlot
 
         return ForeignSlot(
             self._control,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymonik.cluster.ids import new_id
-from pymonik.cluster.rows import Stored
+from pymonik.cluster.state.rows import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

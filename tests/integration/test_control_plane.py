@@ -23,11 +23,11 @@ from armonik.protogen.common import (
 )
 
 from pymonik.cluster.control_plane import ControlPlane, microseconds
-from pymonik.cluster.messages import result_raw
-from pymonik.cluster.rows import Partition, ResultStatus
-from pymonik.cluster.server import serve
+from pymonik.cluster.services.messages import result_raw
+from pymonik.cluster.services.server import serve
+from pymonik.cluster.state.rows import Partition, ResultStatus
+from pymonik.cluster.state.work import Assignment, Start, Stopped, Succeeded
 from pymonik.cluster.storage import Storage
-from pymonik.cluster.work import Assignment, Start, Stopped, Succeeded
 from pymonik.core.embedded import DATA_FOR_WORKERS, JOINED_EVENTS
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pymonik.cluster import execution, results, sessions, submission
-from pymonik.cluster.faults import Fault
-from pymonik.cluster.options import RequestedOptions
-from pymonik.cluster.rows import (
+from pymonik.cluster.state import execution, results, sessions, submission
+from pymonik.cluster.state.faults import Fault
+from pymonik.cluster.state.options import RequestedOptions
+from pymonik.cluster.state.rows import (
     FINAL,
     Kind,
     Partition,
@@ -26,9 +26,9 @@ from pymonik.cluster.rows import (
     Task,
     TaskStatus,
 )
-from pymonik.cluster.state import State
-from pymonik.cluster.submission import TaskCreation
-from pymonik.cluster.work import (
+from pymonik.cluster.state.submission import TaskCreation
+from pymonik.cluster.state.tables import State
+from pymonik.cluster.state.work import (
     Failed,
     Lost,
     NewResult,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from pymonik.cluster.faults import BrokenRule, Fault, Unknown, ValidationFailed
+from pymonik.cluster.state.faults import BrokenRule, Fault, Unknown, ValidationFailed
 
 logger = logging.getLogger(__name__)
 

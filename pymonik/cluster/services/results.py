@@ -10,11 +10,11 @@ import grpc
 from armonik.protogen.client.results_service_pb2_grpc import ResultsServicer
 from armonik.protogen.common import results_common_pb2 as pb
 
-from pymonik.cluster.faults import FailedPrecondition, InvalidArgument
-from pymonik.cluster.fields import RESULTS
-from pymonik.cluster.lists import ListRequest
-from pymonik.cluster.messages import result_raw
 from pymonik.cluster.services.answering import answering, streaming
+from pymonik.cluster.services.fields import RESULTS
+from pymonik.cluster.services.lists import ListRequest
+from pymonik.cluster.services.messages import result_raw
+from pymonik.cluster.state.faults import FailedPrecondition, InvalidArgument
 from pymonik.core.embedded import DATA_FOR_WORKERS
 from pymonik.transport import streams
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pymonik.cluster.control_plane import ControlPlane
-    from pymonik.cluster.rows import Result
+    from pymonik.cluster.state.rows import Result
     from pymonik.core.codec import Buffer
 
 CHUNK_SIZE = 2 * 1024 * 1024

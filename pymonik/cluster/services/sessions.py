@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 from armonik.protogen.client.sessions_service_pb2_grpc import SessionsServicer
 from armonik.protogen.common import sessions_common_pb2 as pb
 
-from pymonik.cluster import sessions
-from pymonik.cluster.faults import BrokenRule, ValidationFailed
-from pymonik.cluster.fields import SESSIONS
-from pymonik.cluster.lists import ListRequest
-from pymonik.cluster.messages import default_options, session_raw
 from pymonik.cluster.services.answering import answering
+from pymonik.cluster.services.fields import SESSIONS
+from pymonik.cluster.services.lists import ListRequest
+from pymonik.cluster.services.messages import default_options, session_raw
+from pymonik.cluster.state import sessions
+from pymonik.cluster.state.faults import BrokenRule, ValidationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pymonik.cluster.control_plane import ControlPlane
-    from pymonik.cluster.rows import Session
-    from pymonik.cluster.state import State
+    from pymonik.cluster.state.rows import Session
+    from pymonik.cluster.state.tables import State
 
 MAX_PRIORITY = 99
 

@@ -10,24 +10,24 @@ from armonik.protogen.client.tasks_service_pb2_grpc import TasksServicer
 from armonik.protogen.common import objects_pb2
 from armonik.protogen.common import tasks_common_pb2 as pb
 
-from pymonik.cluster.faults import BrokenRule, ValidationFailed
-from pymonik.cluster.fields import TASKS
-from pymonik.cluster.filters import Query
-from pymonik.cluster.lists import ListRequest
-from pymonik.cluster.messages import (
+from pymonik.cluster.services.answering import answering
+from pymonik.cluster.services.fields import TASKS
+from pymonik.cluster.services.filters import Query
+from pymonik.cluster.services.lists import ListRequest
+from pymonik.cluster.services.messages import (
     requested_options,
     task_creation,
     task_detailed,
     task_info,
     task_summary,
 )
-from pymonik.cluster.services.answering import answering
+from pymonik.cluster.state.faults import BrokenRule, ValidationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pymonik.cluster.control_plane import ControlPlane
-    from pymonik.cluster.rows import Task
+    from pymonik.cluster.state.rows import Task
 
 
 class TasksService(TasksServicer):  # type: ignore[misc]

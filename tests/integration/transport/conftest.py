@@ -13,10 +13,10 @@ import grpc
 import pytest
 
 from pymonik.cluster.control_plane import ControlPlane
-from pymonik.cluster.rows import Partition
-from pymonik.cluster.server import make_server
+from pymonik.cluster.services.server import make_server
+from pymonik.cluster.state.rows import Partition
+from pymonik.cluster.state.work import Assignment, Failed, Outcome, Start, Stopped, Succeeded
 from pymonik.cluster.storage import Storage
-from pymonik.cluster.work import Assignment, Failed, Outcome, Start, Stopped, Succeeded
 from pymonik.core import codec
 from pymonik.core.call import PayloadMeta
 from pymonik.core.environment import Environment

@@ -9,12 +9,13 @@ import pytest
 from armonik.protogen.client.events_service_pb2_grpc import EventsStub
 from armonik.protogen.common import events_common_pb2
 
-from pymonik.cluster import events, sessions
+from pymonik.cluster import events
 from pymonik.cluster.events import EventHub, Interest
-from pymonik.cluster.faults import ResourceExhausted
-from pymonik.cluster.fields import RESULTS, TASKS
-from pymonik.cluster.filters import Query
-from pymonik.cluster.rows import Change, Kind, Result, ResultStatus
+from pymonik.cluster.services.fields import RESULTS, TASKS
+from pymonik.cluster.services.filters import Query
+from pymonik.cluster.state import sessions
+from pymonik.cluster.state.faults import ResourceExhausted
+from pymonik.cluster.state.rows import Change, Kind, Result, ResultStatus
 from pymonik.core import codec
 from pymonik.core.session import Submission
 from pymonik.errors import TaskCancelledError

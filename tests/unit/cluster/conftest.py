@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.cluster import execution, results, sessions, submission
-from pymonik.cluster.rows import Kind, Partition, Result, Session, Stored, Task
-from pymonik.cluster.state import State
-from pymonik.cluster.submission import TaskCreation
-from pymonik.cluster.work import Outcome, Succeeded, TaskOptions
+from pymonik.cluster.state import execution, results, sessions, submission
+from pymonik.cluster.state.rows import Kind, Partition, Result, Session, Stored, Task
+from pymonik.cluster.state.submission import TaskCreation
+from pymonik.cluster.state.tables import State
+from pymonik.cluster.state.work import Outcome, Succeeded, TaskOptions
 
 if TYPE_CHECKING:
-    from pymonik.cluster.options import RequestedOptions
+    from pymonik.cluster.state.options import RequestedOptions
 
 OPTIONS = TaskOptions(timedelta(seconds=60), max_retries=2, priority=1, partition_id="P")
 

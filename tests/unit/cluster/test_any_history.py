@@ -9,13 +9,21 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from pymonik.cluster import execution, results, sessions
-from pymonik.cluster.faults import Fault
-from pymonik.cluster.rows import FINAL, Kind, ResultStatus, SessionStatus, TaskStatus
-from pymonik.cluster.work import Failed, Lost, NewResult, NewTask, Released, Stopped, Succeeded
+from pymonik.cluster.state import execution, results, sessions
+from pymonik.cluster.state.faults import Fault
+from pymonik.cluster.state.rows import FINAL, Kind, ResultStatus, SessionStatus, TaskStatus
+from pymonik.cluster.state.work import (
+    Failed,
+    Lost,
+    NewResult,
+    NewTask,
+    Released,
+    Stopped,
+    Succeeded,
+)
 
 if TYPE_CHECKING:
-    from pymonik.cluster.rows import Result, Session, Task
+    from pymonik.cluster.state.rows import Result, Session, Task
     from tests.unit.cluster.conftest import World
 
 picks = st.integers(0, 1_000_000)

@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.cluster import execution, results, sessions
-from pymonik.cluster.faults import Fault, ResultInvalidStatus, ResultNotFound, TaskNotFound, Unknown
-from pymonik.cluster.rows import Result, ResultStatus, Session, Task, TaskStatus
-from pymonik.cluster.work import Failed, Lost, NewResult, NewTask, Released, Succeeded
+from pymonik.cluster.state import execution, results, sessions
+from pymonik.cluster.state.faults import (
+    Fault,
+    ResultInvalidStatus,
+    ResultNotFound,
+    TaskNotFound,
+    Unknown,
+)
+from pymonik.cluster.state.rows import Result, ResultStatus, Session, Task, TaskStatus
+from pymonik.cluster.state.work import Failed, Lost, NewResult, NewTask, Released, Succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

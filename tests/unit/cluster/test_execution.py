@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.cluster import execution, results, sessions
-from pymonik.cluster.faults import ResultInvalidStatus, ResultNotFound, Unknown
-from pymonik.cluster.options import RequestedOptions
-from pymonik.cluster.rows import Kind, ResultStatus, TaskStatus
-from pymonik.cluster.work import (
+from pymonik.cluster.state import execution, results, sessions
+from pymonik.cluster.state.faults import ResultInvalidStatus, ResultNotFound, Unknown
+from pymonik.cluster.state.options import RequestedOptions
+from pymonik.cluster.state.rows import Kind, ResultStatus, TaskStatus
+from pymonik.cluster.state.work import (
     Failed,
     Lost,
     NewResult,

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.cluster import memory, sessions
+from pymonik.cluster import memory
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.events import Interest
-from pymonik.cluster.fields import RESULTS, TASKS
-from pymonik.cluster.filters import Query
-from pymonik.cluster.rows import Kind, Partition, Result, Session, Task
-from pymonik.cluster.state import MANY_ROWS
+from pymonik.cluster.services.fields import RESULTS, TASKS
+from pymonik.cluster.services.filters import Query
+from pymonik.cluster.state import sessions
+from pymonik.cluster.state.rows import Kind, Partition, Result, Session, Task
+from pymonik.cluster.state.submission import TaskCreation
+from pymonik.cluster.state.tables import MANY_ROWS
+from pymonik.cluster.state.work import Failed, Lost, Outcome, Start, Succeeded, TaskOptions
 from pymonik.cluster.storage import Storage
-from pymonik.cluster.submission import TaskCreation
-from pymonik.cluster.work import Failed, Lost, Outcome, Start, Succeeded, TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

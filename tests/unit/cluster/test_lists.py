@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from armonik.protogen.common import results_common_pb2, results_filters_pb2
 
-from pymonik.cluster.faults import InvalidArgument, Unknown
-from pymonik.cluster.fields import RESULTS
-from pymonik.cluster.filters import Query
-from pymonik.cluster.lists import ListRequest
+from pymonik.cluster.services.fields import RESULTS
+from pymonik.cluster.services.filters import Query
+from pymonik.cluster.services.lists import ListRequest
+from pymonik.cluster.state.faults import InvalidArgument, Unknown
 
 if TYPE_CHECKING:
-    from pymonik.cluster.rows import Result
+    from pymonik.cluster.state.rows import Result
     from tests.unit.cluster.conftest import World
 
 NAME, SESSION, COMPLETED_AT, RESULT_ID, SIZE = 2, 1, 6, 7, 8

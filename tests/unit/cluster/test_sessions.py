@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.cluster import sessions
-from pymonik.cluster.faults import (
+from pymonik.cluster.state import sessions
+from pymonik.cluster.state.faults import (
     Fault,
     InvalidSessionTransition,
     PartitionNotFound,
     SubmissionClosed,
     Unknown,
 )
-from pymonik.cluster.rows import ResultStatus, SessionStatus, TaskStatus
+from pymonik.cluster.state.rows import ResultStatus, SessionStatus, TaskStatus
 
 if TYPE_CHECKING:
     from tests.unit.cluster.conftest import World

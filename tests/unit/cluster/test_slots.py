@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.cluster.options import merged
-from pymonik.cluster.slots import ExecutorSlot
-from pymonik.cluster.work import (
+from pymonik.cluster.runners.slots import ExecutorSlot
+from pymonik.cluster.state.options import merged
+from pymonik.cluster.state.work import (
     Assignment,
     Failed,
     Lost,

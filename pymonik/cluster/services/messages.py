@@ -17,10 +17,10 @@ from armonik.protogen.common import (
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from pymonik.cluster.options import RequestedOptions
-from pymonik.cluster.rows import Change, Kind, Partition, Result, Session, Task
-from pymonik.cluster.submission import TaskCreation
-from pymonik.cluster.work import TaskOptions
+from pymonik.cluster.state.options import RequestedOptions
+from pymonik.cluster.state.rows import Change, Kind, Partition, Result, Session, Task
+from pymonik.cluster.state.submission import TaskCreation
+from pymonik.cluster.state.work import TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pymonik.cluster.faults import BrokenRule, ValidationFailed
-from pymonik.cluster.filters import Query
+from pymonik.cluster.services.filters import Query
+from pymonik.cluster.state.faults import BrokenRule, ValidationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pymonik.cluster.fields import Field, Table
+    from pymonik.cluster.services.fields import Field, Table
 
 ASCENDING = 1
 

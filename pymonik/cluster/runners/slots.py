@@ -13,10 +13,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pymonik.cluster.faults import Fault, SubmissionClosed
 from pymonik.cluster.ids import new_id
-from pymonik.cluster.options import RequestedOptions
-from pymonik.cluster.work import (
+from pymonik.cluster.state.faults import Fault, SubmissionClosed
+from pymonik.cluster.state.options import RequestedOptions
+from pymonik.cluster.state.work import (
     Assignment,
     Failed,
     Lost,

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from pymonik.cluster.faults import Unknown
+from pymonik.cluster.state.faults import Unknown
 
 if TYPE_CHECKING:
-    from pymonik.cluster.fields import Table
+    from pymonik.cluster.services.fields import Table
 
 Predicate = Callable[[Any], bool]
 EQUAL, NOT_EQUAL = 0, 1

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pymonik.cluster.faults import (
+from pymonik.cluster.state.faults import (
     InvalidArgument,
     ResultInvalidStatus,
     ResultNotFound,
     SubmissionClosed,
     Unknown,
 )
-from pymonik.cluster.options import RequestedOptions, merged
-from pymonik.cluster.propagation import make_ready, resolve
-from pymonik.cluster.rows import ResultStatus, Session, Task, TaskStatus
+from pymonik.cluster.state.options import RequestedOptions, merged
+from pymonik.cluster.state.propagation import make_ready, resolve
+from pymonik.cluster.state.rows import ResultStatus, Session, Task, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from pymonik.cluster.rows import Stored
-    from pymonik.cluster.state import State
-    from pymonik.cluster.work import TaskOptions
+    from pymonik.cluster.state.rows import Stored
+    from pymonik.cluster.state.tables import State
+    from pymonik.cluster.state.work import TaskOptions
 
 LOST = (ResultStatus.ABORTED, ResultStatus.DELETED)
 

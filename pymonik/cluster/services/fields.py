@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pymonik.cluster.faults import Unknown
+from pymonik.cluster.state.faults import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pymonik.cluster.work import TaskOptions
+    from pymonik.cluster.state.work import TaskOptions
 
 
 class SessionStatus(enum.IntEnum):

@@ -19,18 +19,18 @@ import grpc
 from armonik.protogen.common import agent_common_pb2 as pb
 from armonik.protogen.common.result_status_pb2 import RESULT_STATUS_CREATED
 
-from pymonik.cluster.faults import Fault, InvalidArgument
 from pymonik.cluster.ids import new_id
-from pymonik.cluster.messages import requested_options
-from pymonik.cluster.options import merged
-from pymonik.cluster.work import Assignment, NewResult, NewTask, Succeeded, TaskOptions
+from pymonik.cluster.services.messages import requested_options
+from pymonik.cluster.state.faults import Fault, InvalidArgument
+from pymonik.cluster.state.options import merged
+from pymonik.cluster.state.work import Assignment, NewResult, NewTask, Succeeded, TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pymonik.cluster.control_plane import ControlPlane
-    from pymonik.cluster.options import RequestedOptions
+    from pymonik.cluster.state.options import RequestedOptions
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pymonik.cluster.faults import Unknown
-from pymonik.cluster.work import TaskOptions
+from pymonik.cluster.state.faults import Unknown
+from pymonik.cluster.state.work import TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pymonik.cluster.rows import Task
+    from pymonik.cluster.state.rows import Task
 
 
 class PartitionQueue:

@@ -12,15 +12,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pymonik.cluster.faults import (
+from pymonik.cluster.state.faults import (
     InvalidSessionTransition,
     PartitionNotFound,
     SessionNotFound,
     Unknown,
 )
-from pymonik.cluster.propagation import queue_or_hold
-from pymonik.cluster.results import delete_data
-from pymonik.cluster.rows import (
+from pymonik.cluster.state.propagation import queue_or_hold
+from pymonik.cluster.state.results import delete_data
+from pymonik.cluster.state.rows import (
     FINAL,
     ResultStatus,
     Session,
@@ -29,12 +29,12 @@ from pymonik.cluster.rows import (
     TaskStatus,
     span,
 )
-from pymonik.cluster.work import TaskOptions
+from pymonik.cluster.state.work import TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pymonik.cluster.state import State
+    from pymonik.cluster.state.tables import State
 
 ALLOWED_FROM = {
     "pause": {SessionStatus.RUNNING},

@@ -16,9 +16,14 @@ import itertools
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pymonik.cluster.faults import PartitionNotFound, ResultNotFound, SessionNotFound, TaskNotFound
-from pymonik.cluster.queues import PartitionQueue
-from pymonik.cluster.rows import (
+from pymonik.cluster.state.faults import (
+    PartitionNotFound,
+    ResultNotFound,
+    SessionNotFound,
+    TaskNotFound,
+)
+from pymonik.cluster.state.queues import PartitionQueue
+from pymonik.cluster.state.rows import (
     Change,
     Effects,
     Kind,

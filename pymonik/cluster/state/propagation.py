@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymonik.cluster.rows import Result, ResultStatus, SessionStatus, Task, TaskStatus
+from pymonik.cluster.state.rows import Result, ResultStatus, SessionStatus, Task, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pymonik.cluster.state import State
+    from pymonik.cluster.state.tables import State
 
 WAITING = (TaskStatus.CREATING, TaskStatus.PENDING)
 # Tasks whose outputs are lost: those that failed, are cancelled, or cannot run any more.

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymonik.cluster.faults import FailedPrecondition, Fault, NotFound, ResultNotFound, Unknown
-from pymonik.cluster.propagation import resolve
-from pymonik.cluster.rows import Result, ResultStatus, Stored
+from pymonik.cluster.state.faults import (
+    FailedPrecondition,
+    Fault,
+    NotFound,
+    ResultNotFound,
+    Unknown,
+)
+from pymonik.cluster.state.propagation import resolve
+from pymonik.cluster.state.rows import Result, ResultStatus, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pymonik.cluster.state import State
+    from pymonik.cluster.state.tables import State
 
 
 def create(

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymonik.cluster.faults import Fault, TaskNotFound
-from pymonik.cluster.propagation import end, make_ready, resolve, terminate
-from pymonik.cluster.rows import Result, SessionStatus, Stored, Task, TaskStatus
-from pymonik.cluster.sessions import request_cancellation, requeue
-from pymonik.cluster.submission import check_inputs, insert
-from pymonik.cluster.work import (
+from pymonik.cluster.state.faults import Fault, TaskNotFound
+from pymonik.cluster.state.propagation import end, make_ready, resolve, terminate
+from pymonik.cluster.state.rows import Result, SessionStatus, Stored, Task, TaskStatus
+from pymonik.cluster.state.sessions import request_cancellation, requeue
+from pymonik.cluster.state.submission import check_inputs, insert
+from pymonik.cluster.state.work import (
     Failed,
     Lost,
     NewTask,
@@ -31,7 +31,7 @@ from pymonik.cluster.work import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pymonik.cluster.state import State
+    from pymonik.cluster.state.tables import State
 
 NOT_EXECUTABLE = (SessionStatus.CANCELLED, SessionStatus.CLOSED, SessionStatus.PURGED)
 HELD = (TaskStatus.DISPATCHED, TaskStatus.PROCESSING)
