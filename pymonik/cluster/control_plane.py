@@ -95,15 +95,12 @@ class ControlPlane:
             The task, now DISPATCHED; ``None`` once the control plane is closed or the pod woken.
         """
         while True:
-            task = self._next_task(partition_id, pod_id, hostname, on_cancel)
-            if task is None:
+            taken = self._next_task(partition_id, pod_id, hostname, on_cancel)
+            if taken is None:
                 return None
-            assignment = self._assignment(task)
+            assignment = self._assignment(*taken, pod_id)
             if assignment is not None:
                 return assignment
-            with self._changing as (state, now):
-                self._let_go(task.task_id, pod_id)
-                execution.inputs_missing(state, task.task_id, pod_id, now)
 
     def wake(self, pod_id: str) -> None:
         """Make the pod's `acquire`, the running one or else the next, return ``None``."""
@@ -138,16 +135,56 @@ class ControlPlane:
             outcome: How it ended.
             pod_id: Who says so, as to `acquire`: ignored if another has the task by now.
         """
-        stored: dict[str, Stored] = {}
-        if isinstance(outcome, Succeeded):
-            try:
-                stored = self._store_all(outcome)
-            except OSError:
-                logger.exception("cannot store the results of a task", extra={"task_id": task_id})
-                outcome = Lost(execution.INTERNAL_ERROR)
+        outcome, stored = self._stored(task_id, outcome)
         with self._changing as (state, now):
             self._let_go(task_id, pod_id)
             execution.finish(state, task_id, outcome, stored, now, pod_id=pod_id)
+
+    def go_on(
+        self,
+        task_id: str,
+        outcome: Outcome,
+        most: int,
+        *,
+        partition_id: str,
+        pod_id: str,
+        hostname: str,
+        on_cancel: Callable[[str], None],
+    ) -> list[Assignment]:
+        """`finish`, `acquire` and `start` in one step, for tasks that are many and short.
+
+        Args:
+            task_id: As for `finish`.
+            outcome: As for `finish`.
+            most: How many tasks to acquire; it gives fewer rather than have other runners wait.
+            partition_id: As for `acquire`.
+            pod_id: As for `acquire`.
+            hostname: As for `acquire`.
+            on_cancel: As for `acquire`.
+        """
+        outcome, stored = self._stored(task_id, outcome)
+        with self._changing as (state, now):
+            self._let_go(task_id, pod_id)
+            execution.finish(state, task_id, outcome, stored, now, pod_id=pod_id)
+            most = 0 if self._closed or pod_id in self._woken else most
+            tasks = execution.take_more(
+                state, partition_id, most, pod_id=pod_id, hostname=hostname, now=now
+            )
+            for task in tasks:
+                self._on_cancel[task.task_id] = on_cancel
+            taken = [self._taken(task, on_cancel) for task in tasks]
+        assignments = [self._assignment(*one, pod_id) for one in taken]
+        return [one for one in assignments if one is not None]
+
+    def _stored(self, task_id: str, outcome: Outcome) -> tuple[Outcome, dict[str, Stored]]:
+        """What a task made, stored; or that it was lost, if that cannot be done."""
+        if not isinstance(outcome, Succeeded):
+            return outcome, {}
+        try:
+            return outcome, self._store_all(outcome)
+        except OSError:
+            logger.exception("cannot store the results of a task", extra={"task_id": task_id})
+            return Lost(execution.INTERNAL_ERROR), {}
 
     def fetch(self, result_id: str) -> Path | None:
         """The file of a completed result of any session, else ``None``."""
@@ -358,7 +395,7 @@ class ControlPlane:
 
     def _next_task(
         self, partition_id: str, pod_id: str, hostname: str, on_cancel: Callable[[str], None]
-    ) -> Task | None:
+    ) -> tuple[Task, Session | None, dict[str, str]] | None:
         while True:
             with self._changing as (state, now):
                 if self._closed or pod_id in self._woken:
@@ -368,18 +405,34 @@ class ControlPlane:
                     state, partition_id, pod_id=pod_id, hostname=hostname, now=now
                 )
                 if task is not None:
-                    self._on_cancel[task.task_id] = on_cancel
-                    return task
+                    return self._taken(task, on_cancel)
                 if not state.effects.changes:
                     self._ready[partition_id].wait()
 
-    def _assignment(self, task: Task) -> Assignment | None:
-        """What a runner needs; ``None`` if the bytes of an input are gone."""
-        with self._lock:
-            session = self._state.sessions.get(task.session_id)
-            inputs = self._state.known_results(task.inputs)
-            objects = {one.result_id: one.opaque_id for one in inputs}
-            worker_submission = session is not None and session.worker_submission
+    def _taken(
+        self, task: Task, on_cancel: Callable[[str], None]
+    ) -> tuple[Task, Session | None, dict[str, str]]:
+        """What `_assignment` needs to know: the session, and the objects of the inputs."""
+        self._on_cancel[task.task_id] = on_cancel
+        inputs = self._state.known_results(task.inputs)
+        objects = {one.result_id: one.opaque_id for one in inputs}
+        session = self._state.sessions.get(task.session_id)
+        return task, session, objects
+
+    def _assignment(
+        self, task: Task, session: Session | None, objects: dict[str, str], pod_id: str
+    ) -> Assignment | None:
+        """What a runner needs; ``None``, and an error, if the bytes of an input are gone."""
+        assignment = self._opened(task, session, objects)
+        if assignment is None:
+            with self._changing as (state, now):
+                self._let_go(task.task_id, pod_id)
+                execution.inputs_missing(state, task.task_id, pod_id, now)
+        return assignment
+
+    def _opened(
+        self, task: Task, session: Session | None, objects: dict[str, str]
+    ) -> Assignment | None:
         if len(objects) != len(task.inputs):
             return None
         try:
@@ -398,7 +451,7 @@ class ControlPlane:
             expected_output_ids=task.expected_output_ids,
             options=task.options,
             attempt=len(task.retry_of_ids) + 1,
-            worker_submission=worker_submission,
+            worker_submission=session is not None and session.worker_submission,
             payload=payload,
         )
 

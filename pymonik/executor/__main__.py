@@ -1,8 +1,8 @@
 """``python -m pymonik.executor``: the child process; its parent starts it, nobody else.
 
 Arguments: the numbers of the socket, of the pipe and of the journal (see
-`pymonik.executor.claims`), the memory limit in bytes (0: none), the folder of packages (empty:
-none), the parent.
+`pymonik.executor.claims`), of the runs sent ahead (see `pymonik.executor.ahead`), the memory limit
+in bytes (0: none), the folder of packages (empty: none), the parent.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import faulthandler
 import io
 import os
+import select
 import signal
 import site
 import socket
@@ -18,6 +19,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from pymonik.core import modules
+from pymonik.executor.ahead import Behind
 from pymonik.executor.cache import FunctionCache
 from pymonik.executor.channel import Inbox, framed, order_decoder
 from pymonik.executor.claims import Claims
@@ -35,21 +37,21 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Answer runs until the parent closes the socket."""
-    fd, pipe, journal, memory_limit, packages, parent = sys.argv[1:7]
-    for ours in (fd, pipe, journal):
+    fd, pipe, journal, ahead, memory_limit, packages, parent = sys.argv[1:8]
+    for ours in (fd, pipe, journal, ahead):
         os.set_inheritable(int(ours), False)  # noqa: FBT003 - what user code starts has no business with them
     _die_with(int(parent), int(fd))
     _set_up_output()
     _set_up_path(packages)
     del sys.argv[1:]
     sock = socket.socket(fileno=int(fd))
-    _serve(sock, Claims(int(pipe), int(journal)), int(memory_limit))
+    share = _Share(sock, Claims(int(pipe), int(journal)), Behind(int(ahead), outputs=(1, 2)))
+    _serve(sock, share, int(memory_limit))
     # Threads that user code left behind must not keep the process.
     os._exit(0)
 
 
-def _serve(sock: socket.socket, claims: Claims, memory_limit: int) -> None:
-    share = _Share(Inbox(sock), claims)
+def _serve(sock: socket.socket, share: _Share, memory_limit: int) -> None:
     functions = FunctionCache()
     owner = os.getpid()
     sock.sendall(framed(Ready(memory=_peak_memory())))
@@ -66,18 +68,34 @@ def _serve(sock: socket.socket, claims: Claims, memory_limit: int) -> None:
 class _Share:
     """The orders of the parent: runs, and what it takes back of one."""
 
-    def __init__(self, inbox: Inbox, claims: Claims) -> None:
+    def __init__(self, sock: socket.socket, claims: Claims, behind: Behind) -> None:
         self.claims = claims
-        self._inbox = inbox
+        self._inbox = Inbox(sock)
+        self._behind = behind
+        self._orders, self._both = select.poll(), select.poll()
+        for poll in (self._orders, self._both):
+            poll.register(sock, select.POLLIN)
+        self._both.register(behind.fd, select.POLLIN)
 
     def next_run(self) -> Run | None:
         """The next task; ``None`` when the parent is gone."""
-        if inputs and not self._inbox.comes(IDLE_S):
-            inputs.clear()
-        while (order := self._inbox.wait(order_decoder)) is not None:
-            if isinstance(order, Run):
+        while True:
+            may_claim = self._behind.may_claim()
+            if may_claim and (run := self._behind.claim()) is not None:
+                return run
+            if not self._inbox.has_some() and not self._comes(may_claim=may_claim):
+                continue
+            order = self._inbox.wait(order_decoder)
+            if not isinstance(order, HandedOver):
                 return order  # else a chunk had failed before it looked
-        return None
+
+    def _comes(self, *, may_claim: bool) -> bool:
+        """Wait for something; whether it is an order."""
+        poll = self._both if may_claim else self._orders
+        found = poll.poll(IDLE_S * 1000 if inputs else None)
+        if not found:
+            inputs.clear()
+        return any(fd != self._behind.fd for fd, _ in found)
 
     def handed_over(self) -> list[ResultRef]:
         """Where the values of the calls will stand that were taken away: the last ones."""
@@ -140,8 +158,6 @@ def _signalled_by_kernel() -> bool:
 
 def _watch(fd: int) -> None:
     """Wait until the other end is closed, without reading."""
-    import select
-
     poll = select.poll()
     poll.register(fd, 0)
     poll.poll()

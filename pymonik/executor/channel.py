@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import struct
 from typing import TYPE_CHECKING, TypeVar
 
@@ -59,11 +58,9 @@ class Inbox:
                 return None
         return frame
 
-    def comes(self, limit_s: float) -> bool:
-        """Whether there is something to read before the time is over."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(self._buffer) or bool(poll.poll(limit_s * 1000))
+    def has_some(self) -> bool:
+        """Whether something was read that nobody took."""
+        return bool(self._buffer)
 
     def take(self, decoder: msgspec.msgpack.Decoder[T]) -> T | None:
         """The next frame, if it is complete."""

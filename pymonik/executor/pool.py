@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,16 +22,18 @@ from pymonik.executor import files
 from pymonik.executor.chunk import Chunk
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost
 from pymonik.executor.environments import packages_folder
-from pymonik.executor.process import ExecutorProcess
+from pymonik.executor.line import Call, Line, Only
+from pymonik.executor.process import ExecutorProcess, timed_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from pymonik.core.codec import Buffer
     from pymonik.executor.chunk import HandOver
     from pymonik.executor.frames import Run
+    from pymonik.executor.line import Source
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +46,20 @@ class _Seat:
     process: Future[ExecutorProcess]
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a call runs."""
+
+    seat: _Seat
+    pip: Sequence[str]
+    chunk: Chunk | None
+
+
 @dataclass(eq=False, slots=True)
 class _Running:
     """A call under way; what `cancel` needs."""
 
-    process: ExecutorProcess | None = None
+    process: ExecutorProcess | None
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -110,15 +122,18 @@ class ExecutorPool:
             time_limit_s: It is killed after so many seconds; starting the executor does not count.
             hand_over: Takes calls from a task of several that takes long; see `HandOver`.
         """
-        running = _Running()
-        with self._lock:
-            self._running[run.task_id] = running
-        try:
-            ending = self._run(run, running, time_limit_s, hand_over)
-        finally:
-            with self._lock:
-                self._running.pop(run.task_id, None)
-        return Cancelled() if running.cancelled.is_set() else ending
+        only = Only()
+        self.run_line(Call(run, time_limit_s, hand_over), only)
+        return only.endings[0]
+
+    def run_line(self, first: Call, source: Source) -> None:
+        """Run a call, then those that the source gives; at most ``size`` callers do so at once.
+
+        Calls alike are run by one executor, which has the next one before the present one ends.
+        """
+        line = Line(first, source)
+        while line:
+            self._run_next(line)
 
     def cancel(self, task_id: str) -> None:
         """Kill what runs the task, if anything does; its `run` returns `Cancelled`."""
@@ -149,47 +164,81 @@ class ExecutorPool:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _run(
-        self, run: Run, running: _Running, time_limit_s: float | None, hand_over: HandOver | None
-    ) -> Ending:
+    def _run_next(self, line: Line) -> None:
+        """Run the first call of the line, and those behind it that its executor gets ahead."""
+        call = line.next()
+        with ExitStack() as seats:
+            with self._known(call) as running:
+                place = self._place(call, running, seats)
+                ending = (
+                    self._run(call, running, place, line) if isinstance(place, _Place) else place
+                )
+            line.ended(call, Cancelled() if running.cancelled.is_set() else ending)
+            if isinstance(place, _Place) and place.chunk is None and _is_alive(place.seat):
+                self._run_behind(place, line)
+            if not isinstance(place, _Place) or not _is_alive(place.seat):
+                line.shorten(0)
+
+    @contextmanager
+    def _known(self, call: Call, process: ExecutorProcess | None = None) -> Iterator[_Running]:
+        """Let `cancel` know of a call."""
+        running = _Running(process)
+        with self._lock:
+            if self._is_closed:
+                running.cancelled.set()
+            self._running[call.run.task_id] = running
         try:
-            meta, blobs = _payload(run)
+            yield running
+        finally:
+            with self._lock:  # from here on, `cancel` must not kill the next call
+                self._running.pop(call.run.task_id, None)
+            if running.cancelled.is_set() and running.process is not None:
+                running.process.stop()
+
+    def _place(self, call: Call, running: _Running, seats: ExitStack) -> _Place | Ending:
+        """A seat for a call, until ``seats`` is closed; or why it cannot run."""
+        if call.time_limit_s is not None and call.time_limit_s <= 0:
+            return timed_out(call.time_limit_s)
+        try:
+            meta, blobs = _payload(call.run)
             packages = packages_folder(meta.environment)
         except (PymonikError, OSError, KeyError) as error:
             return Failed(Failure.of(_as_setup_error(error)).to_text())
-        with self._free:
-            if self._is_closed or running.cancelled.is_set():
-                return Cancelled()
-            seat = self._take(packages)
-            chunk = Chunk(run, meta, blobs, hand_over) if meta.chunked else None
-            try:
-                return self._run_in(seat, run, running, time_limit_s, chunk)
-            finally:
-                self._give_back(seat)
+        seats.enter_context(self._free)
+        if self._is_closed or running.cancelled.is_set():
+            return Cancelled()
+        seat = self._take(packages)
+        seats.callback(self._give_back, seat)
+        chunk = Chunk(call.run, meta, blobs, call.hand_over) if meta.chunked else None
+        return _Place(seat, meta.environment.pip, chunk)
 
-    def _run_in(
-        self,
-        seat: _Seat,
-        run: Run,
-        running: _Running,
-        time_limit_s: float | None,
-        chunk: Chunk | None,
-    ) -> Ending:
+    def _run(self, call: Call, running: _Running, place: _Place, line: Line) -> Ending:
         try:
-            process = seat.process.result()
+            process = place.seat.process.result()
         except OSError as error:
             return Lost(Failure.of(error).to_text())
         with self._lock:
             if running.cancelled.is_set() or self._is_closed:
                 return Cancelled()
             running.process = process
-        try:
-            return process.run(run, time_limit_s, chunk)
-        finally:
-            with self._lock:  # from here on, `cancel` must not kill the next call
-                running.process = None
-            if running.cancelled.is_set():
-                process.stop()
+        on_slow = partial(line.shorten, 0) if line else None
+        return process.run(call.run, call.time_limit_s, place.chunk, on_slow)
+
+    def _run_behind(self, place: _Place, line: Line) -> None:
+        """Go on in the same executor, while there is something that it can be sent ahead."""
+        process = place.seat.process.result()
+        ahead = process.ahead
+        while process.is_alive:
+            if not process.has_printed and self._memory_limit is None:
+                line.send(ahead, place.pip)
+            if not ahead.count:
+                return
+            call = line.next()
+            with self._known(call, process) as running:
+                ending = process.follow(
+                    call.run, call.time_limit_s, lambda: line.shorten(ahead.count)
+                )
+            line.ended(call, Cancelled() if running.cancelled.is_set() else ending)
 
     def _take(self, packages: str) -> _Seat:
         evicted = None
@@ -237,8 +286,12 @@ class ExecutorPool:
             logger.warning("an executor could not be started: %s", error)
 
 
-def _is_usable(seat: _Seat) -> bool:
+def _is_alive(seat: _Seat) -> bool:
     return seat.process.exception() is None and seat.process.result().is_alive
+
+
+def _is_usable(seat: _Seat) -> bool:
+    return _is_alive(seat) and not seat.process.result().ahead.count
 
 
 def _payload(run: Run) -> tuple[PayloadMeta, Sequence[Buffer]]:

@@ -21,16 +21,17 @@ from typing import TYPE_CHECKING
 
 from pymonik.core.failure import Failure
 from pymonik.errors import TaskTimeoutError, WorkerLostError
+from pymonik.executor.ahead import SLOW_S, Ahead
 from pymonik.executor.channel import Answer, Inbox, answer_decoder, framed
 from pymonik.executor.chunk import LATE_S
 from pymonik.executor.claims import Offer
 from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
-from pymonik.executor.frames import HandedOver, Ready, Report, Run
+from pymonik.executor.frames import HandedOver, Ready, Run
 from pymonik.executor.limits import WATCH_INTERVAL_S, MemoryWatch, in_mib
 from pymonik.executor.output import OutputStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pymonik.executor.chunk import Chunk
 
@@ -39,7 +40,12 @@ _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
 class ExecutorProcess:
-    """A running executor; one call at a time. `kill` may come from any thread."""
+    """A running executor; one call at a time. `kill` may come from any thread.
+
+    Attributes:
+        ahead: What it gets before it needs it.
+        has_printed: Whether the last run did; then the executor looks at no run sent ahead.
+    """
 
     def __init__(
         self,
@@ -54,15 +60,19 @@ class ExecutorProcess:
         self._memory_at_start: int | None = None
         self._peak_memory = 0
         self._task_id = ""
+        self._run: Run | None = None  # the present one
+        self.has_printed = False
         self._unsent = memoryview(b"")
         self._is_blocked = False  # the socket is full: told when there is room
         with ExitStack() as opened:
             self._offer = Offer()
             opened.callback(self._offer.close)
+            self.ahead = Ahead()
+            opened.callback(self.ahead.close)
             ours, theirs = socket.socketpair()
             opened.callback(ours.close)
             with theirs:
-                fds = (theirs.fileno(), *self._offer.fds)
+                fds = (theirs.fileno(), *self._offer.fds, self.ahead.fd)
                 self._process = _spawn(fds, packages, memory_limit)
             opened.pop_all()
         ours.settimeout(0)
@@ -88,35 +98,66 @@ class ExecutorProcess:
         """Whether it can take a call, as far as is known."""
         return self._process.returncode is None
 
-    def run(self, run: Run, time_limit_s: float | None, chunk: Chunk | None = None) -> Ending:
+    def run(
+        self,
+        run: Run,
+        time_limit_s: float | None,
+        chunk: Chunk | None = None,
+        on_slow: Callable[[], None] | None = None,
+    ) -> Ending:
         """Run one task and wait; afterwards the executor may be dead, see `is_alive`.
 
         Args:
             run: The task.
             time_limit_s: After so many seconds it is killed.
             chunk: Its calls, if there are several.
+            on_slow: Called when it takes long; of the runs sent ahead, `ahead` then counts only
+                those that have begun nevertheless.
         """
         self._drain_ready()  # what threads of the call before have printed since is theirs
         self._finish_lines()
-        self._task_id = run.task_id
-        self._out.forget()
-        self._err.forget()
+        self._begin(run)
         if self._memory_at_start is None and (ending := self._await_start()) is not None:
             return ending
         if chunk is not None:
             self._offer.offer(chunk.size)
             time_limit_s = chunk.time_limit_s(time_limit_s)
-        self._unsent = memoryview(framed(run))
+        self._order(run)
+        return self._ending(self._await(time_limit_s, chunk, on_slow), chunk)
+
+    def follow(
+        self, run: Run, time_limit_s: float | None, on_slow: Callable[[], None] | None
+    ) -> Ending:
+        """Like `run`, for the first of the runs that were sent ahead."""
+        self.ahead.count -= 1
+        self._begin(run)
+        return self._ending(self._await(time_limit_s, None, on_slow), None)
+
+    def _begin(self, run: Run) -> None:
+        self._task_id = run.task_id
+        self._run = run
+        self.has_printed = False
+        self._out.forget()
+        self._err.forget()
+
+    def _order(self, order: Run | HandedOver) -> None:
+        self._unsent = memoryview(bytes(self._unsent) + framed(order))
         self._send()
-        answer: Ready | Ending | None = self._await(time_limit_s, chunk)
-        if not isinstance(answer, Report):  # it flushes before it reports: that was read already
+
+    def _take_back(self) -> None:
+        """Take back what was sent ahead and has not begun; the present run has to begin."""
+        waiting = self.ahead.count
+        if self.ahead.take_back() > waiting and self._run is not None:
+            self._order(self._run)
+
+    def _ending(self, answer: Answer | TimedOut | Failed | None, chunk: Chunk | None) -> Ending:
+        if not self.is_alive:  # else it flushed before it reported: that was read already
             self._drain_ready()
         self._finish_lines()
-        if answer is None or isinstance(answer, Ready):
-            answer = Lost(self._obituary())
+        ending = Lost(self._obituary()) if answer is None or isinstance(answer, Ready) else answer
         if chunk is not None and not self.is_alive:
-            return self._salvaged(chunk, answer)
-        return answer
+            return self._salvaged(chunk, ending)
+        return ending
 
     def _salvaged(self, chunk: Chunk, ending: Ending) -> Ending:
         begun = chunk.kept - self._offer.take_back()
@@ -131,9 +172,7 @@ class ExecutorProcess:
         if places is None:
             self._offer.give_back(left)
         # Told in any case: having found no call, the executor may be waiting for it.
-        told = framed(HandedOver(items=places or []))
-        self._unsent = memoryview(bytes(self._unsent) + told)
-        self._send()
+        self._order(HandedOver(items=places or []))
 
     def kill(self) -> None:
         """End it and whatever it started, at once; `run` then returns `Lost`."""
@@ -146,6 +185,7 @@ class ExecutorProcess:
         self.stop()
         self._socket.close()
         self._offer.close()
+        self.ahead.close()
         if self._sentinel is not None:
             os.close(self._sentinel)
         for pipe in (self._process.stdout, self._process.stderr):
@@ -163,7 +203,10 @@ class ExecutorProcess:
         return Lost(self._obituary("the executor did not start"))
 
     def _await(
-        self, limit_s: float | None, chunk: Chunk | None = None
+        self,
+        limit_s: float | None,
+        chunk: Chunk | None = None,
+        on_slow: Callable[[], None] | None = None,
     ) -> Answer | TimedOut | Failed | None:
         """What comes first: an answer, the end of the time or of the memory, or death (`None`)."""
         start = time.monotonic()
@@ -173,11 +216,20 @@ class ExecutorProcess:
             spent = time.monotonic() - start
             if limit_s is not None and spent >= limit_s:
                 self.stop()
-                return _timed_out(limit_s)
+                return timed_out(limit_s)
             if chunk is not None and spent >= LATE_S:
                 self._hand_over(chunk)
                 chunk = None
-            next_look_s = limit_s if chunk is None else min(LATE_S, limit_s or LATE_S)
+            if on_slow is not None and spent >= SLOW_S:
+                self._take_back()
+                on_slow()
+                on_slow = None
+            looks = (
+                limit_s,
+                None if chunk is None else LATE_S,
+                None if on_slow is None else SLOW_S,
+            )
+            next_look_s = min((look for look in looks if look is not None), default=None)
             if not self._wait(None if next_look_s is None else next_look_s - spent):
                 self.stop()
                 return None
@@ -192,15 +244,24 @@ class ExecutorProcess:
                 self._memory_watch = MemoryWatch(self.pid, self._memory_limit)
             left_s = WATCH_INTERVAL_S if left_s is None else min(left_s, WATCH_INTERVAL_S)
         events = dict(self._poll.poll(None if left_s is None else left_s * 1000))
-        for stream in (self._out, self._err):
-            if stream.fd in events:
-                self._read(stream)
+        if self._out.fd in events or self._err.fd in events:
+            self._read_printed(events)
         ours = self._socket.fileno()
         if events.get(ours, 0) & select.POLLOUT:
             self._send()
         if events.get(ours, 0) & _READABLE:
             return self._inbox.pump()  # an answer before death counts
         return self._sentinel not in events
+
+    def _read_printed(self, events: Mapping[int, int]) -> None:
+        """Read what is printed, unless the next run has begun: then it is of that one."""
+        self._take_back()
+        if self.ahead.count:
+            return  # the answer of this one is there
+        self.has_printed = True
+        for stream in (self._out, self._err):
+            if stream.fd in events:
+                self._read(stream)
 
     def _send(self) -> None:
         try:
@@ -305,7 +366,8 @@ def _cause(returncode: int | None) -> str:
     return f"{name} (killed, by the system when memory is short)" if name == "SIGKILL" else name
 
 
-def _timed_out(limit_s: float | None) -> TimedOut:
+def timed_out(limit_s: float | None) -> TimedOut:
+    """A run took longer than it may."""
     error = TaskTimeoutError(f"the task ran longer than its max_duration of {limit_s:g} s")
     return TimedOut(Failure.of(error).to_text())
 

@@ -2,6 +2,15 @@
 
 The counterpart of `foreign` without gRPC: acquire, run in the pool, finish. What an executor
 reports names new results by stand-ins; here they get their IDs.
+
+::
+
+    acquire ─► start ─► pool.run_line ─► ended: go_on (finish this, acquire and start the next)
+                             ▲    │         │
+                             │    │ slow    │ while the queue is long and the tasks are short
+                             │    ▼         │
+                             │  not_begun   │
+                             └──────────────┘
 """
 
 from __future__ import annotations
@@ -9,6 +18,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +33,7 @@ from pymonik.cluster.state.work import (
     NewResult,
     NewTask,
     Outcome,
+    Released,
     Start,
     Stopped,
     Succeeded,
@@ -32,11 +43,15 @@ from pymonik.cluster.state.work import (
 from pymonik.core.failure import Failure
 from pymonik.errors import ControlPlaneError
 from pymonik.executor import endings
+from pymonik.executor.ahead import DEPTH, SLOW_S
 from pymonik.executor.frames import Report, Run, Subtask, options_from_dict, options_to_dict
+from pymonik.executor.line import Call
 from pymonik.executor.submission import bind
 from pymonik.options import TaskOptions as UserOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pymonik.cluster.control_plane import ControlPlane
     from pymonik.executor.endings import Ending
     from pymonik.executor.pool import ExecutorPool
@@ -74,15 +89,21 @@ class ExecutorSlot:
         self.ready: Future[None] = Future()
         self.ready.set_result(None)
         self._control = control
-        self._partition_id = partition_id
         self._pool = pool
         self._folder = folder
         self._pod_id = folder.name
-        self._hostname = hostname
         self._last_options: tuple[TaskOptions, dict[str, Any]] | None = None
-        self._lock = threading.Lock()  # guards the two below
-        self._task_id = ""
-        self._ended = threading.Event()
+        self._pod: dict[str, Any] = {
+            "partition_id": partition_id,
+            "pod_id": self._pod_id,
+            "hostname": hostname,
+            "on_cancel": self._cancel,
+        }
+        self._changed = threading.Condition()  # guards the two below
+        self._held: dict[str, Assignment] = {}  # tasks that run here, or are going to
+        self._is_going_on = False  # the control plane knows of tasks that are not yet among them
+        self._since = 0.0  # when the running task began
+        self._left_files = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"slot {self._pod_id}")
 
@@ -101,42 +122,28 @@ class ExecutorSlot:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            assignment = self._control.acquire(
-                self._partition_id,
-                pod_id=self._pod_id,
-                hostname=self._hostname,
-                on_cancel=self._cancel,
-            )
+            assignment = self._control.acquire(**self._pod)
             if assignment is None:
                 return
-            outcome = self._outcome(assignment)
-            if outcome is not None and not self._stopping.is_set():
-                self._control.finish(assignment.task_id, outcome, pod_id=self._pod_id)
-            if not isinstance(outcome, Succeeded):  # else the storage has every file
+            with self._changed:
+                self._held[assignment.task_id] = assignment
+            try:
+                if self._control.start(assignment.task_id, pod_id=self._pod_id) is Start.RUN:
+                    self._since = time.monotonic()
+                    self._pool.run_line(self._call(assignment), self)
+            except Exception as error:
+                # A slot outlives whatever a task brings about; the client gets to read it.
+                logger.exception("task %s could not be run", assignment.task_id)
+                self._lose(error)
+            with self._changed:
+                self._held.clear()
+                self._changed.notify_all()
+            if self._left_files:  # else the storage has every file
                 self._clean()
+                self._left_files = False
 
-    def _outcome(self, assignment: Assignment) -> Outcome | None:
-        """Run the task; ``None`` if it is not to run any more."""
-        with self._lock:
-            self._task_id = assignment.task_id
-            self._ended.clear()
-        try:
-            if self._control.start(assignment.task_id, pod_id=self._pod_id) is Start.DROP:
-                return None
-            return self._execute(assignment)
-        except Exception as error:
-            # A slot outlives whatever a task brings about; the client gets to read it.
-            logger.exception("task %s could not be run", assignment.task_id)
-            return Lost(Failure.of(error).to_text())
-        finally:
-            with self._lock:
-                self._task_id = ""
-                self._ended.set()
-
-    def _execute(self, assignment: Assignment) -> Outcome:
+    def _call(self, assignment: Assignment) -> Call:
         limit_s = assignment.options.max_duration.total_seconds()
-        if limit_s <= 0:
-            return TimedOut()
         run = Run(
             task_id=assignment.task_id,
             session_id=assignment.session_id,
@@ -148,12 +155,63 @@ class ExecutorSlot:
             options=self._travelling(assignment.options),
             folder=str(self._folder),
         )
-        ending = self._pool.run(
+        return Call(
             run,
-            time_limit_s=min(limit_s, LONGEST_CALL_S),
-            hand_over=lambda report: self._hand_over(report, assignment),
+            min(limit_s, LONGEST_CALL_S),
+            lambda report: self._hand_over(report, assignment),
         )
-        return self._translated(ending, assignment)
+
+    # What the pool tells, in the slot's thread.
+
+    def ended(self, call: Call, ending: Ending) -> Sequence[Call]:
+        """A task ended; if it was short, others follow that are PROCESSING from now on."""
+        if self._stopping.is_set():
+            return ()
+        assignment = self._held[call.run.task_id]
+        outcome = self._outcome(ending, assignment)
+        most = self._most_behind(outcome)
+        with self._changed:
+            self._is_going_on = True
+        more: list[Assignment] = []
+        try:
+            more = self._control.go_on(assignment.task_id, outcome, most, **self._pod)
+        finally:
+            with self._changed:
+                self._is_going_on = False
+                del self._held[assignment.task_id]
+                self._held.update((one.task_id, one) for one in more)
+                self._changed.notify_all()
+        return [self._call(one) for one in more]
+
+    def not_begun(self, call: Call) -> None:
+        """A task that was to follow goes back to the queue: who is free can take it."""
+        if not self._stopping.is_set():
+            self._control.finish(call.run.task_id, Released(), pod_id=self._pod_id)
+        with self._changed:
+            self._held.pop(call.run.task_id, None)
+            self._changed.notify_all()
+
+    def _most_behind(self, outcome: Outcome) -> int:
+        """How many tasks may follow, if they take as long as this one did."""
+        before, self._since = self._since, time.monotonic()
+        spent = self._since - before
+        self._left_files |= not isinstance(outcome, Succeeded)
+        if self._left_files or spent >= SLOW_S:
+            return 0
+        waiting = len(self._held) - 1
+        return max(0, min(DEPTH, 1 + int(SLOW_S / max(spent, SLOW_S / DEPTH))) - waiting)
+
+    def _outcome(self, ending: Ending, assignment: Assignment) -> Outcome:
+        try:
+            return self._translated(ending, assignment)
+        except Exception as error:
+            # A slot outlives whatever a task brings about; the client gets to read it.
+            logger.exception("task %s could not be run", assignment.task_id)
+            return Lost(Failure.of(error).to_text())
+
+    def _lose(self, error: Exception) -> None:
+        for task_id in list(self._held):
+            self._control.finish(task_id, Lost(Failure.of(error).to_text()), pod_id=self._pod_id)
 
     def _hand_over(self, report: Report, assignment: Assignment) -> list[str]:
         """Have subtasks run while the task that submits them goes on."""
@@ -205,13 +263,14 @@ class ExecutorSlot:
 
     def _cancel(self, task_id: str) -> None:
         """Called by the control plane, from another thread."""
-        for _ in range(CANCEL_TRIES):  # the pool may not know of the task yet
-            with self._lock:
-                if self._task_id != task_id:
+        for _ in range(CANCEL_TRIES):  # the pool may not know of the task yet, or it waits
+            with self._changed:
+                if task_id not in self._held and not self._is_going_on:
                     return
             self._pool.cancel(task_id)
-            if self._ended.wait(CANCEL_AGAIN_S):
-                return
+            with self._changed:
+                if task_id in self._held or self._is_going_on:
+                    self._changed.wait(CANCEL_AGAIN_S)
 
     def _clean(self) -> None:
         """Remove what a call that failed, or a killed executor, has left in its folder."""
