@@ -1,0 +1,115 @@
+"""The calls that one caller of the pool has waiting: the first runs, some others are sent ahead.
+
+::
+
+    first ──► running ──► ended() ──► more calls ──► sent ahead ──► running ──► ...
+                 │                                      │
+                 └── slow, or its executor died ────────┴──► not_begun()
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+from pymonik.core import codec
+from pymonik.core.call import PayloadMeta
+from pymonik.errors import PymonikError
+from pymonik.executor.ahead import DEPTH
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pymonik.executor.ahead import Ahead
+    from pymonik.executor.chunk import HandOver
+    from pymonik.executor.endings import Ending
+    from pymonik.executor.frames import Run
+
+LEAST_LIMIT_S = 1.0  # a run with less time is not sent ahead: its time counts from its start
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A run and its limits; see `ExecutorPool.run`."""
+
+    run: Run
+    time_limit_s: float | None
+    hand_over: HandOver | None = None
+
+
+class Source(Protocol):
+    """Where calls come from."""
+
+    def ended(self, call: Call, ending: Ending) -> Sequence[Call]:
+        """A call ended; gives those to run next."""
+
+    def not_begun(self, call: Call) -> None:
+        """A call was not run, and is not going to be: it waited behind one that is slow."""
+
+
+class Line:
+    """Calls in their order.
+
+    Args:
+        first: The first.
+        source: Gives more.
+    """
+
+    def __init__(self, first: Call, source: Source) -> None:
+        self._waiting = deque([first])
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def next(self) -> Call:
+        """The call that runs now."""
+        return self._waiting.popleft()
+
+    def ended(self, call: Call, ending: Ending) -> None:
+        """A call ended."""
+        self._waiting.extend(self._source.ended(call, ending))
+
+    def send(self, ahead: Ahead, pip: Sequence[str]) -> None:
+        """Send ahead what can be: small runs of single calls that need these packages."""
+        for call in islice(self._waiting, ahead.count, DEPTH):
+            if not _may_follow(call, pip) or not ahead.send(call.run):
+                return
+
+    def shorten(self, length: int) -> None:
+        """Give back all calls but the first ones."""
+        while len(self._waiting) > length:
+            self._source.not_begun(self._waiting.pop())
+
+
+def _may_follow(call: Call, pip: Sequence[str]) -> bool:
+    if call.time_limit_s is not None and call.time_limit_s < LEAST_LIMIT_S:
+        return False
+    if not call.run.payload:
+        return False
+    try:
+        meta, _ = codec.split(call.run.payload)
+    except PymonikError:
+        return False  # told when it is its turn
+    return isinstance(meta, PayloadMeta) and not meta.chunked and meta.environment.pip == pip
+
+
+class Only:
+    """The source of a single call.
+
+    Attributes:
+        endings: How it ended.
+    """
+
+    def __init__(self) -> None:
+        self.endings: list[Ending] = []
+
+    def ended(self, call: Call, ending: Ending) -> Sequence[Call]:  # noqa: ARG002
+        """Nothing comes after it."""
+        self.endings.append(ending)
+        return ()
+
+    def not_begun(self, call: Call) -> None:
+        """Does not happen: it waits behind nothing."""
