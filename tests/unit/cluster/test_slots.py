@@ -24,6 +24,7 @@ from pymonik.cluster.state.work import (
 )
 from pymonik.executor import endings
 from pymonik.executor.frames import Created, Report, Run
+from pymonik.executor.line import Call, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,7 @@ class FakeControl:
         self.outcomes: queue.Queue[Outcome] = queue.Queue()
         self.cancel: Callable[[str], None] | None = None
 
-    def acquire(self, _partition: str, *, on_cancel: Any, **_: str) -> Assignment | None:
+    def acquire(self, *, on_cancel: Any, **_: str) -> Assignment | None:
         self.cancel = on_cancel
         return self.assignments.pop() if self.assignments else None
 
@@ -49,6 +50,10 @@ class FakeControl:
     def finish(self, _task_id: str, outcome: Outcome, *, pod_id: str) -> None:
         self.outcomes.put(outcome)
 
+    def go_on(self, _task_id: str, outcome: Outcome, _most: int, **_: Any) -> list[Assignment]:
+        self.outcomes.put(outcome)
+        return []
+
     def merge_options(self, _session_id: str, requested: Any) -> TaskOptions:
         return merged(requested, OPTIONS)
 
@@ -57,7 +62,10 @@ class FakePool:
     """Ends each call as told."""
 
     def __init__(self, end: Callable[[Run], endings.Ending]) -> None:
-        self.run: Callable[..., endings.Ending] = lambda run, **_: end(run)
+        self.end = end
+
+    def run_line(self, first: Call, source: Source) -> None:
+        assert not source.ended(first, self.end(first.run))
 
 
 def _outcome(tmp_path: Path, end: Callable[[Run], endings.Ending], **changes: Any) -> Outcome:
@@ -98,14 +106,6 @@ def test_created_results_get_ids(tmp_path: Path) -> None:
     assert created.name == "x"
     assert created.result_id != "new:0"
     assert outcome.data == {created.result_id: b"2"}
-
-
-def test_a_time_limit_of_zero_is_over_at_once(tmp_path: Path) -> None:
-    def run(run: Run) -> endings.Ending:
-        raise AssertionError("it must not run")
-
-    options = TaskOptions(timedelta(0), 3, 1, "P")
-    assert _outcome(tmp_path, run, options=options) == TimedOut()
 
 
 def test_what_goes_wrong_here_is_told_and_the_task_is_tried_again(tmp_path: Path) -> None:
