@@ -174,10 +174,10 @@ class ExecutorPool:
                     self._run(call, running, place, line) if isinstance(place, _Place) else place
                 )
             line.ended(call, Cancelled() if running.cancelled.is_set() else ending)
-            if isinstance(place, _Place) and place.chunk is None and _is_alive(place.seat):
+            if isinstance(place, _Place):
                 self._run_behind(place, line)
-            if not isinstance(place, _Place) or not _is_alive(place.seat):
-                line.shorten(0)
+                if not _is_alive(place.seat):
+                    line.shorten(0)
 
     @contextmanager
     def _known(self, call: Call, process: ExecutorProcess | None = None) -> Iterator[_Running]:
@@ -226,6 +226,8 @@ class ExecutorPool:
 
     def _run_behind(self, place: _Place, line: Line) -> None:
         """Go on in the same executor, while there is something that it can be sent ahead."""
+        if place.chunk is not None or not _is_alive(place.seat):
+            return
         process = place.seat.process.result()
         ahead = process.ahead
         while process.is_alive:

@@ -27,12 +27,16 @@ LIMIT_S = 60.0
 
 
 class Function:
+    """Stands for a task: what an executor needs of it."""
+
     require_context = False
-    retry_on: tuple[type[BaseException], ...] = ()
+    retry_on = ()
 
     def __init__(self, func: Any) -> None:
         self.func = func
-        self.name = func.__name__
+
+    def adopt(self, content_id: str) -> None:
+        self.content_id = content_id
 
 
 class Calls:
