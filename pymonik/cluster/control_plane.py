@@ -144,6 +144,7 @@ class ControlPlane:
         self,
         task_id: str,
         outcome: Outcome,
+        waiting: int,
         most: int,
         *,
         partition_id: str,
@@ -151,12 +152,13 @@ class ControlPlane:
         hostname: str,
         on_cancel: Callable[[str], None],
     ) -> list[Assignment]:
-        """`finish`, `acquire` and `start` in one step, for tasks that are many and short.
+        """`finish`, `acquire` and `start` in one step, without waiting.
 
         Args:
             task_id: As for `finish`.
             outcome: As for `finish`.
-            most: How many tasks to acquire; it gives fewer rather than have other runners wait.
+            waiting: How many tasks the runner has besides.
+            most: How many it is to have; it gets fewer rather than have tasks wait for nothing.
             partition_id: As for `acquire`.
             pod_id: As for `acquire`.
             hostname: As for `acquire`.
@@ -168,7 +170,7 @@ class ControlPlane:
             execution.finish(state, task_id, outcome, stored, now, pod_id=pod_id)
             most = 0 if self._closed or pod_id in self._woken else most
             tasks = execution.take_more(
-                state, partition_id, most, pod_id=pod_id, hostname=hostname, now=now
+                state, partition_id, waiting, most, pod_id=pod_id, hostname=hostname, now=now
             )
             for task in tasks:
                 self._on_cancel[task.task_id] = on_cancel

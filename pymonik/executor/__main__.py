@@ -1,8 +1,8 @@
 """``python -m pymonik.executor``: the child process; its parent starts it, nobody else.
 
 Arguments: the numbers of the socket, of the pipe and of the journal (see
-`pymonik.executor.claims`), of the runs sent ahead (see `pymonik.executor.ahead`), the memory limit
-in bytes (0: none), the folder of packages (empty: none), the parent.
+`pymonik.executor.claims`), of the pipe and of the runs sent ahead (see `pymonik.executor.ahead`),
+the memory limit in bytes (0: none), the folder of packages (empty: none), the parent.
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Answer runs until the parent closes the socket."""
-    fd, pipe, journal, ahead, memory_limit, packages, parent = sys.argv[1:8]
-    for ours in (fd, pipe, journal, ahead):
+    fd, pipe, journal, ahead, runs, memory_limit, packages, parent = sys.argv[1:9]
+    for ours in (fd, pipe, journal, ahead, runs):
         os.set_inheritable(int(ours), False)  # noqa: FBT003 - what user code starts has no business with them
     _die_with(int(parent), int(fd))
     _set_up_output()
     _set_up_path(packages)
     del sys.argv[1:]
     sock = socket.socket(fileno=int(fd))
-    share = _Share(sock, Claims(int(pipe), int(journal)), Behind(int(ahead), outputs=(1, 2)))
+    behind = Behind((int(ahead), int(runs)), outputs=(1, 2))
+    share = _Share(sock, Claims(int(pipe), int(journal)), behind)
     _serve(sock, share, int(memory_limit))
     # Threads that user code left behind must not keep the process.
     os._exit(0)

@@ -2,20 +2,25 @@
 
 ::
 
-    parent                       datagrams: one for each run                 executor
-    send(run) ─────────────────►   B · C · D   ──────── reads one ──► runs it
-    take_back() ◄── reads the rest: these runs are the parent's
+    parent                   pipe: a byte for each run                        executor
+    send(run) ──────────────►   · · ·   ──────── reads one ──► owns the next run, and reads it
+    take_back() ◄── reads the rest: the last runs are the parent's
+                             datagrams: the runs, B · C · D
 
-Whoever reads a run owns it. Whose output is it? An executor takes a run from here only when
-everything printed before was read; its parent reads output only when nothing is left in here.
+As with the calls of a chunk (see `claims`), whoever reads a byte owns a run. Runs that were taken
+back lie there until nothing has been claimed: only then can the parent remove them.
+
+Whose output is it? An executor claims a run only when everything printed before was read; its
+parent reads output only when no run is left to claim.
 """
 
 from __future__ import annotations
 
-import array
 import contextlib
+import fcntl
 import os
 import socket
+import termios
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 DEPTH = 4  # runs
 SLOW_S = 0.02  # a run that takes longer has nothing waiting behind it
 _MOST_BYTES = 1 << 15  # of a run
+_NO_BYTES = bytes(4)  # what the system says of an empty pipe: an int
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Run).decode
@@ -44,15 +50,20 @@ class Ahead:
         self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._ours.setblocking(False)  # noqa: FBT003 - positional only
         self._theirs.setblocking(False)  # noqa: FBT003 - positional only
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        self._has_stale = False  # runs that were taken back
         self.count = 0
 
     @property
-    def fd(self) -> int:
-        """What the executor reads from."""
-        return self._theirs.fileno()
+    def fds(self) -> tuple[int, int]:
+        """What the executor reads from: the pipe, and the runs."""
+        return self._reader, self._theirs.fileno()
 
     def send(self, run: Run) -> bool:
-        """Have the executor run this when it has done what it has; ``False`` if it is too large."""
+        """Have the executor run this when it has done what it has; ``False`` if that cannot be."""
+        if self._has_stale:
+            return False
         frame = _encode(run)
         if len(frame) > _MOST_BYTES:
             return False
@@ -60,6 +71,7 @@ class Ahead:
             self._ours.send(frame)
         except OSError:  # no room, or larger than this system allows
             return False
+        os.write(self._writer, b".")
         self.count += 1
         return True
 
@@ -68,51 +80,59 @@ class Ahead:
 
         It is one more than `count` if the present run was among them.
         """
-        taken = 0
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self._theirs.recv(1)
-                taken += 1
+        try:
+            taken = len(os.read(self._reader, 2 * DEPTH))
+        except BlockingIOError:
+            return 0
+        self._has_stale = True
         self.count = max(0, self.count - taken)
         return taken
+
+    def clear(self) -> None:
+        """Remove what was taken back: all runs that were claimed have ended."""
+        with contextlib.suppress(BlockingIOError):
+            while self._has_stale:
+                self._theirs.recv(1)
+        self._has_stale = False
 
     def close(self) -> None:
         """Free what belongs to it."""
         self._ours.close()
         self._theirs.close()
+        os.close(self._reader)
+        os.close(self._writer)
 
 
 class Behind:
     """The executor's side.
 
     Args:
-        reader: What to read from.
+        fds: Those of `Ahead`.
         outputs: The pipes that calls print to.
+
+    Attributes:
+        fd: Readable when there is a run to claim.
     """
 
-    def __init__(self, reader: int, outputs: Sequence[int]) -> None:
-        self.fd = reader
+    def __init__(self, fds: tuple[int, int], outputs: Sequence[int]) -> None:
+        self.fd, self._runs = fds
         self._outputs = [os.dup(fd) for fd in outputs]  # user code may close or redirect its own
 
     def claim(self) -> Run | None:
-        """The next run that is ours."""
+        """The next run, if it is ours."""
         try:
-            return _decode(os.read(self.fd, _MOST_BYTES))
+            os.read(self.fd, 1)
         except BlockingIOError:
             return None
+        return _decode(os.read(self._runs, _MOST_BYTES))
 
     def may_claim(self) -> bool:
         """Whether everything that was printed is read."""
-        return not any(_unread(fd) for fd in self._outputs)
+        return not any(map(_is_unread, self._outputs))
 
 
-def _unread(fd: int) -> int:
-    import fcntl
-    import termios
-
-    count = array.array("i", [0])
+def _is_unread(pipe: int) -> bool:
     try:
-        fcntl.ioctl(fd, termios.FIONREAD, count)
+        return fcntl.ioctl(pipe, termios.FIONREAD, _NO_BYTES) != _NO_BYTES
     except OSError:  # no pipe: nobody reads it
-        return 0
-    return count[0]
+        return False

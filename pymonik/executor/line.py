@@ -74,6 +74,8 @@ class Line:
 
     def send(self, ahead: Ahead, pip: Sequence[str]) -> None:
         """Send ahead what can be: small runs of single calls that need these packages."""
+        if not ahead.count:  # and what was claimed has ended
+            ahead.clear()
         for call in islice(self._waiting, ahead.count, DEPTH):
             if not _may_follow(call, pip) or not ahead.send(call.run):
                 return

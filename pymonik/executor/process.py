@@ -72,7 +72,7 @@ class ExecutorProcess:
             ours, theirs = socket.socketpair()
             opened.callback(ours.close)
             with theirs:
-                fds = (theirs.fileno(), *self._offer.fds, self.ahead.fd)
+                fds = (theirs.fileno(), *self._offer.fds, *self.ahead.fds)
                 self._process = _spawn(fds, packages, memory_limit)
             opened.pop_all()
         ours.settimeout(0)

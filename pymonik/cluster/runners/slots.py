@@ -7,7 +7,7 @@ reports names new results by stand-ins; here they get their IDs.
 
     acquire ─► start ─► pool.run_line ─► ended: go_on (finish this, acquire and start the next)
                              ▲    │         │
-                             │    │ slow    │ while the queue is long and the tasks are short
+                             │    │ slow    │ several if the queue is long and tasks are short
                              │    ▼         │
                              │  not_begun   │
                              └──────────────┘
@@ -164,17 +164,17 @@ class ExecutorSlot:
     # What the pool tells, in the slot's thread.
 
     def ended(self, call: Call, ending: Ending) -> Sequence[Call]:
-        """A task ended; if it was short, others follow that are PROCESSING from now on."""
+        """A task ended; those that follow are PROCESSING from now on."""
         if self._stopping.is_set():
             return ()
         assignment = self._held[call.run.task_id]
         outcome = self._outcome(ending, assignment)
-        most = self._most_behind(outcome)
+        waiting, most = len(self._held) - 1, self._most(outcome)
         with self._changed:
             self._is_going_on = True
         more: list[Assignment] = []
         try:
-            more = self._control.go_on(assignment.task_id, outcome, most, **self._pod)
+            more = self._control.go_on(assignment.task_id, outcome, waiting, most, **self._pod)
         finally:
             with self._changed:
                 self._is_going_on = False
@@ -191,15 +191,14 @@ class ExecutorSlot:
             self._held.pop(call.run.task_id, None)
             self._changed.notify_all()
 
-    def _most_behind(self, outcome: Outcome) -> int:
-        """How many tasks may follow, if they take as long as this one did."""
+    def _most(self, outcome: Outcome) -> int:
+        """How many tasks to have now: more than one if all take no longer than this one did."""
         before, self._since = self._since, time.monotonic()
         spent = self._since - before
         self._left_files |= not isinstance(outcome, Succeeded)
-        if self._left_files or spent >= SLOW_S:
+        if self._left_files:
             return 0
-        waiting = len(self._held) - 1
-        return max(0, min(DEPTH, 1 + int(SLOW_S / max(spent, SLOW_S / DEPTH))) - waiting)
+        return 1 + int(min(SLOW_S / max(spent, 1e-6), DEPTH - 1))
 
     def _outcome(self, ending: Ending, assignment: Assignment) -> Outcome:
         try:

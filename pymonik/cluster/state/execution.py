@@ -61,20 +61,38 @@ def acquire(
 
 
 def take_more(
-    state: State, partition_id: str, most: int, *, pod_id: str, hostname: str, now: int
+    state: State,
+    partition_id: str,
+    waiting: int,
+    most: int,
+    *,
+    pod_id: str,
+    hostname: str,
+    now: int,
 ) -> list[Task]:
-    """Take tasks that run right after the present one, unless others might have to wait for some.
+    """Take tasks for a runner that has ended one: what it runs now, and what it runs next.
 
-    They are PROCESSING at once: their executor may begin them before anybody could say so.
+    They are PROCESSING at once: the executor may begin them before anybody could say so. Only one
+    is taken that others might have to wait for, and only to run now.
+
+    Args:
+        state: The tables.
+        partition_id: Of the runner.
+        waiting: How many tasks it has.
+        most: How many it is to have.
+        pod_id: The runner.
+        hostname: Of the runner.
+        now: The instant.
     """
     taken: list[Task] = []
     queue, pods = state.queues[partition_id], state.partitions[partition_id].pod_max
-    while len(taken) < most and len(queue) >= MANY_FOR_EACH * pods:
+    while waiting < most and (not waiting or len(queue) >= MANY_FOR_EACH * pods):
         task = acquire(state, partition_id, pod_id=pod_id, hostname=hostname, now=now)
         if task is None:
             break
         start(state, task.task_id, pod_id, now)
         taken.append(task)
+        waiting += 1
     return taken
 
 

@@ -24,10 +24,11 @@ from pymonik.cluster.state.work import (
 )
 from pymonik.executor import endings
 from pymonik.executor.frames import Created, Report, Run
-from pymonik.executor.line import Call, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pymonik.executor.line import Call, Source
 
 OPTIONS = TaskOptions(timedelta(seconds=9), 3, 1, "P")
 
@@ -50,7 +51,7 @@ class FakeControl:
     def finish(self, _task_id: str, outcome: Outcome, *, pod_id: str) -> None:
         self.outcomes.put(outcome)
 
-    def go_on(self, _task_id: str, outcome: Outcome, _most: int, **_: Any) -> list[Assignment]:
+    def go_on(self, _task_id: str, outcome: Outcome, *_: int, **__: Any) -> list[Assignment]:
         self.outcomes.put(outcome)
         return []
 

@@ -1,0 +1,107 @@
+"""Who owns a run that was sent ahead."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pymonik.executor.ahead import DEPTH, Ahead, Behind
+from pymonik.executor.frames import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def ahead() -> Iterator[Ahead]:
+    one = Ahead()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def output() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+def run(name: str, payload: bytes = b"") -> Run:
+    return Run(
+        task_id=name,
+        session_id="s",
+        inputs={},
+        payload_id="p",
+        payload=payload,
+        output_id="",
+        folder="",
+    )
+
+
+def claimed(behind: Behind) -> str | None:
+    one = behind.claim()
+    return one.task_id if one else None
+
+
+def test_runs_are_claimed_in_their_order(ahead: Ahead) -> None:
+    behind = Behind(ahead.fds, ())
+    assert all(ahead.send(run(name)) for name in "abc")
+    assert [claimed(behind) for _ in range(4)] == ["a", "b", "c", None]
+
+
+def test_what_was_taken_back_cannot_be_claimed(ahead: Ahead) -> None:
+    behind = Behind(ahead.fds, ())
+    assert all(ahead.send(run(name)) for name in "abc")
+    assert claimed(behind) == "a"
+    assert ahead.take_back() == 2
+    assert claimed(behind) is None
+    assert not ahead.send(run("d"))  # it would stand behind what was taken back
+    ahead.clear()
+    assert ahead.send(run("d"))
+    assert claimed(behind) == "d"
+
+
+def test_a_large_run_is_not_sent(ahead: Ahead) -> None:
+    assert not ahead.send(run("a", bytes(1 << 16)))
+    assert ahead.take_back() == ahead.count == 0
+
+
+def test_nothing_is_claimed_while_output_is_unread(output: tuple[int, int], ahead: Ahead) -> None:
+    reader, writer = output
+    behind = Behind(ahead.fds, (writer,))
+    assert behind.may_claim()
+    os.write(writer, b"x")
+    assert not behind.may_claim()
+    os.read(reader, 1)
+    assert behind.may_claim()
+
+
+def test_the_first_runs_are_the_executors_however_both_race(ahead: Ahead) -> None:
+    behind = Behind(ahead.fds, ())
+    found: list[str] = []
+    begin, done = threading.Barrier(2), threading.Barrier(2)
+
+    def claim() -> None:
+        for _ in range(300):
+            begin.wait(30)
+            while (name := claimed(behind)) is not None:
+                found.append(name)
+            done.wait(30)
+
+    thread = threading.Thread(target=claim)
+    thread.start()
+    for number in range(300):
+        found.clear()
+        names = [f"{number}.{one}" for one in range(DEPTH)]
+        assert all([ahead.send(run(name)) for name in names])  # noqa: C419 - all are sent
+        begin.wait(30)
+        taken = ahead.take_back()
+        done.wait(30)
+        assert found == names[: DEPTH - taken]
+        ahead.count = 0
+        ahead.clear()
+    thread.join(30)
