@@ -131,6 +131,8 @@ class ExecutorProcess:
         """Like `run`, for the first of the runs that were sent ahead."""
         self.ahead.count -= 1
         self._begin(run)
+        if self._inbox.has_some():  # its answer came with the last one, unlike what it printed
+            self._read_printed(dict(self._poll.poll(0)))
         return self._ending(self._await(time_limit_s, None, on_slow), None)
 
     def _begin(self, run: Run) -> None:
@@ -244,8 +246,7 @@ class ExecutorProcess:
                 self._memory_watch = MemoryWatch(self.pid, self._memory_limit)
             left_s = WATCH_INTERVAL_S if left_s is None else min(left_s, WATCH_INTERVAL_S)
         events = dict(self._poll.poll(None if left_s is None else left_s * 1000))
-        if self._out.fd in events or self._err.fd in events:
-            self._read_printed(events)
+        self._read_printed(events)
         ours = self._socket.fileno()
         if events.get(ours, 0) & select.POLLOUT:
             self._send()
@@ -255,6 +256,8 @@ class ExecutorProcess:
 
     def _read_printed(self, events: Mapping[int, int]) -> None:
         """Read what is printed, unless the next run has begun: then it is of that one."""
+        if self._out.fd not in events and self._err.fd not in events:
+            return
         self._take_back()
         if self.ahead.count:
             return  # the answer of this one is there
