@@ -303,6 +303,21 @@ def test_what_a_call_prints_is_its_own(bench: Bench) -> None:
     assert sum(text.count("x") for text in bench.printed.values()) == 30 * 100_000
 
 
+def _say_and_note(log: str, name: str) -> None:
+    print(name)  # noqa: T201
+    note(log, name)
+
+
+def test_what_a_call_printed_that_ended_before_it_was_looked_at_is_its_own(bench: Bench) -> None:
+    calls = [bench.noting(name) for name in "abc"]
+    calls += [bench.call("d", _say_and_note, str(bench.log), "d"), bench.noting("e")]
+    source = Calls(calls)
+    source.on_end["b"] = lambda: until(lambda: bench.noted() == ["a", "b", "c", "d"])
+    bench.pool.run_line(source.first, source)
+    assert bench.printed == {"d": "d\n"}
+    assert list(source.endings) == ["a", "b", "c", "d", "e"]
+
+
 def _speak_on() -> None:
     def speak() -> None:
         while True:
