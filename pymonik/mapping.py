@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymonik.arguments import Arguments
 from pymonik.core import codec
+from pymonik.core.bulk import no_collections
 from pymonik.errors import SerializationError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 
@@ -119,7 +120,8 @@ def map_items(items: Items, session: Session, submission: Submission) -> MultiRe
 
     drawing = Drawing(items.packed(share), session, submission)
     if not items.is_drawn:
-        return MultiResultHandle(drawing.draw_all())
+        with no_collections():
+            return MultiResultHandle(drawing.draw_all())
     handles = drawing.draw_first(DRAWN_AT_FIRST)
     if drawing.is_exhausted:
         return MultiResultHandle(handles)

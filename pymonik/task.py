@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_STATE: Final = ("func", "name", "require_context", "options", "retry_on")
+_STATE: Final = ("func", "name", "require_context", "options", "retry_on", "of_class")
 
 
 class Task(Generic[P, R]):
@@ -42,9 +42,15 @@ class Task(Generic[P, R]):
         require_context: The function's first parameter is a `PymonikContext`, which callers omit.
         options: Those of the task; a call may say otherwise.
         retry_on: Exceptions after which the task is tried again.
+        of_class: The function's first parameter is a class: ``@task`` above ``@classmethod``.
     """
 
     func: Callable[P, R]
+    name: str
+    require_context: bool
+    options: TaskOptions
+    retry_on: tuple[type[BaseException], ...]
+    of_class: bool
     __name__: str
 
     def __init__(
@@ -61,10 +67,12 @@ class Task(Generic[P, R]):
         retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
     ) -> None:
         function: Any = func.func if isinstance(func, Task) else func
-        if not callable(function) or isinstance(function, classmethod):
+        of_class = isinstance(function, classmethod)
+        if of_class:
+            function = function.__func__
+        if not callable(function):
             kind = type(function).__name__
-            order = ": write @classmethod above @task" if kind == "classmethod" else ""
-            raise UsageError(f"a task wraps a function or another callable, not a {kind}{order}")
+            raise UsageError(f"a task wraps a function or another callable, not a {kind}")
         options = TaskOptions.shortcuts(
             task_options,
             partition=partition,
@@ -73,7 +81,8 @@ class Task(Generic[P, R]):
             max_retries=max_retries,
         )
         name = func_name or _name_of(function)
-        self.__setstate__((function, name, require_context, options, _exceptions(retry_on)))
+        exceptions = _exceptions(retry_on)
+        self.__setstate__((function, name, require_context, options, exceptions, of_class))
 
     # -- as a value ----------------------------------------------------------------------------
 
@@ -82,7 +91,8 @@ class Task(Generic[P, R]):
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         functools.update_wrapper(self, state[0])
-        self.func, self.name, self.require_context, self.options, self.retry_on = state
+        for name, value in zip(_STATE, state, strict=True):
+            setattr(self, name, value)
         self._cache: tuple[Fingerprint, PackedFunction] | None = None
         self._method: Task[..., R] | None = None
         self.__dict__.pop("_parameters", None)
@@ -95,9 +105,11 @@ class Task(Generic[P, R]):
     @overload
     def __get__(self, instance: object, owner: type | None = None) -> BoundTask[R]: ...
     def __get__(self, instance: object, owner: type | None = None) -> Task[P, R] | BoundTask[R]:
-        if instance is None or not isinstance(self.func, types.FunctionType):
+        if not isinstance(self.func, types.FunctionType):
             return self
-        return BoundTask(self._as_method(), instance)
+        if self.of_class:
+            return BoundTask(self._as_method(), type(instance) if owner is None else owner)
+        return self if instance is None else BoundTask(self._as_method(), instance)
 
     def _as_method(self) -> Task[..., R]:
         if not self.require_context:

@@ -3,6 +3,9 @@
 A *container* (see `pymonik.core.codec`) holds one of the structs below and the pickles that it
 describes. Ids stand in the struct, never inside a pickle, so that whoever submits can fill them in
 when it knows them.
+
+Structs that come in thousands are not tracked by the garbage collector (``gc=False``): they hold
+nothing that could refer to them.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ def _format() -> int:
     return FORMAT_VERSION
 
 
-class ResultRef(msgspec.Struct, frozen=True, array_like=True):
+class ResultRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Stands in a payload for the value of a result, which may not exist yet."""
 
     result_id: str
@@ -44,7 +47,7 @@ class FunctionRef(msgspec.Struct, frozen=True):
     name: str
 
 
-class CallMeta(msgspec.Struct, frozen=True, array_like=True):
+class CallMeta(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One call: how many blobs it has (a pickle, then its buffers), and what it refers to."""
 
     blobs: int
@@ -71,7 +74,7 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
     version: int = msgspec.field(default_factory=_format)
 
 
-class ItemMeta(msgspec.Struct, frozen=True, array_like=True):
+class ItemMeta(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One value of a result: its blobs, or the failure that stands in its place."""
 
     blobs: int

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import threading
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -123,6 +124,21 @@ class ResultState:
                 return
         callback(self)
 
+    @staticmethod
+    def when_each_final(
+        states: Iterable[ResultState], callback: Callable[[ResultState], None]
+    ) -> None:
+        """`when_final` for many, faster."""
+        final: list[ResultState] = []
+        with _lock:
+            for state in states:
+                if state.status is Status.PENDING:
+                    state._callbacks += (callback,)
+                else:
+                    final.append(state)
+        for state in final:
+            callback(state)
+
     def forget(self, callback: Callable[[ResultState], None]) -> None:
         """Take back a callback that has not been called; does nothing otherwise."""
         with _lock:
@@ -133,20 +149,16 @@ class Countdown:
     """Waits for many states at once, without looking at them in turn."""
 
     def __init__(self, states: Sequence[ResultState]) -> None:
-        self._left = len(states)
         self._states = states
-        self._lock = threading.Lock()
+        self._ended = itertools.count(1)  # its `next` is one step, for any number of threads
         self._done = threading.Event()
         if not states:
             self._done.set()
-        for state in states:
-            state.when_final(self._one_less)
+        ResultState.when_each_final(states, self._one_more)
 
-    def _one_less(self, _: ResultState) -> None:
-        with self._lock:
-            self._left -= 1
-            if self._left == 0:
-                self._done.set()
+    def _one_more(self, _: ResultState) -> None:
+        if next(self._ended) == len(self._states):
+            self._done.set()
 
     def wait(self, timeout: float | None) -> None:
         """Block until all are final.
@@ -156,13 +168,14 @@ class Countdown:
         """
         try:
             if not self._done.wait(timeout):
+                left = sum(not state.is_final for state in self._states)
                 raise WaitTimeoutError(
-                    f"{self._left} of {len(self._states)} results are pending after {timeout} s"
+                    f"{left} of {len(self._states)} results are pending after {timeout} s"
                 )
         finally:
             for state in self._states:
-                if not state.is_final:
-                    state.forget(self._one_less)
+                if state.status is Status.PENDING:
+                    state.forget(self._one_more)
 
 
 class Referable:

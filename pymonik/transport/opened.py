@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pymonik.transport.data import DataStore
 
-_MOST_RESULTS = 256
+_MOST_RESULTS = 32  # each has thousands of small objects, of which its bytes tell nothing
 _MOST_BYTES = 64 * 1024 * 1024
 
 

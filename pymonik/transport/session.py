@@ -132,7 +132,8 @@ class RemoteSession:
     def _new_pace(self, submission: Submission) -> Pace:
         partition = submission.options.partition_id or self._options.partition_id or ""
         if partition not in self._workers:
-            self._workers[partition] = self._plane.partition_size(partition)
+            named = partition or self._plane.session_partitions(self._session_id)[0]
+            self._workers[partition] = self._plane.partition_size(named)
         size = None if submission.chunk_size == AUTO else submission.chunk_size
         return Pace(self._workers[partition], size)
 

