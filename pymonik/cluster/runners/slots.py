@@ -172,14 +172,14 @@ class ExecutorSlot:
         waiting, most = len(self._held) - 1, self._most(outcome)
         with self._changed:
             self._is_going_on = True
-        more: list[Assignment] = []
+        held = dict(self._held)  # as it is if this goes wrong
         try:
             more = self._control.go_on(assignment.task_id, outcome, waiting, most, **self._pod)
+            del held[assignment.task_id]
+            held.update((one.task_id, one) for one in more)
         finally:
             with self._changed:
-                self._is_going_on = False
-                del self._held[assignment.task_id]
-                self._held.update((one.task_id, one) for one in more)
+                self._is_going_on, self._held = False, held
                 self._changed.notify_all()
         return [self._call(one) for one in more]
 
