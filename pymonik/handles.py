@@ -11,13 +11,12 @@ A handle is a view of a `ResultState`. Waiting and fetching are the session's bu
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
-import queue
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+from pymonik.completion import completions
 from pymonik.core.call import WHOLE
 from pymonik.core.detached import detached
 from pymonik.core.forgetting import keep
@@ -27,6 +26,7 @@ from pymonik.errors import UsageError, WaitTimeoutError
 if TYPE_CHECKING:
     import asyncio
 
+    from pymonik.completion import More
     from pymonik.core.session import Session
 
 R = TypeVar("R")
@@ -34,26 +34,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 _logger = logging.getLogger(__name__)
 _UNKNOWN = object()  # the value was not fetched yet
-_MOST_DRAWN = 20_000  # calls of an iterator that have not been consumed
 _SPENT: list[ResultHandle[Any]] = []  # stands for handles that `as_completed` has consumed
-
-
-class More(Protocol):
-    """Calls that are not submitted yet."""
-
-    is_exhausted: bool
-
-    def draw(self) -> list[ResultHandle[Any]]:
-        """Submit some of them."""
-
-    def draw_all(self) -> list[ResultHandle[Any]]:
-        """Submit all that are left."""
-
-    def raise_error(self) -> None:
-        """Raise what ended them early, if something did."""
-
-    def give_up(self) -> None:
-        """Submit no more."""
 
 
 class ResultHandle(Referable, Generic[R_co]):
@@ -209,7 +190,10 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
     __slots__ = ("_drawn", "_more")
 
     def __init__(
-        self, handles: Iterable[ResultHandle[R_co]] = (), *, more: More | None = None
+        self,
+        handles: Iterable[ResultHandle[R_co]] = (),
+        *,
+        more: More[ResultHandle[R_co]] | None = None,
     ) -> None:
         self._drawn = _checked(handles)
         self._more = more
@@ -227,7 +211,7 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
             self._more = None
         return self._drawn
 
-    def _spend(self) -> tuple[list[ResultHandle[R_co]], More | None]:
+    def _spend(self) -> tuple[list[ResultHandle[R_co]], More[ResultHandle[R_co]] | None]:
         """Those that there are, and what gives the others, if not all are there."""
         if self._more is None or self._more.is_exhausted:
             return self._handles, None
@@ -345,77 +329,14 @@ def as_completed(
     Raises:
         WaitTimeoutError: Some are still pending after ``timeout``.
     """
-    more: More | None = None
+    more: More[ResultHandle[R]] | None = None
     if isinstance(handles, MultiResultHandle):
         waited, more = handles._spend()
     else:
         waited = list(handles)
-    deadline = None if timeout is None else time.monotonic() + timeout
     for states in _by_session(waited).values():
         _refuse_in_a_task(states)
-    return _completions(waited, more, timeout, deadline)
-
-
-def _completions(
-    handles: Sequence[ResultHandle[R]],
-    more: More | None,
-    timeout: float | None,
-    deadline: float | None,
-) -> Iterator[ResultHandle[R]]:
-    waiting = _Waiting(handles)
-    del handles  # held by whoever wants them, not here
-    try:
-        while waiting.pending:
-            try:
-                handle = waiting.next(_left(deadline))
-            except queue.Empty:
-                raise WaitTimeoutError(
-                    f"{waiting.pending} of {waiting.total} results are pending after {timeout} s"
-                ) from None
-            yield handle
-            del handle
-            if more is not None and not more.is_exhausted and waiting.pending < _MOST_DRAWN:
-                waiting.add(more.draw())
-        if more is not None:
-            more.raise_error()
-    finally:
-        waiting.forget()
-        if more is not None:
-            more.give_up()
-
-
-class _Waiting(Generic[R]):
-    """Handles that have not ended, or were not told of."""
-
-    def __init__(self, handles: Iterable[ResultHandle[R]]) -> None:
-        self.total = 0
-        self.pending = 0
-        self._ended: queue.SimpleQueue[tuple[int, ResultHandle[R]]] = queue.SimpleQueue()
-        self._callbacks: dict[int, tuple[ResultState, Callable[[ResultState], None]]] = {}
-        self.add(handles)
-
-    def add(self, handles: Iterable[ResultHandle[R]]) -> None:
-        for handle in handles:
-            number = self.total
-            self.total += 1
-            self.pending += 1
-            callback = functools.partial(self._tell, number, handle)
-            self._callbacks[number] = (handle._state, callback)
-            handle._state.when_final(callback)
-
-    def _tell(self, number: int, handle: ResultHandle[R], _: ResultState) -> None:
-        self._ended.put((number, handle))
-
-    def next(self, timeout: float | None) -> ResultHandle[R]:
-        number, handle = self._ended.get(timeout=timeout)
-        del self._callbacks[number]
-        self.pending -= 1
-        return handle
-
-    def forget(self) -> None:
-        for state, callback in self._callbacks.values():
-            if not state.is_final:
-                state.forget(callback)
+    return completions(waited, more, timeout)
 
 
 # -- waiting and fetching for many handles -------------------------------------------------------

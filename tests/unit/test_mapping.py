@@ -106,7 +106,7 @@ def drawn(count: int, seen: list[int]) -> Iterator[int]:
 @pytest.fixture
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mapping, "DRAWN_AT_FIRST", 10)
-    monkeypatch.setattr("pymonik.handles._MOST_DRAWN", 10)
+    monkeypatch.setattr("pymonik.completion._MOST_DRAWN", 10)
     monkeypatch.setattr(mapping, "_DRAWN_TOGETHER", 4)
 
 

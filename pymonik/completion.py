@@ -1,0 +1,110 @@
+"""Handles in the order in which they end, of calls that may not all be submitted yet."""
+
+from __future__ import annotations
+
+import functools
+import queue
+import time
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from pymonik.core.result import Referable, ResultState
+from pymonik.errors import WaitTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+H = TypeVar("H", bound=Referable)
+
+_MOST_DRAWN = 20_000  # calls of an iterator that have not been consumed
+
+
+class More(Protocol[H]):
+    """Calls that are not submitted yet."""
+
+    is_exhausted: bool
+
+    def draw(self) -> list[H]:
+        """Submit some of them."""
+
+    def draw_all(self) -> list[H]:
+        """Submit all that are left."""
+
+    def raise_error(self) -> None:
+        """Raise what ended them early, if something did."""
+
+    def give_up(self) -> None:
+        """Submit no more."""
+
+
+def completions(handles: Iterable[H], more: More[H] | None, timeout: float | None) -> Iterator[H]:
+    """The handles as they end, and those of ``more``, which is drawn from as they are consumed.
+
+    Args:
+        handles: Those that there are.
+        more: Gives others; no more of them are submitted once the iteration is left.
+        timeout: Seconds for all of them, from now; ``None`` waits without limit.
+
+    Raises:
+        WaitTimeoutError: Some are still pending after ``timeout``.
+        Exception: What ended ``more`` early, after the handles before it.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    return _completions(_Waiting(handles), more, timeout, deadline)
+
+
+def _completions(
+    waiting: _Waiting[H], more: More[H] | None, timeout: float | None, deadline: float | None
+) -> Iterator[H]:
+    try:
+        while waiting.pending:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                handle = waiting.next(left)
+            except queue.Empty:
+                raise WaitTimeoutError(
+                    f"{waiting.pending} of {waiting.total} results are pending after {timeout} s"
+                ) from None
+            yield handle
+            del handle  # held by whoever wants it, not here
+            if more is not None and not more.is_exhausted and waiting.pending < _MOST_DRAWN:
+                waiting.add(more.draw())
+        if more is not None:
+            more.raise_error()
+    finally:
+        waiting.forget()
+        if more is not None:
+            more.give_up()
+
+
+class _Waiting(Generic[H]):
+    """Handles that have not ended, or were not told of."""
+
+    def __init__(self, handles: Iterable[H]) -> None:
+        self.total = 0
+        self.pending = 0
+        self._ended: queue.SimpleQueue[tuple[int, H]] = queue.SimpleQueue()
+        self._callbacks: dict[int, tuple[ResultState, Callable[[ResultState], None]]] = {}
+        self.add(handles)
+
+    def add(self, handles: Iterable[H]) -> None:
+        for handle in handles:
+            number = self.total
+            self.total += 1
+            self.pending += 1
+            callback = functools.partial(self._tell, number, handle)
+            self._callbacks[number] = (handle._state, callback)
+            handle._state.when_final(callback)
+
+    def _tell(self, number: int, handle: H, _: ResultState) -> None:
+        self._ended.put((number, handle))
+
+    def next(self, timeout: float | None) -> H:
+        number, handle = self._ended.get(timeout=timeout)
+        del self._callbacks[number]
+        self.pending -= 1
+        return handle
+
+    def forget(self) -> None:
+        for state, callback in self._callbacks.values():
+            if not state.is_final:
+                state.forget(callback)
