@@ -15,6 +15,7 @@ import pytest
 
 from pymonik.core import codec
 from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta
+from pymonik.executor import process
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, TimedOut
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.line import Call
@@ -136,6 +137,12 @@ def bench(make_bench: Callable[..., Bench]) -> Bench:
     return make_bench()
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that halts for a moment makes no call slow."""
+    monkeypatch.setattr(process, "SLOW_S", LIMIT_S)
+
+
 def note(log: str, name: str) -> int:
     with Path(log).open("a") as file:
         file.write(f"{name}\n")
@@ -157,12 +164,14 @@ def until(is_so: Callable[[], bool]) -> None:
 NAMES = [f"t{number:02}" for number in range(40)]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_calls_run_in_their_order_in_one_executor(bench: Bench) -> None:
     source = bench.run(*map(bench.noting, NAMES))
     assert bench.noted() == list(source.endings) == NAMES
     assert len(set(source.values())) == 1
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_the_next_call_begins_while_the_end_of_the_last_is_dealt_with(bench: Bench) -> None:
     source = Calls([bench.noting(name) for name in ("a", "b", "c")])
     source.on_end["b"] = lambda: until(lambda: bench.noted() == ["a", "b", "c"])
@@ -180,6 +189,7 @@ def test_what_waits_behind_a_slow_call_is_given_back_and_not_run(bench: Bench) -
     assert bench.noted() == ["a", "b", "c", "d", "e", "f", "g"]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_dead_executor_costs_the_call_that_ran(bench: Bench) -> None:
     source = bench.run(
         bench.noting("a"),
@@ -225,24 +235,28 @@ def test_closing_the_pool_ends_a_line(bench: Bench) -> None:
     assert bench.noted() == ["a"]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_time_counts_from_the_start_of_each_call(bench: Bench) -> None:
     naps = [bench.call(name, nap, 0.015, limit_s=1.2) for name in NAMES * 3]
-    assert len(bench.run(*naps).values()) == len(NAMES)
+    assert bench.run(*naps).values() == [0.015] * len(NAMES)
     source = bench.run(bench.noting("a"), bench.call("b", nap, 1000, limit_s=1.2))
     assert isinstance(source.endings["b"], TimedOut)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_calls_with_little_time_wait_for_their_turn(bench: Bench) -> None:
     calls = [bench.noting(name, limit_s=0.9) for name in NAMES]
     assert list(bench.run(*calls).endings) == NAMES
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_call_without_time_is_not_run(bench: Bench) -> None:
     source = bench.run(bench.noting("a"), bench.noting("b", limit_s=0.0), bench.noting("c"))
     assert isinstance(source.endings["b"], TimedOut)
     assert bench.noted() == ["a", "c"]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_large_calls_keep_their_place(bench: Bench) -> None:
     calls = [
         bench.call(name, lambda _data, *args: note(*args), bytes(size), str(bench.log), name)
@@ -252,6 +266,7 @@ def test_large_calls_keep_their_place(bench: Bench) -> None:
     assert bench.noted() == NAMES
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_payload_that_is_no_call_fails_alone(bench: Bench) -> None:
     nonsense = bench.noting("b")
     run = Run(
@@ -268,6 +283,7 @@ def test_a_payload_that_is_no_call_fails_alone(bench: Bench) -> None:
     assert bench.noted() == ["a", "c"]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_with_a_memory_limit_calls_run_one_by_one(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(memory_limit=1 << 31)
     source = bench.run(bench.noting("a"), bench.call("big", bytearray, 1 << 32), bench.noting("b"))
@@ -308,6 +324,7 @@ def _say_and_note(log: str, name: str) -> None:
     note(log, name)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_what_a_call_printed_that_ended_before_it_was_looked_at_is_its_own(bench: Bench) -> None:
     calls = [bench.noting(name) for name in "abc"]
     calls += [bench.call("d", _say_and_note, str(bench.log), "d"), bench.noting("e")]
