@@ -18,6 +18,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pymonik.core import modules
 from pymonik.executor.ahead import Behind
 from pymonik.executor.cache import FunctionCache
@@ -30,7 +32,7 @@ from pymonik.executor.run import execute
 
 if TYPE_CHECKING:
     from pymonik.core.call import ResultRef
-    from pymonik.executor.channel import Answer
+    from pymonik.executor.channel import Outcome
 
 _PR_SET_PDEATHSIG = 1
 
@@ -58,11 +60,12 @@ def _serve(sock: socket.socket, share: _Share, memory_limit: int) -> None:
     sock.sendall(framed(Ready(memory=_peak_memory())))
     while (run := share.next_run()) is not None:
         inputs.begin_call(run.inputs.values())
-        answer = framed(_answer(run, functions, share, memory_limit))
+        answer = _answer(run, functions, share, memory_limit)
+        frame = framed(msgspec.structs.replace(answer, task_id=run.task_id))
         _flush()
         if os.getpid() != owner:
             os._exit(0)  # a fork that user code made came back: it is not the executor
-        sock.sendall(answer)
+        sock.sendall(frame)
         inputs.end_call()
 
 
@@ -106,7 +109,7 @@ class _Share:
         return order.items
 
 
-def _answer(run: Run, functions: FunctionCache, share: _Share, memory_limit: int) -> Answer:
+def _answer(run: Run, functions: FunctionCache, share: _Share, memory_limit: int) -> Outcome:
     if not memory_limit:
         return execute(run, functions, share)
     limit_reservations(memory_limit, run.inputs.values())

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Order = Run | HandedOver
+Outcome = Report | Failed | Retry
 Answer = Ready | Report | Failed | Retry
 
 _LENGTH = struct.Struct("<Q")

@@ -11,12 +11,14 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """The task failed for good; the text is for ``Output.error`` (see `pymonik.core.failure`)."""
 
     error: str
+    task_id: str = ""
 
 
 class Retry(msgspec.Struct, frozen=True, tag="retry"):
     """The function raised an exception that its ``retry_on`` names."""
 
     error: str
+    task_id: str = ""
 
 
 class Lost(msgspec.Struct, frozen=True):

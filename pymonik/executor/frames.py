@@ -70,6 +70,7 @@ class Subtask(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     """Executor to parent: the task ended well. Neither output nor path: it is delegated."""
 
+    task_id: str = ""
     output: bytes | None = None
     output_path: str | None = None
     created: list[Created] = msgspec.field(default_factory=list)

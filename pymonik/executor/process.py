@@ -25,8 +25,8 @@ from pymonik.executor.ahead import SLOW_S, Ahead
 from pymonik.executor.channel import Answer, Inbox, answer_decoder, framed
 from pymonik.executor.chunk import LATE_S
 from pymonik.executor.claims import Offer
-from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
-from pymonik.executor.frames import HandedOver, Ready, Run
+from pymonik.executor.endings import Ending, Failed, Lost, Retry, TimedOut
+from pymonik.executor.frames import HandedOver, Ready, Report, Run
 from pymonik.executor.limits import WATCH_INTERVAL_S, MemoryWatch, in_mib
 from pymonik.executor.output import OutputStream
 
@@ -156,10 +156,21 @@ class ExecutorProcess:
         if not self.is_alive:  # else it flushed before it reported: that was read already
             self._drain_ready()
         self._finish_lines()
-        ending = Lost(self._obituary()) if answer is None or isinstance(answer, Ready) else answer
+        ending = self._checked(answer)
         if chunk is not None and not self.is_alive:
             return self._salvaged(chunk, ending)
         return ending
+
+    def _checked(self, answer: Answer | TimedOut | Failed | None) -> Ending:
+        if answer is None or isinstance(answer, Ready):
+            return Lost(self._obituary())
+        if isinstance(answer, Report | Failed | Retry) and answer.task_id not in (
+            "",
+            self._task_id,
+        ):
+            self.stop()  # its answers are off: none may be taken for another's
+            return Lost(self._obituary(f"the executor answered for task {answer.task_id}"))
+        return answer
 
     def _salvaged(self, chunk: Chunk, ending: Ending) -> Ending:
         begun = chunk.kept - self._offer.take_back()
