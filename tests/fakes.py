@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pymonik.context import PymonikContext, enter
@@ -11,14 +12,25 @@ from pymonik.core.call import WHOLE
 from pymonik.core.environment import Environment
 from pymonik.core.failure import Failure
 from pymonik.core.result import Countdown, Referable, ReferableGroup, ResultState
-from pymonik.core.session import Drawn, Submission, active
+from pymonik.core.session import Drawn, Session, Submission, activate, active_session
 from pymonik.errors import DependencyFailedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pymonik.core.call import ResultRef
     from pymonik.core.codec import Packed, PackedFunction
+
+
+@contextmanager
+def active(session: Session) -> Iterator[None]:
+    """Make ``session`` the current one inside the block."""
+    before = active_session()
+    activate(session)
+    try:
+        yield
+    finally:
+        activate(before)
 
 
 class FakeSession:

@@ -74,7 +74,6 @@ class ControlPlane:
         self._changing = _Changing(self._begin, self._end)
         self._ready = {key: threading.Condition(self._lock) for key in self._state.partitions}
         self._on_cancel: dict[str, Callable[[str], None]] = {}  # by task held by a runner
-        self._woken: set[str] = set()  # pods whose next acquire() gives nothing
         self._closed = False
 
     # For runners.
@@ -86,13 +85,13 @@ class ControlPlane:
 
         Args:
             partition_id: A partition of this cluster.
-            pod_id: Of the runner; `wake` takes it.
+            pod_id: Of the runner.
             hostname: Of the runner.
             on_cancel: Called with the task's ID when it is to be stopped, from another thread; it
                 may happen before this call returns.
 
         Returns:
-            The task, now DISPATCHED; ``None`` once the control plane is closed or the pod woken.
+            The task, now DISPATCHED; ``None`` once the control plane is closed.
         """
         while True:
             taken = self._next_task(partition_id, pod_id, hostname, on_cancel)
@@ -101,12 +100,6 @@ class ControlPlane:
             assignment = self._assignment(*taken, pod_id)
             if assignment is not None:
                 return assignment
-
-    def wake(self, pod_id: str) -> None:
-        """Make the pod's `acquire`, the running one or else the next, return ``None``."""
-        with self._lock:
-            self._woken.add(pod_id)
-            self._notify_all()
 
     def start(self, task_id: str, *, pod_id: str) -> Start:
         """The task starts now: DISPATCHED → PROCESSING, or it is to be dropped."""
@@ -168,7 +161,7 @@ class ControlPlane:
         with self._changing as (state, now):
             self._let_go(task_id, pod_id)
             execution.finish(state, task_id, outcome, stored, now, pod_id=pod_id)
-            most = 0 if self._closed or pod_id in self._woken else most
+            most = 0 if self._closed else most
             tasks = execution.take_more(
                 state, partition_id, waiting, most, pod_id=pod_id, hostname=hostname, now=now
             )
@@ -400,8 +393,7 @@ class ControlPlane:
     ) -> tuple[Task, Session | None, dict[str, str]] | None:
         while True:
             with self._changing as (state, now):
-                if self._closed or pod_id in self._woken:
-                    self._woken.discard(pod_id)
+                if self._closed:
                     return None
                 task = execution.acquire(
                     state, partition_id, pod_id=pod_id, hostname=hostname, now=now

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -11,7 +10,7 @@ from pymonik.errors import UsageError
 from pymonik.options import TaskOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pymonik.core.codec import OpenedResult, Packed, PackedFunction
     from pymonik.core.environment import Environment
@@ -135,13 +134,3 @@ def activate(session: Session | None) -> None:
 def active_session() -> Session | None:
     """The current session, if any."""
     return _current.get()
-
-
-@contextmanager
-def active(session: Session) -> Iterator[None]:
-    """Make ``session`` the current one inside the block."""
-    token = _current.set(session)
-    try:
-        yield
-    finally:
-        _current.reset(token)

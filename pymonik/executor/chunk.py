@@ -27,7 +27,6 @@ from pymonik.executor import files
 from pymonik.executor.claims import Finished
 from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
 from pymonik.executor.frames import Created, Report, Subtask
-from pymonik.options import DEFAULT_MAX_RETRIES
 
 if TYPE_CHECKING:
     from pymonik.core.call import PayloadMeta
@@ -139,7 +138,7 @@ class Chunk:
     def _may_run_again(self, ending: Lost | TimedOut | Failed) -> bool:
         """Whether the call that ran when the executor died is tried again."""
         if isinstance(ending, Lost):
-            return self._run.attempt <= retries_of(self._run)
+            return self._run.attempt <= self._run.max_retries
         return isinstance(ending, TimedOut) and self.size > 1  # alone it gets all of its time
 
     # -- tasks of their own --------------------------------------------------------------------
@@ -163,7 +162,7 @@ class Chunk:
             earlier=self._meta.earlier + earlier,
         )
         blobs = self._blobs[self._starts[start] : self._starts[stop]]
-        tasks.add(meta, blobs, max(0, retries_of(self._run) - earlier))
+        tasks.add(meta, blobs, max(0, self._run.max_retries - earlier))
 
 
 class _Tasks:
@@ -194,11 +193,6 @@ class _Tasks:
         )
         self.outputs.append(output)
         self.places += [ResultRef(output, item) for item in range(len(meta.calls))]
-
-
-def retries_of(run: Run) -> int:
-    """How often the task may be tried again."""
-    return int(run.options.get("max_retries", DEFAULT_MAX_RETRIES))
 
 
 def _failed(text: str) -> Finished:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from pymonik.core.call import ResultRef
-from pymonik.options import TaskOptions
+from pymonik.options import DEFAULT_MAX_RETRIES, TaskOptions
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
@@ -33,6 +33,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     output_id: str
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     folder: str
+
+    @property
+    def max_retries(self) -> int:
+        """How often it may be tried again."""
+        return int(self.options.get("max_retries", DEFAULT_MAX_RETRIES))
 
 
 class HandedOver(msgspec.Struct, frozen=True, kw_only=True, tag="handed over"):

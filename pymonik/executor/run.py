@@ -28,7 +28,7 @@ from pymonik.executor import files
 from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
-from pymonik.executor.subtasks import SubtaskSession, retries_of
+from pymonik.executor.subtasks import SubtaskSession
 
 if TYPE_CHECKING:
     import types
@@ -172,7 +172,7 @@ class _Attempt:
         A result that was lost meanwhile makes the control plane refuse everything that this task
         did. So a call with neighbours first gets a task of its own, which finds out again.
         """
-        blobs, retries = self._blobs_of(index), retries_of(self._session.options)
+        blobs, retries = self._blobs_of(index), self._run.max_retries
         if len(self._meta.calls) > 1:
             self._session.reroute({}, index, blobs)
         elif 0 < retries < self._run.attempt:
@@ -322,7 +322,7 @@ class _Attempt:
         return ItemMeta(0, ref=ResultRef(delegated.result_id, delegated.item)), (), False
 
     def _may_retry(self) -> bool:
-        return self._run.attempt <= retries_of(self._session.options)
+        return self._run.attempt <= self._run.max_retries
 
 
 def _payload(run: Run) -> tuple[PayloadMeta, list[memoryview]]:

@@ -29,7 +29,7 @@ from pymonik.errors import UsageError
 from pymonik.executor import files
 from pymonik.executor.frames import Created, Subtask, options_from_dict, options_to_dict
 from pymonik.executor.identity import packed_identity
-from pymonik.options import DEFAULT_MAX_RETRIES, TaskOptions
+from pymonik.options import TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -181,7 +181,7 @@ class SubtaskSession:
     def again(self, call: int, blobs: Sequence[Buffer]) -> None:
         """Try one of the calls again, in a task of its own that has the attempts that are left."""
         attempts = self._run.attempt
-        left = TaskOptions(max_retries=max(0, retries_of(self._options) - attempts))
+        left = TaskOptions(max_retries=max(0, self._run.max_retries - attempts))
         earlier = self._meta.earlier + attempts
         options = left.over(self._options)
         self._pend_again(self._meta.calls[call], blobs, earlier, options)
@@ -302,11 +302,6 @@ class SubtaskSession:
         data, path = files.store(self._run.folder, codec.join(meta, pending.blobs))
         name = f"{pending.name} payload"
         return Created(stand_in=pending.payload, name=name, data=data, path=path)
-
-
-def retries_of(options: TaskOptions) -> int:
-    """How often a call may be tried again."""
-    return DEFAULT_MAX_RETRIES if options.max_retries is None else options.max_retries
 
 
 def _together(calls: Sequence[Packed], size: int) -> Iterator[Sequence[Packed]]:

@@ -186,6 +186,16 @@ class Feeder:
     # -- thread --------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._send_tasks()
+        except Exception as error:  # noqa: BLE001 - a defect must not leave anybody waiting
+            _log.exception("calls that wait to be sent are given up")
+            with self._changed:
+                held = list(self._held)
+            self.close(error)
+            _fail(held, error)
+
+    def _send_tasks(self) -> None:
         while tasks := self._next_tasks():
             try:
                 self._put(tasks)

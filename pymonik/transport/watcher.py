@@ -22,7 +22,7 @@ import grpc
 
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import aborts
-from pymonik.transport.errors import code_of, to_error
+from pymonik.transport.errors import code_of
 from pymonik.transport.messages import ABORTED, COMPLETED, DELETED
 
 if TYPE_CHECKING:
@@ -74,7 +74,6 @@ class Watcher:
         self._stream_up = False
         self._check_at: float | None = None
         self._down_since: float | None = None
-        self._last_error: ControlPlaneError | None = None
         self._stopped = False
         self._stop_error: BaseException | None = None
         self._early = 0
@@ -193,8 +192,6 @@ class Watcher:
             self._early = 0
             self._unseen = dict.fromkeys(self._pending)
             self._schedule(0.0)
-            if error is not None:
-                self._last_error = to_error("GetEvents", error)
 
     def _is_stopped(self) -> bool:
         return self._stopped

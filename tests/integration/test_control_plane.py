@@ -339,14 +339,6 @@ def test_a_refused_submission_finds_nothing(
         assert state.results[payload_id].status is ResultStatus.CREATED
 
 
-def test_waking_a_pod_ends_its_acquire(control_plane: ControlPlane) -> None:
-    with ThreadPoolExecutor(2) as threads:
-        waiting = threads.submit(acquire, control_plane)
-        control_plane.wake("another pod")
-        control_plane.wake("pod")
-        assert waiting.result(TIMEOUT_S) is None
-
-
 def test_closing_the_control_plane_ends_streams_and_runners(
     connect: Callable[[], Client], control_plane: ControlPlane
 ) -> None:

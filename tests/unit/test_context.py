@@ -8,8 +8,7 @@ import logging
 import pytest
 
 from pymonik import PymonikContext, TaskOptions, UsageError
-from pymonik.core.session import active
-from tests.fakes import FakeSession
+from tests.fakes import FakeSession, active
 
 
 def test_a_line_of_a_task_is_json_with_its_ids(capsys):

@@ -22,8 +22,7 @@ from pymonik import (
 from pymonik.core import codec
 from pymonik.core.call import ItemMeta, ResultMeta
 from pymonik.core.result import ResultState
-from pymonik.core.session import active
-from tests.fakes import FakeSession
+from tests.fakes import FakeSession, active
 
 same = Task(lambda x: x, func_name="same")
 

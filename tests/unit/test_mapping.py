@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from pymonik import ArgumentsError, SerializationError, Task, UsageError, as_completed, mapping
-from pymonik.core.session import active
-from tests.fakes import FakeSession
+from tests.fakes import FakeSession, active
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,8 +20,7 @@ from pymonik import (
     task,
 )
 from pymonik.core import codec
-from pymonik.core.session import active
-from tests.fakes import FakeSession
+from tests.fakes import FakeSession, active
 
 
 @pytest.fixture

@@ -388,3 +388,15 @@ def test_join_returns_when_everything_has_ended(feeder: Feeder, sent: Sent, end:
     thread.join(WAIT_S)
     assert not thread.is_alive()
     assert all(one.is_final for one in ours)
+
+
+def test_a_defect_in_its_thread_fails_what_waits(
+    feeder: Feeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Pace, "size", fail)
+    ours = add(feeder, [call() for _ in range(10)])
+    settle(ours)
+    assert all(isinstance(one.error, ZeroDivisionError) for one in ours)
