@@ -17,6 +17,7 @@ from pymonik.options import TaskOptions
 from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig
 from pymonik.transport.control_plane import ControlPlane
+from pymonik.transport.direct import DirectChannel
 from pymonik.transport.forgotten import ForgottenSessions
 from pymonik.transport.messages import DEFAULTS
 from pymonik.transport.outbox import BATCH_TASKS
@@ -211,13 +212,17 @@ class Pymonik:
         settings = dict(self._settings)
         folder = self._storage_folder
         self._is_embedded = config is None
+        direct_socket = None
         if config is None:
             cluster = _local_cluster()
             config = ClusterConfig(cluster.endpoint)
             folder = folder or cluster.storage_folder
             settings["is_alive"] = cluster.is_alive
+            direct_socket = cluster.direct_socket if self._direct_data else None
         with ExitStack() as opened:
             channel = open_channel(config)
+            if direct_socket is not None:
+                channel = DirectChannel(direct_socket, channel)
             opened.callback(channel.close)
             plane = ControlPlane(channel, endpoint=config.endpoint, timeout_s=self._request_timeout)
             settings["chunk_bytes"] = plane.connect(self._connect_timeout)

@@ -58,6 +58,7 @@ def _run(cluster: EmbeddedCluster, folder: Path, stopping: threading.Event) -> N
             _tell(
                 {
                     "endpoint": cluster.endpoint,
+                    "direct_socket": str(cluster.direct_socket),
                     "storage_folder": str(cluster.storage_folder),
                     "folder": str(folder),
                     "pid": os.getpid(),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SOCKET = "control_plane.sock"
+DIRECT_SOCKET = "direct.sock"
 STOP_GRACE_S = 0.2  # for requests that are being answered
 
 
@@ -82,6 +83,8 @@ class EmbeddedCluster:
             default_partition=self.default_partition,
         )
         self._server: Any = None
+        self._direct: Any = None
+        self.direct_socket = folder / DIRECT_SOCKET
         self._pool: ExecutorPool | None = None
         self._slots: list[ForeignSlot | ExecutorSlot] = []
         self.endpoint = ""
@@ -95,11 +98,15 @@ class EmbeddedCluster:
         self._start_pool()
         share_arenas()
         # Executors are starting: gRPC, the largest import, is loaded meanwhile.
-        from pymonik.cluster.services.server import make_server
+        from pymonik.cluster.services.direct import DirectServer
+        from pymonik.cluster.services.server import add_services, make_server
 
         self._server = make_server(self._control)
         self.endpoint = self._listen()
         self._server.start()
+        self._direct = DirectServer()
+        add_services(self._control, self._direct)
+        self._direct.start(self.direct_socket)
         self._make_slots()
         for slot in self._slots:
             slot.start()
@@ -115,6 +122,8 @@ class EmbeddedCluster:
             self._pool.close()
         if self._server is not None:
             self._server.stop(STOP_GRACE_S).wait()
+        if self._direct is not None:
+            self._direct.stop()
         for slot in self._slots:
             slot.join()
 

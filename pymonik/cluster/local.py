@@ -77,6 +77,11 @@ class LocalCluster:
         return str(self._known("endpoint"))
 
     @property
+    def direct_socket(self) -> Path:
+        """Where programs of this user can make requests without gRPC."""
+        return Path(self._known("direct_socket"))
+
+    @property
     def storage_folder(self) -> Path:
         """Where the bytes of results lie."""
         return Path(self._known("storage_folder"))

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pymonik.core import modules
+from pymonik.core.framing import Inbox, framed
 from pymonik.executor.ahead import Behind
 from pymonik.executor.cache import FunctionCache
-from pymonik.executor.channel import Inbox, framed, order_decoder
+from pymonik.executor.channel import order_decoder
 from pymonik.executor.claims import Claims
 from pymonik.executor.frames import HandedOver, Ready, Run
 from pymonik.executor.limits import limit_reservations, memory_error

@@ -20,9 +20,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from pymonik.core.failure import Failure
+from pymonik.core.framing import Inbox, framed
 from pymonik.errors import TaskTimeoutError, WorkerLostError
 from pymonik.executor.ahead import SLOW_S, Ahead
-from pymonik.executor.channel import Answer, Inbox, answer_decoder, framed
+from pymonik.executor.channel import Answer, answer_decoder
 from pymonik.executor.chunk import LATE_S
 from pymonik.executor.claims import Offer
 from pymonik.executor.endings import Ending, Failed, Lost, Retry, TimedOut

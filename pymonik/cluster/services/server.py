@@ -63,6 +63,12 @@ def make_server(control_plane: ControlPlane) -> Any:
     """
     pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="pymonik-control-plane")
     server = grpc.server(pool, options=OPTIONS)
+    add_services(control_plane, server)
+    return server
+
+
+def add_services(control_plane: ControlPlane, server: Any) -> None:
+    """Have a server, of gRPC or a `DirectServer`, serve ArmoniK's public API."""
     add_SessionsServicer_to_server(SessionsService(control_plane), server)
     add_TasksServicer_to_server(TasksService(control_plane), server)
     results = ResultsService(control_plane)
@@ -74,4 +80,3 @@ def make_server(control_plane: ControlPlane) -> Any:
     add_AuthenticationServicer_to_server(AuthenticationService(), server)
     add_VersionsServicer_to_server(VersionsService(), server)
     add_HealthChecksServiceServicer_to_server(HealthService(), server)
-    return server

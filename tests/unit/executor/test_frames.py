@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import msgspec
 
-from pymonik.executor.channel import Inbox, framed, order_decoder
+from pymonik.core.framing import Inbox, framed
+from pymonik.executor.channel import order_decoder
 from pymonik.executor.frames import Run, options_from_dict, options_to_dict
 from pymonik.options import TaskOptions
 
