@@ -6,7 +6,7 @@
                 └── embedded cluster ── slow workers: 12 to 16 ms per task, whatever it does
 
 ``python -m benchmarks.remote --workers 2`` writes where it listens and serves until Ctrl-C; use it
-with ``Pymonik(endpoint, direct_data=False)``. The costs were measured on a deployed ArmoniK.
+with ``Pymonik(endpoint, direct=False)``. The costs were measured on a deployed ArmoniK.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def measure(size: int, rounds: int, message: int) -> dict[str, list[float]]:
         target = opened.enter_context(_bare_server())
         channel = opened.enter_context(grpc.insecure_channel(target, _OPTIONS))
         cluster = opened.enter_context(LocalCluster(workers=1, port=0))
-        client = opened.enter_context(Pymonik(cluster.endpoint, direct_data=False))
+        client = opened.enter_context(Pymonik(cluster.endpoint, direct=False))
         bare, ours = BareStream(channel, size, message), Ours(client, size)
         steps: dict[str, Callable[[], None]] = {
             "bare, up": bare.up,

@@ -70,7 +70,7 @@ class Pymonik:
         disable_events_client: bool = False,
         polling_interval: float = 0.5,
         storage_folder: str | os.PathLike[str] | None = None,
-        direct_data: bool = True,
+        direct: bool = True,
     ) -> None:
         """Nothing is opened before `create` or ``with``.
 
@@ -96,7 +96,8 @@ class Pymonik:
             polling_interval: Seconds between two such questions.
             storage_folder: The folder of ArmoniK's object storage, where it is mounted here too:
                 large data then does not pass through the network.
-            direct_data: ``False`` sends all data through gRPC.
+            direct: ``False`` sends everything through gRPC: nothing goes through files or sockets
+                of this machine.
         """
         self._endpoint = endpoint
         self._certificates: dict[str, Any] = {
@@ -113,7 +114,7 @@ class Pymonik:
         self._connect_timeout = connect_timeout
         self._request_timeout = request_timeout
         self._storage_folder = Path(storage_folder) if storage_folder else None
-        self._direct_data = direct_data
+        self._direct = direct
         if batch_size < 1:
             raise UsageError(f"batch_size must be one or more, not {batch_size}")
         self._settings: dict[str, Any] = {
@@ -218,7 +219,7 @@ class Pymonik:
             config = ClusterConfig(cluster.endpoint)
             folder = folder or cluster.storage_folder
             settings["is_alive"] = cluster.is_alive
-            direct_socket = cluster.direct_socket if self._direct_data else None
+            direct_socket = cluster.direct_socket if self._direct else None
         with ExitStack() as opened:
             channel = open_channel(config)
             if direct_socket is not None:
@@ -233,7 +234,7 @@ class Pymonik:
                 environment=self._environment,
                 options=options,
                 partitions=partitions,
-                storage_folder=folder if self._direct_data else None,
+                storage_folder=folder if self._direct else None,
                 **settings,
             )
             # Kept open by the session: results can be fetched after its end.

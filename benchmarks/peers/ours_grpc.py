@@ -15,4 +15,4 @@ class Adapter(ours.Adapter):
     """No folder is shared with the cluster."""
 
     def connect(self, cluster: LocalCluster) -> Pymonik:
-        return Pymonik(cluster.endpoint, direct_data=False).create()
+        return Pymonik(cluster.endpoint, direct=False).create()

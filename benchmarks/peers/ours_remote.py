@@ -18,7 +18,7 @@ class Adapter(ours.Adapter):
 
     def start(self, workers: int) -> None:
         endpoint = self._opened.enter_context(remote_cluster(workers))
-        self._client = Pymonik(endpoint, direct_data=False).create()
+        self._client = Pymonik(endpoint, direct=False).create()
 
     def stop(self) -> None:
         super().stop()

@@ -233,20 +233,11 @@ class ControlPlane:
         requested: RequestedOptions | None,
         creations: Sequence[TaskCreation],
     ) -> list[Task]:
-        """Create tasks; see `pymonik.core.embedded` for where the data of payloads may be."""
-        found = self._found([creation.payload_id for creation in creations])
+        """Create tasks."""
         with self._changing as (state, now):
             return submission.submit(
-                state, session_id, requested, creations, new_id=new_id, now=now, found=found
+                state, session_id, requested, creations, new_id=new_id, now=now
             )
-
-    def _found(self, payload_ids: Sequence[str]) -> dict[str, Stored]:
-        """The objects in the storage that are the data of payloads without data."""
-        with self._lock:
-            payloads = self._state.known_results(payload_ids)
-            waiting = [one.result_id for one in payloads if one.status is ResultStatus.CREATED]
-        sizes = ((one, self.storage.size(one)) for one in waiting)
-        return {one: Stored(one, size) for one, size in sizes if size is not None}
 
     def cancel_tasks(self, task_ids: Sequence[str], view: Callable[[Task], T]) -> list[T]:
         """Cancel tasks; gives those that exist."""

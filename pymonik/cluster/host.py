@@ -23,7 +23,6 @@ from pymonik.cluster.memory import share_arenas
 from pymonik.cluster.runners.slots import ExecutorSlot
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.storage import Storage
-from pymonik.core.embedded import PAYLOADS_ARE_FOUND
 from pymonik.errors import ConfigError
 from pymonik.executor.pool import ExecutorPool
 
@@ -75,7 +74,6 @@ class EmbeddedCluster:
         self._folder = folder
         self.storage_folder = folder / "objects"
         storage = Storage(self.storage_folder)
-        (self.storage_folder / PAYLOADS_ARE_FOUND).touch()
         self.default_partition = next(iter(config.partitions))
         self._control = ControlPlane(
             [Partition(name, pod_max=count) for name, count in config.partitions.items()],

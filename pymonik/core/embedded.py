@@ -6,6 +6,7 @@ it: without it everything is as in ArmoniK, only slower.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final
 
 import msgspec
@@ -16,11 +17,6 @@ JOINED_EVENTS: Final = ("pymonik-joined-events", "1")
 
 # Metadata of CreateResults: clients will hardly read these data, so they need not be files.
 DATA_FOR_WORKERS: Final = ("pymonik-data-for", "workers")
-
-# A file in the folder of the object storage says: when a task is submitted whose payload has no
-# data, the object that has the ID of the payload for its name is taken. A call alone then costs
-# one request instead of two.
-PAYLOADS_ARE_FOUND: Final = ".payloads-are-found"
 
 
 class DirectRequest(msgspec.Struct, frozen=True, array_like=True):
@@ -37,20 +33,28 @@ class DirectRequest(msgspec.Struct, frozen=True, array_like=True):
     metadata: list[tuple[str, str]] = []
 
 
+class AnswerKind(IntEnum):
+    """What comes over that socket."""
+
+    MESSAGE = 0  # the answer to a request, or one of a stream
+    UP = 1  # the stream is up
+    END = 2  # of a stream, or of a request that failed
+
+
 class DirectAnswer(msgspec.Struct, frozen=True, array_like=True):
-    """The answer, or one of a stream, whose first is empty and says that the stream is up.
+    """Something that comes back.
 
     Attributes:
         message: Protobuf.
-        code: The number of gRPC's status.
+        kind: What it is.
+        code: The number of gRPC's status, at the end.
         details: What went wrong.
-        is_last: Nothing comes after it, and it has no message.
     """
 
     message: bytes = b""
+    kind: AnswerKind = AnswerKind.MESSAGE
     code: int = 0
     details: str = ""
-    is_last: bool = False
 
 
 request_decoder = msgspec.msgpack.Decoder(DirectRequest)

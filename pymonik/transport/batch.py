@@ -18,14 +18,13 @@ from pymonik.transport.outputs import Outputs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pymonik.core.codec import Buffer, Packed
+    from pymonik.core.codec import Packed
     from pymonik.core.environment import Environment
     from pymonik.core.result import ResultState
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.transport.data import DataStore
     from pymonik.transport.outbox import OutgoingTask
 
-_FEW = 8  # calls: in a larger batch one more request is nothing
 _MOST_FUNCTIONS = 32  # that a payload tells of; subtasks upload others themselves
 LABEL = "pymonik.function"  # the option that tells ArmoniK's tools which function a task runs
 
@@ -51,6 +50,7 @@ class BatchSender:
         self._watch = watch
         self._outputs = Outputs(plane, session_id)
         self._functions: dict[str, str] = {}  # content id to result id
+        self._last: tuple[TaskOptions, str, TaskOptions] | None = None  # see `_complete`
 
     def __call__(self, batch: Sequence[OutgoingTask]) -> None:
         """Send; a call whose dependency failed fails alone, an error of a request is raised."""
@@ -67,26 +67,18 @@ class BatchSender:
             )
             for task, meta in zip(sent, metas, strict=True)
         ]
-        payloads = self._store_payloads(containers)
+        payloads = self._data.store(containers, for_workers=True)
         new = [
             NewTask(payload, task.state.result_id or "", result_ids(meta))
             for task, payload, meta in zip(sent, payloads, metas, strict=True)
         ]
         self._watch(task.state for task in sent)  # before its events can come
-        for options, group in _by_options(sent, new, self._options):
+        for options, group in self._by_options(sent, new):
             for part in _by_size(group):
                 runnable = [pair for pair in part if self._can_run(pair[0])]
                 if runnable:
                     self._submit(options, runnable)
         self._drop_orphans(sent)
-
-    def _store_payloads(self, containers: Sequence[tuple[str, Sequence[Buffer]]]) -> list[str]:
-        if len(containers) > _FEW or not self._data.are_payloads_found:
-            return self._data.store(containers, for_workers=True)
-        ids = self._outputs.take([name for name, _ in containers])
-        for result_id, (_, segments) in zip(ids, containers, strict=True):
-            self._data.leave(result_id, segments)
-        return ids
 
     def _upload_functions(self, batch: Sequence[OutgoingTask]) -> None:
         new = {task.function.content_id: task.function for task in batch}
@@ -109,6 +101,28 @@ class BatchSender:
         if errors and errors[0] is not None and all(errors):
             task.state.fail(dependency_failed(errors[0], "", task.state.result_id or ""))
         return not task.state.is_final
+
+    def _by_options(
+        self, tasks: Sequence[OutgoingTask], new: Sequence[NewTask]
+    ) -> Iterable[tuple[TaskOptions, list[tuple[OutgoingTask, NewTask]]]]:
+        """Tasks in one request share their options; in the order of the first task of each."""
+        groups: dict[object, tuple[TaskOptions, list[tuple[OutgoingTask, NewTask]]]] = {}
+        keys: dict[int, object] = {}
+        for task, one in zip(tasks, new, strict=True):
+            options = self._complete(task)
+            if id(options) not in keys:
+                keys[id(options)] = key = _key(options)
+                groups.setdefault(key, (options, []))
+            groups[keys[id(options)]][1].append((task, one))
+        return groups.values()
+
+    def _complete(self, task: OutgoingTask) -> TaskOptions:
+        """All options of a task: one object for those that follow each other and are alike."""
+        given, name = task.options, task.function.name
+        if self._last is None or self._last[0] is not given or self._last[1] != name:
+            full = TaskOptions(options={LABEL: name}).over(given.over(self._options))
+            self._last = given, name, full
+        return self._last[2]
 
     def _drop_orphans(self, sent: Sequence[OutgoingTask]) -> None:
         """Cancel tasks that would wait for ever, since one that they need was refused."""
@@ -217,22 +231,6 @@ def _fail_with_dependency(task: OutgoingTask, error: ControlPlaneError) -> None:
 
 def _is_about_dependencies(error: ControlPlaneError) -> bool:
     return "Some dependencies" in error.detail
-
-
-def _by_options(
-    tasks: Sequence[OutgoingTask], new: Sequence[NewTask], base: TaskOptions
-) -> Iterable[tuple[TaskOptions, list[tuple[OutgoingTask, NewTask]]]]:
-    """Tasks in one request share their options; in the order of the first task of each."""
-    groups: dict[object, tuple[TaskOptions, list[tuple[OutgoingTask, NewTask]]]] = {}
-    keys: dict[tuple[int, str], object] = {}
-    for task, one in zip(tasks, new, strict=True):
-        short = (id(task.options), task.function.name)
-        if short not in keys:
-            full = TaskOptions(options={LABEL: task.function.name}).over(task.options.over(base))
-            keys[short] = key = _key(full)
-            groups.setdefault(key, (full, []))
-        groups[keys[short]][1].append((task, one))
-    return groups.values()
 
 
 def _key(options: TaskOptions) -> object:

@@ -58,6 +58,7 @@ class ControlPlane:
     def __init__(self, channel: Any, *, endpoint: str, timeout_s: float = 60.0) -> None:
         self.endpoint = endpoint
         self._timeout_s = timeout_s
+        self._last_options: tuple[TaskOptions, Any] | None = None
         self._sessions = sessions_service_pb2_grpc.SessionsStub(channel)
         self._tasks = tasks_service_pb2_grpc.TasksStub(channel)
         self._results = results_service_pb2_grpc.ResultsStub(channel)
@@ -243,11 +244,18 @@ class ControlPlane:
         """Their ids, in order. Not tried twice: a second attempt would run them twice."""
         request = tasks_common_pb2.SubmitTasksRequest(
             session_id=session_id,
-            task_options=messages.task_options(options),
+            task_options=self._options_message(options),
             task_creations=[messages.task_creation(task) for task in tasks],
         )
         answer = self._once("SubmitTasks", self._tasks.SubmitTasks, request)
         return [info.task_id for info in answer.task_infos]
+
+    def _options_message(self, options: TaskOptions) -> Any:
+        """One message for requests that follow each other with the same options."""
+        last = self._last_options
+        if last is None or last[0] is not options:
+            self._last_options = last = options, messages.task_options(options)
+        return last[1]
 
     def list_tasks(self, ids: Sequence[str]) -> dict[str, TaskInfo]:
         """What is known of these tasks; those that do not exist are left out."""

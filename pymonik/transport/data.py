@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import mmap
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from pymonik.core.embedded import PAYLOADS_ARE_FOUND
 from pymonik.errors import ControlPlaneError
 
 if TYPE_CHECKING:
@@ -74,16 +72,6 @@ class DataStore:
             for i, result_id in zip(large, created, strict=True):
                 ids[i] = result_id
         return ids
-
-    @cached_property
-    def are_payloads_found(self) -> bool:
-        """Whether `leave` is enough for the payload of a task that is submitted afterwards."""
-        return self._folder is not None and (self._folder / PAYLOADS_ARE_FOUND).exists()
-
-    def leave(self, result_id: str, segments: Sequence[Buffer]) -> None:
-        """Write the data of a result into the folder of the storage, without a request."""
-        assert self._folder is not None
-        _fill(self._folder / result_id, segments)
 
     def _put_large(self, items: list[tuple[str, Sequence[Buffer]]]) -> None:
         if self._folder is not None:

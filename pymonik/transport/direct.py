@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from pymonik.core.embedded import DirectAnswer, DirectRequest, answer_decoder
+from pymonik.core.embedded import AnswerKind, DirectAnswer, DirectRequest, answer_decoder
 from pymonik.core.framing import Inbox, framed
 
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ class DirectChannel:
         self._is_closed = False
         self.stream_unary = grpc_channel.stream_unary
         self.stream_stream = grpc_channel.stream_stream
-        weakref.finalize(self, _close, self._idle)
 
     def unary_unary(
         self,
@@ -100,7 +99,8 @@ class DirectChannel:
         """Close what is not in use now, and the rest when it is not any more."""
         with self._lock:
             self._is_closed = True
-            _close(self._idle)
+            while self._idle:
+                self._idle.pop().close()
         self._grpc.close()
 
     def _answer(self, request: DirectRequest, timeout: float | None) -> bytes:
@@ -143,8 +143,9 @@ class DirectStream:
 
     def __iter__(self) -> Iterator[Any]:
         try:
-            while not (answer := _checked(self._connection.receive())).is_last:
-                yield self._deserializer(answer.message)
+            while (answer := _checked(self._connection.receive())).kind is not AnswerKind.END:
+                if answer.kind is AnswerKind.MESSAGE:
+                    yield self._deserializer(answer.message)
         finally:
             self._connection.close()
 
@@ -159,6 +160,7 @@ class _Connection:
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._inbox = Inbox(self._socket)
+        weakref.finalize(self, self._socket.close)
         try:
             self._socket.connect(path)
         except OSError as error:
@@ -202,8 +204,3 @@ def _checked(answer: DirectAnswer) -> DirectAnswer:
     if answer.code:
         raise DirectError(_CODES[answer.code], answer.details)
     return answer
-
-
-def _close(idle: list[_Connection]) -> None:
-    while idle:
-        idle.pop().close()

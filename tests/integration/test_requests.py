@@ -60,7 +60,7 @@ def cluster() -> Iterator[LocalCluster]:
 
 @pytest.fixture
 def client(cluster: LocalCluster, requests: Counting) -> Iterator[Pymonik]:
-    client = Pymonik(cluster.endpoint, direct_data=False).create()
+    client = Pymonik(cluster.endpoint, direct=False).create()
     requests.sent.clear()
     yield client
     client.cancel()

@@ -10,25 +10,27 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import msgspec
 
-from pymonik.core.embedded import DirectAnswer, request_decoder
+from pymonik.core.embedded import AnswerKind, DirectAnswer, request_decoder
 from pymonik.core.framing import Inbox, framed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pymonik.core.embedded import DirectRequest
 
 logger = logging.getLogger(__name__)
 
-_UP = framed(DirectAnswer())
-_END = framed(DirectAnswer(is_last=True))
+PAUSE_S = 0.1
+
+_UP = framed(DirectAnswer(kind=AnswerKind.UP))
 
 
 class DirectServer:
@@ -41,7 +43,7 @@ class DirectServer:
         self._listener = socket.socket(socket.AF_UNIX)
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._is_stopped = False
-        self._acceptor = threading.Thread(target=self._accept, name="direct-acceptor", daemon=True)
+        self._acceptor = threading.Thread(target=self._accept, name="direct-doorman", daemon=True)
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Serve these; the first one that knows a method has it."""
@@ -55,31 +57,47 @@ class DirectServer:
         self._acceptor.start()
 
     def stop(self) -> None:
-        """Close all connections and wait for their threads."""
+        """Close all connections and wait for their threads; harmless when stopped."""
         with self._lock:
+            if self._is_stopped:
+                return
             self._is_stopped = True
             connections = dict(self._connections)
-        for one in (self._listener, *connections):
-            with contextlib.suppress(OSError):  # not connected, or not any more
+        for one in connections:
+            with contextlib.suppress(OSError):  # it has just ended
                 one.shutdown(socket.SHUT_RDWR)
-        for thread in (self._acceptor, *connections.values()):
-            if thread.ident is not None:
-                thread.join()
+        if self._acceptor.ident is not None:
+            with socket.socket(socket.AF_UNIX) as last:  # what `accept` waits for
+                last.connect(self._listener.getsockname())
+            self._acceptor.join()
+        for thread in connections.values():
+            thread.join()
         self._listener.close()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # stopped
-            while True:
-                connection, _ = self._listener.accept()
-                thread = threading.Thread(
-                    target=self._serve, args=(connection,), name="direct", daemon=True
-                )
-                with self._lock:
-                    if self._is_stopped:
-                        connection.close()
-                        return
-                    self._connections[connection] = thread
-                thread.start()
+        while not self._is_stopped:
+            connection = self._next_connection()
+            if connection is not None:
+                self._welcome(connection)
+
+    def _next_connection(self) -> socket.socket | None:
+        try:
+            return self._listener.accept()[0]
+        except OSError as error:  # too many open files: later one may find room
+            logger.warning("a connection could not be accepted: %s", error)
+            time.sleep(PAUSE_S)
+            return None
+
+    def _welcome(self, connection: socket.socket) -> None:
+        thread = threading.Thread(
+            target=self._serve, args=(connection,), name="direct", daemon=True
+        )
+        with self._lock:
+            if self._is_stopped:
+                connection.close()
+                return
+            self._connections[connection] = thread
+            thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
         inbox = Inbox(connection)
@@ -104,20 +122,21 @@ class DirectServer:
         return self._known[method]
 
 
-class _Aborted(Exception):
+class _AbortedError(Exception):
     """What a method raises through its context."""
 
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
         super().__init__(details)
-        self.answer = DirectAnswer(code=code.value[0], details=details, is_last=True)
+        self.code = code
+        self.details = details
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Details:
     """How a handler is asked for a method."""
 
     method: str
-    invocation_metadata: tuple[()] = ()
+    invocation_metadata: tuple[tuple[str, str | bytes], ...] = ()
 
 
 class _Context:
@@ -149,7 +168,7 @@ class _Context:
         """For people who look at what gRPC sent: our client does not."""
 
     def abort(self, code: grpc.StatusCode, details: str) -> None:
-        raise _Aborted(code, details)
+        raise _AbortedError(code, details)
 
     def leave(self) -> None:
         """The client has left."""
@@ -162,23 +181,28 @@ class _Context:
 
 def _answer(handler: Any, request: DirectRequest) -> DirectAnswer:
     if handler is None or handler.request_streaming:
-        return DirectAnswer(code=grpc.StatusCode.UNIMPLEMENTED.value[0], details="Unknown method")
+        return _failure(grpc.StatusCode.UNIMPLEMENTED, "Unknown method")
     try:
         message = handler.request_deserializer(request.message)
         answer = handler.unary_unary(message, _Context(request, lambda: None))
         return DirectAnswer(handler.response_serializer(answer))
-    except _Aborted as aborted:
-        return aborted.answer
+    except Exception as error:  # noqa: BLE001  (the edge: the client must get an answer)
+        return _told(error)
 
 
-def _stream(
-    connection: socket.socket, inbox: Inbox, handler: Any, request: DirectRequest
-) -> None:
+def _stream(connection: socket.socket, inbox: Inbox, handler: Any, request: DirectRequest) -> None:
     """Answer from a thread of its own: this one notices that the client leaves."""
-    context = _Context(request, lambda: connection.sendall(_UP))
-    writer = threading.Thread(
-        target=_write, args=(connection, handler, request, context), name="direct-stream"
-    )
+
+    def send(frame: bytes) -> None:
+        with contextlib.suppress(OSError):  # the client has left
+            connection.sendall(frame)
+
+    def write() -> None:
+        for answer in _answers(handler, request, context):
+            send(framed(answer))
+
+    context = _Context(request, lambda: send(_UP))
+    writer = threading.Thread(target=write, name="direct-stream", daemon=True)
     writer.start()
     try:
         while inbox.pump():
@@ -188,17 +212,25 @@ def _stream(
         writer.join()
 
 
-def _write(
-    connection: socket.socket, handler: Any, request: DirectRequest, context: _Context
-) -> None:
+def _answers(handler: Any, request: DirectRequest, context: _Context) -> Iterator[DirectAnswer]:
     serialize = handler.response_serializer or bytes
     try:
         message = handler.request_deserializer(request.message)
         for answer in handler.unary_stream(message, context):
-            connection.sendall(framed(DirectAnswer(serialize(answer))))
-        connection.sendall(_END)
-    except _Aborted as aborted:
-        with contextlib.suppress(OSError):
-            connection.sendall(framed(aborted.answer))
-    except OSError as error:  # the client has left
-        logger.debug("a stream ended: %s", error)
+            yield DirectAnswer(serialize(answer))
+            if not context.is_active():
+                return
+        yield DirectAnswer(kind=AnswerKind.END)
+    except Exception as error:  # noqa: BLE001  (the edge, as above)
+        yield _told(error)
+
+
+def _told(error: Exception) -> DirectAnswer:
+    if isinstance(error, _AbortedError):
+        return _failure(error.code, error.details)
+    logger.error("a request failed", exc_info=error)
+    return _failure(grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}")
+
+
+def _failure(code: grpc.StatusCode, details: str) -> DirectAnswer:
+    return DirectAnswer(kind=AnswerKind.END, code=code.value[0], details=details)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pymonik.cluster.state.faults import (
@@ -14,13 +13,12 @@ from pymonik.cluster.state.faults import (
     Unknown,
 )
 from pymonik.cluster.state.options import RequestedOptions, merged
-from pymonik.cluster.state.propagation import make_ready, resolve
+from pymonik.cluster.state.propagation import make_ready
 from pymonik.cluster.state.rows import ResultStatus, Session, Task, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from pymonik.cluster.state.rows import Stored
     from pymonik.cluster.state.tables import State
     from pymonik.cluster.state.work import TaskOptions
 
@@ -45,12 +43,8 @@ def submit(
     *,
     new_id: Callable[[], str],
     now: int,
-    found: Mapping[str, Stored] = MappingProxyType({}),
 ) -> list[Task]:
-    """Create the tasks of a client; those with all inputs are queued.
-
-    Payloads that are `found` have their data from now on.
-    """
+    """Create the tasks of a client; those with all inputs are queued."""
     session = state.session(session_id)
     base = checked_options(state, session, requested)
     if not session.client_submission:
@@ -73,10 +67,6 @@ def submit(
             created_at=now,
         )
         tasks.append(task)
-    for payload in state.known_results(found):
-        if payload.status is ResultStatus.CREATED:
-            state.fill(payload, found[payload.result_id], now)
-            resolve(state, [payload], now)
     insert(state, tasks, now)
     return tasks
 

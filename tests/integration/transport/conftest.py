@@ -13,7 +13,8 @@ import grpc
 import pytest
 
 from pymonik.cluster.control_plane import ControlPlane
-from pymonik.cluster.services.server import make_server
+from pymonik.cluster.services.direct import DirectServer
+from pymonik.cluster.services.server import add_services, make_server
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.state.work import Assignment, Failed, Outcome, Start, Stopped, Succeeded
 from pymonik.cluster.storage import Storage
@@ -28,6 +29,7 @@ from pymonik.options import TaskOptions
 from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig
 from pymonik.transport.control_plane import ControlPlane as RemoteControlPlane
+from pymonik.transport.direct import DirectChannel
 from pymonik.transport.session import RemoteSession
 
 if TYPE_CHECKING:
@@ -57,10 +59,25 @@ class Counter(grpc.ServerInterceptor):
         return continuation(details)
 
 
+class CountingServer(DirectServer):
+    """The same for requests without gRPC."""
+
+    def __init__(self, counter: Counter) -> None:
+        super().__init__()
+        self._counter = counter
+
+    def _handler(self, method: str) -> Any:
+        name = method.rpartition("/")[2]
+        self._counter.calls[name] += 1
+        self._counter.on(name)
+        return super()._handler(method)
+
+
 class InlineCluster:
     """Everything but processes; `stop_server` and `start_server` cut and restore connections."""
 
-    def __init__(self, folder: Path, credentials: Any = None) -> None:
+    def __init__(self, folder: Path, *, is_direct: bool = False) -> None:
+        self.direct_socket = folder / "direct.sock" if is_direct else None
         self.storage_folder = folder / "storage"
         self.counter = Counter()
         self.control_plane = ControlPlane(
@@ -84,9 +101,22 @@ class InlineCluster:
         self._server._state.interceptor_pipeline = pipeline
         self._server.add_insecure_port(self.endpoint)
         self._server.start()
+        if self.direct_socket is not None:
+            self._direct = CountingServer(self.counter)
+            add_services(self.control_plane, self._direct)
+            self.direct_socket.unlink(missing_ok=True)
+            self._direct.start(self.direct_socket)
 
     def stop_server(self) -> None:
         self._server.stop(None).wait(WAIT_S)
+        if self.direct_socket is not None:
+            self._direct.stop()
+
+    def open_channel(self) -> Any:
+        channel = open_channel(ClusterConfig(self.endpoint))
+        if self.direct_socket is None:
+            return channel
+        return DirectChannel(self.direct_socket, channel)
 
     def start_runner(self) -> None:
         self._runner = threading.Thread(target=self._run, name="runner", daemon=True)
@@ -133,10 +163,12 @@ def _call(task: Assignment) -> Any:
     return function(*args, **kwargs)
 
 
-@pytest.fixture
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InlineCluster]:
+@pytest.fixture(params=["gRPC", "direct"])
+def cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[InlineCluster]:
     """Without a runner: call ``start_runner`` to have tasks run."""
-    one = InlineCluster(tmp_path_factory.mktemp("c"))
+    one = InlineCluster(tmp_path_factory.mktemp("c"), is_direct=request.param == "direct")
     yield one
     one.close()
 
@@ -145,7 +177,7 @@ class Connection:
     """A session with shortcuts."""
 
     def __init__(self, cluster: InlineCluster, **settings: Any) -> None:
-        channel = open_channel(ClusterConfig(cluster.endpoint))
+        channel = cluster.open_channel()
         self.plane = RemoteControlPlane(channel, endpoint=cluster.endpoint, timeout_s=5.0)
         self.channel = channel
         options = TaskOptions()

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from pymonik.core import codec
-from pymonik.core.embedded import PAYLOADS_ARE_FOUND
 from pymonik.core.result import Countdown
 from pymonik.core.session import Submission
 from pymonik.errors import (
@@ -59,18 +58,15 @@ def test_ten_thousand_calls_are_tens_of_requests(cluster: Any, connect: Any) -> 
     assert len(one.session._watcher.pending()) == 10_000
 
 
-def test_calls_one_by_one_cost_one_request_each_where_payloads_are_found(
-    cluster: Any, connect: Any
-) -> None:
+def test_calls_one_by_one_cost_two_requests_each(cluster: Any, connect: Any) -> None:
     cluster.start_runner()
-    (cluster.storage_folder / PAYLOADS_ARE_FOUND).touch()
     one = connect(storage_folder=cluster.storage_folder)
-    for number in range(3):  # the function is uploaded, outputs and payloads are created ahead
+    for number in range(3):  # the function is uploaded, outputs are created ahead
         assert one.get(one.invoke(add, number, 1)) == number + 1
     before = sum(cluster.counter.calls.values())
     for number in range(10):
         assert one.get(one.invoke(add, number, 1)) == number + 1
-    assert sum(cluster.counter.calls.values()) - before == 10
+    assert sum(cluster.counter.calls.values()) - before == 2 * 10
 
 
 def test_the_exception_of_a_task_comes_back_as_it_was(cluster: Any, connect: Any) -> None:

@@ -49,8 +49,6 @@ class Plane:
 class Data:
     """Keeps what is stored."""
 
-    are_payloads_found = False
-
     def __init__(self, plane: Plane) -> None:
         self.plane = plane
         self.payloads: list[PayloadMeta] = []
