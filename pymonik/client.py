@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from types import TracebackType
 
+    from pymonik.cluster.local import LocalCluster
     from pymonik.core.session import Session
 
 _log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Pymonik:
 
     def __init__(
         self,
-        endpoint: str | None = None,
+        endpoint: str | LocalCluster | None = None,
         partition: str | Sequence[str] | None = None,
         environment: object = None,
         task_options: object = None,
@@ -75,8 +76,9 @@ class Pymonik:
         """Nothing is opened before `create` or ``with``.
 
         Args:
-            endpoint: ``https://host:port``, ``http://host:port``, ``unix:/path``; without it, that
-                of the file named by the variable ``AKCONFIG``, or a cluster on this machine.
+            endpoint: ``https://host:port``, ``http://host:port``, ``unix:/path``, or a
+                `LocalCluster`; without it, that of the file named by the variable ``AKCONFIG``, or
+                a cluster on this machine.
             partition: Where tasks run; of several, the first is the default and the others can be
                 named by tasks. Without it, the default of the cluster.
             environment: ``{"pip": [...], "env_variables": {...}}`` for every task.
@@ -209,21 +211,16 @@ class Pymonik:
     # -- opening -------------------------------------------------------------------------------
 
     def _open(self) -> RemoteSession:
-        config = ClusterConfig.find(self._endpoint, **self._certificates)
+        config, cluster = self._find()
         settings = dict(self._settings)
         folder = self._storage_folder
-        self._is_embedded = config is None
-        direct_socket = None
-        if config is None:
-            cluster = _local_cluster()
-            config = ClusterConfig(cluster.endpoint)
+        if cluster is not None:
             folder = folder or cluster.storage_folder
             settings["is_alive"] = cluster.is_alive
-            direct_socket = cluster.direct_socket if self._direct else None
         with ExitStack() as opened:
             channel = open_channel(config)
-            if direct_socket is not None:
-                channel = DirectChannel(direct_socket, channel)
+            if cluster is not None and self._direct:
+                channel = DirectChannel(cluster.direct_socket, channel)
             opened.callback(channel.close)
             plane = ControlPlane(channel, endpoint=config.endpoint, timeout_s=self._request_timeout)
             settings["chunk_bytes"] = plane.connect(self._connect_timeout)
@@ -242,6 +239,18 @@ class Pymonik:
         if self._is_embedded:
             _forgotten.delete(plane)
         return session
+
+    def _find(self) -> tuple[ClusterConfig, LocalCluster | None]:
+        """Where to connect, and the cluster there if it is one of this machine."""
+        cluster = _as_local_cluster(self._endpoint)
+        if cluster is None:
+            endpoint: Any = self._endpoint
+            config = ClusterConfig.find(endpoint, **self._certificates)
+            if config is not None:
+                return config, None
+            self._is_embedded = True
+            cluster = _local_cluster()
+        return ClusterConfig(cluster.endpoint), cluster
 
     def _create_session(self, plane: ControlPlane) -> tuple[str, list[str], TaskOptions]:
         options, partitions = self._options.over(DEFAULTS), list(self._partitions)
@@ -310,7 +319,15 @@ class Pymonik:
         self.session.send()
 
 
-def _local_cluster() -> Any:
+def _as_local_cluster(endpoint: object) -> LocalCluster | None:
+    if endpoint is None or isinstance(endpoint, str):
+        return None
+    from pymonik.cluster.local import LocalCluster
+
+    return endpoint if isinstance(endpoint, LocalCluster) else None
+
+
+def _local_cluster() -> LocalCluster:
     from pymonik.cluster.local import shared_local_cluster
 
     return shared_local_cluster()

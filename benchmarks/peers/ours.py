@@ -24,7 +24,7 @@ class Adapter:
 
     def connect(self, cluster: LocalCluster) -> Pymonik:
         """Open a client as a program on this machine has it."""
-        return Pymonik(cluster.endpoint, storage_folder=cluster.storage_folder).create()
+        return Pymonik(cluster).create()
 
     @property
     def client(self) -> Pymonik:

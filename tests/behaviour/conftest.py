@@ -26,6 +26,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
 
 
 @pytest.fixture
-def client(cluster: LocalCluster) -> Iterator[Pymonik]:
-    with Pymonik(endpoint=cluster.endpoint) as client:
+def client(cluster: LocalCluster, request: pytest.FixtureRequest) -> Iterator[Pymonik]:
+    """As a program has it: with its own cluster, or with an ArmoniK that is somewhere else."""
+    is_own = request.node.callspec.params["cluster"] == "executors"
+    with Pymonik(cluster if is_own else cluster.endpoint) as client:
         yield client
