@@ -25,7 +25,7 @@ from armonik.protogen.common import (
 from pymonik.cluster.control_plane import ControlPlane, microseconds
 from pymonik.cluster.services.messages import result_raw
 from pymonik.cluster.services.server import serve
-from pymonik.cluster.state.rows import Partition, ResultStatus
+from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.state.work import Assignment, Start, Stopped, Succeeded
 from pymonik.cluster.storage import Storage
 from pymonik.core.embedded import DATA_FOR_WORKERS, JOINED_EVENTS
@@ -306,37 +306,6 @@ def test_data_for_workers_can_be_downloaded_like_any(
     files = [one.name for one in control_plane.storage.folder.iterdir()]
     assert files == ([] if metadata else [answer.results[0].result_id])
     assert client.download(session_id, answer.results[0].result_id) == b"payload"
-
-
-def test_a_payload_is_found_in_the_storage_under_its_id(
-    connect: Callable[[], Client], control_plane: ControlPlane
-) -> None:
-    client = connect()
-    session_id = client.session()
-    payload_id, output_id = client.result(session_id), client.result(session_id)
-    (control_plane.storage.folder / payload_id).write_bytes(b"found")
-    creation = {"payload_id": payload_id, "expected_output_keys": [output_id]}
-    request = tasks_common_pb2.SubmitTasksRequest(session_id=session_id, task_creations=[creation])
-    client.tasks.SubmitTasks(request, timeout=TIMEOUT_S)
-    task = acquire(control_plane)
-    assert task is not None
-    assert task.payload == b"found"
-    assert client.download(session_id, payload_id) == b"found"
-
-
-def test_a_refused_submission_finds_nothing(
-    connect: Callable[[], Client], control_plane: ControlPlane
-) -> None:
-    client = connect()
-    session_id = client.session()
-    payload_id = client.result(session_id)
-    (control_plane.storage.folder / payload_id).write_bytes(b"found")
-    creation = {"payload_id": payload_id, "data_dependencies": ["unknown"]}
-    request = tasks_common_pb2.SubmitTasksRequest(session_id=session_id, task_creations=[creation])
-    with pytest.raises(grpc.RpcError):
-        client.tasks.SubmitTasks(request, timeout=TIMEOUT_S)
-    with control_plane.reading() as state:
-        assert state.results[payload_id].status is ResultStatus.CREATED
 
 
 def test_closing_the_control_plane_ends_streams_and_runners(

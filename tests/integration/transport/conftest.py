@@ -77,7 +77,8 @@ class InlineCluster:
     """Everything but processes; `stop_server` and `start_server` cut and restore connections."""
 
     def __init__(self, folder: Path, *, is_direct: bool = False) -> None:
-        self.direct_socket = folder / "direct.sock" if is_direct else None
+        self.direct_socket = folder / "direct.sock"
+        self._is_direct = is_direct
         self.storage_folder = folder / "storage"
         self.counter = Counter()
         self.control_plane = ControlPlane(
@@ -101,22 +102,18 @@ class InlineCluster:
         self._server._state.interceptor_pipeline = pipeline
         self._server.add_insecure_port(self.endpoint)
         self._server.start()
-        if self.direct_socket is not None:
-            self._direct = CountingServer(self.counter)
-            add_services(self.control_plane, self._direct)
-            self.direct_socket.unlink(missing_ok=True)
-            self._direct.start(self.direct_socket)
+        self._direct = CountingServer(self.counter)
+        add_services(self.control_plane, self._direct)
+        self.direct_socket.unlink(missing_ok=True)
+        self._direct.start(self.direct_socket)
 
     def stop_server(self) -> None:
         self._server.stop(None).wait(WAIT_S)
-        if self.direct_socket is not None:
-            self._direct.stop()
+        self._direct.stop()
 
     def open_channel(self) -> Any:
         channel = open_channel(ClusterConfig(self.endpoint))
-        if self.direct_socket is None:
-            return channel
-        return DirectChannel(self.direct_socket, channel)
+        return DirectChannel(self.direct_socket, channel) if self._is_direct else channel
 
     def start_runner(self) -> None:
         self._runner = threading.Thread(target=self._run, name="runner", daemon=True)

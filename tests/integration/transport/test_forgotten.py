@@ -18,6 +18,8 @@ from pymonik.transport.forgotten import ForgottenSessions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.parametrize("cluster", ["direct"], indirect=True)
+
 WAIT_S = 20.0
 
 
