@@ -18,7 +18,7 @@ import pickle
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import cloudpickle
@@ -131,6 +131,8 @@ def unpack(blobs: Sequence[Buffer], slot: Callable[[int], object] | None = None)
     """
     try:
         if slot is None:
+            if len(blobs) == 1:
+                return pickle.loads(blobs[0])
             return pickle.loads(blobs[0], buffers=blobs[1:])
         return _Unpickler(blobs[0], blobs[1:], slot).load()
     except PymonikError:
@@ -309,6 +311,8 @@ def join(meta: Meta, blobs: Sequence[Buffer]) -> list[Buffer]:
     head = _encoder.encode(meta)
     sizes = [len(blob) if type(blob) is bytes else memoryview(blob).nbytes for blob in blobs]
     prelude = _PRELUDE.pack(_MAGIC, len(head), len(blobs)) + struct.pack(f"<{len(sizes)}Q", *sizes)
+    if max(sizes, default=0) < _INLINE_BUFFER:
+        return [b"".join((prelude, head, *blobs))]
     segments: list[Buffer] = [prelude + head]
     position = len(prelude) + len(head)
     for blob, size in zip(blobs, sizes, strict=True):
@@ -340,12 +344,17 @@ def split(container: Buffer) -> tuple[Meta, list[memoryview]]:
 
 
 def _blobs(view: memoryview, position: int, sizes: Sequence[int]) -> list[memoryview]:
-    blobs = []
-    for size in sizes:
-        if size >= _INLINE_BUFFER:
-            position += -position % _ALIGNMENT
-        blobs.append(view[position : position + size])
-        position += size
+    if max(sizes, default=0) < _INLINE_BUFFER:
+        ends = list(accumulate(sizes, initial=position))
+        blobs = [view[start:end] for start, end in pairwise(ends)]
+        position = ends[-1]
+    else:
+        blobs = []
+        for size in sizes:
+            if size >= _INLINE_BUFFER:
+                position += -position % _ALIGNMENT
+            blobs.append(view[position : position + size])
+            position += size
     if position > len(view):
         raise SerializationError(f"a container was cut: {len(view)} of {position} bytes")
     return blobs

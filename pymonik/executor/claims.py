@@ -27,6 +27,7 @@ from pymonik.executor import files
 _log = logging.getLogger(__name__)
 
 _RECORD = struct.Struct("<BIQ")  # how the call ended, number of blobs, bytes that follow
+_RECORD_OF_ONE = struct.Struct("<BIQQ")  # of one blob: the bytes that follow begin with its size
 _VALUE, _FAILED, _NOT_ALL = range(3)
 _MOST_BYTES = 256 * 1024 * 1024  # of a journal: it is no second storage for large values
 _SMALL = 4096  # bytes; written at once
@@ -141,7 +142,11 @@ class Claims:
         self._journal = journal
         self._is_full = False
         self._nbytes = 0
-        self._owner = os.getpid()
+        self._is_ours = True
+        os.register_at_fork(after_in_child=self._disown)
+
+    def _disown(self) -> None:
+        self._is_ours = False
 
     def claim(self) -> bool:
         """Whether the next call is ours."""
@@ -157,24 +162,32 @@ class Claims:
 
     def note(self, item: ItemMeta, blobs: Sequence[Buffer], *, is_all: bool = True) -> None:
         """The call that was claimed last has ended."""
-        if os.getpid() != self._owner:
+        if not self._is_ours:
             os._exit(0)  # a fork that user code made came back: the calls are not its own
-        sizes = [memoryview(blob).nbytes for blob in blobs]
-        nbytes = 8 * len(sizes) + sum(sizes)
+        ending = _NOT_ALL if not is_all else _FAILED if item.failed else _VALUE
+        head, nbytes = _head(ending, blobs)
         self._nbytes += nbytes
         self._is_full = self._is_full or self._nbytes > _MOST_BYTES
         if self._is_full:  # calls that are not in it run again, should we die
             return
-        ending = _NOT_ALL if not is_all else _FAILED if item.failed else _VALUE
-        head = _RECORD.pack(ending, len(sizes), nbytes) + struct.pack(f"<{len(sizes)}Q", *sizes)
         try:
-            self._append([b"".join((head, *blobs))] if nbytes < _SMALL else [head, *blobs])
+            if nbytes < _SMALL:
+                record = b"".join((head, *blobs))
+                written = os.write(self._journal, record)
+                if written < len(record):
+                    files.write(self._journal, [record[written:]])
+            else:
+                files.write(self._journal, [head, *blobs])
         except OSError as error:
             _log.warning("the journal of a task cannot be written: %s", error)
             self._is_full = True
 
-    def _append(self, segments: list[Buffer]) -> None:
-        first = segments[0]
-        written = os.write(self._journal, first)
-        if written < len(first) or len(segments) > 1:
-            files.write(self._journal, [first[written:], *segments[1:]])
+
+def _head(ending: int, blobs: Sequence[Buffer]) -> tuple[bytes, int]:
+    """The start of a record, and the number of bytes that follow the fixed part of it."""
+    if len(blobs) == 1:
+        size = memoryview(blobs[0]).nbytes
+        return _RECORD_OF_ONE.pack(ending, 1, 8 + size, size), 8 + size
+    sizes = [memoryview(blob).nbytes for blob in blobs]
+    nbytes = 8 * len(sizes) + sum(sizes)
+    return _RECORD.pack(ending, len(sizes), nbytes) + struct.pack(f"<{len(sizes)}Q", *sizes), nbytes
