@@ -243,7 +243,7 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
         _settle(self._handles, timeout)
         self._raise_first_error()
         _load(self._handles)
-        return [handle.result() for handle in self._handles]
+        return [handle._value for handle in self._handles]
 
     def exceptions(self, timeout: float | None = None) -> list[BaseException | None]:
         """For each handle, what its task raised, or ``None``; waits for all."""
@@ -301,7 +301,8 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
 
     def _raise_first_error(self) -> None:
         for handle in self._handles:
-            handle._raise_error()
+            if handle._state.error is not None:
+                handle._raise_error()
 
     def __repr__(self) -> str:
         done = sum(handle.done() for handle in self._drawn)
@@ -345,9 +346,9 @@ def as_completed(
 def _settle(handles: Sequence[ResultHandle[Any]], timeout: float | None) -> None:
     """Wait until all are final."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    for session, states in _by_session(handles).items():
-        if pending := [state for state in states if state.status is Status.PENDING]:
-            session.wait(pending, _left(deadline))
+    pending = [handle for handle in handles if handle._state.status is Status.PENDING]
+    for session, states in _by_session(pending).items():
+        session.wait(states, _left(deadline))
 
 
 def _load(handles: Sequence[ResultHandle[Any]]) -> None:
@@ -364,12 +365,14 @@ def _load(handles: Sequence[ResultHandle[Any]]) -> None:
 
 
 def _by_session(handles: Sequence[ResultHandle[Any]]) -> dict[Session, list[ResultState]]:
-    """The states of the handles, each once, by the session that they belong to."""
-    groups: dict[Session, dict[int, ResultState]] = {}
+    """The states of the handles, by the session that they belong to."""
+    groups: dict[Session, list[ResultState]] = {}
     for handle in handles:
         state = handle._state
-        groups.setdefault(state.session, {})[id(state)] = state
-    return {session: list(states.values()) for session, states in groups.items()}
+        if state.session not in groups:
+            groups[state.session] = []
+        groups[state.session].append(state)
+    return groups
 
 
 def _refuse_in_a_task(states: Sequence[ResultState]) -> None:

@@ -234,12 +234,12 @@ class _Attempt:
     # -- arguments -----------------------------------------------------------------------------
 
     def _blobs_of(self, index: int) -> list[memoryview]:
-        return self._blobs[self._starts[index] : self._starts[index + 1]]
+        return self._blobs.cut(self._starts[index], self._starts[index + 1])
 
     def _untouched(self, index: int) -> list[memoryview]:
         """The arguments of a call as they came, whatever it did to its arrays."""
         _, blobs = _payload(self._run)
-        return blobs[self._starts[index] : self._starts[index + 1]]
+        return blobs.cut(self._starts[index], self._starts[index + 1])
 
     def _slots(self, refs: Sequence[ResultRef]) -> Any:
         """What gives the value of each slot; all that stand elsewhere are found at once."""
@@ -327,7 +327,7 @@ class _Attempt:
         return self._run.attempt <= self._run.max_retries
 
 
-def _payload(run: Run) -> tuple[PayloadMeta, list[memoryview]]:
+def _payload(run: Run) -> tuple[PayloadMeta, codec.Blobs]:
     # Arrays lie in these bytes, and the function may write to them.
     container = bytearray(run.payload) or files.load(run.inputs[run.payload_id])
     meta, blobs = codec.split(container)
