@@ -9,11 +9,16 @@
 
 Whoever reads a byte owns a call. So nobody has to answer while user code runs, and both pipe and
 journal are still there when the executor is not.
+
+The journal is records, one after the other. The executor has its first part in memory, where a
+record costs no call of the system: the first byte is stored last, and until then tells that there
+is none. From the first record on that has no room there, the others follow in the file.
 """
 
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import struct
 from collections.abc import Iterator, Sequence  # noqa: TC003 - of a NamedTuple
@@ -28,9 +33,10 @@ _log = logging.getLogger(__name__)
 
 _RECORD = struct.Struct("<BIQ")  # how the call ended, number of blobs, bytes that follow
 _RECORD_OF_ONE = struct.Struct("<BIQQ")  # of one blob: the bytes that follow begin with its size
-_VALUE, _FAILED, _NOT_ALL = range(3)
+_NONE, _VALUE, _FAILED, _NOT_ALL = range(4)  # how a call ended; or no record is here
+_NOTHING = bytes([_NONE])
+_MAPPED_BYTES = 1024 * 1024  # of the journal
 _MOST_BYTES = 256 * 1024 * 1024  # of a journal: it is no second storage for large values
-_SMALL = 4096  # bytes; written at once
 
 
 class Finished(NamedTuple):
@@ -54,6 +60,7 @@ class Offer:
         import tempfile  # not for executors: they start without it
 
         self._journal = tempfile.TemporaryFile(prefix="pymonik-journal-", buffering=0)  # noqa: SIM115
+        files.write(self._journal.fileno(), [bytes(_MAPPED_BYTES)])  # a full disk shows now
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
 
@@ -65,7 +72,8 @@ class Offer:
     def offer(self, calls: int) -> None:
         """Offer that many calls, and empty the journal."""
         self.take_back()
-        self._journal.seek(0)
+        os.pwrite(self._journal.fileno(), _NOTHING, 0)
+        self._journal.seek(_MAPPED_BYTES)
         self._journal.truncate()
         os.write(self._writer, bytes(calls))
 
@@ -99,6 +107,9 @@ class Offer:
         position = 0
         while position + _RECORD.size <= end:
             ending, count, nbytes = _RECORD.unpack(self._read(position, _RECORD.size))
+            if ending == _NONE and position < _MAPPED_BYTES:
+                position = _MAPPED_BYTES
+                continue
             start = position + _RECORD.size
             position = start + nbytes
             if position > end:
@@ -140,8 +151,8 @@ class Claims:
     def __init__(self, reader: int, journal: int) -> None:
         self._reader = reader
         self._journal = journal
-        self._is_full = False
-        self._nbytes = 0
+        self._mapped = mmap.mmap(journal, _MAPPED_BYTES)
+        self.begin()
         self._is_ours = True
         os.register_at_fork(after_in_child=self._disown)
 
@@ -159,6 +170,7 @@ class Claims:
         """A chunk begins."""
         self._is_full = False
         self._nbytes = 0
+        self._end = 0  # of the records in the mapping
 
     def note(self, item: ItemMeta, blobs: Sequence[Buffer], *, is_all: bool = True) -> None:
         """The call that was claimed last has ended."""
@@ -171,16 +183,21 @@ class Claims:
         if self._is_full:  # calls that are not in it run again, should we die
             return
         try:
-            if nbytes < _SMALL:
-                record = b"".join((head, *blobs))
-                written = os.write(self._journal, record)
-                if written < len(record):
-                    files.write(self._journal, [record[written:]])
-            else:
-                files.write(self._journal, [head, *blobs])
+            self._append(head, blobs, _RECORD.size + nbytes)
         except OSError as error:
             _log.warning("the journal of a task cannot be written: %s", error)
             self._is_full = True
+
+    def _append(self, head: bytes, blobs: Sequence[Buffer], nbytes: int) -> None:
+        start, end = self._end, self._end + nbytes
+        if end >= _MAPPED_BYTES:
+            self._end = _MAPPED_BYTES  # none that follows may come before it
+            files.write(self._journal, [head, *blobs])
+            return
+        rest = b"".join((head[1:], *blobs, _NOTHING))
+        self._mapped[start + 1 : end + 1] = rest
+        self._mapped[start] = head[0]
+        self._end = end
 
 
 def _head(ending: int, blobs: Sequence[Buffer]) -> tuple[bytes, int]:
