@@ -34,6 +34,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 _logger = logging.getLogger(__name__)
 _UNKNOWN = object()  # the value was not fetched yet
+_LOADED_TOGETHER = 4096  # values
 _SPENT: list[ResultHandle[Any]] = []  # stands for handles that `as_completed` has consumed
 
 
@@ -240,6 +241,8 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
 
     def result(self, timeout: float | None = None) -> list[R_co]:
         """The values in order, fetched in parallel; raises like `wait`."""
+        if timeout is None:
+            self._load_while_others_run()
         _settle(self._handles, timeout)
         self._raise_first_error()
         _load(self._handles)
@@ -299,6 +302,15 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
     def _members(self) -> Sequence[Referable]:
         return self._handles
 
+    def _load_while_others_run(self) -> None:
+        """Wait for all, and fetch what is there meanwhile; until one has failed."""
+        for start in range(0, len(self._handles), _LOADED_TOGETHER):
+            part = self._handles[start : start + _LOADED_TOGETHER]
+            _settle(part, None)
+            if any(handle._state.error is not None for handle in part):
+                return
+            _load(part)
+
     def _raise_first_error(self) -> None:
         for handle in self._handles:
             if handle._state.error is not None:
@@ -353,10 +365,11 @@ def _settle(handles: Sequence[ResultHandle[Any]], timeout: float | None) -> None
 
 def _load(handles: Sequence[ResultHandle[Any]]) -> None:
     """Fetch the values that are there and not known, in one request for each session."""
+    unknown = [handle for handle in handles if handle._value is _UNKNOWN]
     groups: dict[Session, list[ResultHandle[Any]]] = {}
-    for handle in handles:
+    for handle in unknown:
         state = handle._state
-        if handle._value is _UNKNOWN and state.status is Status.COMPLETED:
+        if state.status is Status.COMPLETED:
             groups.setdefault(state.session, []).append(handle)
     for session, wanted in groups.items():
         results = session.fetch([handle._state for handle in wanted])

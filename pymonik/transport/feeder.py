@@ -295,9 +295,7 @@ class Feeder:
         return any(ref._state in self._held for ref in call.refs)
 
 
-def _take(
-    series: _Series, size: int
-) -> tuple[list[Packed], list[ResultState], list[ResultState]]:
+def _take(series: _Series, size: int) -> tuple[list[Packed], list[ResultState], list[ResultState]]:
     """The next calls that can share a task: they wait for the same, and fail with the same.
 
     Gives them, their states, and the states of those that were cancelled on the way.
