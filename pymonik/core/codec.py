@@ -345,9 +345,7 @@ class Blobs(Sequence[memoryview]):
 
     def cut(self, first: int, last: int) -> list[memoryview]:
         """Those from ``first`` up to ``last``."""
-        if last - first == 1:
-            return [self[first]]
-        return self[first:last]
+        return [self[first]] if last - first == 1 else self[first:last]
 
     def __len__(self) -> int:
         return len(self._sizes)
