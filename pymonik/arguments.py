@@ -74,17 +74,19 @@ class Parameters:
         except TypeError as error:
             raise ArgumentsError(f"{name}(): {error}") from None
 
-    def of_item(self, item: object, common: dict[str, object]) -> Arguments:
+    def of_item(
+        self, item: object, common: dict[str, object]
+    ) -> tuple[tuple[object, ...], dict[str, object]]:
         """The arguments that an item of `map_invoke` stands for."""
-        if isinstance(item, Arguments):
-            return item
         if type(item) is tuple:
-            return Arguments(item, common)
+            return item, common
+        if type(item) is Arguments:
+            return item
         if type(item) is dict and self._is_keywords(item, common):
             if twice := item.keys() & common.keys():
                 raise ArgumentsError(f"{sorted(twice)} are given by the item and for all calls")
-            return Arguments((), {**common, **item})
-        return Arguments((item,), common)
+            return (), {**common, **item}
+        return (item,), common
 
     def _is_keywords(self, item: dict[Any, Any], common: dict[str, object]) -> bool:
         free = [p for p in self.all if p.name not in common]

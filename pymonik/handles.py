@@ -34,6 +34,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 _logger = logging.getLogger(__name__)
 _UNKNOWN = object()  # the value was not fetched yet
+_LOADED_TOGETHER = 4096  # values
 _SPENT: list[ResultHandle[Any]] = []  # stands for handles that `as_completed` has consumed
 
 
@@ -240,10 +241,12 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
 
     def result(self, timeout: float | None = None) -> list[R_co]:
         """The values in order, fetched in parallel; raises like `wait`."""
+        if timeout is None:
+            self._load_while_others_run()
         _settle(self._handles, timeout)
         self._raise_first_error()
         _load(self._handles)
-        return [handle.result() for handle in self._handles]
+        return [handle._value for handle in self._handles]
 
     def exceptions(self, timeout: float | None = None) -> list[BaseException | None]:
         """For each handle, what its task raised, or ``None``; waits for all."""
@@ -299,9 +302,19 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
     def _members(self) -> Sequence[Referable]:
         return self._handles
 
+    def _load_while_others_run(self) -> None:
+        """Wait for all, and fetch what is there meanwhile; until one has failed."""
+        for start in range(0, len(self._handles), _LOADED_TOGETHER):
+            part = self._handles[start : start + _LOADED_TOGETHER]
+            _settle(part, None)
+            if any(handle._state.error is not None for handle in part):
+                return
+            _load(part)
+
     def _raise_first_error(self) -> None:
         for handle in self._handles:
-            handle._raise_error()
+            if handle._state.error is not None:
+                handle._raise_error()
 
     def __repr__(self) -> str:
         done = sum(handle.done() for handle in self._drawn)
@@ -345,17 +358,18 @@ def as_completed(
 def _settle(handles: Sequence[ResultHandle[Any]], timeout: float | None) -> None:
     """Wait until all are final."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    for session, states in _by_session(handles).items():
-        if pending := [state for state in states if state.status is Status.PENDING]:
-            session.wait(pending, _left(deadline))
+    pending = [handle for handle in handles if handle._state.status is Status.PENDING]
+    for session, states in _by_session(pending).items():
+        session.wait(states, _left(deadline))
 
 
 def _load(handles: Sequence[ResultHandle[Any]]) -> None:
     """Fetch the values that are there and not known, in one request for each session."""
+    unknown = [handle for handle in handles if handle._value is _UNKNOWN]
     groups: dict[Session, list[ResultHandle[Any]]] = {}
-    for handle in handles:
+    for handle in unknown:
         state = handle._state
-        if handle._value is _UNKNOWN and state.status is Status.COMPLETED:
+        if state.status is Status.COMPLETED:
             groups.setdefault(state.session, []).append(handle)
     for session, wanted in groups.items():
         results = session.fetch([handle._state for handle in wanted])
@@ -364,12 +378,14 @@ def _load(handles: Sequence[ResultHandle[Any]]) -> None:
 
 
 def _by_session(handles: Sequence[ResultHandle[Any]]) -> dict[Session, list[ResultState]]:
-    """The states of the handles, each once, by the session that they belong to."""
-    groups: dict[Session, dict[int, ResultState]] = {}
+    """The states of the handles, by the session that they belong to."""
+    groups: dict[Session, list[ResultState]] = {}
     for handle in handles:
         state = handle._state
-        groups.setdefault(state.session, {})[id(state)] = state
-    return {session: list(states.values()) for session, states in groups.items()}
+        if state.session not in groups:
+            groups[state.session] = []
+        groups[state.session].append(state)
+    return groups
 
 
 def _refuse_in_a_task(states: Sequence[ResultState]) -> None:

@@ -68,7 +68,7 @@ class Items:
         Raises:
             UsageError: The message has the index of the item.
         """
-        common = self._common
+        common, parameters = self._common, self._parameters
         handles: dict[int, object] = {}
         if share is not None:
             values = self._repeated()
@@ -78,11 +78,11 @@ class Items:
             common = _replaced_in_dict(common, handles)
         for index, item in enumerate(self._iterable):
             try:
-                arguments = self._parameters.of_item(item, common)
-                self._parameters.check(self._name, *arguments)
+                args, kwargs = parameters.of_item(item, common)
+                parameters.check(self._name, args, kwargs)
                 if handles:
-                    arguments = _replaced(arguments, handles)
-                packed = codec.pack_call(*arguments)
+                    args, kwargs = _replaced(args, handles), _replaced_in_dict(kwargs, handles)
+                packed = codec.pack_call(args, kwargs)
             except UsageError as error:
                 raise type(error)(f"item {index}: {error}") from error
             yield packed
@@ -235,9 +235,8 @@ def _put_large(values: list[object], session: Session, name: str) -> list[object
     return [handles.get(index) for index in range(len(values))]
 
 
-def _replaced(arguments: Arguments, handles: dict[int, object]) -> Arguments:
-    args = tuple(handles.get(id(value), value) for value in arguments.args)
-    return Arguments(args, _replaced_in_dict(arguments.kwargs, handles))
+def _replaced(args: tuple[object, ...], handles: dict[int, object]) -> tuple[object, ...]:
+    return tuple(handles.get(id(value), value) for value in args)
 
 
 def _replaced_in_dict(kwargs: dict[str, object], handles: dict[int, object]) -> dict[str, object]:

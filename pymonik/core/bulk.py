@@ -15,7 +15,8 @@ def no_collections() -> Iterator[None]:
     """Put off garbage collection; for code that makes thousands of objects which all stay.
 
     A full collection costs as much as there are objects, and comes each time a quarter was added:
-    half of the time that a large `map_invoke` would take.
+    half of the time that a large `map_invoke` would take. At the end they are counted among the
+    old objects, where the next collection would put them after it went over all of them.
     """
     if not gc.isenabled():  # as the program wants it, or another thread does the same
         yield
@@ -24,4 +25,7 @@ def no_collections() -> Iterator[None]:
     try:
         yield
     finally:
+        if not gc.get_freeze_count():  # as the program wants it
+            gc.freeze()
+            gc.unfreeze()
         gc.enable()

@@ -19,7 +19,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import cloudpickle
 import msgspec
@@ -131,6 +131,8 @@ def unpack(blobs: Sequence[Buffer], slot: Callable[[int], object] | None = None)
     """
     try:
         if slot is None:
+            if len(blobs) == 1:
+                return pickle.loads(blobs[0])
             return pickle.loads(blobs[0], buffers=blobs[1:])
         return _Unpickler(blobs[0], blobs[1:], slot).load()
     except PymonikError:
@@ -258,7 +260,7 @@ class OpenedResult:
         nbytes: Size of the container, in bytes.
     """
 
-    __slots__ = ("_blobs", "_starts", "meta", "nbytes")
+    __slots__ = ("_blobs", "_firsts", "meta", "nbytes")
 
     def __init__(self, container: Buffer) -> None:
         """Read the head.
@@ -271,7 +273,7 @@ class OpenedResult:
             raise SerializationError("this is not a result of pymonik")
         self.meta = meta
         self.nbytes = memoryview(container).nbytes
-        self._starts = [0, *accumulate(item.blobs for item in meta.items)]
+        self._firsts = [0, *accumulate(item.blobs for item in meta.items)]
 
     @property
     def has_buffers(self) -> bool:
@@ -291,14 +293,16 @@ class OpenedResult:
         return [self._item(i, follow) for i in range(len(self.meta.items))]
 
     def _item(self, index: int, follow: Callable[[ResultRef], object] | None) -> Any:
-        ref = self.meta.items[index].ref
-        if ref is None:
-            stream, *buffers = self._blobs[self._starts[index] : self._starts[index + 1]]
+        meta = self.meta.items[index]
+        if meta.blobs == 1:
+            return unpack((self._blobs[self._firsts[index]],))
+        if meta.ref is None:
+            stream, *buffers = self._blobs.cut(self._firsts[index], self._firsts[index + 1])
             # Somebody else may ask for this item, and arrays can be changed.
             return unpack([stream, *map(bytearray, buffers)])
         if follow is None:
             raise SerializationError("an item stands in another result, which was not given")
-        return follow(ref)
+        return follow(meta.ref)
 
 
 # -- containers --------------------------------------------------------------------------------
@@ -309,6 +313,8 @@ def join(meta: Meta, blobs: Sequence[Buffer]) -> list[Buffer]:
     head = _encoder.encode(meta)
     sizes = [len(blob) if type(blob) is bytes else memoryview(blob).nbytes for blob in blobs]
     prelude = _PRELUDE.pack(_MAGIC, len(head), len(blobs)) + struct.pack(f"<{len(sizes)}Q", *sizes)
+    if max(sizes, default=0) < _INLINE_BUFFER:
+        return [b"".join((prelude, head, *blobs))]
     segments: list[Buffer] = [prelude + head]
     position = len(prelude) + len(head)
     for blob, size in zip(blobs, sizes, strict=True):
@@ -320,8 +326,57 @@ def join(meta: Meta, blobs: Sequence[Buffer]) -> list[Buffer]:
     return segments
 
 
-def split(container: Buffer) -> tuple[Meta, list[memoryview]]:
-    """The head and the blobs of a container, without a copy.
+class Blobs(Sequence[memoryview]):
+    """The blobs of a container, without a copy; each is cut out when it is asked for."""
+
+    __slots__ = ("_sizes", "_starts", "_view")
+
+    def __init__(self, view: memoryview, position: int, sizes: Sequence[int]) -> None:
+        """Find them behind ``position``.
+
+        Raises:
+            SerializationError: The container ends before the last of them.
+        """
+        self._view = view
+        self._starts, end = _starts(position, sizes)
+        self._sizes = sizes
+        if end > len(view):
+            raise SerializationError(f"a container was cut: {len(view)} of {end} bytes")
+
+    def cut(self, first: int, last: int) -> list[memoryview]:
+        """Those from ``first`` up to ``last``."""
+        return [self[first]] if last - first == 1 else self[first:last]
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    @overload
+    def __getitem__(self, index: int) -> memoryview: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[memoryview]: ...
+    def __getitem__(self, index: int | slice) -> memoryview | list[memoryview]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        start = self._starts[index]
+        return self._view[start : start + self._sizes[index]]
+
+
+def _starts(position: int, sizes: Sequence[int]) -> tuple[list[int], int]:
+    """Where each of the blobs begins that follow, and the end of the last."""
+    if max(sizes, default=0) < _INLINE_BUFFER:
+        *starts, position = accumulate(sizes, initial=position)
+        return starts, position
+    starts = []
+    for size in sizes:
+        if size >= _INLINE_BUFFER:
+            position += -position % _ALIGNMENT
+        starts.append(position)
+        position += size
+    return starts, position
+
+
+def split(container: Buffer) -> tuple[Meta, Blobs]:
+    """The head and the blobs of a container.
 
     Raises:
         SerializationError: These bytes are no container, or of another version of pymonik.
@@ -336,19 +391,7 @@ def split(container: Buffer) -> tuple[Meta, list[memoryview]]:
         meta = _decoder.decode(view[position : position + head_size])
     except (struct.error, msgspec.MsgspecError) as error:
         raise SerializationError(f"these bytes were not written by pymonik: {error}") from error
-    return meta, _blobs(view, position + head_size, sizes)
-
-
-def _blobs(view: memoryview, position: int, sizes: Sequence[int]) -> list[memoryview]:
-    blobs = []
-    for size in sizes:
-        if size >= _INLINE_BUFFER:
-            position += -position % _ALIGNMENT
-        blobs.append(view[position : position + size])
-        position += size
-    if position > len(view):
-        raise SerializationError(f"a container was cut: {len(view)} of {position} bytes")
-    return blobs
+    return meta, Blobs(view, position + head_size, sizes)
 
 
 def size_of(start: Buffer) -> int | None:
@@ -360,11 +403,8 @@ def size_of(start: Buffer) -> int | None:
     if magic != _MAGIC or len(view) < _PRELUDE.size + 8 * count:
         return None
     position = _PRELUDE.size + 8 * count + head_size
-    for size in struct.unpack_from(f"<{count}Q", view, _PRELUDE.size):
-        if size >= _INLINE_BUFFER:
-            position += -position % _ALIGNMENT
-        position += size
-    return int(position)
+    sizes = struct.unpack_from(f"<{count}Q", view, _PRELUDE.size)
+    return _starts(position, sizes)[1]
 
 
 # -- exceptions --------------------------------------------------------------------------------

@@ -9,11 +9,16 @@
 
 Whoever reads a byte owns a call. So nobody has to answer while user code runs, and both pipe and
 journal are still there when the executor is not.
+
+The journal is records, one after the other. The executor has its first part in memory, where a
+record costs no call of the system: the first byte is stored last, and until then tells that there
+is none. From the first record on that has no room there, the others follow in the file.
 """
 
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import struct
 from collections.abc import Iterator, Sequence  # noqa: TC003 - of a NamedTuple
@@ -27,9 +32,11 @@ from pymonik.executor import files
 _log = logging.getLogger(__name__)
 
 _RECORD = struct.Struct("<BIQ")  # how the call ended, number of blobs, bytes that follow
-_VALUE, _FAILED, _NOT_ALL = range(3)
+_RECORD_OF_ONE = struct.Struct("<BIQQ")  # of one blob: the bytes that follow begin with its size
+_NONE, _VALUE, _FAILED, _NOT_ALL = range(4)  # how a call ended; or no record is here
+_NOTHING = bytes([_NONE])
+_MAPPED_BYTES = 1024 * 1024  # of the journal
 _MOST_BYTES = 256 * 1024 * 1024  # of a journal: it is no second storage for large values
-_SMALL = 4096  # bytes; written at once
 
 
 class Finished(NamedTuple):
@@ -53,6 +60,7 @@ class Offer:
         import tempfile  # not for executors: they start without it
 
         self._journal = tempfile.TemporaryFile(prefix="pymonik-journal-", buffering=0)  # noqa: SIM115
+        files.write(self._journal.fileno(), [bytes(_MAPPED_BYTES)])  # a full disk shows now
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
 
@@ -64,7 +72,8 @@ class Offer:
     def offer(self, calls: int) -> None:
         """Offer that many calls, and empty the journal."""
         self.take_back()
-        self._journal.seek(0)
+        os.pwrite(self._journal.fileno(), _NOTHING, 0)
+        self._journal.seek(_MAPPED_BYTES)
         self._journal.truncate()
         os.write(self._writer, bytes(calls))
 
@@ -98,6 +107,9 @@ class Offer:
         position = 0
         while position + _RECORD.size <= end:
             ending, count, nbytes = _RECORD.unpack(self._read(position, _RECORD.size))
+            if ending == _NONE and position < _MAPPED_BYTES:
+                position = _MAPPED_BYTES
+                continue
             start = position + _RECORD.size
             position = start + nbytes
             if position > end:
@@ -139,9 +151,13 @@ class Claims:
     def __init__(self, reader: int, journal: int) -> None:
         self._reader = reader
         self._journal = journal
-        self._is_full = False
-        self._nbytes = 0
-        self._owner = os.getpid()
+        self._mapped = mmap.mmap(journal, _MAPPED_BYTES)
+        self.begin()
+        self._is_ours = True
+        os.register_at_fork(after_in_child=self._disown)
+
+    def _disown(self) -> None:
+        self._is_ours = False
 
     def claim(self) -> bool:
         """Whether the next call is ours."""
@@ -154,27 +170,41 @@ class Claims:
         """A chunk begins."""
         self._is_full = False
         self._nbytes = 0
+        self._end = 0  # of the records in the mapping
 
     def note(self, item: ItemMeta, blobs: Sequence[Buffer], *, is_all: bool = True) -> None:
         """The call that was claimed last has ended."""
-        if os.getpid() != self._owner:
+        if not self._is_ours:
             os._exit(0)  # a fork that user code made came back: the calls are not its own
-        sizes = [memoryview(blob).nbytes for blob in blobs]
-        nbytes = 8 * len(sizes) + sum(sizes)
+        ending = _NOT_ALL if not is_all else _FAILED if item.failed else _VALUE
+        head, nbytes = _head(ending, blobs)
         self._nbytes += nbytes
         self._is_full = self._is_full or self._nbytes > _MOST_BYTES
         if self._is_full:  # calls that are not in it run again, should we die
             return
-        ending = _NOT_ALL if not is_all else _FAILED if item.failed else _VALUE
-        head = _RECORD.pack(ending, len(sizes), nbytes) + struct.pack(f"<{len(sizes)}Q", *sizes)
         try:
-            self._append([b"".join((head, *blobs))] if nbytes < _SMALL else [head, *blobs])
+            self._append(head, blobs, _RECORD.size + nbytes)
         except OSError as error:
             _log.warning("the journal of a task cannot be written: %s", error)
             self._is_full = True
 
-    def _append(self, segments: list[Buffer]) -> None:
-        first = segments[0]
-        written = os.write(self._journal, first)
-        if written < len(first) or len(segments) > 1:
-            files.write(self._journal, [first[written:], *segments[1:]])
+    def _append(self, head: bytes, blobs: Sequence[Buffer], nbytes: int) -> None:
+        start, end = self._end, self._end + nbytes
+        if end >= _MAPPED_BYTES:
+            self._end = _MAPPED_BYTES  # none that follows may come before it
+            files.write(self._journal, [head, *blobs])
+            return
+        rest = b"".join((head[1:], *blobs, _NOTHING))
+        self._mapped[start + 1 : end + 1] = rest
+        self._mapped[start] = head[0]
+        self._end = end
+
+
+def _head(ending: int, blobs: Sequence[Buffer]) -> tuple[bytes, int]:
+    """The start of a record, and the number of bytes that follow the fixed part of it."""
+    if len(blobs) == 1:
+        size = memoryview(blobs[0]).nbytes
+        return _RECORD_OF_ONE.pack(ending, 1, 8 + size, size), 8 + size
+    sizes = [memoryview(blob).nbytes for blob in blobs]
+    nbytes = 8 * len(sizes) + sum(sizes)
+    return _RECORD.pack(ending, len(sizes), nbytes) + struct.pack(f"<{len(sizes)}Q", *sizes), nbytes

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -118,7 +118,9 @@ class _Attempt:
         self._meta, self._blobs = _payload(run)
         self._starts = [0, *accumulate(call.blobs for call in self._meta.calls)]
         _check_python(self._meta.python)
+        self._variables = self._meta.environment.env_variables
         self._session = SubtaskSession(run, self._meta)
+        self._mark = self._session.begin_call()
         self._function = functions.get(self._meta.function.content_id, self._function_container)
 
     def _function_container(self) -> Buffer:
@@ -158,7 +160,7 @@ class _Attempt:
             self._opened = {i: one for i, one in self._opened.items() if not one.has_buffers}
         blobs = self._blobs_of(index)
         try:
-            args, kwargs = codec.unpack(blobs, self._slots(index))
+            args, kwargs = codec.unpack(blobs, self._slots(self._meta.calls[index].refs))
         except _ElsewhereError as elsewhere:
             self._run_later(index, elsewhere.refs)
             return None
@@ -183,11 +185,11 @@ class _Attempt:
 
     def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
         # What a call sets in its context, or in the environment, is gone at the next.
-        call = partial(self._function.func, *args, **kwargs)
-        if not self._meta.environment.env_variables:
-            return self._surroundings.copy().run(call)
-        with _environment(self._meta.environment.env_variables):
-            return self._surroundings.copy().run(call)
+        surroundings = self._surroundings.copy()
+        if not self._variables:
+            return surroundings.run(self._function.func, *args, **kwargs)
+        with _environment(self._variables):
+            return surroundings.run(self._function.func, *args, **kwargs)
 
     @cached_property
     def _surroundings(self) -> contextvars.Context:
@@ -232,16 +234,15 @@ class _Attempt:
     # -- arguments -----------------------------------------------------------------------------
 
     def _blobs_of(self, index: int) -> list[memoryview]:
-        return self._blobs[self._starts[index] : self._starts[index + 1]]
+        return self._blobs.cut(self._starts[index], self._starts[index + 1])
 
     def _untouched(self, index: int) -> list[memoryview]:
         """The arguments of a call as they came, whatever it did to its arrays."""
         _, blobs = _payload(self._run)
-        return blobs[self._starts[index] : self._starts[index + 1]]
+        return blobs.cut(self._starts[index], self._starts[index + 1])
 
-    def _slots(self, index: int) -> Any:
+    def _slots(self, refs: Sequence[ResultRef]) -> Any:
         """What gives the value of each slot; all that stand elsewhere are found at once."""
-        refs = self._meta.calls[index].refs
         if not refs:
             return None
         elsewhere: dict[ResultRef, ResultRef] = {}
@@ -301,11 +302,12 @@ class _Attempt:
 
     def _item(self, index: int) -> tuple[ItemMeta, Sequence[Buffer], bool]:
         """What stands in the result for a call, and whether it left nothing besides."""
-        mark = self._session.begin_call()
+        if self._session.is_changed:
+            self._mark = self._session.begin_call()
         try:
             packed = self._outcome(index)
         except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
-            self._session.undo(mark)
+            self._session.undo(self._mark)
             if isinstance(error, self._function.retry_on) and self._may_retry():
                 self._session.again(index, self._untouched(index))
                 return self._elsewhere()
@@ -313,7 +315,7 @@ class _Attempt:
             return ItemMeta(len(packed.blobs), failed=True), packed.blobs, True
         if packed is None:
             return self._elsewhere()
-        return ItemMeta(len(packed.blobs)), packed.blobs, not self._session.is_changed_since(mark)
+        return ItemMeta(len(packed.blobs)), packed.blobs, not self._session.is_changed
 
     def _elsewhere(self) -> tuple[ItemMeta, Sequence[Buffer], bool]:
         delegated = self._session.delegated
@@ -325,7 +327,7 @@ class _Attempt:
         return self._run.attempt <= self._run.max_retries
 
 
-def _payload(run: Run) -> tuple[PayloadMeta, list[memoryview]]:
+def _payload(run: Run) -> tuple[PayloadMeta, codec.Blobs]:
     # Arrays lie in these bytes, and the function may write to them.
     container = bytearray(run.payload) or files.load(run.inputs[run.payload_id])
     meta, blobs = codec.split(container)

@@ -57,7 +57,12 @@ class _Pending:
 
 
 class SubtaskSession:
-    """Implements `pymonik.core.session.Session` inside a task."""
+    """Implements `pymonik.core.session.Session` inside a task.
+
+    Attributes:
+        delegated: The result that takes the place of this call's own, if there is one.
+        is_changed: Whether anything was submitted, put or delegated since `begin_call`.
+    """
 
     def __init__(self, run: Run, meta: PayloadMeta) -> None:
         self._run = run
@@ -68,7 +73,8 @@ class SubtaskSession:
         self._created: list[Created] = []
         self._subtasks: list[_Pending] = []
         self._count = 0
-        self._delegated: ResultState | None = None
+        self.delegated: ResultState | None = None
+        self.is_changed = False
         self._aliases: dict[str, str] = {}
 
     @property
@@ -85,11 +91,6 @@ class SubtaskSession:
     def options(self) -> TaskOptions:
         """Those of the running task."""
         return self._options
-
-    @property
-    def delegated(self) -> ResultState | None:
-        """The result that takes the place of this call's own, if there is one."""
-        return self._delegated
 
     # -- what user code calls, through tasks and handles ---------------------------------------
 
@@ -137,12 +138,9 @@ class SubtaskSession:
 
     def begin_call(self) -> tuple[int, int, int]:
         """Start one of the calls; give what `undo` needs."""
-        self._delegated = None
+        self.delegated = None
+        self.is_changed = False
         return len(self._created), len(self._subtasks), len(self._functions)
-
-    def is_changed_since(self, mark: tuple[int, int, int]) -> bool:
-        """Whether anything was submitted or put."""
-        return mark[:2] != (len(self._created), len(self._subtasks))
 
     def undo(self, mark: tuple[int, int, int]) -> None:
         """The call failed: what it submitted since is not sent."""
@@ -214,13 +212,14 @@ class SubtaskSession:
     # -- inside ----------------------------------------------------------------------------------
 
     def _stand_in(self) -> str:
+        self.is_changed = True
         self._count += 1
         return f"{NEW}{self._count - 1}"
 
     def _check_delegation(self, calls: int) -> None:
         if calls != 1:
             raise UsageError(f"delegate=True takes one call, not {calls}")
-        if self._delegated is not None:
+        if self.delegated is not None:
             raise UsageError(
                 "this task has delegated its result already; only one subtask can produce it"
             )
@@ -228,7 +227,8 @@ class SubtaskSession:
             raise UsageError("this task has no expected output, so it cannot delegate it")
 
     def _delegate(self, state: ResultState) -> None:
-        self._delegated = state
+        self.is_changed = True
+        self.delegated = state
         if not self._meta.chunked and state.result_id is not None:
             self._aliases[state.result_id] = self._run.output_id
 

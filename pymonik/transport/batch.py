@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pymonik.transport.outbox import OutgoingTask
 
 _MOST_FUNCTIONS = 32  # that a payload tells of; subtasks upload others themselves
+_PLAIN = CallMeta(1)  # the same for all that are alike
 LABEL = "pymonik.function"  # the option that tells ArmoniK's tools which function a task runs
 
 
@@ -97,9 +98,9 @@ class BatchSender:
 
     def _can_run(self, task: OutgoingTask) -> bool:
         """Whether there is a call of which nothing that it needs has failed; else it fails."""
-        errors = [_failed_dependency(call) for call in task.calls]
-        if errors and errors[0] is not None and all(errors):
-            task.state.fail(dependency_failed(errors[0], "", task.state.result_id or ""))
+        error = _failed_dependency(task.calls[0])
+        if error is not None and all(map(_failed_dependency, task.calls)):
+            task.state.fail(dependency_failed(error, "", task.state.result_id or ""))
         return not task.state.is_final
 
     def _by_options(
@@ -177,12 +178,16 @@ def _drop_failed_calls(task: OutgoingTask) -> None:
     """Of several calls, the others go without those given up and those that need what failed."""
     if not task.items:
         return
-    pairs = list(zip(task.calls, task.items, strict=True))
-    errors = [item.error or _failed_dependency(call) for call, item in pairs]
+    errors = [item.error for item in task.items]
+    if any(call.refs for call in task.calls):
+        errors = [
+            error or _failed_dependency(call)
+            for error, call in zip(errors, task.calls, strict=True)
+        ]
     if not any(errors) or all(errors):
         return
     left: list[tuple[Packed, ResultState]] = []
-    for (call, item), error in zip(pairs, errors, strict=True):
+    for call, item, error in zip(task.calls, task.items, errors, strict=True):
         if error is None:
             item.item = len(left)
             left.append((call, item))
@@ -193,7 +198,7 @@ def _drop_failed_calls(task: OutgoingTask) -> None:
 
 def _call_meta(call: Packed) -> CallMeta:
     if not call.refs:
-        return CallMeta(len(call.blobs))
+        return _PLAIN if len(call.blobs) == 1 else CallMeta(len(call.blobs))
     return CallMeta(len(call.blobs), tuple(ref._state.place for ref in call.refs))
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _MOST_BYTES = 4 * 1024 * 1024  # of the arguments in one task
+_CALLS_TOGETHER = 2 * MOST_CALLS  # workers begin with these while the next are packed
 _GUESSED_TASKS = 1000  # about as many, when everything must leave and nothing is known
 
 
@@ -45,7 +46,8 @@ class _Series:
     def __init__(self, submission: Submission, states: Sequence[ResultState], pace: Pace) -> None:
         self.function = submission.function
         self.options = submission.options
-        self.calls = deque(zip(submission.calls, states, strict=True))
+        self.calls = deque(submission.calls)
+        self.states = deque(states)  # of the calls
         self.pace = pace
         self.under_way = 0
         self.first_at = time.monotonic()
@@ -163,7 +165,7 @@ class Feeder:
             self._held.clear()
             self._changed.notify_all()
         for one in series:
-            _fail((state for _, state in one.calls), error)
+            _fail(one.states, error)
         _fail((task.state for task in behind), error)
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
@@ -225,10 +227,17 @@ class Feeder:
         return min((one for one in looks if one is not None), default=None)
 
     def _tasks_of(self, series: _Series) -> list[OutgoingTask]:
-        tasks = []
-        while series.calls and series.has_room and not self._is_behind(series.calls[0][0]):
-            calls, states, cancelled = _take(series.calls, series.next_size())
+        tasks: list[OutgoingTask] = []
+        number = 0
+        while (
+            series.calls
+            and number < _CALLS_TOGETHER
+            and series.has_room
+            and not self._is_behind(series.calls[0])
+        ):
+            calls, states, cancelled = _take(series, series.next_size())
             self._held.difference_update(cancelled)
+            number += len(calls)
             if calls:
                 tasks.append(self._task(series, calls, states))
         return tasks
@@ -264,8 +273,9 @@ class Feeder:
                 series.pace.learn(seconds, calls)
             lost: list[ResultState] = []
             if isinstance(error, UnavailableError | SessionClosedError):
-                lost = [state for _, state in series.calls]
+                lost = list(series.states)
                 series.calls.clear()
+                series.states.clear()
                 self._held.difference_update(lost)
             self._changed.notify_all()
         if error is not None:
@@ -285,29 +295,28 @@ class Feeder:
         return any(ref._state in self._held for ref in call.refs)
 
 
-def _take(
-    calls: deque[tuple[Packed, ResultState]], size: int
-) -> tuple[list[Packed], list[ResultState], list[ResultState]]:
+def _take(series: _Series, size: int) -> tuple[list[Packed], list[ResultState], list[ResultState]]:
     """The next calls that can share a task: they wait for the same, and fail with the same.
 
     Gives them, their states, and the states of those that were cancelled on the way.
     """
-    packed: list[Packed] = []
+    calls: list[Packed] = []
     states: list[ResultState] = []
     cancelled: list[ResultState] = []
     nbytes = 0
-    while calls and len(packed) < size:
-        call, state = calls[0]
+    while series.calls and len(calls) < size:
+        call = series.calls[0]
         nbytes += call.nbytes
-        if packed and (nbytes > _MOST_BYTES or not _go_together(packed[0], call)):
+        if calls and (nbytes > _MOST_BYTES or not _go_together(calls[0], call)):
             break
-        calls.popleft()
+        series.calls.popleft()
+        state = series.states.popleft()
         if state.status is Status.PENDING:
-            packed.append(call)
+            calls.append(call)
             states.append(state)
         else:
             cancelled.append(state)
-    return packed, states, cancelled
+    return calls, states, cancelled
 
 
 def _go_together(one: Packed, other: Packed) -> bool:

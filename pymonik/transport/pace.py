@@ -30,6 +30,7 @@ class Pace:
         self._seconds = 0.0
         self._calls = 0.0
         self._tasks = 0.0
+        self._ended = 0
 
     @property
     def is_known(self) -> bool:
@@ -46,6 +47,7 @@ class Pace:
         self._seconds = self._seconds * _FORGET + max(seconds, 1e-7 * calls)
         self._calls = self._calls * _FORGET + calls
         self._tasks = self._tasks * _FORGET + 1
+        self._ended += 1
 
     def size(self, left: int) -> int:
         """Calls of the next task, of ``left`` that there are."""
@@ -69,8 +71,10 @@ class Pace:
             return min(2 * self._workers, _FIRST << doubled)
         if not self._calls:
             return 2 * self._workers
+        # Few at first: what is packed meanwhile keeps these from leaving.
+        few = max(2, 1 + self._ended // self._workers)
         task_s = self._seconds / self._tasks
-        return self._workers * min(1 + ceil(_AHEAD_S / task_s), _MOST_AHEAD)
+        return self._workers * min(1 + ceil(_AHEAD_S / task_s), _MOST_AHEAD, few)
 
     def next_look_s(self, waited_s: float) -> float | None:
         """Seconds after which the window grows by itself, if it does."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pymonik import SerializationError
 from pymonik.core import codec
+from pymonik.core.call import ItemMeta, ResultMeta
 
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
@@ -46,6 +47,16 @@ def test_an_array_arrives_equal_and_aligned(size, dtype):
     container = b"".join(codec.join_value(codec.pack(array)))
     assert np.array_equal(codec.OpenedResult(container).value(), array)
     assert all(position % 64 == 0 for position in blob_positions(container))
+
+
+@given(st.lists(st.integers(0, 3000).map(bytes), max_size=8), st.integers(0, 8), st.integers(0, 8))
+def test_blobs_are_cut_out_as_of_a_list(blobs, first, last):
+    meta = ResultMeta(items=(ItemMeta(len(blobs)),))
+    found = codec.split(b"".join(codec.join(meta, blobs)))[1]
+    assert list(found) == blobs
+    assert found[first:last] == blobs[first:last]
+    last = min(last, len(blobs))
+    assert found.cut(first, last) == blobs[first:last]
 
 
 @given(st.binary(max_size=200))

@@ -63,6 +63,17 @@ def test_no_worker_waits_once_something_is_known_or_after_a_while(workers, size,
         assert pace.window(waited) > workers
 
 
+@given(st.integers(1, 1000))
+def test_more_tasks_wait_at_the_workers_once_some_have_ended(workers):
+    pace = Pace(workers)
+    windows = []
+    for _ in range(20 * workers):
+        pace.learn(1e-3, 100)
+        windows.append(pace.window(0))
+    assert windows == sorted(windows)
+    assert (windows[0], windows[-1]) == (2 * workers, 16 * workers)
+
+
 @given(workers, waits)
 def test_the_window_grows_by_itself_until_it_is_wide(workers, waited):
     pace = Pace(workers)

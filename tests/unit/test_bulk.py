@@ -15,6 +15,26 @@ def fail_without_collections() -> None:
         raise KeyError
 
 
+@pytest.mark.skipif(gc.get_freeze_count() > 0, reason="this Python has frozen objects of its own")
+def test_what_was_made_is_not_gone_over_soon() -> None:
+    with no_collections():
+        made = [[number] for number in range(10_000)]
+    young = {id(one) for one in gc.get_objects(0)} | {id(one) for one in gc.get_objects(1)}
+    assert young.isdisjoint(map(id, made))
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_the_program_has_frozen_stays_frozen() -> None:
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        with no_collections():
+            pass
+        assert gc.get_freeze_count() == frozen > 0
+    finally:
+        gc.unfreeze()
+
+
 def test_collection_comes_back_after_an_error() -> None:
     with pytest.raises(KeyError):
         fail_without_collections()

@@ -176,6 +176,41 @@ def test_a_group_is_fetched_in_one_request_per_session(session):
     assert session.fetches == other.fetches == 1
 
 
+def test_values_are_fetched_while_others_are_computed(lazy, monkeypatch):
+    monkeypatch.setattr("pymonik.handles._LOADED_TOGETHER", 2)
+    wait, known = lazy.wait, []
+
+    def run_two_and_wait(states, timeout):
+        known.append(list(lazy.fetched))
+        for _ in range(2):
+            lazy._run(*lazy._queue.pop(0))
+        wait(states, timeout)
+
+    monkeypatch.setattr(lazy, "wait", run_two_and_wait)
+    group = same.map_invoke([1, 2, 3, 4])
+    ids = [handle.result_id for handle in group]
+    assert group.get() == [1, 2, 3, 4]
+    assert known == [[], ids[:2]]
+    assert lazy.fetched == ids
+
+
+def test_a_group_waits_for_all_before_it_raises(lazy, monkeypatch):
+    monkeypatch.setattr("pymonik.handles._LOADED_TOGETHER", 1)
+    group = same.map_invoke([1]) + fail.map_invoke(["x"]) + same.map_invoke([2])
+    wait = lazy.wait
+
+    def run_one_and_wait(states, timeout):
+        while any(not state.is_final for state in states):
+            lazy._run(*lazy._queue.pop(0))
+        wait(states, timeout)
+
+    monkeypatch.setattr(lazy, "wait", run_one_and_wait)
+    with pytest.raises(KeyError, match="x"):
+        group.get()
+    assert group.done()
+    assert lazy.fetched == [group[0].result_id]
+
+
 def test_a_group_tells_all_failures(session):
     group = same.map_invoke([1]) + fail.map_invoke(["x"])
     assert [type(error) for error in group.exceptions()] == [type(None), KeyError]

@@ -38,6 +38,12 @@ def claims(offer: Offer) -> Claims:
     return Claims(*offer.fds)
 
 
+@pytest.fixture
+def all_in_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing has room in the part that is mapped."""
+    monkeypatch.setattr(module, "_MAPPED_BYTES", 1)
+
+
 def note(claims: Claims, *values: bytes, is_all: bool = True) -> None:
     claims.note(ItemMeta(len(values)), values, is_all=is_all)
 
@@ -124,6 +130,7 @@ def test_arrays_are_noted_as_their_bytes(offer: Offer, claims: Claims) -> None:
     assert offer.finished()[0].blobs == [whole.tobytes()]
 
 
+@pytest.mark.usefixtures("all_in_file")
 def test_a_journal_that_was_cut_tells_of_what_is_whole(offer: Offer, claims: Claims) -> None:
     offer.offer(3)
     ends = []
@@ -134,6 +141,36 @@ def test_a_journal_that_was_cut_tells_of_what_is_whole(offer: Offer, claims: Cla
         os.ftruncate(offer.fds[1], size)
         whole = sum(end <= size for end in ends)
         assert (len(offer.finished()), offer.count_finished()) == (whole, whole)
+
+
+def test_a_record_is_there_from_its_last_step_on(offer: Offer, claims: Claims) -> None:
+    journal = offer.fds[1]
+    before = 0
+    for whole, value in enumerate((b"a" * 10, b"", b"c" * 3000)):
+        note(claims, value)
+        first = os.pread(journal, 1, before)
+        os.pwrite(journal, bytes(1), before)
+        assert (len(offer.finished()), offer.count_finished()) == (whole, whole)
+        os.pwrite(journal, first, before)
+        assert (len(offer.finished()), offer.count_finished()) == (whole + 1, whole + 1)
+        before += 13 + 8 + len(value)
+
+
+@pytest.mark.parametrize("room", range(1, 120, 3))
+def test_what_has_no_room_in_the_mapping_follows_in_the_file(
+    monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setattr(module, "_MAPPED_BYTES", room)
+    offer = Offer()
+    claims = Claims(*offer.fds)
+    for values in ([b"a", b"b" * 60, b"c"], [b"d"], [b"e" * 90, b"f"]):
+        offer.offer(3)
+        claims.begin()
+        for value in values:
+            note(claims, value)
+        assert [one.blobs for one in offer.finished()] == [[value] for value in values]
+        assert offer.count_finished() == len(values)
+    offer.close()
 
 
 def test_who_reads_the_journal_does_not_disturb_who_writes_it(offer: Offer, claims: Claims) -> None:
@@ -157,6 +194,7 @@ def test_who_reads_the_journal_does_not_disturb_who_writes_it(offer: Offer, clai
     ]
 
 
+@pytest.mark.usefixtures("all_in_file")
 @pytest.mark.parametrize("size", [3, 20_000])
 def test_after_a_write_that_failed_nothing_is_noted_until_the_next_chunk(
     offer: Offer, claims: Claims, monkeypatch: pytest.MonkeyPatch, size: int

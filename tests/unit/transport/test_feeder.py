@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pymonik.core.call import MOST_CALLS
 from pymonik.core.result import Countdown, ResultState
 from pymonik.errors import (
     PymonikError,
@@ -149,6 +150,23 @@ def test_no_more_tasks_leave_than_the_window_takes(feeder: Feeder, sent: Sent) -
     sent.complete()
     settle(ours)
     assert sent.sizes == [5, 5, 5, 5]
+
+
+def test_the_first_tasks_leave_while_others_are_packed(feeder: Feeder, sent: Sent) -> None:
+    sent.at_once = True
+    together: list[int] = []
+    put = sent.put
+
+    def count_and_put(tasks: Sequence[OutgoingTask]) -> None:
+        together.append(sum(len(task.calls) for task in tasks))
+        put(tasks)
+
+    feeder._put = count_and_put
+    ours = add(feeder, [call() for _ in range(10 * MOST_CALLS)], size=MOST_CALLS)
+    feeder.flush()
+    settle(ours)
+    assert max(together) <= 2 * MOST_CALLS
+    assert sum(together) == 10 * MOST_CALLS
 
 
 def test_flush_sends_everything_before_anything_has_ended(feeder: Feeder, sent: Sent) -> None:
