@@ -7,8 +7,8 @@
     take_back() ◄── reads the rest: the last runs are the parent's
                              datagrams: the runs, B · C · D
 
-As with the calls of a chunk (see `claims`), whoever reads a byte owns a run. Runs that were taken
-back lie there until nothing has been claimed: only then can the parent remove them.
+See `tokens` for the pipe. Runs that were taken back lie there until nothing has been claimed: only
+then can the parent remove them.
 
 Whose output is it? An executor claims a run only when everything printed before was read; its
 parent reads output only when no run is left to claim.
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pymonik.executor.frames import Run
+from pymonik.executor.tokens import Tokens, take
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,15 +51,14 @@ class Ahead:
         self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._ours.setblocking(False)  # noqa: FBT003 - positional only
         self._theirs.setblocking(False)  # noqa: FBT003 - positional only
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
+        self._tokens = Tokens()
         self._has_stale = False  # runs that were taken back
         self.count = 0
 
     @property
     def fds(self) -> tuple[int, int]:
         """What the executor reads from: the pipe, and the runs."""
-        return self._reader, self._theirs.fileno()
+        return self._tokens.fd, self._theirs.fileno()
 
     def send(self, run: Run) -> bool:
         """Have the executor run this when it has done what it has; ``False`` if that cannot be."""
@@ -71,7 +71,7 @@ class Ahead:
             self._ours.send(frame)
         except OSError:  # no room, or larger than this system allows
             return False
-        os.write(self._writer, b".")
+        self._tokens.put()
         self.count += 1
         return True
 
@@ -80,11 +80,8 @@ class Ahead:
 
         It is one more than `count` if the present run was among them.
         """
-        try:
-            taken = len(os.read(self._reader, 2 * DEPTH))
-        except BlockingIOError:
-            return 0
-        self._has_stale = True
+        taken = self._tokens.take_back()
+        self._has_stale = self._has_stale or taken > 0
         self.count = max(0, self.count - taken)
         return taken
 
@@ -99,8 +96,7 @@ class Ahead:
         """Free what belongs to it."""
         self._ours.close()
         self._theirs.close()
-        os.close(self._reader)
-        os.close(self._writer)
+        self._tokens.close()
 
 
 class Behind:
@@ -120,9 +116,7 @@ class Behind:
 
     def claim(self) -> Run | None:
         """The next run, if it is ours."""
-        try:
-            os.read(self.fd, 1)
-        except BlockingIOError:
+        if not take(self.fd):
             return None
         return _decode(os.read(self._runs, _MOST_BYTES))
 

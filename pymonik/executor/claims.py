@@ -7,8 +7,7 @@
     take_back() ◄── reads the rest: these calls are the parent's
     finished()  ◄─────────────── journal (a file without a name) ◄───────── what each call gave
 
-Whoever reads a byte owns a call. So nobody has to answer while user code runs, and both pipe and
-journal are still there when the executor is not.
+See `tokens` for the pipe. Both pipe and journal are still there when the executor is not.
 
 The journal is records, one after the other. The executor has its first part in memory, where a
 record costs no call of the system: the first byte is stored last, and until then tells that there
@@ -25,9 +24,10 @@ from collections.abc import Iterator, Sequence  # noqa: TC003 - of a NamedTuple
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from pymonik.core.call import MOST_CALLS, ItemMeta
+from pymonik.core.call import ItemMeta
 from pymonik.core.codec import Buffer  # noqa: TC001 - of a NamedTuple
 from pymonik.executor import files
+from pymonik.executor.tokens import Tokens, take
 
 _log = logging.getLogger(__name__)
 
@@ -61,13 +61,12 @@ class Offer:
 
         self._journal = tempfile.TemporaryFile(prefix="pymonik-journal-", buffering=0)  # noqa: SIM115
         files.write(self._journal.fileno(), [bytes(_MAPPED_BYTES)])  # a full disk shows now
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
+        self._tokens = Tokens()
 
     @property
     def fds(self) -> tuple[int, int]:
         """What the executor needs: the pipe's end to read from, and the journal."""
-        return self._reader, self._journal.fileno()
+        return self._tokens.fd, self._journal.fileno()
 
     def offer(self, calls: int) -> None:
         """Offer that many calls, and empty the journal."""
@@ -75,18 +74,15 @@ class Offer:
         os.pwrite(self._journal.fileno(), _NOTHING, 0)
         self._journal.seek(_MAPPED_BYTES)
         self._journal.truncate()
-        os.write(self._writer, bytes(calls))
+        self._tokens.put(calls)
 
     def take_back(self) -> int:
         """Take the calls that nobody has begun: how many."""
-        try:
-            return len(os.read(self._reader, MOST_CALLS))
-        except BlockingIOError:
-            return 0
+        return self._tokens.take_back()
 
     def give_back(self, calls: int) -> None:
         """Offer again what was taken back."""
-        os.write(self._writer, bytes(calls))
+        self._tokens.put(calls)
 
     def count_finished(self) -> int:
         """How many calls have ended."""
@@ -130,8 +126,7 @@ class Offer:
 
     def close(self) -> None:
         """Free what belongs to it."""
-        os.close(self._reader)
-        os.close(self._writer)
+        self._tokens.close()
         self._journal.close()
 
 
@@ -161,10 +156,7 @@ class Claims:
 
     def claim(self) -> bool:
         """Whether the next call is ours."""
-        try:
-            return bool(os.read(self._reader, 1))
-        except BlockingIOError:
-            return False
+        return take(self._reader)
 
     def begin(self) -> None:
         """A chunk begins."""
