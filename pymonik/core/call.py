@@ -21,6 +21,7 @@ FORMAT_VERSION: Final = 1
 WHOLE: Final = -1  # the item of a reference that means the whole result
 MOST_CALLS: Final = 4096  # of a chunk: a pipe of any system holds as many bytes
 NEW: Final = "new:"  # starts the stand-in for the id of a result that a task creates
+FUNCTION_LABEL: Final = "pymonik.function"  # the option that tells which function a task runs
 
 
 def _python() -> tuple[int, int]:

@@ -14,6 +14,7 @@ import msgspec
 
 from pymonik.core import codec
 from pymonik.core.call import (
+    FUNCTION_LABEL,
     MOST_CALLS,
     NEW,
     WHOLE,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from pymonik.executor.frames import Run
 
 _MAX_FUNCTIONS = 64  # that a payload names for its subtasks
-_FUNCTION_LABEL = "pymonik.function"
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class SubtaskSession:
         if submission.delegate:
             self._check_delegation(len(submission.calls))
         function = self._upload(submission.function)
-        label = {_FUNCTION_LABEL: submission.function.name}
+        label = {FUNCTION_LABEL: submission.function.name}
         options = TaskOptions(options=label).over(submission.options.over(self._options))
         states: list[ResultState] = []
         for calls in _together(submission.calls, submission.chunk_size):

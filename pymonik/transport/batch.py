@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pymonik.core import codec
-from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta, result_ids
+from pymonik.core.call import FUNCTION_LABEL, CallMeta, FunctionRef, PayloadMeta, result_ids
 from pymonik.core.result import Status
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError
 from pymonik.options import TaskOptions
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _MOST_FUNCTIONS = 32  # that a payload tells of; subtasks upload others themselves
 _PLAIN = CallMeta(1)  # the same for all that are alike
-LABEL = "pymonik.function"  # the option that tells ArmoniK's tools which function a task runs
 
 
 class BatchSender:
@@ -121,7 +120,7 @@ class BatchSender:
         """All options of a task: one object for those that follow each other and are alike."""
         given, name = task.options, task.function.name
         if self._last is None or self._last[0] is not given or self._last[1] != name:
-            full = TaskOptions(options={LABEL: name}).over(given.over(self._options))
+            full = TaskOptions(options={FUNCTION_LABEL: name}).over(given.over(self._options))
             self._last = given, name, full
         return self._last[2]
 
