@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.control_plane import ControlPlane
-from pymonik.cluster.memory import share_arenas
+from pymonik.cluster.memory import GivingBack
 from pymonik.cluster.runners.slots import ExecutorSlot
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.storage import Storage
@@ -76,10 +76,12 @@ class EmbeddedCluster:
         storage = Storage(self.storage_folder)
         (self.storage_folder / PAYLOADS_ARE_FOUND).touch()
         self.default_partition = next(iter(config.partitions))
+        self._memory = GivingBack()
         self._control = ControlPlane(
             [Partition(name, pod_max=count) for name, count in config.partitions.items()],
             storage,
             default_partition=self.default_partition,
+            on_shrunk=self._memory.ask,
         )
         self._server: Any = None
         self._pool: ExecutorPool | None = None
@@ -93,7 +95,7 @@ class EmbeddedCluster:
             ConfigError: The address is taken, or the workers cannot be started.
         """
         self._start_pool()
-        share_arenas()
+        self._memory.start()
         # Executors are starting: gRPC, the largest import, is loaded meanwhile.
         from pymonik.cluster.services.server import make_server
 
@@ -117,6 +119,7 @@ class EmbeddedCluster:
             self._server.stop(STOP_GRACE_S).wait()
         for slot in self._slots:
             slot.join()
+        self._memory.stop()
 
     def _listen(self) -> str:
         config = self._config

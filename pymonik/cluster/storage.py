@@ -161,6 +161,8 @@ class Storage:
     def _drop(self, opaque_id: str) -> None:
         """Called with the lock held."""
         self._held_bytes -= len(self._held.pop(opaque_id, b""))
+        if not self._held:
+            self._held.clear()  # or it keeps the size that it had
 
     def _place(self, opaque_id: str) -> str:
         # Names come from clients that import: they must stay in the folder.
