@@ -57,8 +57,10 @@ class GivingBack:
             self._thread.join()
 
     def _run(self) -> None:
-        while self._asked.wait() and not self._stopping.wait(CALM_S):
-            self._asked.clear()
+        while self._asked.wait():
+            self._asked.clear()  # whoever asks while we wait is not calm yet: once more after that
+            if self._stopping.wait(CALM_S):
+                return
             give_back()
 
 
