@@ -18,7 +18,7 @@ def test_objects_that_were_read_take_no_memory(tmp_path: Path) -> None:
 
     def come_and_go(letter: str) -> int:
         for number in range(500):
-            result_id = f"{letter}{number}"
+            result_id = f"read {letter}{number}"
             store.leave(result_id, [b"ab", b"c"])
             assert [bytes(data) for data in store.fetch([result_id])] == [b"abc"]
         gc.collect()
