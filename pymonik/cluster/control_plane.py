@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pymonik.cluster import memory
 from pymonik.cluster.events import EventHub, Interest, Subscription
 from pymonik.cluster.ids import new_id
 from pymonik.cluster.state import execution, results, sessions, submission
@@ -53,6 +52,7 @@ class ControlPlane:
         default_partition: For sessions that name none; empty for "they must".
         max_priority: The highest that a submission may ask for.
         clock: Nanoseconds since the epoch.
+        on_shrunk: Called when at least as many rows are gone as are left.
     """
 
     def __init__(
@@ -63,9 +63,11 @@ class ControlPlane:
         default_partition: str = "",
         max_priority: int = 10,
         clock: Callable[[], int] = microseconds,
+        on_shrunk: Callable[[], None] = lambda: None,
     ) -> None:
         self.storage = storage
         self._clock = clock
+        self._on_shrunk = on_shrunk
         self._state = State(
             partitions, default_partition=default_partition, max_priority=max_priority
         )
@@ -366,7 +368,7 @@ class ControlPlane:
         for opaque_id in effects.garbage:
             self.storage.delete(opaque_id)
         if effects.shrunk:
-            memory.give_back()
+            self._on_shrunk()
 
     def _announce(self, effects: Effects) -> list[tuple[Callable[[str], None], str]]:
         """Tell subscribers and waiting runners; gives whom to call about tasks to stop."""

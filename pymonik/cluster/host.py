@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.control_plane import ControlPlane
-from pymonik.cluster.memory import share_arenas
+from pymonik.cluster.memory import GivingBack
 from pymonik.cluster.runners.slots import ExecutorSlot
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.storage import Storage
@@ -75,10 +75,12 @@ class EmbeddedCluster:
         self.storage_folder = folder / "objects"
         storage = Storage(self.storage_folder)
         self.default_partition = next(iter(config.partitions))
+        self._memory = GivingBack()
         self._control = ControlPlane(
             [Partition(name, pod_max=count) for name, count in config.partitions.items()],
             storage,
             default_partition=self.default_partition,
+            on_shrunk=self._memory.ask,
         )
         self._server: Any = None
         self._direct: Any = None
@@ -94,7 +96,7 @@ class EmbeddedCluster:
             ConfigError: The address is taken, or the workers cannot be started.
         """
         self._start_pool()
-        share_arenas()
+        self._memory.start()
         # Executors are starting: gRPC, the largest import, is loaded meanwhile.
         from pymonik.cluster.services.direct import DirectServer
         from pymonik.cluster.services.server import add_services, make_server
@@ -124,6 +126,7 @@ class EmbeddedCluster:
             self._direct.stop()
         for slot in self._slots:
             slot.join()
+        self._memory.stop()
 
     def _listen(self) -> str:
         config = self._config

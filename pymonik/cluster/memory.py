@@ -7,24 +7,64 @@ MiB, which may never be needed again.
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
+import threading
 from typing import Any
 
+CALM_S = 2.0  # longer than a thread that answers requests waits for the next
 _ARENA_MAX = -8  # of mallopt
 
 
-def share_arenas() -> None:
-    """Have all threads of this process allocate from the same places: less is kept in each."""
-    _c_library("mallopt", _ARENA_MAX, 2)
+def share_arena() -> None:
+    """Have all threads of this process allocate from one place, so that less is kept in all.
+
+    For the program to call first: threads that have a place of their own keep it.
+    """
+    _c_function("mallopt")(_ARENA_MAX, 1)
 
 
 def give_back() -> None:
-    """Free cycles, then the pages that nothing is in; takes some tenths of a second."""
+    """Free cycles, then the pages that nothing is in; takes some hundredths of a second."""
     gc.collect()
-    _c_library("malloc_trim", 0)
+    _c_function("malloc_trim")(0)
 
 
-def _c_library(name: str, *arguments: int) -> None:
-    function: Any = getattr(ctypes.CDLL(None), name, None)  # only glibc needs, and has, these
-    if function is not None:
-        function(*arguments)
+class GivingBack:
+    """Gives memory back some time after it was asked to: requests and threads have ended by then.
+
+    The interpreter gives back a MiB when nothing at all is in it, and they have something in many.
+    """
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="memory")
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def ask(self) -> None:
+        """Much is not used any more."""
+        self._asked.set()
+
+    def stop(self) -> None:
+        """End the thread; it need not have been started."""
+        self._stopping.set()
+        self._asked.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while self._asked.wait():
+            self._asked.clear()  # whoever asks while we wait is not calm yet: once more after that
+            if self._stopping.wait(CALM_S):
+                return
+            give_back()
+
+
+@functools.cache
+def _c_function(name: str) -> Any:
+    """A function of glibc; elsewhere one that does nothing, as there is nothing to be done."""
+    return getattr(ctypes.CDLL(None), name, lambda *_: 0)

@@ -7,6 +7,8 @@ may put a file there themselves, under a name of their own, and announce it with
 
 Small payloads of tasks stay in memory: nobody but a worker reads them, once, and they need not
 become files for that. They do where somebody asks for their file.
+
+Names of objects are in no `Path`: Python 3.12 never forgets a name that was in one.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import contextlib
 import os
 import shutil
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymonik.cluster.ids import new_id
@@ -23,6 +24,7 @@ from pymonik.cluster.state.rows import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from pymonik.core.codec import Buffer
 
@@ -66,7 +68,7 @@ class Storage:
         try:
             _write(descriptor, data)
         except BaseException:
-            Path(self._prefix + opaque_id).unlink(missing_ok=True)
+            _remove(self._prefix + opaque_id)
             raise
         finally:
             os.close(descriptor)
@@ -76,11 +78,11 @@ class Storage:
         opaque_id = new_id()
         temporary = self._temporary()
         try:
-            with temporary.open("xb", buffering=0) as file:
+            with open(temporary, "xb", buffering=0) as file:  # noqa: PTH123
                 size = sum(_write(file.fileno(), chunk) for chunk in chunks)
-            temporary.rename(self.folder / opaque_id)
+            os.replace(temporary, self._prefix + opaque_id)  # noqa: PTH105
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
             raise
         return Stored(opaque_id, size)
 
@@ -93,11 +95,11 @@ class Storage:
             return opaque_id
         opaque_id = new_id()
         try:
-            path.rename(self.folder / opaque_id)
+            os.replace(path, self._prefix + opaque_id)  # noqa: PTH105
         except OSError:  # another file system
             temporary = self._temporary()
             shutil.move(path, temporary)
-            temporary.rename(self.folder / opaque_id)
+            os.replace(temporary, self._prefix + opaque_id)  # noqa: PTH105
         return opaque_id
 
     def file(self, opaque_id: str) -> str:
@@ -145,7 +147,7 @@ class Storage:
 
     def read(self, opaque_id: str, chunk_size: int) -> Iterator[bytes]:
         """The bytes of an object in chunks; none for an empty one."""
-        with Path(self.file(opaque_id)).open("rb", buffering=0) as file:
+        with open(self.file(opaque_id), "rb", buffering=0) as file:  # noqa: PTH123
             while chunk := file.read(chunk_size):
                 yield chunk
 
@@ -156,11 +158,13 @@ class Storage:
                 self._drop(opaque_id)
             return
         with contextlib.suppress(ValueError):
-            Path(self._place(opaque_id)).unlink(missing_ok=True)
+            _remove(self._place(opaque_id))
 
     def _drop(self, opaque_id: str) -> None:
         """Called with the lock held."""
         self._held_bytes -= len(self._held.pop(opaque_id, b""))
+        if not self._held:
+            self._held.clear()  # or it keeps the size that it had
 
     def _place(self, opaque_id: str) -> str:
         # Names come from clients that import: they must stay in the folder.
@@ -168,8 +172,13 @@ class Storage:
             raise ValueError(f"not the name of an object: {opaque_id!r}")
         return self._prefix + opaque_id
 
-    def _temporary(self) -> Path:
-        return self.folder / f".{new_id()}"
+    def _temporary(self) -> str:
+        return f"{self._prefix}.{new_id()}"
+
+
+def _remove(file: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(file)  # noqa: PTH108
 
 
 def _write(descriptor: int, data: Buffer) -> int:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pymonik.executor.chunk import Chunk
 
 _START_LIMIT_S = 120.0
+_NOTHING = memoryview(b"")
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
@@ -63,7 +64,7 @@ class ExecutorProcess:
         self._task_id = ""
         self._run: Run | None = None  # the present one
         self.has_printed = False
-        self._unsent = memoryview(b"")
+        self._unsent = _NOTHING
         self._is_blocked = False  # the socket is full: told when there is room
         with ExitStack() as opened:
             self._offer = Offer()
@@ -157,6 +158,7 @@ class ExecutorProcess:
         if not self.is_alive:  # else it flushed before it reported: that was read already
             self._drain_ready()
         self._finish_lines()
+        self._run = None  # an executor may be idle for long
         ending = self._checked(answer)
         if chunk is not None and not self.is_alive:
             return self._salvaged(chunk, ending)
@@ -282,12 +284,13 @@ class ExecutorProcess:
         try:
             while self._unsent:
                 self._unsent = self._unsent[self._socket.send(self._unsent) :]
+            self._unsent = _NOTHING  # a part, even an empty one, keeps all of it
         except BlockingIOError:
             self._poll.modify(self._socket, _READABLE | select.POLLOUT)
             self._is_blocked = True
             return
         except ConnectionError:  # dead: the wait that follows finds out
-            self._unsent = memoryview(b"")
+            self._unsent = _NOTHING
         if self._is_blocked:
             self._is_blocked = False
             self._poll.modify(self._socket, _READABLE)

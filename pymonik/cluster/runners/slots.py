@@ -20,6 +20,7 @@ import shutil
 import threading
 import time
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,7 @@ class ExecutorSlot:
             "hostname": hostname,
             "on_cancel": self._cancel,
         }
+        self._acquire = partial(control.acquire, **self._pod)
         self._changed = threading.Condition()  # guards the two below
         self._held: dict[str, Assignment] = {}  # tasks that run here, or are going to
         self._is_going_on = False  # the control plane knows of tasks that are not yet among them
@@ -121,26 +123,35 @@ class ExecutorSlot:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            assignment = self._control.acquire(**self._pod)
-            if assignment is None:
-                return
-            with self._changed:
-                self._held[assignment.task_id] = assignment
-            try:
-                if self._control.start(assignment.task_id, pod_id=self._pod_id) is Start.RUN:
-                    self._since = time.monotonic()
-                    self._pool.run_line(self._call(assignment), self)
-            except Exception as error:
-                # A slot outlives whatever a task brings about; the client gets to read it.
-                logger.exception("task %s could not be run", assignment.task_id)
-                self._lose(error)
-            with self._changed:
-                self._held.clear()
-                self._changed.notify_all()
-            if self._left_files:  # else the storage has every file
-                self._clean()
-                self._left_files = False
+        while not self._stopping.is_set() and self._run_line():
+            pass
+
+    def _run_line(self) -> bool:
+        """Wait for a task, run it and those that follow it; false when there will be no more.
+
+        A method, so that nothing of a task is kept while waiting for the next.
+        """
+        assignment = self._acquire()
+        if assignment is None:
+            return False
+        with self._changed:
+            self._held[assignment.task_id] = assignment
+        try:
+            if self._control.start(assignment.task_id, pod_id=self._pod_id) is Start.RUN:
+                self._since = time.monotonic()
+                self._pool.run_line(self._call(assignment), self)
+        except Exception as error:
+            # A slot outlives whatever a task brings about; the client gets to read it.
+            logger.exception("task %s could not be run", assignment.task_id)
+            self._lose(error)
+        with self._changed:
+            self._held.clear()
+            self._changed.notify_all()
+        self._last_options = None
+        if self._left_files:  # else the storage has every file
+            self._clean()
+            self._left_files = False
+        return True
 
     def _call(self, assignment: Assignment) -> Call:
         limit_s = assignment.options.max_duration.total_seconds()

@@ -54,13 +54,14 @@ def duration(span: timedelta | None) -> Any:
 
 def options_message(options: TaskOptions) -> Any:
     """``TaskOptions`` of the API."""
-    return objects_pb2.TaskOptions(
-        options=options.options,
+    message = objects_pb2.TaskOptions(
         max_duration=duration(options.max_duration),
         max_retries=options.max_retries,
         priority=options.priority,
         **{name: getattr(options, name) for name in TEXTS},
     )
+    message.options.update(options.options)
+    return message
 
 
 def requested_options(parent: Any, field: str) -> RequestedOptions | None:

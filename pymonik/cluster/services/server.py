@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -31,11 +30,12 @@ from pymonik.cluster.services.events import EventsService
 from pymonik.cluster.services.results import DataStreams, ResultsService
 from pymonik.cluster.services.sessions import SessionsService
 from pymonik.cluster.services.tasks import TasksService
+from pymonik.cluster.services.threads import RequestThreads
 
 if TYPE_CHECKING:
     from pymonik.cluster.control_plane import ControlPlane
 
-# Each GetEvents stream holds a thread as long as it lasts; threads are made when needed.
+# Each GetEvents stream holds a thread as long as it lasts.
 MAX_THREADS = 512
 OPTIONS = [
     ("grpc.max_receive_message_length", -1),
@@ -61,8 +61,8 @@ def make_server(control_plane: ControlPlane) -> Any:
 
     Close the control plane before the server is stopped, so that streams of events end.
     """
-    pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="pymonik-control-plane")
-    server = grpc.server(pool, options=OPTIONS)
+    threads: Any = RequestThreads(MAX_THREADS)  # all that the server wants of a pool is `submit`
+    server = grpc.server(threads, options=OPTIONS)
     add_services(control_plane, server)
     return server
 

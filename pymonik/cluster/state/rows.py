@@ -219,4 +219,4 @@ class Effects:
     stopped: list[str] = field(default_factory=list)  # running tasks to stop
     ready: list[str] = field(default_factory=list)  # partitions, once per task queued
     garbage: list[str] = field(default_factory=list)  # objects that nobody refers to any more
-    shrunk: bool = False  # there are far fewer rows than there were
+    shrunk: bool = False  # at least as many rows are gone as are left

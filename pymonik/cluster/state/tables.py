@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pymonik.cluster.state.faults import (
     PartitionNotFound,
@@ -39,7 +39,7 @@ from pymonik.cluster.state.rows import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-MANY_ROWS = 10_000  # fewer are not worth to look for what they leave behind
+T = TypeVar("T")
 
 
 class State:
@@ -64,7 +64,7 @@ class State:
         self.effects = Effects()
         self._references: Counter[str] = Counter()  # results per object: an import shares it
         self._numbers = itertools.count()
-        self._gone = 0  # rows, since the tables were made to measure
+        self._gone = 0  # rows, since the tables were filled anew
 
     def take_effects(self) -> Effects:
         """What is to be done since the last call."""
@@ -225,12 +225,13 @@ class State:
                     result.dependents.pop(task.task_id, None)
 
     def _forgotten(self, count: int) -> None:
-        """Rows are gone; a dictionary keeps the size that it had, unless it is copied."""
+        """Rows are gone; a dictionary keeps the size that it had, unless it is filled anew."""
         self._gone += count
-        if self._gone < max(MANY_ROWS, len(self.tasks) + len(self.results)):
-            return
-        self.tasks, self.results = dict(self.tasks), dict(self.results)
-        self._references = Counter(self._references)
+        if self._gone < len(self.tasks) + len(self.results):
+            return  # it would take longer than to make the rows that are gone
+        _fill_anew(self.tasks)
+        _fill_anew(self.results)
+        _fill_anew(self._references)
         self._gone, self.effects.shrunk = 0, True
 
     def _announce(
@@ -240,3 +241,9 @@ class State:
         value: TaskStatus | ResultStatus | str | tuple[str, ResultStatus],
     ) -> None:
         self.effects.changes.append(Change(kind, row, value))
+
+
+def _fill_anew(table: dict[str, T]) -> None:
+    rows = dict(table)
+    table.clear()
+    table.update(rows)

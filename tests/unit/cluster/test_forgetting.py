@@ -5,11 +5,10 @@ from __future__ import annotations
 import gc
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.cluster import memory
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.events import Interest
 from pymonik.cluster.services.fields import RESULTS, TASKS
@@ -17,7 +16,6 @@ from pymonik.cluster.services.filters import Query
 from pymonik.cluster.state import sessions
 from pymonik.cluster.state.rows import Kind, Partition, Result, Session, Task
 from pymonik.cluster.state.submission import TaskCreation
-from pymonik.cluster.state.tables import MANY_ROWS
 from pymonik.cluster.state.work import Failed, Lost, Outcome, Start, Succeeded, TaskOptions
 from pymonik.cluster.storage import Storage
 
@@ -117,24 +115,32 @@ def test_purging_a_session_leaves_no_file(control: ControlPlane) -> None:
         assert not state._references
 
 
-def test_tables_shrink_with_what_is_in_them(
-    control: ControlPlane, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given_back: list[None] = []
-    monkeypatch.setattr(memory, "give_back", lambda: given_back.append(None))
-    small = control.create_session(OPTIONS, ["P"]).session_id
-    new_results(control, small, 10, None)
-    large = [control.create_session(OPTIONS, ["P"]).session_id for _ in range(10)]
-    for one in large:
-        new_results(control, one, MANY_ROWS // 10, None)
+def test_tables_shrink_with_what_is_in_them(tmp_path: Path) -> None:
+    shrunk: list[None] = []
+    control = ControlPlane(
+        [Partition("P")], Storage(tmp_path / "objects"), on_shrunk=lambda: shrunk.append(None)
+    )
+    sizes = [1_000] * 5 + [10]
+    session_ids = [control.create_session(OPTIONS, ["P"]).session_id for _ in sizes]
+    for session_id, size in zip(session_ids, sizes, strict=True):
+        new_results(control, session_id, size, b"payload")
     with control.reading() as state:
-        full = sys.getsizeof(state.results)
-    for one in large:
-        assert given_back == []
-        control.change_session(sessions.delete, one, lambda _: None)
-    with control.reading() as state:
-        assert len(state.results) == 10
-        assert sys.getsizeof(state.results) < full / 100
-    assert given_back == [None]
-    control.change_session(sessions.delete, small, lambda _: None)
-    assert given_back == [None]
+        tables: list[dict[str, Any]] = [state.results, state._references]
+        full = [sys.getsizeof(table) for table in tables]
+    for number, session_id in enumerate(session_ids[:5]):
+        # Only once as many are gone as are left: each time costs what the rows that are left cost.
+        assert len(shrunk) == (number >= 3)
+        control.change_session(sessions.delete, session_id, lambda _: None)
+    assert len(shrunk) == 2
+    assert [len(table) for table in tables] == [10, 10]
+    assert all(sys.getsizeof(table) < size / 50 for table, size in zip(tables, full, strict=True))
+    control.close()
+
+
+def test_payloads_in_memory_leave_no_room_for_more(control: ControlPlane) -> None:
+    session_id = control.create_session(OPTIONS, ["P"]).session_id
+    rows = [("a name", False, b"payload")] * 1_000
+    control.create_results(session_id, rows, lambda _: None, for_workers=True)
+    assert len(control.storage._held) == 1_000
+    control.change_session(sessions.delete, session_id, lambda _: None)
+    assert sys.getsizeof(control.storage._held) == sys.getsizeof({})

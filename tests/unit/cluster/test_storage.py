@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,3 +117,21 @@ def test_what_is_large_or_one_too_many_is_not_held(
     monkeypatch.setattr("pymonik.cluster.storage.MOST_HELD", 4)
     objects = [storage.hold(data, str(len(data))) for data in (bytes(SMALL + 1), b"abc", b"de")]
     assert sorted(one.name for one in storage.folder.iterdir()) == sorted([objects[0], objects[2]])
+
+
+def test_objects_that_are_gone_take_no_memory(storage: Storage) -> None:
+    def come_and_go(letter: str) -> int:
+        for number in range(500):
+            objects = [
+                storage.write(b"abc", f"{letter}{number}"),
+                storage.hold(b"abc", f"{letter} {number}"),
+            ]
+            objects.append(storage.receive(iter([b"abc"])).opaque_id)
+            for one in objects:
+                assert b"".join(storage.read(one, 3)) == b"abc"
+                storage.delete(one)
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    come_and_go("a")  # everything is loaded
+    assert come_and_go("b") + 400 > come_and_go("c")  # each name would be a block
