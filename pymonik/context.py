@@ -19,7 +19,7 @@ from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pymonik.core.session import Session
 
@@ -126,7 +126,9 @@ class PymonikContext:
         return f"<PymonikContext {self.task_id or 'local'} attempt {self.attempt}>"
 
 
-_current: ContextVar[PymonikContext | None] = ContextVar("pymonik context", default=None)
+# What gives it: most functions never ask.
+_current: ContextVar[Callable[[], PymonikContext] | None]
+_current = ContextVar("pymonik context", default=None)
 
 
 def get_context() -> PymonikContext:
@@ -135,18 +137,18 @@ def get_context() -> PymonikContext:
     Raises:
         UsageError: Outside a task. A new thread does not inherit it: hand it over there.
     """
-    context = _current.get()
-    if context is None:
+    provider = _current.get()
+    if provider is None:
         raise UsageError(
             "no task is running here; in a local call use `PymonikContext.from_local()` "
             "(new threads do not inherit the context)"
         )
-    return context
+    return provider()
 
 
-def enter(context: PymonikContext) -> None:
-    """Make ``context`` the current one, until the end of the context variables' context."""
-    _current.set(context)
+def enter(provider: Callable[[], PymonikContext]) -> None:
+    """Have the current context be what this gives, in this context of variables."""
+    _current.set(provider)
 
 
 class ContextLogger:

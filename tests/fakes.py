@@ -125,13 +125,17 @@ class FakeSession:
             session_id=self.session_id,
             options=submission.options,
         )
+
+        def current() -> PymonikContext:
+            return context
+
         try:
             args, kwargs = codec.unpack(call.blobs, lambda slot: self._value(call.refs[slot]))
             if task.require_context:
                 args = (context, *args)
             with active(FakeTaskSession(self)):
                 surroundings = contextvars.copy_context()
-                surroundings.run(enter, context)
+                surroundings.run(enter, current)
                 value = surroundings.run(task.func, *args, **kwargs)
             self._end(state, value)
         except Exception as error:  # noqa: BLE001 - the user's function

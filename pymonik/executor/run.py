@@ -103,6 +103,31 @@ class _NotHereError(Exception):
         self.ref = ref
 
 
+class _ContextOf:
+    """Gives the context of the calls of a task, made for the first that asks: most never do."""
+
+    def __init__(self, run: Run, meta: PayloadMeta, session: SubtaskSession) -> None:
+        self._run = run
+        self._meta = meta
+        self._session = session
+
+    def __call__(self) -> PymonikContext:
+        return self._context
+
+    @cached_property
+    def _context(self) -> PymonikContext:
+        return PymonikContext(
+            session=self._session,
+            task_id=self._run.task_id,
+            session_id=self._run.session_id,
+            attempt=self._run.attempt + self._meta.earlier,
+            options=self._session.options,
+            environment=self._meta.environment,
+            partition=self._session.options.partition_id or "",
+            expected_results=(self._run.output_id,) if self._run.output_id else (),
+        )
+
+
 class _Attempt:
     def __init__(
         self,
@@ -121,6 +146,7 @@ class _Attempt:
         self._variables = self._meta.environment.env_variables
         self._session = SubtaskSession(run, self._meta)
         self._mark = self._session.begin_call()
+        self._context = _ContextOf(run, self._meta, self._session)
         self._function = functions.get(self._meta.function.content_id, self._function_container)
 
     def _function_container(self) -> Buffer:
@@ -165,7 +191,7 @@ class _Attempt:
             self._run_later(index, elsewhere.refs)
             return None
         if self._function.require_context:
-            args = (self._context, *args)
+            args = (self._context(), *args)
         return self._packed(self._call(args, kwargs))
 
     def _run_later(self, index: int, refs: dict[ResultRef, ResultRef]) -> None:
@@ -198,19 +224,6 @@ class _Attempt:
         surroundings.run(activate, self._session)
         surroundings.run(enter, self._context)
         return surroundings
-
-    @cached_property
-    def _context(self) -> PymonikContext:
-        return PymonikContext(
-            session=self._session,
-            task_id=self._run.task_id,
-            session_id=self._run.session_id,
-            attempt=self._run.attempt + self._meta.earlier,
-            options=self._session.options,
-            environment=self._meta.environment,
-            partition=self._session.options.partition_id or "",
-            expected_results=(self._run.output_id,) if self._run.output_id else (),
-        )
 
     def _packed(self, value: object) -> Packed | None:
         delegated = self._session.delegated

@@ -7,6 +7,7 @@ therefore stand-ins (``"new:0"``), which the parent replaces; see `pymonik.execu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -67,7 +68,6 @@ class SubtaskSession:
     def __init__(self, run: Run, meta: PayloadMeta) -> None:
         self._run = run
         self._meta = meta
-        self._options = options_from_dict(run.options)
         known = {**meta.functions, meta.function.content_id: meta.function.result_id}
         self._functions = known
         self._created: list[Created] = []
@@ -87,10 +87,10 @@ class SubtaskSession:
         """Inherited from the running task."""
         return self._meta.environment
 
-    @property
+    @cached_property
     def options(self) -> TaskOptions:
         """Those of the running task."""
-        return self._options
+        return options_from_dict(self._run.options)
 
     # -- what user code calls, through tasks and handles ---------------------------------------
 
@@ -100,7 +100,7 @@ class SubtaskSession:
             self._check_delegation(len(submission.calls))
         function = self._upload(submission.function)
         label = {FUNCTION_LABEL: submission.function.name}
-        options = TaskOptions(options=label).over(submission.options.over(self._options))
+        options = TaskOptions(options=label).over(submission.options.over(self.options))
         states: list[ResultState] = []
         for calls in _together(submission.calls, submission.chunk_size):
             states += self._add(function, calls, options)
@@ -168,20 +168,20 @@ class SubtaskSession:
         """The value of this call is ``value`` with the values of the handles in it."""
         self._check_delegation(1)
         function = self._upload(packed_identity())
-        self._delegate(self._add(function, [codec.pack_call((value,), {})], self._options)[0])
+        self._delegate(self._add(function, [codec.pack_call((value,), {})], self.options)[0])
 
     def reroute(self, refs: dict[ResultRef, ResultRef], call: int, blobs: Sequence[Buffer]) -> None:
         """Run one of the calls later: what it needs stands elsewhere than it was told."""
         self._check_delegation(1)
         known = tuple(refs.get(ref, ref) for ref in self._meta.calls[call].refs)
-        self._pend_again(CallMeta(len(blobs), known), blobs, self._meta.earlier, self._options)
+        self._pend_again(CallMeta(len(blobs), known), blobs, self._meta.earlier, self.options)
 
     def again(self, call: int, blobs: Sequence[Buffer]) -> None:
         """Try one of the calls again, in a task of its own that has the attempts that are left."""
         attempts = self._run.attempt
         left = TaskOptions(max_retries=max(0, self._run.max_retries - attempts))
         earlier = self._meta.earlier + attempts
-        options = left.over(self._options)
+        options = left.over(self.options)
         self._pend_again(self._meta.calls[call], blobs, earlier, options)
 
     def has_news(self) -> bool:

@@ -4,7 +4,8 @@
 
     submit ──► waiting tasks ──► batch ──► functions that are new, outputs, payloads ──► SubmitTasks
 
-A batch leaves when somebody waits, when it is full, or a few milliseconds after its first call.
+A batch leaves when somebody waits, when it is full, or a few milliseconds after its first call. The
+first ones are full soon, so that workers begin while the next are on their way.
 The outputs of a batch are created before its payloads are built, so calls that depend on each
 other can leave together. Whatever goes wrong ends in the states of the calls: none is left hanging.
 """
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 BATCH_TASKS = 1000
+_FIRST_TASKS = 32  # of the first batch; of each that follows it twice as many
 BATCH_BYTES = 16 * 1024 * 1024
 _DELAY_S = 0.003
 _MOST_TASKS = 20_000  # past these bounds `submit` blocks
@@ -69,6 +71,7 @@ class Outbox:
         """``send_batch`` ends the states of what it cannot send, and may raise for all of them."""
         self._send_batch = send_batch
         self._batch_tasks = batch_tasks
+        self._full = min(_FIRST_TASKS, batch_tasks)  # tasks of the next batch
         self._changed = threading.Condition()
         self._waiting: deque[OutgoingTask] = deque()
         self._waiting_bytes = 0
@@ -170,6 +173,8 @@ class Outbox:
     def _next_batch(self) -> list[OutgoingTask]:
         """Waits for a batch; empty at the end."""
         with self._changed:
+            if not self._waiting:
+                self._full = min(_FIRST_TASKS, self._batch_tasks)
             while not self._is_due():
                 if self._closed is not None and not self._waiting:
                     return []
@@ -179,12 +184,13 @@ class Outbox:
     def _take_batch(self) -> list[OutgoingTask]:
         batch: list[OutgoingTask] = []
         nbytes = 0
-        while self._waiting and len(batch) < self._batch_tasks:
+        while self._waiting and len(batch) < self._full:
             if batch and nbytes + self._waiting[0].nbytes > BATCH_BYTES:
                 break
             task = self._waiting.popleft()
             nbytes += task.nbytes
             batch.append(task)
+        self._full = min(2 * self._full, self._batch_tasks)
         self._waiting_bytes -= nbytes
         self._first_at = time.monotonic()
         self._changed.notify_all()
@@ -207,7 +213,7 @@ class Outbox:
         return max(0.0005, self._first_at + _DELAY_S - time.monotonic())
 
     def _has_full_batch(self) -> bool:
-        return len(self._waiting) >= self._batch_tasks or self._waiting_bytes >= BATCH_BYTES
+        return len(self._waiting) >= self._full or self._waiting_bytes >= BATCH_BYTES
 
     def _is_full(self) -> bool:
         return len(self._waiting) >= _MOST_TASKS or self._waiting_bytes >= _MOST_BYTES

@@ -45,6 +45,18 @@ def test_calls_leave_in_order_in_batches_of_limited_size() -> None:
     outbox.close()
 
 
+def test_the_first_batches_are_small_so_that_workers_begin() -> None:
+    batches: list[Sequence[OutgoingTask]] = []
+    outbox = started(batches.append)
+    outbox.put(calls(2000))
+    outbox.drain()
+    assert [len(batch) for batch in batches] == [32, 64, 128, 256, 512, 1000, 8]
+    outbox.put(calls(1000))
+    outbox.drain()
+    assert [len(batch) for batch in batches[7:9]] == [32, 64]
+    outbox.close()
+
+
 def test_calls_leave_without_anybody_waiting() -> None:
     left = threading.Event()
     outbox = started(lambda _: left.set())
