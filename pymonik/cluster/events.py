@@ -110,7 +110,7 @@ class Subscription:
 
 
 class EventHub:
-    """The subscribers of each session. Callers hold the lock of the control plane."""
+    """The subscribers of each session. Callers hold the lock of the state."""
 
     def __init__(self) -> None:
         self._subscriptions: dict[str, list[Subscription]] = {}

@@ -2,7 +2,7 @@
 
 ::
 
-    gRPC server (unix socket or loopback TCP) ─► ControlPlane ◄─ slots ─► workers, executors
+    server (gRPC, direct) ─► ControlPlane ─► LockedState ◄─ Dispatch ◄─ slots ─► workers, executors
 
 Started by ``python -m pymonik.cluster`` (behind `LocalCluster`) and by ``pymonik cluster``.
 """
@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.control_plane import ControlPlane
+from pymonik.cluster.dispatch import Dispatch
+from pymonik.cluster.locked_state import LockedState
 from pymonik.cluster.memory import GivingBack
 from pymonik.cluster.runners.slots import ExecutorSlot
 from pymonik.cluster.state.rows import Partition
@@ -76,12 +78,14 @@ class EmbeddedCluster:
         storage = Storage(self.storage_folder)
         self.default_partition = next(iter(config.partitions))
         self._memory = GivingBack()
-        self._control = ControlPlane(
+        self._state = LockedState(
             [Partition(name, pod_max=count) for name, count in config.partitions.items()],
             storage,
             default_partition=self.default_partition,
             on_shrunk=self._memory.ask,
         )
+        self._control = ControlPlane(self._state, storage)
+        self._dispatch = Dispatch(self._state, storage)
         self._server: Any = None
         self._direct: Any = None
         self.direct_socket = folder / DIRECT_SOCKET
@@ -115,7 +119,7 @@ class EmbeddedCluster:
 
     def stop(self) -> None:
         """Stop everything that `start` started, also after a start that failed."""
-        self._control.close()
+        self._state.close()
         for slot in self._slots:
             slot.stop()
         if self._pool is not None:
@@ -162,7 +166,7 @@ class EmbeddedCluster:
         for number, partition_id in enumerate(names):
             folder = self._folder / f"w{number}"
             self._slots.append(
-                ExecutorSlot(self._control, partition_id, self._pool, folder, hostname=hostname)
+                ExecutorSlot(self._dispatch, partition_id, self._pool, folder, hostname=hostname)
                 if self._pool is not None
                 else self._foreign_slot(partition_id, folder, hostname)
             )
@@ -171,7 +175,7 @@ class EmbeddedCluster:
         from pymonik.cluster.runners.foreign import ForeignSlot
 
         return ForeignSlot(
-            self._control,
+            self._dispatch,
             partition_id,
             self._config.worker or (),
             folder,

@@ -43,23 +43,23 @@ class Storage:
         self._held: dict[str, bytes] = {}
         self._held_bytes = 0
 
-    def hold(self, data: bytes, result_id: str) -> str:
+    def hold(self, data: bytes, result_id: str) -> Stored:
         """Like `write`, for data that hardly anybody but a worker will read."""
         with self._lock:
             if len(data) <= SMALL and self._held_bytes + len(data) <= MOST_HELD:
                 self._held[result_id] = data
                 self._held_bytes += len(data)
-                return result_id
+                return Stored(result_id, len(data))
         return self.write(data, result_id)
 
-    def write(self, data: bytes, result_id: str) -> str:
-        """Store bytes of a result; gives the opaque ID."""
+    def write(self, data: bytes, result_id: str) -> Stored:
+        """Store bytes of a result."""
         opaque_id = new_id() if result_id in self._held else result_id
         try:
             self._write(data, opaque_id)
         except (FileExistsError, ValueError):  # completed a second time; an ID of a worker's own
             self._write(data, opaque_id := new_id())
-        return opaque_id
+        return Stored(opaque_id, len(data))
 
     def _write(self, data: bytes, opaque_id: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -86,13 +86,14 @@ class Storage:
             raise
         return Stored(opaque_id, size)
 
-    def adopt(self, path: Path, result_id: str) -> str:
-        """Move a file with the data of a result into the storage; gives the opaque ID."""
+    def adopt(self, path: Path, result_id: str) -> Stored:
+        """Move a file with the data of a result into the storage."""
+        size = path.stat().st_size
         with contextlib.suppress(OSError, ValueError):  # taken, as in `write`; no links there
             opaque_id = new_id() if result_id in self._held else result_id
             os.link(path, self._place(opaque_id))
             path.unlink()
-            return opaque_id
+            return Stored(opaque_id, size)
         opaque_id = new_id()
         try:
             os.replace(path, self._prefix + opaque_id)  # noqa: PTH105
@@ -100,7 +101,7 @@ class Storage:
             temporary = self._temporary()
             shutil.move(path, temporary)
             os.replace(temporary, self._prefix + opaque_id)  # noqa: PTH105
-        return opaque_id
+        return Stored(opaque_id, size)
 
     def file(self, opaque_id: str) -> str:
         """The file of an object, there or not; what was held in memory is there from now on.

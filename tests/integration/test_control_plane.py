@@ -22,7 +22,9 @@ from armonik.protogen.common import (
     tasks_common_pb2,
 )
 
-from pymonik.cluster.control_plane import ControlPlane, microseconds
+from pymonik.cluster.control_plane import ControlPlane
+from pymonik.cluster.dispatch import Dispatch
+from pymonik.cluster.locked_state import LockedState, microseconds
 from pymonik.cluster.services.messages import result_raw
 from pymonik.cluster.services.server import serve
 from pymonik.cluster.state.rows import Partition
@@ -108,17 +110,26 @@ class Client:
 
 
 @pytest.fixture
-def control_plane(tmp_path: Path) -> Iterator[ControlPlane]:
-    storage = Storage(tmp_path / "objects")
-    control_plane = ControlPlane([Partition("P")], storage, default_partition="P")
-    yield control_plane
-    control_plane.close()
+def storage(tmp_path: Path) -> Storage:
+    return Storage(tmp_path / "objects")
 
 
 @pytest.fixture
-def connect(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Callable[[], Client]]:
+def state(storage: Storage) -> Iterator[LockedState]:
+    state = LockedState([Partition("P")], storage, default_partition="P")
+    yield state
+    state.close()
+
+
+@pytest.fixture
+def dispatch(state: LockedState, storage: Storage) -> Dispatch:
+    return Dispatch(state, storage)
+
+
+@pytest.fixture
+def connect(state: LockedState, storage: Storage, tmp_path: Path) -> Iterator[Callable[[], Client]]:
     address = f"unix:{tmp_path / 'cluster.sock'}"
-    server = serve(control_plane, address)
+    server = serve(ControlPlane(state, storage), address)
     clients: list[Client] = []
 
     def connected() -> Client:
@@ -128,33 +139,33 @@ def connect(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Callable[[]
     yield connected
     for client in clients:
         client.channel.close()
-    control_plane.close()
+    state.close()
     server.stop(None).wait(TIMEOUT_S)
 
 
 @pytest.fixture
-def runner(control_plane: ControlPlane) -> Iterator[None]:
-    """Gives the payload of each task back as its outputs, until the control plane is closed."""
+def runner(state: LockedState, dispatch: Dispatch) -> Iterator[None]:
+    """Gives the payload of each task back as its outputs, until the state is closed."""
 
     def run() -> None:
-        while task := acquire(control_plane):
-            if control_plane.start(task.task_id, pod_id="pod") is Start.RUN:
+        while task := acquire(dispatch):
+            if dispatch.start(task.task_id, pod_id="pod") is Start.RUN:
                 data = task.payload or Path(task.inputs[task.payload_id]).read_bytes()
                 outputs = dict.fromkeys(task.expected_output_ids, data)
-                control_plane.finish(task.task_id, Succeeded(data=outputs))
+                dispatch.finish(task.task_id, Succeeded(data=outputs))
 
     thread = threading.Thread(target=run, name="runner")
     thread.start()
     yield
-    control_plane.close()
+    state.close()
     thread.join(TIMEOUT_S)
     assert not thread.is_alive()
 
 
 def acquire(
-    control_plane: ControlPlane, on_cancel: Callable[[str], None] = lambda _: None
+    dispatch: Dispatch, on_cancel: Callable[[str], None] = lambda _: None
 ) -> Assignment | None:
-    return control_plane.acquire("P", pod_id="pod", hostname="host", on_cancel=on_cancel)
+    return dispatch.acquire("P", pod_id="pod", hostname="host", on_cancel=on_cancel)
 
 
 def test_fifty_clients_submit_at_once_and_each_sees_its_result(
@@ -187,12 +198,12 @@ def test_bytes_of_any_size_go_in_and_out(connect: Callable[[], Client]) -> None:
 
 
 def test_a_file_put_into_the_storage_can_be_imported_but_only_from_there(
-    connect: Callable[[], Client], control_plane: ControlPlane, tmp_path: Path
+    connect: Callable[[], Client], storage: Storage, tmp_path: Path
 ) -> None:
     client = connect()
     session_id = client.session()
     result_id = client.result(session_id)
-    (control_plane.storage.folder / "mine").write_bytes(b"abc")
+    (storage.folder / "mine").write_bytes(b"abc")
     (tmp_path / "secret").write_bytes(b"secret")
 
     def import_(opaque_id: bytes) -> Any:
@@ -210,19 +221,19 @@ def test_a_file_put_into_the_storage_can_be_imported_but_only_from_there(
 
 
 def test_cancelling_a_running_task_reaches_its_runner(
-    connect: Callable[[], Client], control_plane: ControlPlane
+    connect: Callable[[], Client], dispatch: Dispatch
 ) -> None:
     client = connect()
     session_id = client.session()
     task_id = client.submit(session_id, client.result(session_id))
     told: list[str] = []
-    task = acquire(control_plane, told.append)
+    task = acquire(dispatch, told.append)
     assert task is not None
-    assert control_plane.start(task_id, pod_id="pod") is Start.RUN
+    assert dispatch.start(task_id, pod_id="pod") is Start.RUN
     request = tasks_common_pb2.CancelTasksRequest(task_ids=[task_id])
     assert client.tasks.CancelTasks(request, timeout=TIMEOUT_S).tasks[0].id == task_id
     assert told == [task_id]
-    control_plane.finish(task_id, Stopped())
+    dispatch.finish(task_id, Stopped())
     answer = client.tasks.GetTask(
         tasks_common_pb2.GetTaskRequest(task_id=task_id), timeout=TIMEOUT_S
     )
@@ -230,7 +241,7 @@ def test_cancelling_a_running_task_reaches_its_runner(
 
 
 def test_a_deleted_session_leaves_no_file(
-    connect: Callable[[], Client], control_plane: ControlPlane, runner: None
+    connect: Callable[[], Client], storage: Storage, runner: None
 ) -> None:
     client = connect()
     session_id = client.session()
@@ -240,7 +251,7 @@ def test_a_deleted_session_leaves_no_file(
     assert any(event.result_status_update.result_id == output_id for event in events)
     request = sessions_common_pb2.DeleteSessionRequest(session_id=session_id)
     client.sessions.DeleteSession(request, timeout=TIMEOUT_S)
-    assert list(control_plane.storage.folder.iterdir()) == []
+    assert list(storage.folder.iterdir()) == []
 
 
 def test_broken_rules_of_validation_are_told_to_programs_too(
@@ -264,11 +275,11 @@ def test_broken_rules_of_validation_are_told_to_programs_too(
         assert line.endswith(rule["ErrorMessage"])
 
 
-def test_instants_are_told_to_the_microsecond(tmp_path: Path) -> None:
-    storage, now = Storage(tmp_path / "objects"), 1_700_000_000_123_456_000
-    control_plane = ControlPlane([Partition("P")], storage, clock=lambda: now)
+def test_instants_are_told_to_the_microsecond(storage: Storage) -> None:
+    now = 1_700_000_000_123_456_000
+    state = LockedState([Partition("P")], storage, clock=lambda: now)
     result = results_common_pb2.ResultRaw()
-    control_plane.create_results(
+    ControlPlane(state, storage).create_results(
         "any", [("", False, None)], lambda row: result.MergeFrom(result_raw(row))
     )
     assert result.created_at.ToMicroseconds() == now // 1000
@@ -276,7 +287,7 @@ def test_instants_are_told_to_the_microsecond(tmp_path: Path) -> None:
 
 
 def test_a_client_that_asks_is_told_of_many_results_in_few_events(
-    connect: Callable[[], Client], control_plane: ControlPlane, runner: None
+    connect: Callable[[], Client], runner: None
 ) -> None:
     client = connect()
     session_id = client.session()
@@ -295,7 +306,7 @@ def test_a_client_that_asks_is_told_of_many_results_in_few_events(
 
 @pytest.mark.parametrize("metadata", [(), (DATA_FOR_WORKERS,)])
 def test_data_for_workers_can_be_downloaded_like_any(
-    connect: Callable[[], Client], control_plane: ControlPlane, metadata: Any
+    connect: Callable[[], Client], storage: Storage, metadata: Any
 ) -> None:
     client = connect()
     session_id = client.session()
@@ -303,13 +314,13 @@ def test_data_for_workers_can_be_downloaded_like_any(
         session_id=session_id, results=[{"name": "payload", "data": b"payload"}]
     )
     answer = client.results.CreateResults(request, metadata=metadata, timeout=TIMEOUT_S)
-    files = [one.name for one in control_plane.storage.folder.iterdir()]
+    files = [one.name for one in storage.folder.iterdir()]
     assert files == ([] if metadata else [answer.results[0].result_id])
     assert client.download(session_id, answer.results[0].result_id) == b"payload"
 
 
-def test_closing_the_control_plane_ends_streams_and_runners(
-    connect: Callable[[], Client], control_plane: ControlPlane
+def test_closing_the_state_ends_streams_and_runners(
+    connect: Callable[[], Client], state: LockedState, dispatch: Dispatch
 ) -> None:
     client = connect()
     session_id = client.session()
@@ -317,8 +328,8 @@ def test_closing_the_control_plane_ends_streams_and_runners(
     events = client.completions(session_id)
     next(events)
     with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(acquire, control_plane)
-        control_plane.close()
+        waiting = threads.submit(acquire, dispatch)
+        state.close()
         assert waiting.result(TIMEOUT_S) is None
     with pytest.raises(grpc.RpcError) as ended:
         next(events)

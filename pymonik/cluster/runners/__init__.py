@@ -1,1 +1,1 @@
-"""Who takes tasks from the control plane and has them run: executors, or ArmoniK workers."""
+"""Who takes tasks from `Dispatch` and has them run: executors, or ArmoniK workers."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pymonik.cluster.control_plane import ControlPlane
+    from pymonik.cluster.dispatch import Dispatch
     from pymonik.cluster.state.options import RequestedOptions
 
 logger = logging.getLogger(__name__)
@@ -102,11 +102,11 @@ class AgentService:
     """The Agent service of one worker; serves the attempt it is attached to.
 
     Args:
-        control: Knows the results, and the options that a session gives its subtasks.
+        dispatch: Knows the results, and the options that a session gives its subtasks.
     """
 
-    def __init__(self, control: ControlPlane) -> None:
-        self._control = control
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
         self._lock = threading.Lock()
         self._attempt: Attempt | None = None
 
@@ -188,7 +188,7 @@ class AgentService:
         with self._lock:
             attempt = self._current(request.communication_token)
             target = attempt.file(request.result_id)
-            source = self._control.fetch(request.result_id)
+            source = self._dispatch.fetch(request.result_id)
             if source is None:
                 raise RefusedError(grpc.StatusCode.NOT_FOUND, "ResultId not found")
             shutil.copyfile(source, target)
@@ -237,7 +237,7 @@ class AgentService:
     def _subtask_options(self, attempt: Attempt, requested: RequestedOptions | None) -> TaskOptions:
         if not attempt.assignment.worker_submission:
             raise RefusedError(grpc.StatusCode.UNKNOWN, THROWN)
-        return self._control.merge_options(attempt.assignment.session_id, requested)
+        return self._dispatch.merge_options(attempt.assignment.session_id, requested)
 
 
 def _describe(results: list[NewResult], session_id: str, reply: Any) -> None:

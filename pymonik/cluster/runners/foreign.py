@@ -2,7 +2,7 @@
 
 ::
 
-    ForeignSlot (a thread) ──acquire, start, finish──► control plane
+    ForeignSlot (a thread) ──acquire, start, finish──► Dispatch
         │ Process, HealthCheck          ▲ fetch, merge_options
         ▼                               │
     worker process ──────────────► AgentService
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pymonik.cluster.control_plane import ControlPlane
+    from pymonik.cluster.dispatch import Dispatch
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class ForeignSlot:
     """One worker process, its agent, and the thread that gives it tasks.
 
     Args:
-        control: Where tasks come from.
+        dispatch: Where tasks come from.
         partition_id: The partition served.
         command: Starts the worker.
         folder: A private folder for this slot, short enough for unix sockets.
@@ -75,7 +75,7 @@ class ForeignSlot:
 
     def __init__(
         self,
-        control: ControlPlane,
+        dispatch: Dispatch,
         partition_id: str,
         command: Sequence[str],
         folder: Path,
@@ -84,13 +84,13 @@ class ForeignSlot:
         inherit_output: bool = False,
     ) -> None:
         self.ready: Future[None] = Future()
-        self._control = control
+        self._dispatch = dispatch
         self._partition_id = partition_id
         self._folder = folder
         self._pod_id = folder.name
         self._hostname = hostname
         self._command = command
-        self._agent = AgentService(control)
+        self._agent = AgentService(dispatch)
         self._agent_socket = folder / "agent.sock"
         self._worker = WorkerProcess(
             command, folder, self._agent_socket, inherit_output=inherit_output
@@ -110,7 +110,7 @@ class ForeignSlot:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the running call and the worker; the control plane must be closed already."""
+        """End the running call and the worker; the state must be closed already."""
         self._stopping.set()
         with self._lock:
             call = self._call
@@ -180,7 +180,7 @@ class ForeignSlot:
 
     def _run_next_task(self) -> bool:
         """Wait for a task and run it; false when there will be no more."""
-        assignment = self._control.acquire(
+        assignment = self._dispatch.acquire(
             self._partition_id,
             pod_id=self._pod_id,
             hostname=self._hostname,
@@ -198,7 +198,7 @@ class ForeignSlot:
             outcome = Lost(_internal_error(token))
         try:
             if outcome is not None and not self._stopping.is_set():
-                self._control.finish(assignment.task_id, outcome, pod_id=self._pod_id)
+                self._dispatch.finish(assignment.task_id, outcome, pod_id=self._pod_id)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         self._worker.trim_output()
@@ -217,7 +217,7 @@ class ForeignSlot:
             return Released()
         with self._lock:
             self._task_id, self._cancelled = assignment.task_id, False
-        if self._control.start(assignment.task_id, pod_id=self._pod_id) is Start.DROP:
+        if self._dispatch.start(assignment.task_id, pod_id=self._pod_id) is Start.DROP:
             return None
         attempt = Attempt(assignment, token, folder)
         self._agent.attach(attempt)
@@ -251,7 +251,7 @@ class ForeignSlot:
         return _ended(reply, attempt)
 
     def _cancel(self, task_id: str) -> None:
-        """Called by the control plane, from another thread."""
+        """The task is to be stopped; called from another thread."""
         with self._lock:
             if self._task_id != task_id:
                 return  # not started: `start` will say DROP

@@ -53,7 +53,7 @@ from pymonik.options import TaskOptions as UserOptions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pymonik.cluster.control_plane import ControlPlane
+    from pymonik.cluster.dispatch import Dispatch
     from pymonik.executor.endings import Ending
     from pymonik.executor.pool import ExecutorPool
 
@@ -68,7 +68,7 @@ class ExecutorSlot:
     """The thread that gives tasks of one partition to the pool, one at a time.
 
     Args:
-        control: Where tasks come from.
+        dispatch: Where tasks come from.
         partition_id: The partition served.
         pool: Runs them; has a place for each slot.
         folder: A folder for this slot's large results, on the file system of the storage.
@@ -80,7 +80,7 @@ class ExecutorSlot:
 
     def __init__(
         self,
-        control: ControlPlane,
+        dispatch: Dispatch,
         partition_id: str,
         pool: ExecutorPool,
         folder: Path,
@@ -89,7 +89,7 @@ class ExecutorSlot:
     ) -> None:
         self.ready: Future[None] = Future()
         self.ready.set_result(None)
-        self._control = control
+        self._dispatch = dispatch
         self._pool = pool
         self._folder = folder
         self._pod_id = folder.name
@@ -100,10 +100,10 @@ class ExecutorSlot:
             "hostname": hostname,
             "on_cancel": self._cancel,
         }
-        self._acquire = partial(control.acquire, **self._pod)
+        self._acquire = partial(dispatch.acquire, **self._pod)
         self._changed = threading.Condition()  # guards the two below
         self._held: dict[str, Assignment] = {}  # tasks that run here, or are going to
-        self._is_going_on = False  # the control plane knows of tasks that are not yet among them
+        self._is_going_on = False  # the state has given tasks that are not yet among them
         self._since = 0.0  # when the running task began
         self._left_files = False
         self._stopping = threading.Event()
@@ -115,7 +115,7 @@ class ExecutorSlot:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more tasks; closing the pool and the control plane ends the running one."""
+        """Take no more tasks; closing the pool and the state ends the running one."""
         self._stopping.set()
 
     def join(self) -> None:
@@ -137,7 +137,7 @@ class ExecutorSlot:
         with self._changed:
             self._held[assignment.task_id] = assignment
         try:
-            if self._control.start(assignment.task_id, pod_id=self._pod_id) is Start.RUN:
+            if self._dispatch.start(assignment.task_id, pod_id=self._pod_id) is Start.RUN:
                 self._since = time.monotonic()
                 self._pool.run_line(self._call(assignment), self)
         except Exception as error:
@@ -185,7 +185,7 @@ class ExecutorSlot:
             self._is_going_on = True
         held = dict(self._held)  # as it is if this goes wrong
         try:
-            more = self._control.go_on(assignment.task_id, outcome, waiting, most, **self._pod)
+            more = self._dispatch.go_on(assignment.task_id, outcome, waiting, most, **self._pod)
             del held[assignment.task_id]
             held.update((one.task_id, one) for one in more)
         finally:
@@ -197,7 +197,7 @@ class ExecutorSlot:
     def not_begun(self, call: Call) -> None:
         """A task that was to follow goes back to the queue: who is free can take it."""
         if not self._stopping.is_set():
-            self._control.finish(call.run.task_id, Released(), pod_id=self._pod_id)
+            self._dispatch.finish(call.run.task_id, Released(), pod_id=self._pod_id)
         with self._changed:
             self._held.pop(call.run.task_id, None)
             self._changed.notify_all()
@@ -221,12 +221,12 @@ class ExecutorSlot:
 
     def _lose(self, error: Exception) -> None:
         for task_id in list(self._held):
-            self._control.finish(task_id, Lost(Failure.of(error).to_text()), pod_id=self._pod_id)
+            self._dispatch.finish(task_id, Lost(Failure.of(error).to_text()), pod_id=self._pod_id)
 
     def _hand_over(self, report: Report, assignment: Assignment) -> list[str]:
         """Have subtasks run while the task that submits them goes on."""
         bound = bind(report, lambda _stand_in: new_id())
-        self._control.contribute(assignment.task_id, self._made(bound, assignment))
+        self._dispatch.contribute(assignment.task_id, self._made(bound, assignment))
         return [subtask.output for subtask in bound.subtasks]
 
     def _travelling(self, options: TaskOptions) -> dict[str, Any]:
@@ -268,11 +268,11 @@ class ExecutorSlot:
             payload_id=subtask.payload,
             expected_output_ids=[subtask.output],
             data_dependencies=subtask.dependencies,
-            options=self._control.merge_options(assignment.session_id, requested),
+            options=self._dispatch.merge_options(assignment.session_id, requested),
         )
 
     def _cancel(self, task_id: str) -> None:
-        """Called by the control plane, from another thread."""
+        """The task is to be stopped; called from another thread."""
         for _ in range(CANCEL_TRIES):  # the pool may not know of the task yet, or it waits
             with self._changed:
                 if task_id not in self._held and not self._is_going_on:

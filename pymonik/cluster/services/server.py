@@ -59,7 +59,7 @@ def serve(control_plane: ControlPlane, address: str) -> Any:
 def make_server(control_plane: ControlPlane) -> Any:
     """ArmoniK's public API, but for the deprecated ``Submitter``, as a server to be started.
 
-    Close the control plane before the server is stopped, so that streams of events end.
+    Close the state before the server is stopped, so that streams of events end.
     """
     threads: Any = RequestThreads(MAX_THREADS)  # all that the server wants of a pool is `submit`
     server = grpc.server(threads, options=OPTIONS)

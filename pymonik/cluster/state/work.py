@@ -1,6 +1,6 @@
-"""What the control plane and whoever runs its tasks say to each other.
+"""What the cluster and whoever runs its tasks say to each other.
 
-A runner (an executor slot, or the agent of a foreign worker) asks the control plane for an
+A runner (an executor slot, or the agent of a foreign worker) asks for an
 `Assignment`, announces that it starts, and reports how it ended. What a task created is given only
 with its success, all at once: that is how ArmoniK's agent works.
 """
@@ -118,7 +118,7 @@ Outcome = Succeeded | Failed | Lost | TimedOut | Released | Stopped
 
 
 class Start(enum.Enum):
-    """The control plane's answer to "I start this task now"."""
+    """The answer to "I start this task now"."""
 
     RUN = enum.auto()
     DROP = enum.auto()  # cancelled or paused in the meantime: forget it

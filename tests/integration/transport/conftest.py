@@ -13,6 +13,8 @@ import grpc
 import pytest
 
 from pymonik.cluster.control_plane import ControlPlane
+from pymonik.cluster.dispatch import Dispatch
+from pymonik.cluster.locked_state import LockedState
 from pymonik.cluster.services.direct import DirectServer
 from pymonik.cluster.services.server import add_services, make_server
 from pymonik.cluster.state.rows import Partition
@@ -81,11 +83,12 @@ class InlineCluster:
         self._is_direct = is_direct
         self.storage_folder = folder / "storage"
         self.counter = Counter()
-        self.control_plane = ControlPlane(
-            [Partition("pymonik"), Partition("gpu")],
-            Storage(self.storage_folder),
-            default_partition="pymonik",
+        storage = Storage(self.storage_folder)
+        self._state = LockedState(
+            [Partition("pymonik"), Partition("gpu")], storage, default_partition="pymonik"
         )
+        self.control_plane = ControlPlane(self._state, storage)
+        self._dispatch = Dispatch(self._state, storage)
         self.endpoint = f"unix:{folder}/socket"
         self.held = threading.Event()  # cleared: tasks wait
         self.held.set()
@@ -122,18 +125,18 @@ class InlineCluster:
     def close(self) -> None:
         self._stop.set()
         self.held.set()
-        self.control_plane.close()
+        self._state.close()
         self.stop_server()
         if self._runner is not None:
             self._runner.join(WAIT_S)
 
     def _run(self) -> None:
-        while task := self.control_plane.acquire(
+        while task := self._dispatch.acquire(
             "pymonik", pod_id="pod", hostname="pod", on_cancel=lambda _: None
         ):
             self.held.wait()
-            if self.control_plane.start(task.task_id, pod_id="pod") is Start.RUN:
-                self.control_plane.finish(task.task_id, self._outcome(task))
+            if self._dispatch.start(task.task_id, pod_id="pod") is Start.RUN:
+                self._dispatch.finish(task.task_id, self._outcome(task))
 
     def _outcome(self, task: Assignment) -> Outcome:
         if self._stop.is_set():

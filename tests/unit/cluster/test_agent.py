@@ -30,7 +30,7 @@ class FakeContext:
         raise AbortedError(code.name, details)
 
 
-class FakeControl:
+class FakeDispatch:
     """Results in a folder, and the options of one session."""
 
     def __init__(self, folder: Path) -> None:
@@ -54,8 +54,8 @@ class Worker:
         stored.mkdir()
         folder.mkdir()
         (stored / "known").write_bytes(b"known bytes")
-        control: Any = FakeControl(stored)
-        self.agent = AgentService(control)
+        dispatch: Any = FakeDispatch(stored)
+        self.agent = AgentService(dispatch)
         assignment = Assignment(
             "task", "session", "p", {}, (), ("out",), SESSION_OPTIONS, 1, worker_submission
         )

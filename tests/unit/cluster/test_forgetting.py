@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pymonik.cluster.control_plane import ControlPlane
+from pymonik.cluster.dispatch import Dispatch
 from pymonik.cluster.events import Interest
+from pymonik.cluster.locked_state import LockedState
 from pymonik.cluster.services.fields import RESULTS, TASKS
 from pymonik.cluster.services.filters import Query
 from pymonik.cluster.state import sessions
@@ -26,13 +28,22 @@ if TYPE_CHECKING:
 OPTIONS = TaskOptions(timedelta(seconds=60), 2, 1, "P")
 
 
+class Cluster:
+    """What clients and runners ask, and what is behind it."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.storage = Storage(folder / "objects")
+        partitions = [Partition("P"), Partition("Q")]
+        self.state = LockedState(partitions, self.storage, default_partition="P", **settings)
+        self.control = ControlPlane(self.state, self.storage)
+        self.dispatch = Dispatch(self.state, self.storage)
+
+
 @pytest.fixture
-def control(tmp_path: Path) -> Iterator[ControlPlane]:
-    one = ControlPlane(
-        [Partition("P"), Partition("Q")], Storage(tmp_path / "objects"), default_partition="P"
-    )
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    one = Cluster(tmp_path)
     yield one
-    one.close()
+    one.state.close()
 
 
 def new_results(
@@ -50,26 +61,27 @@ def submit(control: ControlPlane, session_id: str, count: int) -> list[str]:
     return outputs
 
 
-def run(control: ControlPlane, outcome: Outcome | None) -> str:
-    task = control.acquire("P", pod_id="pod", hostname="", on_cancel=lambda _: None)
+def run(dispatch: Dispatch, outcome: Outcome | None) -> str:
+    task = dispatch.acquire("P", pod_id="pod", hostname="", on_cancel=lambda _: None)
     assert task is not None
-    assert control.start(task.task_id, pod_id="pod") is Start.RUN
+    assert dispatch.start(task.task_id, pod_id="pod") is Start.RUN
     if isinstance(outcome, Succeeded):
         outcome = Succeeded(data=dict.fromkeys(task.expected_output_ids, b"output"))
     if outcome is not None:
-        control.finish(task.task_id, outcome)
+        dispatch.finish(task.task_id, outcome)
     return task.task_id
 
 
-def busy_session(control: ControlPlane) -> tuple[str, str]:
+def busy_session(cluster: Cluster) -> tuple[str, str]:
     """A session with tasks that wait, are queued, run, and have ended in every way; one runs."""
+    control = cluster.control
     session_id = control.create_session(OPTIONS, ["P", "Q"]).session_id
     outputs = submit(control, session_id, 20)
     payload = new_results(control, session_id, 1, b"payload")[0]
     control.submit(session_id, None, [TaskCreation(payload, (), outputs)])
     for outcome in (Succeeded(), Failed("no"), Lost("gone"), Lost("gone")):
-        run(control, outcome)
-    return session_id, run(control, None)
+        run(cluster.dispatch, outcome)
+    return session_id, run(cluster.dispatch, None)
 
 
 def rows_of(session_id: str) -> list[object]:
@@ -78,25 +90,25 @@ def rows_of(session_id: str) -> list[object]:
     return [one for one in rows if one.session_id == session_id]
 
 
-def test_deleting_a_session_leaves_no_object_of_it(control: ControlPlane) -> None:
-    subscription = control.subscribe(
+def test_deleting_a_session_leaves_no_object_of_it(cluster: Cluster) -> None:
+    subscription = cluster.control.subscribe(
         Interest("another", Query(TASKS, None), Query(RESULTS, None), frozenset(Kind))
     )
-    session_id, running = busy_session(control)
+    session_id, running = busy_session(cluster)
     assert len(rows_of(session_id)) > 60
-    control.change_session(sessions.delete, session_id, lambda _: None)
-    control.finish(running, Succeeded())  # its runner was told to stop, and was too late
+    cluster.control.change_session(sessions.delete, session_id, lambda _: None)
+    cluster.dispatch.finish(running, Succeeded())  # its runner was told to stop, and was too late
     subscription.cancel()
-    with control.reading() as state:
+    with cluster.control.reading() as state:
         tables = [state.sessions, state.tasks, state.results, state.tasks_of, state.results_of]
         assert not any(tables)
         assert not state._references
         assert not any(queue._entries for queue in state.queues.values())
         assert not any(vars_of(state.effects))
-    assert not control._on_cancel
-    assert not control._hub._subscriptions
-    assert list(control.storage.folder.iterdir()) == []
-    assert (control.storage._held, control.storage._held_bytes) == ({}, 0)
+    assert not cluster.state.on_cancel
+    assert not cluster.state._hub._subscriptions
+    assert list(cluster.storage.folder.iterdir()) == []
+    assert (cluster.storage._held, cluster.storage._held_bytes) == ({}, 0)
     assert rows_of(session_id) == []
 
 
@@ -104,22 +116,22 @@ def vars_of(effects: object) -> list[object]:
     return [getattr(effects, name) for name in effects.__slots__]  # type: ignore[attr-defined]
 
 
-def test_purging_a_session_leaves_no_file(control: ControlPlane) -> None:
-    session_id, running = busy_session(control)
-    control.finish(running, Succeeded(data={}))
+def test_purging_a_session_leaves_no_file(cluster: Cluster) -> None:
+    control = cluster.control
+    session_id, running = busy_session(cluster)
+    cluster.dispatch.finish(running, Succeeded(data={}))
     control.change_session(sessions.close, session_id, lambda _: None)
     control.change_session(sessions.purge, session_id, lambda _: None)
-    assert list(control.storage.folder.iterdir()) == []
-    assert (control.storage._held, control.storage._held_bytes) == ({}, 0)
+    assert list(cluster.storage.folder.iterdir()) == []
+    assert (cluster.storage._held, cluster.storage._held_bytes) == ({}, 0)
     with control.reading() as state:
         assert not state._references
 
 
 def test_tables_shrink_with_what_is_in_them(tmp_path: Path) -> None:
     shrunk: list[None] = []
-    control = ControlPlane(
-        [Partition("P")], Storage(tmp_path / "objects"), on_shrunk=lambda: shrunk.append(None)
-    )
+    cluster = Cluster(tmp_path, on_shrunk=lambda: shrunk.append(None))
+    control = cluster.control
     sizes = [1_000] * 5 + [10]
     session_ids = [control.create_session(OPTIONS, ["P"]).session_id for _ in sizes]
     for session_id, size in zip(session_ids, sizes, strict=True):
@@ -134,13 +146,14 @@ def test_tables_shrink_with_what_is_in_them(tmp_path: Path) -> None:
     assert len(shrunk) == 2
     assert [len(table) for table in tables] == [10, 10]
     assert all(sys.getsizeof(table) < size / 50 for table, size in zip(tables, full, strict=True))
-    control.close()
+    cluster.state.close()
 
 
-def test_payloads_in_memory_leave_no_room_for_more(control: ControlPlane) -> None:
+def test_payloads_in_memory_leave_no_room_for_more(cluster: Cluster) -> None:
+    control = cluster.control
     session_id = control.create_session(OPTIONS, ["P"]).session_id
     rows = [("a name", False, b"payload")] * 1_000
     control.create_results(session_id, rows, lambda _: None, for_workers=True)
-    assert len(control.storage._held) == 1_000
+    assert len(cluster.storage._held) == 1_000
     control.change_session(sessions.delete, session_id, lambda _: None)
-    assert sys.getsizeof(control.storage._held) == sys.getsizeof({})
+    assert sys.getsizeof(cluster.storage._held) == sys.getsizeof({})

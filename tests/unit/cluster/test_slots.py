@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 OPTIONS = TaskOptions(timedelta(seconds=9), 3, 1, "P")
 
 
-class FakeControl:
+class FakeDispatch:
     """Gives one task, keeps its outcome."""
 
     def __init__(self, assignment: Assignment) -> None:
@@ -72,12 +72,12 @@ class FakePool:
 def _outcome(tmp_path: Path, end: Callable[[Run], endings.Ending], **changes: Any) -> Outcome:
     fields: dict[str, Any] = {"options": OPTIONS, "worker_submission": True, **changes}
     assignment = Assignment("t", "s", "p", {"p": "/p"}, (), ("out",), attempt=1, **fields)
-    control: Any = FakeControl(assignment)
+    dispatch: Any = FakeDispatch(assignment)
     pool: Any = FakePool(end)
-    slot = ExecutorSlot(control, "P", pool, tmp_path / "w0", hostname="here")
+    slot = ExecutorSlot(dispatch, "P", pool, tmp_path / "w0", hostname="here")
     slot.start()
     slot.join()
-    outcome: Outcome = control.outcomes.get_nowait()
+    outcome: Outcome = dispatch.outcomes.get_nowait()
     return outcome
 
 

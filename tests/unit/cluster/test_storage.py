@@ -24,11 +24,11 @@ def test_objects_written_streamed_and_adopted_read_alike(storage: Storage, tmp_p
     (tmp_path / "file").write_bytes(b"abc")
     objects = [
         storage.write(b"abc", "result"),
-        storage.receive(iter([b"a", b"", b"bc"])).opaque_id,
+        storage.receive(iter([b"a", b"", b"bc"])),
         storage.adopt(tmp_path / "file", "other"),
     ]
-    assert [b"".join(storage.read(one, 2)) for one in objects] == [b"abc"] * 3
-    assert [storage.size(one) for one in objects] == [3, 3, 3]
+    assert [b"".join(storage.read(one.opaque_id, 2)) for one in objects] == [b"abc"] * 3
+    assert [(one.size, storage.size(one.opaque_id)) for one in objects] == [(3, 3)] * 3
     assert not (tmp_path / "file").exists()
 
 
@@ -53,14 +53,17 @@ def test_no_name_leads_out_of_the_folder(storage: Storage, tmp_path: Path, name:
 
 
 def test_deleting_twice_is_fine(storage: Storage) -> None:
-    opaque_id = storage.write(b"abc", "result")
+    opaque_id = storage.write(b"abc", "result").opaque_id
     storage.delete(opaque_id)
     storage.delete(opaque_id)
     assert storage.size(opaque_id) is None
 
 
 def test_an_object_has_the_name_of_its_result_until_that_is_taken(storage: Storage) -> None:
-    first, second = storage.write(b"abc", "result"), storage.write(b"def", "result")
+    first, second = (
+        storage.write(b"abc", "result").opaque_id,
+        storage.write(b"def", "result").opaque_id,
+    )
     assert first == "result"
     assert second != "result"
     assert b"".join(storage.read(first, 8)) == b"abc"
@@ -71,17 +74,17 @@ def test_a_file_that_is_moved_in_has_that_name_too_but_takes_it_from_nobody(
 ) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"abc")
-    assert storage.adopt(file, "result") == "result"
+    assert storage.adopt(file, "result").opaque_id == "result"
     file.write_bytes(b"def")
-    other = storage.adopt(file, "result")
+    other = storage.adopt(file, "result").opaque_id
     assert b"".join(storage.read("result", 8)) == b"abc"
     assert b"".join(storage.read(other, 8)) == b"def"
 
 
 def test_an_id_that_is_no_file_name_does_not_become_one(storage: Storage, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
-    written = storage.write(b"abc", "../result")
-    for opaque_id in (written, storage.adopt(tmp_path / "file", "../result")):
+    written = storage.write(b"abc", "../result").opaque_id
+    for opaque_id in (written, storage.adopt(tmp_path / "file", "../result").opaque_id):
         assert b"".join(storage.read(opaque_id, 8)) == b"abc"
     assert not (storage.folder.parent / "result").exists()
 
@@ -89,7 +92,7 @@ def test_an_id_that_is_no_file_name_does_not_become_one(storage: Storage, tmp_pa
 def test_what_is_held_in_memory_reads_like_the_rest_and_is_a_file_when_asked_for(
     storage: Storage,
 ) -> None:
-    held = storage.hold(b"abc", "result")
+    held = storage.hold(b"abc", "result").opaque_id
     assert list(storage.folder.iterdir()) == []
     assert (storage.size(held), storage.small(held)) == (3, b"abc")
     assert Path(storage.file(held)).read_bytes() == b"abc"
@@ -99,15 +102,15 @@ def test_what_is_held_in_memory_reads_like_the_rest_and_is_a_file_when_asked_for
 
 
 def test_what_is_held_in_memory_is_streamed_and_deleted(storage: Storage) -> None:
-    held, other = storage.hold(b"abc", "result"), storage.hold(b"abc", "other")
+    held, other = storage.hold(b"abc", "result").opaque_id, storage.hold(b"abc", "other").opaque_id
     assert b"".join(storage.read(held, 2)) == b"abc"
     storage.delete(other)
     assert not storage.exists(other)
 
 
 def test_a_result_that_is_held_and_completed_again_has_two_objects(storage: Storage) -> None:
-    held = storage.hold(b"abc", "result")
-    other = storage.write(b"def", "result")
+    held = storage.hold(b"abc", "result").opaque_id
+    other = storage.write(b"def", "result").opaque_id
     assert [storage.small(held), storage.small(other)] == [b"abc", b"def"]
 
 
@@ -115,7 +118,8 @@ def test_what_is_large_or_one_too_many_is_not_held(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pymonik.cluster.storage.MOST_HELD", 4)
-    objects = [storage.hold(data, str(len(data))) for data in (bytes(SMALL + 1), b"abc", b"de")]
+    sizes = (SMALL + 1, 3, 2)
+    objects = [storage.hold(bytes(size), str(size)).opaque_id for size in sizes]
     assert sorted(one.name for one in storage.folder.iterdir()) == sorted([objects[0], objects[2]])
 
 
@@ -123,8 +127,8 @@ def test_objects_that_are_gone_take_no_memory(storage: Storage) -> None:
     def come_and_go(letter: str) -> int:
         for number in range(500):
             objects = [
-                storage.write(b"abc", f"{letter}{number}"),
-                storage.hold(b"abc", f"{letter} {number}"),
+                storage.write(b"abc", f"{letter}{number}").opaque_id,
+                storage.hold(b"abc", f"{letter} {number}").opaque_id,
             ]
             objects.append(storage.receive(iter([b"abc"])).opaque_id)
             for one in objects:

@@ -1,0 +1,246 @@
+"""What runners ask: tasks to run, how they end, and what they need meanwhile.
+
+Bytes are written before the state is locked, and files of inputs are opened after that.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pymonik.cluster.state import execution, submission
+from pymonik.cluster.state.rows import ResultStatus
+from pymonik.cluster.state.work import Assignment, Lost, Outcome, Start, Succeeded, TaskOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymonik.cluster.locked_state import LockedState
+    from pymonik.cluster.state.options import RequestedOptions
+    from pymonik.cluster.state.rows import Result, Session, Stored, Task
+    from pymonik.cluster.state.tables import State
+    from pymonik.cluster.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+
+class Dispatch:
+    """Gives tasks to runners and learns from them; safe to use from any thread.
+
+    Args:
+        locked: The state.
+        storage: Where bytes are.
+    """
+
+    def __init__(self, locked: LockedState, storage: Storage) -> None:
+        self._locked = locked
+        self._storage = storage
+        self._changing = locked.changing
+        self._ready = locked.ready
+        self._on_cancel = locked.on_cancel
+
+    def acquire(
+        self, partition_id: str, *, pod_id: str, hostname: str, on_cancel: Callable[[str], None]
+    ) -> Assignment | None:
+        """Wait for a task of a partition: the highest priority first, then the oldest.
+
+        Args:
+            partition_id: A partition of this cluster.
+            pod_id: Of the runner.
+            hostname: Of the runner.
+            on_cancel: Called with the task's ID when it is to be stopped, from another thread; it
+                may happen before this call returns.
+
+        Returns:
+            The task, now DISPATCHED; ``None`` once the state is closed.
+        """
+        while True:
+            taken = self._next_task(partition_id, pod_id, hostname, on_cancel)
+            if taken is None:
+                return None
+            assignment = self._assignment(*taken, pod_id)
+            if assignment is not None:
+                return assignment
+
+    def start(self, task_id: str, *, pod_id: str) -> Start:
+        """The task starts now: DISPATCHED → PROCESSING, or it is to be dropped."""
+        with self._changing as (state, now):
+            answer = execution.start(state, task_id, pod_id, now)
+            if answer is Start.DROP:
+                self._let_go(state, task_id, pod_id)
+            return answer
+
+    def contribute(self, task_id: str, part: Succeeded) -> None:
+        """The task created this and goes on; it exists from now on, however the task ends.
+
+        Raises:
+            Fault: It is refused, or the task does not run any more.
+            OSError: The data cannot be stored.
+        """
+        stored = self._store_all(part)
+        with self._changing as (state, now):
+            execution.contribute(state, task_id, part, stored, now)
+
+    def finish(self, task_id: str, outcome: Outcome, *, pod_id: str | None = None) -> None:
+        """The task ended; what it created exists from now on, if it succeeded.
+
+        Args:
+            task_id: The task.
+            outcome: How it ended.
+            pod_id: Who says so, as to `acquire`: ignored if another has the task by now.
+        """
+        outcome, stored = self._stored(task_id, outcome)
+        with self._changing as (state, now):
+            self._let_go(state, task_id, pod_id)
+            execution.finish(state, task_id, outcome, stored, now, pod_id=pod_id)
+
+    def go_on(
+        self,
+        task_id: str,
+        outcome: Outcome,
+        waiting: int,
+        most: int,
+        *,
+        partition_id: str,
+        pod_id: str,
+        hostname: str,
+        on_cancel: Callable[[str], None],
+    ) -> list[Assignment]:
+        """`finish`, `acquire` and `start` in one step, without waiting.
+
+        Args:
+            task_id: As for `finish`.
+            outcome: As for `finish`.
+            waiting: How many tasks the runner has besides.
+            most: How many it is to have; it gets fewer rather than have tasks wait for nothing.
+            partition_id: As for `acquire`.
+            pod_id: As for `acquire`.
+            hostname: As for `acquire`.
+            on_cancel: As for `acquire`.
+        """
+        outcome, stored = self._stored(task_id, outcome)
+        with self._changing as (state, now):
+            self._let_go(state, task_id, pod_id)
+            execution.finish(state, task_id, outcome, stored, now, pod_id=pod_id)
+            most = 0 if self._locked.closed else most
+            tasks = execution.take_more(
+                state, partition_id, waiting, most, pod_id=pod_id, hostname=hostname, now=now
+            )
+            taken = [self._taken(state, task, on_cancel) for task in tasks]
+        assignments = [self._assignment(*one, pod_id) for one in taken]
+        return [one for one in assignments if one is not None]
+
+    def fetch(self, result_id: str) -> Path | None:
+        """The file of a completed result of any session, else ``None``."""
+        with self._locked.reading() as state:
+            result = state.results.get(result_id)
+            opaque_id = result.opaque_id if result and _is_completed(result) else ""
+        return Path(self._storage.file(opaque_id)) if self._storage.exists(opaque_id) else None
+
+    def merge_options(self, session_id: str, requested: RequestedOptions | None) -> TaskOptions:
+        """The options of a request for subtasks over those of the session.
+
+        Merge options of single tasks over the answer with `pymonik.cluster.state.options.merged`:
+        those are not validated.
+
+        Raises:
+            SessionNotFound: The session was deleted.
+            Unknown: The partition is not one of the session's, or `max_duration` is missing.
+            InvalidArgument: The priority is too high.
+        """
+        with self._locked.reading() as state:
+            session = state.session(session_id)
+            return submission.checked_options(state, session, requested)
+
+    # Taking a task: under the lock, then its inputs.
+
+    def _next_task(
+        self, partition_id: str, pod_id: str, hostname: str, on_cancel: Callable[[str], None]
+    ) -> tuple[Task, Session | None, dict[str, str]] | None:
+        while True:
+            with self._changing as (state, now):
+                if self._locked.closed:
+                    return None
+                task = execution.acquire(
+                    state, partition_id, pod_id=pod_id, hostname=hostname, now=now
+                )
+                if task is not None:
+                    return self._taken(state, task, on_cancel)
+                if not state.effects.changes:
+                    self._ready[partition_id].wait()
+
+    def _taken(
+        self, state: State, task: Task, on_cancel: Callable[[str], None]
+    ) -> tuple[Task, Session | None, dict[str, str]]:
+        """What `_assignment` needs to know: the session, and the objects of the inputs."""
+        self._on_cancel[task.task_id] = on_cancel
+        inputs = state.known_results(task.inputs)
+        objects = {one.result_id: one.opaque_id for one in inputs}
+        session = state.sessions.get(task.session_id)
+        return task, session, objects
+
+    def _assignment(
+        self, task: Task, session: Session | None, objects: dict[str, str], pod_id: str
+    ) -> Assignment | None:
+        """What a runner needs; ``None``, and an error, if the bytes of an input are gone."""
+        assignment = self._opened(task, session, objects)
+        if assignment is None:
+            with self._changing as (state, now):
+                self._let_go(state, task.task_id, pod_id)
+                execution.inputs_missing(state, task.task_id, pod_id, now)
+        return assignment
+
+    def _opened(
+        self, task: Task, session: Session | None, objects: dict[str, str]
+    ) -> Assignment | None:
+        if len(objects) != len(task.inputs):
+            return None
+        try:
+            payload = self._storage.small(objects[task.payload_id])
+            if payload is not None:
+                del objects[task.payload_id]
+            files = {key: self._storage.file(opaque_id) for key, opaque_id in objects.items()}
+        except (ValueError, FileNotFoundError):
+            return None
+        return Assignment(
+            task_id=task.task_id,
+            session_id=task.session_id,
+            payload_id=task.payload_id,
+            inputs=files,
+            data_dependencies=task.data_dependencies,
+            expected_output_ids=task.expected_output_ids,
+            options=task.options,
+            attempt=len(task.retry_of_ids) + 1,
+            worker_submission=session is not None and session.worker_submission,
+            payload=payload,
+        )
+
+    # Letting go of a task, and keeping what it made.
+
+    def _let_go(self, state: State, task_id: str, pod_id: str | None) -> None:
+        """Forget whom to tell about a cancellation, unless another pod has the task by now."""
+        if pod_id is None or not execution.is_held_elsewhere(state, task_id, pod_id):
+            self._on_cancel.pop(task_id, None)
+
+    def _stored(self, task_id: str, outcome: Outcome) -> tuple[Outcome, dict[str, Stored]]:
+        """What a task made, stored; or that it was lost, if that cannot be done."""
+        if not isinstance(outcome, Succeeded):
+            return outcome, {}
+        try:
+            return outcome, self._store_all(outcome)
+        except OSError:
+            logger.exception("cannot store the results of a task", extra={"task_id": task_id})
+            return Lost(execution.INTERNAL_ERROR), {}
+
+    def _store_all(self, outcome: Succeeded) -> dict[str, Stored]:
+        return {result_id: self._store(data, result_id) for result_id, data in outcome.data.items()}
+
+    def _store(self, data: bytes | Path, result_id: str) -> Stored:
+        if isinstance(data, bytes):
+            return self._storage.write(data, result_id)
+        return self._storage.adopt(data, result_id)
+
+
+def _is_completed(result: Result) -> bool:
+    return result.status is ResultStatus.COMPLETED
