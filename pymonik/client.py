@@ -219,10 +219,16 @@ class Pymonik:
             settings["is_alive"] = cluster.is_alive
         with ExitStack() as opened:
             channel = open_channel(config)
-            if cluster is not None and self._direct:
+            is_direct = cluster is not None and self._direct
+            if cluster is not None and is_direct:
                 channel = DirectChannel(cluster.direct_socket, channel)
             opened.callback(channel.close)
-            plane = ControlPlane(channel, endpoint=config.endpoint, timeout_s=self._request_timeout)
+            plane = ControlPlane(
+                channel,
+                endpoint=config.endpoint,
+                timeout_s=self._request_timeout,
+                is_direct=is_direct,
+            )
             settings["chunk_bytes"] = plane.connect(self._connect_timeout)
             session_id, partitions, options = self._create_session(plane)
             session = RemoteSession(

@@ -80,19 +80,13 @@ class ControlPlane:
         session_id: str,
         creations: Iterable[tuple[str, bool, bytes | None]],
         view: Callable[[Result], T],
-        *,
-        for_workers: bool = False,
     ) -> list[T]:
-        """Create results from names, whether they survive deletions, and bytes if there are.
-
-        With `for_workers` small bytes are not made files.
-        """
-        store = self._storage.hold if for_workers else self._storage.write
+        """Create results from names, whether they survive deletions, and bytes if there are."""
         stored: list[tuple[str, str, bool, Stored | None]] = []
         try:
             for name, manual, data in creations:
                 result_id = new_id()
-                one = None if data is None else store(data, result_id)
+                one = None if data is None else self._storage.write(data, result_id)
                 stored.append((result_id, name, manual, one))
         except OSError:  # all or nothing
             for _, _, _, one in stored:
@@ -168,3 +162,10 @@ class ControlPlane:
         if not self._storage.exists(opaque_id):
             raise ObjectDataNotFound(f"result {result_id} has no data")
         return self._storage.read(opaque_id, chunk_size)
+
+    def small_data(self, result_ids: Sequence[str]) -> list[bytes | None]:
+        """The bytes of completed results that are small, whatever their sessions."""
+        with self._locked.reading() as state:
+            found = {one.result_id: one for one in state.known_results(result_ids)}
+            objects = [found[one].opaque_id if one in found else "" for one in result_ids]
+        return [self._storage.held(one) for one in objects]

@@ -5,8 +5,8 @@ finds them without asking. What was streamed has a random name. Programs that sh
 may put a file there themselves, under a name of their own, and announce it with
 ``ImportResultsData``.
 
-Small payloads of tasks stay in memory: nobody but a worker reads them, once, and they need not
-become files for that. They do where somebody asks for their file.
+What is small stays in memory, and becomes a file where somebody asks for its file: a file takes a
+page, and to make one costs more than many a task.
 
 Names of objects are in no `Path`: Python 3.12 never forgets a name that was in one.
 """
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SMALL = 1 << 14  # bytes
 MOST_HELD = 1 << 28  # bytes, of all objects in memory
+HELD_BYTES = 256  # that an object in memory takes besides its data
 
 
 class Storage:
@@ -43,23 +44,28 @@ class Storage:
         self._held: dict[str, bytes] = {}
         self._held_bytes = 0
 
-    def hold(self, data: bytes, result_id: str) -> Stored:
-        """Like `write`, for data that hardly anybody but a worker will read."""
-        with self._lock:
-            if len(data) <= SMALL and self._held_bytes + len(data) <= MOST_HELD:
-                self._held[result_id] = data
-                self._held_bytes += len(data)
-                return Stored(result_id, len(data))
-        return self.write(data, result_id)
-
     def write(self, data: bytes, result_id: str) -> Stored:
         """Store bytes of a result."""
-        opaque_id = new_id() if result_id in self._held else result_id
-        try:
+        # It may be completed a second time, or have an ID of a worker's own.
+        opaque_id = result_id if self._is_free(result_id) else new_id()
+        if not self._hold(data, opaque_id):
             self._write(data, opaque_id)
-        except (FileExistsError, ValueError):  # completed a second time; an ID of a worker's own
-            self._write(data, opaque_id := new_id())
         return Stored(opaque_id, len(data))
+
+    def _is_free(self, opaque_id: str) -> bool:
+        try:
+            place = self._place(opaque_id)
+        except ValueError:
+            return False
+        return opaque_id not in self._held and not os.path.lexists(place)
+
+    def _hold(self, data: bytes, opaque_id: str) -> bool:
+        with self._lock:
+            if len(data) > SMALL or self._held_bytes + len(data) + HELD_BYTES > MOST_HELD:
+                return False
+            self._held[opaque_id] = data
+            self._held_bytes += len(data) + HELD_BYTES
+            return True
 
     def _write(self, data: bytes, opaque_id: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -133,6 +139,10 @@ class Storage:
             os.close(descriptor)
         return data if len(data) <= SMALL else None
 
+    def held(self, opaque_id: str) -> bytes | None:
+        """All bytes of an object that is in memory."""
+        return self._held.get(opaque_id)
+
     def size(self, opaque_id: str) -> int | None:
         """Bytes of an object; ``None`` if there is none of that name."""
         if (held := self._held.get(opaque_id)) is not None:
@@ -148,6 +158,9 @@ class Storage:
 
     def read(self, opaque_id: str, chunk_size: int) -> Iterator[bytes]:
         """The bytes of an object in chunks; none for an empty one."""
+        if (held := self._held.get(opaque_id)) is not None:
+            yield from (held[i : i + chunk_size] for i in range(0, len(held), chunk_size))
+            return
         with open(self.file(opaque_id), "rb", buffering=0) as file:  # noqa: PTH123
             while chunk := file.read(chunk_size):
                 yield chunk
@@ -163,7 +176,8 @@ class Storage:
 
     def _drop(self, opaque_id: str) -> None:
         """Called with the lock held."""
-        self._held_bytes -= len(self._held.pop(opaque_id, b""))
+        if (data := self._held.pop(opaque_id, None)) is not None:
+            self._held_bytes -= len(data) + HELD_BYTES
         if not self._held:
             self._held.clear()  # or it keeps the size that it had
 

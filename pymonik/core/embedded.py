@@ -15,8 +15,9 @@ import msgspec
 # separated by spaces. An event costs both sides as much as a small task.
 JOINED_EVENTS: Final = ("pymonik-joined-events", "1")
 
-# Metadata of CreateResults: clients will hardly read these data, so they need not be files.
-DATA_FOR_WORKERS: Final = ("pymonik-data-for", "workers")
+# A method of the direct socket only: a list of IDs of results in msgpack, and for each the data as
+# bytes, or nil if they are not small. ArmoniK has a request for each result.
+SMALL_DATA: Final = "/pymonik.Embedded/SmallData"
 
 
 class DirectRequest(msgspec.Struct, frozen=True, array_like=True):
@@ -57,5 +58,6 @@ class DirectAnswer(msgspec.Struct, frozen=True, array_like=True):
     details: str = ""
 
 
+small_data_decoder = msgspec.msgpack.Decoder(list[bytes | None])
 request_decoder = msgspec.msgpack.Decoder(DirectRequest)
 answer_decoder = msgspec.msgpack.Decoder(DirectAnswer)

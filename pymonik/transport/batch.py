@@ -67,7 +67,7 @@ class BatchSender:
             )
             for task, meta in zip(sent, metas, strict=True)
         ]
-        payloads = self._data.store(containers, for_workers=True)
+        payloads = self._data.store(containers)
         new = [
             NewTask(payload, task.state.result_id or "", result_ids(meta))
             for task, payload, meta in zip(sent, payloads, metas, strict=True)

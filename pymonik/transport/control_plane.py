@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 from armonik.protogen.client import (
     events_service_pb2_grpc,
     partitions_service_pb2_grpc,
@@ -26,7 +26,7 @@ from armonik.protogen.common import (
     tasks_common_pb2,
 )
 
-from pymonik.core.embedded import DATA_FOR_WORKERS, JOINED_EVENTS
+from pymonik.core.embedded import JOINED_EVENTS, SMALL_DATA, small_data_decoder
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import messages, streams
 from pymonik.transport.errors import translated
@@ -55,8 +55,19 @@ class ControlPlane:
     Every method raises `ControlPlaneError` or one of its subclasses.
     """
 
-    def __init__(self, channel: Any, *, endpoint: str, timeout_s: float = 60.0) -> None:
+    def __init__(
+        self, channel: Any, *, endpoint: str, timeout_s: float = 60.0, is_direct: bool = False
+    ) -> None:
+        """Nothing is requested before `connect`.
+
+        Args:
+            channel: Of gRPC, or a `DirectChannel`.
+            endpoint: For messages.
+            timeout_s: Seconds in which a request must be answered.
+            is_direct: Whether it is a `DirectChannel`.
+        """
         self.endpoint = endpoint
+        self._tells_small_data = is_direct
         self._timeout_s = timeout_s
         self._last_options: tuple[TaskOptions, Any] | None = None
         self._sessions = sessions_service_pb2_grpc.SessionsStub(channel)
@@ -64,6 +75,7 @@ class ControlPlane:
         self._results = results_service_pb2_grpc.ResultsStub(channel)
         self._events = events_service_pb2_grpc.EventsStub(channel)
         self._partitions = partitions_service_pb2_grpc.PartitionsStub(channel)
+        self._small_data = channel.unary_unary(SMALL_DATA)
         # Data goes past protobuf, as bytes.
         self._upload = channel.stream_unary(f"{_RESULTS}/UploadResultData")
         self._download = channel.unary_stream(f"{_RESULTS}/DownloadResultData")
@@ -172,21 +184,13 @@ class ControlPlane:
         )
         return [result.result_id for result in answer.results]
 
-    def create_results(
-        self, session_id: str, items: Iterable[tuple[str, bytes]], *, for_workers: bool = False
-    ) -> list[str]:
-        """Results with their (name, data); their ids, in order.
-
-        Data ``for_workers`` need not become files of the embedded cluster.
-        """
+    def create_results(self, session_id: str, items: Iterable[tuple[str, bytes]]) -> list[str]:
+        """Results with their (name, data); their ids, in order."""
         create = results_common_pb2.CreateResultsRequest.ResultCreate
         request = results_common_pb2.CreateResultsRequest(
             session_id=session_id, results=[create(name=name, data=data) for name, data in items]
         )
-        method = self._results.CreateResults
-        if for_workers:
-            method = partial(method, metadata=(DATA_FOR_WORKERS,))
-        answer = self._retried("CreateResults", method, request)
+        answer = self._retried("CreateResults", self._results.CreateResults, request)
         return [result.result_id for result in answer.results]
 
     def upload(
@@ -226,6 +230,16 @@ class ControlPlane:
             return streams.gather(map(_downloaded, answers))
 
         return self._attempts("DownloadResultData", attempt)
+
+    def small_data(self, ids: Sequence[str]) -> list[bytes | None]:
+        """The data of completed results where they are small and this control plane tells them."""
+        if not self._tells_small_data:
+            return [None] * len(ids)
+        found: list[bytes | None] = []
+        for part in _parts(ids):
+            answer = self._retried("SmallData", self._small_data, msgspec.msgpack.encode(part))
+            found += small_data_decoder.decode(answer)
+        return found
 
     def list_results(self, ids: Sequence[str]) -> dict[str, ResultInfo]:
         """What is known of these results; those that do not exist are left out."""

@@ -48,15 +48,8 @@ class DataStore:
 
     # -- in ------------------------------------------------------------------------------------
 
-    def store(
-        self, items: Sequence[tuple[str, Sequence[Buffer]]], *, for_workers: bool = False
-    ) -> list[str]:
-        """Create results from their (name, segments of data); their ids, in order.
-
-        Args:
-            items: The names and data.
-            for_workers: Whether clients will hardly read them.
-        """
+    def store(self, items: Sequence[tuple[str, Sequence[Buffer]]]) -> list[str]:
+        """Create results from their (name, segments of data); their ids, in order."""
         ids = [""] * len(items)
         sizes = [sum(memoryview(s).nbytes for s in segments) for _, segments in items]
         limit = INLINE_BYTES if self._folder is None else _DIRECT_BYTES
@@ -64,7 +57,7 @@ class DataStore:
         large = [i for i, size in enumerate(sizes) if size > limit]
         for batch in _batches(small, sizes):
             data = [(items[i][0], b"".join(items[i][1])) for i in batch]
-            new = self._plane.create_results(self._session_id, data, for_workers=for_workers)
+            new = self._plane.create_results(self._session_id, data)
             for i, result_id in zip(batch, new, strict=True):
                 ids[i] = result_id
         if large:
@@ -95,8 +88,10 @@ class DataStore:
         if self._folder is None:
             return self._download(ids)
         folder = self._folder
+        found = [_writable(data) for data in self._plane.small_data(ids)]
         # We name objects by their results, and so does the embedded cluster: no need to ask.
-        found = [_read(_place(folder, one)) if one else None for one in ids]
+        read = (_read(_place(folder, one)) if one else None for one in _missing(ids, found))
+        found = _filled(found, read)
         if missing := _missing(ids, found):
             known = self._plane.list_results(list(dict.fromkeys(missing)))
             names = (known[one].opaque_id if one in known else "" for one in missing)
@@ -118,6 +113,10 @@ def _side_by_side(move: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
         return [move(item) for item in items]
     with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="pymonik-data") as threads:
         return list(threads.map(move, items))
+
+
+def _writable(data: bytes | None) -> memoryview | None:
+    return None if data is None else memoryview(bytearray(data))
 
 
 def _missing(ids: Sequence[str], found: Sequence[memoryview | None]) -> list[str]:

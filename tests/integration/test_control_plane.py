@@ -30,7 +30,7 @@ from pymonik.cluster.services.server import serve
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.state.work import Assignment, Start, Stopped, Succeeded
 from pymonik.cluster.storage import Storage
-from pymonik.core.embedded import DATA_FOR_WORKERS, JOINED_EVENTS
+from pymonik.core.embedded import JOINED_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -304,18 +304,16 @@ def test_a_client_that_asks_is_told_of_many_results_in_few_events(
         pending -= set(next(events).result_status_update.result_id.split(" "))
 
 
-@pytest.mark.parametrize("metadata", [(), (DATA_FOR_WORKERS,)])
-def test_data_for_workers_can_be_downloaded_like_any(
-    connect: Callable[[], Client], storage: Storage, metadata: Any
+def test_small_data_are_no_files_and_can_be_downloaded_like_any(
+    connect: Callable[[], Client], storage: Storage
 ) -> None:
     client = connect()
     session_id = client.session()
     request = results_common_pb2.CreateResultsRequest(
         session_id=session_id, results=[{"name": "payload", "data": b"payload"}]
     )
-    answer = client.results.CreateResults(request, metadata=metadata, timeout=TIMEOUT_S)
-    files = [one.name for one in storage.folder.iterdir()]
-    assert files == ([] if metadata else [answer.results[0].result_id])
+    answer = client.results.CreateResults(request, timeout=TIMEOUT_S)
+    assert list(storage.folder.iterdir()) == []
     assert client.download(session_id, answer.results[0].result_id) == b"payload"
 
 

@@ -15,7 +15,6 @@ from pymonik.cluster.services.fields import RESULTS
 from pymonik.cluster.services.lists import ListRequest
 from pymonik.cluster.services.messages import result_raw
 from pymonik.cluster.state.faults import FailedPrecondition, InvalidArgument
-from pymonik.core.embedded import DATA_FOR_WORKERS
 from pymonik.transport import streams
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ class ResultsService(ResultsServicer):  # type: ignore[misc]
             request.session_id,
             [(name, one.manual_deletion, one.data) for name, one in _named(request.results)],
             result_raw,
-            for_workers=DATA_FOR_WORKERS in context.invocation_metadata(),
         )
         return pb.CreateResultsResponse(results=created)
 

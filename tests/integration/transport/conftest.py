@@ -17,6 +17,7 @@ from pymonik.cluster.dispatch import Dispatch
 from pymonik.cluster.locked_state import LockedState
 from pymonik.cluster.services.direct import DirectServer
 from pymonik.cluster.services.server import add_services, make_server
+from pymonik.cluster.services.small_data import SmallData
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.state.work import Assignment, Failed, Outcome, Start, Stopped, Succeeded
 from pymonik.cluster.storage import Storage
@@ -80,7 +81,7 @@ class InlineCluster:
 
     def __init__(self, folder: Path, *, is_direct: bool = False) -> None:
         self.direct_socket = folder / "direct.sock"
-        self._is_direct = is_direct
+        self.is_direct = is_direct
         self.storage_folder = folder / "storage"
         self.counter = Counter()
         storage = Storage(self.storage_folder)
@@ -107,6 +108,7 @@ class InlineCluster:
         self._server.start()
         self._direct = CountingServer(self.counter)
         add_services(self.control_plane, self._direct)
+        self._direct.add_generic_rpc_handlers((SmallData(self.control_plane),))
         self.direct_socket.unlink(missing_ok=True)
         self._direct.start(self.direct_socket)
 
@@ -116,7 +118,7 @@ class InlineCluster:
 
     def open_channel(self) -> Any:
         channel = open_channel(ClusterConfig(self.endpoint))
-        return DirectChannel(self.direct_socket, channel) if self._is_direct else channel
+        return DirectChannel(self.direct_socket, channel) if self.is_direct else channel
 
     def start_runner(self) -> None:
         self._runner = threading.Thread(target=self._run, name="runner", daemon=True)
@@ -178,7 +180,9 @@ class Connection:
 
     def __init__(self, cluster: InlineCluster, **settings: Any) -> None:
         channel = cluster.open_channel()
-        self.plane = RemoteControlPlane(channel, endpoint=cluster.endpoint, timeout_s=5.0)
+        self.plane = RemoteControlPlane(
+            channel, endpoint=cluster.endpoint, timeout_s=5.0, is_direct=cluster.is_direct
+        )
         self.channel = channel
         options = TaskOptions()
         settings.setdefault("environment", Environment())

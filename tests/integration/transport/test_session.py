@@ -63,10 +63,21 @@ def test_calls_one_by_one_cost_two_requests_each(cluster: Any, connect: Any) -> 
     one = connect(storage_folder=cluster.storage_folder)
     for number in range(3):  # the function is uploaded, outputs are created ahead
         assert one.get(one.invoke(add, number, 1)) == number + 1
-    before = sum(cluster.counter.calls.values())
+    before = cluster.counter.calls.copy()
     for number in range(10):
-        assert one.get(one.invoke(add, number, 1)) == number + 1
-    assert sum(cluster.counter.calls.values()) - before == 2 * 10
+        one.session.wait([one.invoke(add, number, 1)], WAIT_S)
+    assert cluster.counter.calls - before == {"CreateResults": 10, "SubmitTasks": 10}
+
+
+def test_small_values_come_back_many_in_one_request(cluster: Any, connect: Any) -> None:
+    cluster.start_runner()
+    one = connect(storage_folder=cluster.storage_folder)
+    states = [one.invoke(add, number, 1) for number in range(100)]
+    one.session.wait(states, WAIT_S)
+    before = cluster.counter.calls.copy()
+    assert [result.value() for result in one.session.fetch(states)] == list(range(1, 101))
+    if cluster.is_direct:
+        assert cluster.counter.calls - before == {"SmallData": 1}
 
 
 def test_the_exception_of_a_task_comes_back_as_it_was(cluster: Any, connect: Any) -> None:
@@ -116,13 +127,13 @@ def test_values_of_any_size_are_stored_and_fetched(
     assert not list(cluster.storage_folder.glob(".*"))
 
 
-def test_with_a_shared_folder_values_are_read_without_a_request(cluster: Any, connect: Any) -> None:
+def test_with_a_shared_folder_larger_values_are_read_there(cluster: Any, connect: Any) -> None:
     one = connect(storage_folder=cluster.storage_folder)
-    values = [bytes(10), bytes(300_000), bytes(5_000_000)]
+    values = [bytes(30_000), bytes(300_000), bytes(5_000_000)]
     states = one.session.put([codec.pack(value) for value in values], ["a", "b", "c"])
-    before = sum(cluster.counter.calls.values())
+    before = cluster.counter.calls.copy()
     assert [result.value() for result in one.session.fetch(states)] == values
-    assert sum(cluster.counter.calls.values()) == before
+    assert cluster.counter.calls - before == ({"SmallData": 1} if cluster.is_direct else {})
 
 
 def test_large_values_are_moved_side_by_side(

@@ -149,11 +149,11 @@ def test_tables_shrink_with_what_is_in_them(tmp_path: Path) -> None:
     cluster.state.close()
 
 
-def test_payloads_in_memory_leave_no_room_for_more(cluster: Cluster) -> None:
+def test_data_in_memory_leave_no_room_behind(cluster: Cluster) -> None:
     control = cluster.control
     session_id = control.create_session(OPTIONS, ["P"]).session_id
     rows = [("a name", False, b"payload")] * 1_000
-    control.create_results(session_id, rows, lambda _: None, for_workers=True)
+    control.create_results(session_id, rows, lambda _: None)
     assert len(cluster.storage._held) == 1_000
     control.change_session(sessions.delete, session_id, lambda _: None)
     assert sys.getsizeof(cluster.storage._held) == sys.getsizeof({})

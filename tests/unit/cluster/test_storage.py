@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.cluster.storage import SMALL, Storage
+from pymonik.cluster.storage import HELD_BYTES, SMALL, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ def test_an_id_that_is_no_file_name_does_not_become_one(storage: Storage, tmp_pa
 def test_what_is_held_in_memory_reads_like_the_rest_and_is_a_file_when_asked_for(
     storage: Storage,
 ) -> None:
-    held = storage.hold(b"abc", "result").opaque_id
+    held = storage.write(b"abc", "result").opaque_id
     assert list(storage.folder.iterdir()) == []
     assert (storage.size(held), storage.small(held)) == (3, b"abc")
     assert Path(storage.file(held)).read_bytes() == b"abc"
@@ -102,14 +102,17 @@ def test_what_is_held_in_memory_reads_like_the_rest_and_is_a_file_when_asked_for
 
 
 def test_what_is_held_in_memory_is_streamed_and_deleted(storage: Storage) -> None:
-    held, other = storage.hold(b"abc", "result").opaque_id, storage.hold(b"abc", "other").opaque_id
+    held, other = (
+        storage.write(b"abc", "result").opaque_id,
+        storage.write(b"abc", "other").opaque_id,
+    )
     assert b"".join(storage.read(held, 2)) == b"abc"
     storage.delete(other)
     assert not storage.exists(other)
 
 
 def test_a_result_that_is_held_and_completed_again_has_two_objects(storage: Storage) -> None:
-    held = storage.hold(b"abc", "result").opaque_id
+    held = storage.write(b"abc", "result").opaque_id
     other = storage.write(b"def", "result").opaque_id
     assert [storage.small(held), storage.small(other)] == [b"abc", b"def"]
 
@@ -117,9 +120,9 @@ def test_a_result_that_is_held_and_completed_again_has_two_objects(storage: Stor
 def test_what_is_large_or_one_too_many_is_not_held(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pymonik.cluster.storage.MOST_HELD", 4)
+    monkeypatch.setattr("pymonik.cluster.storage.MOST_HELD", HELD_BYTES + 4)
     sizes = (SMALL + 1, 3, 2)
-    objects = [storage.hold(bytes(size), str(size)).opaque_id for size in sizes]
+    objects = [storage.write(bytes(size), str(size)).opaque_id for size in sizes]
     assert sorted(one.name for one in storage.folder.iterdir()) == sorted([objects[0], objects[2]])
 
 
@@ -128,7 +131,7 @@ def test_objects_that_are_gone_take_no_memory(storage: Storage) -> None:
         for number in range(500):
             objects = [
                 storage.write(b"abc", f"{letter}{number}").opaque_id,
-                storage.hold(b"abc", f"{letter} {number}").opaque_id,
+                storage.write(b"abc", f"{letter} {number}").opaque_id,
             ]
             objects.append(storage.receive(iter([b"abc"])).opaque_id)
             for one in objects:

@@ -53,9 +53,7 @@ class Data:
         self.plane = plane
         self.payloads: list[PayloadMeta] = []
 
-    def store(
-        self, items: Sequence[tuple[str, Sequence[Any]]], *, for_workers: bool = False
-    ) -> list[str]:
+    def store(self, items: Sequence[tuple[str, Sequence[Any]]]) -> list[str]:
         for _, segments in items:
             if data := b"".join(segments):
                 meta, _ = codec.split(data)
