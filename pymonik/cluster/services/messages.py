@@ -60,6 +60,7 @@ def options_message(options: TaskOptions) -> Any:
         priority=options.priority,
         **{name: getattr(options, name) for name in TEXTS},
     )
+    # Given above, protobuf would call `update` by a new string, which the cache of methods keeps.
     message.options.update(options.options)
     return message
 

@@ -40,13 +40,14 @@ class RequestThreads(Executor):
         self._requests.put(lambda: _run(future, function, args, kwargs))
         with self._lock:
             self._spare -= 1
-            is_one_missing = self._spare < 0 and self._threads < self._most
-            if is_one_missing:
-                self._spare += 1
-                self._threads += 1
-        if is_one_missing:
-            threading.Thread(target=self._serve, name="pymonik-control-plane", daemon=True).start()
+            if self._spare < 0 and self._threads < self._most:
+                self._start_one()
         return future
+
+    def _start_one(self) -> None:
+        threading.Thread(target=self._serve, name="pymonik-control-plane", daemon=True).start()
+        self._spare += 1
+        self._threads += 1
 
     def _serve(self) -> None:
         while self._answer_one() or not self._ends():
