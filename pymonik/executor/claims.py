@@ -20,9 +20,9 @@ from collections.abc import Iterator, Sequence  # noqa: TC003 - of a NamedTuple
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
+from pymonik.core import objects
 from pymonik.core.call import MOST_CALLS, ItemMeta
 from pymonik.core.codec import Buffer  # noqa: TC001 - of a NamedTuple
-from pymonik.executor import files
 
 _log = logging.getLogger(__name__)
 
@@ -177,4 +177,4 @@ class Claims:
         first = segments[0]
         written = os.write(self._journal, first)
         if written < len(first) or len(segments) > 1:
-            files.write(self._journal, [first[written:], *segments[1:]])
+            objects.write(self._journal, [first[written:], *segments[1:]])

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from pymonik.core import objects
 from pymonik.core.embedded import PAYLOADS_ARE_FOUND
 from pymonik.errors import ControlPlaneError
 
@@ -83,7 +84,7 @@ class DataStore:
     def leave(self, result_id: str, segments: Sequence[Buffer]) -> None:
         """Write the data of a result into the folder of the storage, without a request."""
         assert self._folder is not None
-        _fill(self._folder / result_id, segments)
+        _write(self._folder, result_id, segments)
 
     def _put_large(self, items: list[tuple[str, Sequence[Buffer]]]) -> None:
         if self._folder is not None:
@@ -156,18 +157,14 @@ def _batches(indices: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]
 
 
 def _write(folder: Path, name: str, segments: Sequence[Buffer]) -> None:
-    """A new file of the storage; it has its name only when it is complete."""
-    temporary = folder / f".{name}.part"
-    _fill(temporary, segments)
-    temporary.rename(folder / name)
-
-
-def _fill(file: Path, segments: Sequence[Buffer]) -> None:
+    """A new file of the storage; nobody reads it before it is announced."""
+    home = objects.home(folder, sum(memoryview(segment).nbytes for segment in segments))
     try:
-        with file.open("wb") as opened:
-            opened.writelines(segments)
+        with (home / name).open("wb", buffering=0) as opened:
+            objects.write(opened.fileno(), segments)
+        objects.show(folder, home, name)
     except OSError as error:
-        file.unlink(missing_ok=True)
+        (home / name).unlink(missing_ok=True)
         raise ControlPlaneError(
             "ImportResultsData", f"the object storage cannot be written: {error}"
         ) from error
