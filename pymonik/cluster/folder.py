@@ -34,8 +34,8 @@ ENOUGH = 1 << 30  # bytes free in memory to prefer it
 YOUNG_S = 60  # a folder this young may not be locked yet
 LONGEST_SOCKET = 103  # sun_path of macOS, without the final zero
 LONGEST_NAME = len("/w9999/worker.sock")
-TRIAL_BYTES = 4 << 20  # two large pages of most machines
-FEW_FAULTS = 16  # without large pages there are 64, for 16 pages each
+TRIAL_BYTES = 4 << 20
+FEW_FAULTS = 32  # half of those that small pages take, which come 16 at a time
 
 
 @contextlib.contextmanager
@@ -108,9 +108,9 @@ def _suits_large_files(disk: Path, memory: Path) -> bool:
 
 
 def _has_large_pages(folder: Path) -> bool:
-    """Whether a file is mapped with a page fault or two, instead of one for some pages each."""
+    """Whether a file is mapped with fewer page faults than small pages take."""
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-        file.write(b"." * TRIAL_BYTES)  # bytes() would be memory that is not there yet
+        objects.write(file.fileno(), (b"." * TRIAL_BYTES,))  # zeros may be memory that is not there
         with mmap.mmap(file.fileno(), TRIAL_BYTES, access=mmap.ACCESS_COPY) as mapping:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
             mapping[:: mmap.PAGESIZE]

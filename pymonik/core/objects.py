@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pymonik.core.codec import Buffer
 
@@ -29,6 +29,9 @@ LARGE_FOLDER = ".large"
 _RESERVE = 1 << 30  # bytes of memory that are left to small files
 _STATE = Path("/proc/vmstat")
 _MAX_SEGMENTS = 512  # of one writev; the system takes 1024
+# A file gets pages as large as what is written at once. Past this size some systems have to look
+# for them: virtual machines give the largest free ones back to their host.
+_PORTION = 1 << 20
 
 
 def home(folder: Path, size: int) -> Path:
@@ -88,13 +91,30 @@ def make(folder: Path) -> None:
 
 def write(fd: int, segments: Sequence[Buffer]) -> None:
     """Write all of ``segments`` at the position of ``fd``."""
-    left = [memoryview(segment).cast("B") for segment in segments]
-    left = [view for view in reversed(left) if view.nbytes]
-    while left:
-        written = os.writev(fd, left[: -_MAX_SEGMENTS - 1 : -1])
-        while written:
-            first = left.pop()
-            if written < first.nbytes:
-                left.append(first[written:])
-                break
-            written -= first.nbytes
+    for portion in cut(segments, _PORTION):
+        left = portion[::-1]
+        while left:
+            written = os.writev(fd, left[: -_MAX_SEGMENTS - 1 : -1])
+            while written:
+                first = left.pop()
+                if written < first.nbytes:
+                    left.append(first[written:])
+                    break
+                written -= first.nbytes
+
+
+def cut(segments: Sequence[Buffer], size: int) -> Iterator[list[memoryview]]:
+    """The bytes of ``segments`` in groups of ``size`` bytes, then the rest; nothing is copied."""
+    group: list[memoryview] = []
+    room = size
+    for segment in segments:
+        view = memoryview(segment).cast("B")
+        while view.nbytes:
+            part, view = view[:room], view[room:]
+            group.append(part)
+            room -= part.nbytes
+            if not room:
+                yield group
+                group, room = [], size
+    if group:
+        yield group

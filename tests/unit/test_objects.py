@@ -10,7 +10,10 @@ import pytest
 from pymonik.core import objects
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from pymonik.core.codec import Buffer
 
 LARGE = objects.LARGE
 PAGE = os.sysconf("SC_PAGESIZE")
@@ -95,3 +98,29 @@ def test_a_folder_in_such_a_folder_has_one_for_large_files_too(
     assert objects.large_folder(folder / "inner").samefile(tmp_path / "disk" / "inner")
     objects.make(tmp_path / "plain" / "inner")
     assert list((tmp_path / "plain" / "inner").iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 100])
+def test_segments_are_cut_into_groups_of_one_size(size: int) -> None:
+    groups = list(objects.cut([b"abc", b"", memoryview(b"defgh"), b"ij"], size))
+    joined = [b"".join(group) for group in groups]
+    assert b"".join(joined) == b"abcdefghij"
+    assert all(len(one) == size for one in joined[:-1])
+    assert list(objects.cut([b""], size)) == []
+
+
+@pytest.mark.parametrize("most", [1, 7, 1 << 20])
+def test_all_is_written_however_little_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    def writev(fd: int, parts: Sequence[Buffer]) -> int:
+        assert len(parts) <= 512
+        return os.write(fd, b"".join(parts)[:most])
+
+    monkeypatch.setattr(objects, "_PORTION", 1000)
+    monkeypatch.setattr(os, "writev", writev)
+    segments: list[Buffer] = [b"abc", b"", memoryview(b"defgh"), bytes(2500)] * 2
+    segments += [b"xy"] * 600
+    with (tmp_path / "file").open("wb", buffering=0) as file:
+        objects.write(file.fileno(), segments)
+    assert (tmp_path / "file").read_bytes() == b"".join(segments)

@@ -114,7 +114,7 @@ def test_they_have_none_where_the_disk_has_less_room(
     def usage(folder: Path) -> object:
         return SimpleNamespace(free=10 if disk in (folder, *folder.parents) else 11)
 
-    monkeypatch.setattr(module.shutil, "disk_usage", usage)
+    monkeypatch.setattr("shutil.disk_usage", usage)
     with private_folder() as folder:
         assert objects.large_folder(folder) == folder
 
