@@ -18,8 +18,8 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pymonik.cluster import memory
 from pymonik.cluster.control_plane import ControlPlane
-from pymonik.cluster.memory import share_arenas
 from pymonik.cluster.runners.slots import ExecutorSlot
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.storage import Storage
@@ -93,7 +93,7 @@ class EmbeddedCluster:
             ConfigError: The address is taken, or the workers cannot be started.
         """
         self._start_pool()
-        share_arenas()
+        memory.set_up()
         # Executors are starting: gRPC, the largest import, is loaded meanwhile.
         from pymonik.cluster.services.server import make_server
 
