@@ -56,7 +56,7 @@ def _can_wait(size: int) -> bool:
         state = dict(line.split() for line in _STATE.read_bytes().splitlines())
         waiting = int(state[b"nr_dirty"]) + int(state[b"nr_writeback"])
         return waiting * PAGESIZE + size < int(state[b"nr_dirty_background_threshold"]) * PAGESIZE
-    except (OSError, KeyError):  # not to be told here
+    except (OSError, KeyError, ValueError):  # this system does not tell
         return False
 
 
@@ -65,13 +65,13 @@ def _has_room(folder: Path, size: int) -> bool:
     return about.f_bavail * about.f_frsize > size + _RESERVE
 
 
-def show(folder: Path, home: Path, name: str) -> None:
-    """Have a file that was written to its home be found in ``folder``.
+def show(folder: Path, place: Path, name: str) -> None:
+    """Have a file that was written to its `home` be found in ``folder``.
 
     Raises:
         FileExistsError: Another one is.
     """
-    if home != folder:
+    if place != folder:
         (folder / name).symlink_to(f"{LARGE_FOLDER}/{name}")
 
 
