@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PREFIX = "pymonik-"
-LOCK = "lock"  # held by the process that uses the folder
+LOCK = "cluster.lock"  # held by the process that uses the folder; others have a "lock" too
 MEMORY = Path("/dev/shm")
 ENOUGH = 1 << 30  # bytes free in memory to prefer it
 YOUNG_S = 60  # a folder this young may not be locked yet

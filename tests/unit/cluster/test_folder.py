@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pymonik.cluster import folder as module
-from pymonik.cluster.folder import private_folder, remove
+from pymonik.cluster.folder import LOCK, private_folder, remove
 from pymonik.core import objects
 from pymonik.errors import ConfigError
 
@@ -36,7 +36,7 @@ def _left_behind(parent: Path, name: str) -> Path:
     """The folder of a cluster that was killed an hour ago."""
     folder = parent / name
     (folder / "objects").mkdir(parents=True)
-    (folder / "lock").touch()
+    (folder / LOCK).touch()
     hour_ago = folder.stat().st_mtime - 3600
     os.utime(folder, (hour_ago, hour_ago))
     return folder
@@ -63,7 +63,7 @@ def test_what_a_killed_cluster_left_is_removed(short_path: Path) -> None:
 
 def test_the_folder_of_a_living_cluster_stays(short_path: Path) -> None:
     used = _left_behind(short_path, "pymonik-used")
-    with (used / "lock").open("r+") as lock:
+    with (used / LOCK).open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with private_folder(short_path):
             assert used.exists()
@@ -71,7 +71,7 @@ def test_the_folder_of_a_living_cluster_stays(short_path: Path) -> None:
 
 def test_a_folder_that_is_not_a_clusters_stays(short_path: Path) -> None:
     other = _left_behind(short_path, "pymonik-notes")
-    (other / "lock").unlink()
+    (other / LOCK).rename(other / "lock")
     os.utime(other, (0, 0))
     with private_folder(short_path):
         assert other.exists()
