@@ -29,9 +29,9 @@ LARGE_FOLDER = ".large"
 _RESERVE = 1 << 30  # bytes of memory that are left to small files
 _STATE = Path("/proc/vmstat")
 _MAX_SEGMENTS = 512  # of one writev; the system takes 1024
-# A file gets pages as large as what is written at once. Past this size some systems have to look
-# for them: virtual machines give the largest free ones back to their host.
-_PORTION = 1 << 20
+# What is written at once gets pages of that size. Larger ones are mapped faster, but are what a
+# virtual machine gives back to its host when they are free: getting them again takes longer.
+_PORTION = 1 << 18
 
 
 def home(folder: Path, size: int) -> Path:
