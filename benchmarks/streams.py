@@ -23,6 +23,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from armonik.client import ArmoniKResults
 
 from benchmarks import functions
 from pymonik import LocalCluster, Pymonik
@@ -78,8 +79,9 @@ class BareStream:
 class Ours:
     """A value that is put, and got, by a client that shares no files with its cluster."""
 
-    def __init__(self, client: Pymonik, size: int) -> None:
+    def __init__(self, client: Pymonik, results: ArmoniKResults, size: int) -> None:
         self._client = client
+        self._results = results
         self._value = functions.zeros(size)
         self._handle: Any = None
 
@@ -89,6 +91,10 @@ class Ours:
     def down(self) -> None:
         if len(self._handle.get()) != len(self._value):
             raise AssertionError("bytes were lost")
+
+    def forget(self) -> None:
+        """Have the next round find the memory that this one had."""
+        self._results.delete_result_data([self._handle.result_id], self._client.session_id)
 
 
 @contextmanager
@@ -117,7 +123,9 @@ def measure(size: int, rounds: int, message: int) -> dict[str, list[float]]:
         channel = opened.enter_context(grpc.insecure_channel(target, _OPTIONS))
         cluster = opened.enter_context(LocalCluster(workers=1, port=0))
         client = opened.enter_context(Pymonik(cluster.endpoint, direct=False))
-        bare, ours = BareStream(channel, size, message), Ours(client, size)
+        address = cluster.endpoint.removeprefix("http://")
+        results = ArmoniKResults(opened.enter_context(grpc.insecure_channel(address)))
+        bare, ours = BareStream(channel, size, message), Ours(client, results, size)
         steps: dict[str, Callable[[], None]] = {
             "bare, up": bare.up,
             "pymonik, up": ours.up,
@@ -130,6 +138,7 @@ def measure(size: int, rounds: int, message: int) -> dict[str, list[float]]:
                 step()
                 if number:
                     found[name].append(size / MB / (time.perf_counter() - begin))
+            ours.forget()
     return dict(found)
 
 

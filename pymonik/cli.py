@@ -13,10 +13,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pymonik.cluster import memory
 from pymonik.cluster.folder import private_folder
 from pymonik.cluster.host import ClusterConfig, EmbeddedCluster
 from pymonik.cluster.local import DEFAULT_PARTITION
-from pymonik.cluster.memory import share_arena
 from pymonik.errors import PymonikError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _cluster(options: argparse.Namespace) -> int:
-    share_arena()
+    memory.set_up()
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())

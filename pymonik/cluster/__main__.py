@@ -16,9 +16,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pymonik.cluster import memory
 from pymonik.cluster.folder import private_folder
 from pymonik.cluster.host import ClusterConfig, EmbeddedCluster
-from pymonik.cluster.memory import share_arena
 from pymonik.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ STOP_TIMEOUT_S = 15.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; the exit code is 1 if it could not start."""
-    share_arena()
+    memory.set_up()
     logging.basicConfig(format="pymonik cluster: %(levelname)s %(message)s", level=logging.WARNING)
     options = _parser().parse_args(arguments)
     stopping = threading.Event()

@@ -1,7 +1,8 @@
 """The private folder of an embedded cluster: sockets, objects, files of tasks.
 
 Whoever can reach the socket can run code, so only the user may enter. In memory where there is
-room. Removed at the end; what clusters that were killed left behind is removed by the next one.
+room, except for large files where those of a disk cost less. Removed at the end; what clusters that
+were killed left behind is removed by the next one.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import mmap
 import os
+import resource
 import shutil
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pymonik.core import objects
 from pymonik.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,12 +28,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PREFIX = "pymonik-"
-LOCK = "lock"  # held by the process that uses the folder
+LOCK = "cluster.lock"  # held by the process that uses the folder; others have a "lock" too
 MEMORY = Path("/dev/shm")
 ENOUGH = 1 << 30  # bytes free in memory to prefer it
 YOUNG_S = 60  # a folder this young may not be locked yet
 LONGEST_SOCKET = 103  # sun_path of macOS, without the final zero
 LONGEST_NAME = len("/w9999/worker.sock")
+TRIAL_BYTES = 4 << 20
+FEW_FAULTS = 32  # half of those that small pages take, which come 16 at a time
 
 
 @contextlib.contextmanager
@@ -37,20 +43,33 @@ def private_folder(parent: Path | None = None) -> Iterator[Path]:
     """A new folder that only its user may enter, removed with what is in it.
 
     Args:
-        parent: Where to make it; ``None`` takes memory, or else the folder of temporary files.
+        parent: Where to make it; ``None`` takes memory, or else the folder of temporary files, or
+            both: see `pymonik.core.objects`.
 
     Raises:
         ConfigError: It cannot be made there, or its path is too long for a unix socket.
     """
-    parent = parent or _parent()
+    temporary = Path(tempfile.gettempdir())
+    _sweep(temporary)  # used by clusters that found it better than this one does
+    with contextlib.ExitStack() as made:
+        folder = made.enter_context(_locked_folder(parent or _parent()))
+        if len(os.fsencode(folder)) + LONGEST_NAME > LONGEST_SOCKET:
+            raise ConfigError(
+                f"{folder.parent} is too long a path for unix sockets: give another folder"
+            )
+        if parent is None and _suits_large_files(temporary, folder):
+            objects.add_large(folder, made.enter_context(_locked_folder(temporary)))
+        yield folder
+
+
+@contextlib.contextmanager
+def _locked_folder(parent: Path) -> Iterator[Path]:
     _sweep(parent)
     try:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()  # mode 0700
     except OSError as error:
         raise ConfigError(f"cannot make a folder for the cluster in {parent}: {error}") from error
     try:
-        if len(os.fsencode(folder)) + LONGEST_NAME > LONGEST_SOCKET:
-            raise ConfigError(f"{parent} is too long a path for unix sockets: give another folder")
         with (folder / LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder
@@ -60,17 +79,42 @@ def private_folder(parent: Path | None = None) -> Iterator[Path]:
 
 def remove(folder: Path) -> None:
     """Remove a folder, even while a process that is about to end still writes there."""
-    for _ in range(3):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-    logger.warning("could not remove %s", folder)
+    for one in (objects.large_folder(folder).resolve(), folder):
+        for _ in range(3):
+            shutil.rmtree(one, ignore_errors=True)
+            if not one.exists():
+                break
+        else:
+            logger.warning("could not remove %s", one)
 
 
 def _parent() -> Path:
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ENOUGH:
         return MEMORY
     return Path(tempfile.gettempdir())
+
+
+def _suits_large_files(disk: Path, memory: Path) -> bool:
+    """Whether large files are better there: they cost less, and have as much room.
+
+    Several file systems keep files in large pages, which tmpfs rarely does: from which version on,
+    and when, differs. What it is worth shows where a file is mapped.
+    """
+    try:
+        has_room = shutil.disk_usage(disk).free >= shutil.disk_usage(memory).free
+        return has_room and _has_large_pages(disk) and not _has_large_pages(memory)
+    except OSError:
+        return False
+
+
+def _has_large_pages(folder: Path) -> bool:
+    """Whether a file is mapped with fewer page faults than small pages take."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        objects.write(file.fileno(), (b"." * TRIAL_BYTES,))  # zeros may be memory that is not there
+        with mmap.mmap(file.fileno(), TRIAL_BYTES, access=mmap.ACCESS_COPY) as mapping:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            mapping[:: mmap.PAGESIZE]
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before <= FEW_FAULTS
 
 
 def _sweep(parent: Path) -> None:

@@ -40,7 +40,8 @@ class LocalCluster:
         port: Listen on this port of the loopback interface (0 takes a free one), where every
             user of this machine can connect and run code; by default on a unix socket that only
             this user can reach.
-        folder: Where to make its private folder; by default in memory if there is room.
+        folder: Where to make its private folder; by default in memory if there is room, and for
+            large values on a disk if that is faster.
         memory_limit: Bytes that each task may use: past them that call fails, and no other.
     """
 

@@ -1,7 +1,7 @@
-"""Memory that nothing uses any more, back to the system.
+"""What the C library keeps of freed memory: enough for the next message, not that of a session.
 
 Python and the C library keep what was freed for later. After a large session that is hundreds of
-MiB, which may never be needed again.
+MiB, which may never be needed again. But what one message of a stream has used, the next one needs.
 """
 
 from __future__ import annotations
@@ -13,15 +13,20 @@ import threading
 from typing import Any
 
 CALM_S = 2.0  # longer than a thread that answers requests waits for the next
-_ARENA_MAX = -8  # of mallopt
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt
+_KEPT = 32 << 20  # bytes that are free
+_MESSAGE = 8 << 20  # bytes; what is larger is fetched from the system, and given back at once
 
 
-def share_arena() -> None:
-    """Have all threads of this process allocate from one place, so that less is kept in all.
+def set_up() -> None:
+    """Have all threads of this process allocate from one place, and keep little there.
 
     For the program to call first: threads that have a place of their own keep it.
     """
-    _c_function("mallopt")(_ARENA_MAX, 1)
+    set_option = _c_function("mallopt")
+    set_option(_ARENA_MAX, 1)
+    set_option(_TRIM_THRESHOLD, _KEPT)
+    set_option(_MMAP_THRESHOLD, _MESSAGE)
 
 
 def give_back() -> None:

@@ -3,7 +3,7 @@
 The data of a result have the result's ID for a name, if it is free: whoever shares the file system
 finds them without asking. What was streamed has a random name. Programs that share the file system
 may put a file there themselves, under a name of their own, and announce it with
-``ImportResultsData``.
+``ImportResultsData``. The bytes of large objects may lie elsewhere: see `pymonik.core.objects`.
 
 What is small stays in memory, and becomes a file where somebody asks for its file: a file takes a
 page, and to make one costs more than many a task.
@@ -14,6 +14,7 @@ Names of objects are in no `Path`: Python 3.12 never forgets a name that was in 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import threading
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from pymonik.cluster.ids import new_id
 from pymonik.cluster.state.rows import Stored
+from pymonik.core import objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,8 +39,9 @@ class Storage:
     """Objects in `folder`, which only its user can read."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        objects.make(folder)
         self.folder = folder
+        self._large = objects.large_folder(folder)
         self._prefix = f"{folder}{os.sep}"
         self._lock = threading.Lock()  # guards the two below
         self._held: dict[str, bytes] = {}
@@ -68,46 +71,74 @@ class Storage:
             return True
 
     def _write(self, data: bytes, opaque_id: str) -> None:
+        place, home = self._place(opaque_id), objects.home(self.folder, len(data))
+        if home != self.folder:
+            place = _in(home, opaque_id)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(self._place(opaque_id), flags, 0o600)
+        descriptor = os.open(place, flags, 0o600)
         # Nobody reads it before the result is completed, so that no temporary name is needed.
         try:
-            _write(descriptor, data)
+            objects.write(descriptor, (data,))
+            objects.show(self.folder, home, opaque_id)
         except BaseException:
-            _remove(self._prefix + opaque_id)
+            _remove(place)
             raise
         finally:
             os.close(descriptor)
 
     def receive(self, chunks: Iterable[Buffer]) -> Stored:
         """Store a stream; what has arrived is removed if the stream breaks."""
-        opaque_id = new_id()
-        temporary = self._temporary()
+        chunks = iter(chunks)
+        start = _start(chunks)
+        is_large = sum(map(len, start)) >= objects.LARGE  # who knows how large: the disk has room
+        home = self._large if is_large else self.folder
+        opaque_id = new_id()  # nobody else knows it, so that no temporary name is needed
+        place = _in(home, opaque_id)
+        size = 0
         try:
-            with open(temporary, "xb", buffering=0) as file:  # noqa: PTH123
-                size = sum(_write(file.fileno(), chunk) for chunk in chunks)
-            os.replace(temporary, self._prefix + opaque_id)  # noqa: PTH105
+            with open(place, "xb", buffering=0) as file:  # noqa: PTH123
+                for chunk in itertools.chain(start, chunks):
+                    objects.write(file.fileno(), (chunk,))
+                    size += len(chunk)
+            objects.show(self.folder, home, opaque_id)
         except BaseException:
-            _remove(temporary)
+            _remove(place)
             raise
         return Stored(opaque_id, size)
 
     def adopt(self, path: Path, result_id: str) -> Stored:
         """Move a file with the data of a result into the storage."""
         size = path.stat().st_size
+        home = self._beside(path)
         with contextlib.suppress(OSError, ValueError):  # taken, as in `write`; no links there
             opaque_id = new_id() if result_id in self._held else result_id
-            os.link(path, self._place(opaque_id))
+            self._link(path, home, opaque_id)
             path.unlink()
             return Stored(opaque_id, size)
         opaque_id = new_id()
         try:
-            os.replace(path, self._prefix + opaque_id)  # noqa: PTH105
+            os.replace(path, _in(home, opaque_id))  # noqa: PTH105
         except OSError:  # another file system
-            temporary = self._temporary()
+            temporary = _in(home, f".{opaque_id}")
             shutil.move(path, temporary)
-            os.replace(temporary, self._prefix + opaque_id)  # noqa: PTH105
+            os.replace(temporary, _in(home, opaque_id))  # noqa: PTH105
+        objects.show(self.folder, home, opaque_id)
         return Stored(opaque_id, size)
+
+    def _beside(self, path: Path) -> Path:
+        """The home of a file that is moved in: none of its bytes is copied for its size."""
+        is_large = self._large != self.folder and path.stat().st_dev == self._large.stat().st_dev
+        return self._large if is_large else self.folder
+
+    def _link(self, path: Path, home: Path, opaque_id: str) -> None:
+        self._place(opaque_id)
+        target = _in(home, opaque_id)
+        os.link(path, target)
+        try:
+            objects.show(self.folder, home, opaque_id)
+        except OSError:
+            _remove(target)
+            raise
 
     def file(self, opaque_id: str) -> str:
         """The file of an object, there or not; what was held in memory is there from now on.
@@ -173,6 +204,8 @@ class Storage:
             return
         with contextlib.suppress(ValueError):
             _remove(self._place(opaque_id))
+            if self._large != self.folder:
+                _remove(_in(self._large, opaque_id))
 
     def _drop(self, opaque_id: str) -> None:
         """Called with the lock held."""
@@ -187,8 +220,9 @@ class Storage:
             raise ValueError(f"not the name of an object: {opaque_id!r}")
         return self._prefix + opaque_id
 
-    def _temporary(self) -> str:
-        return f"{self._prefix}.{new_id()}"
+
+def _in(folder: Path, name: str) -> str:
+    return f"{folder}{os.sep}{name}"
 
 
 def _remove(file: str) -> None:
@@ -196,10 +230,13 @@ def _remove(file: str) -> None:
         os.unlink(file)  # noqa: PTH108
 
 
-def _write(descriptor: int, data: Buffer) -> int:
-    """Write all of it; gives how much that is."""
-    rest = memoryview(data)
-    size = rest.nbytes
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    return size
+def _start(chunks: Iterator[Buffer]) -> list[Buffer]:
+    """The chunks of a stream until it is known to be large, or has ended."""
+    start: list[Buffer] = []
+    size = 0
+    for chunk in chunks:
+        start.append(chunk)
+        size += len(chunk)
+        if size >= objects.LARGE:
+            break
+    return start

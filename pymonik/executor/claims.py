@@ -24,9 +24,9 @@ from collections.abc import Iterator, Sequence  # noqa: TC003 - of a NamedTuple
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
+from pymonik.core import objects
 from pymonik.core.call import ItemMeta
 from pymonik.core.codec import Buffer  # noqa: TC001 - of a NamedTuple
-from pymonik.executor import files
 from pymonik.executor.tokens import Tokens, take
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Offer:
         import tempfile  # not for executors: they start without it
 
         self._journal = tempfile.TemporaryFile(prefix="pymonik-journal-", buffering=0)  # noqa: SIM115
-        files.write(self._journal.fileno(), [bytes(_MAPPED_BYTES)])  # a full disk shows now
+        objects.write(self._journal.fileno(), [bytes(_MAPPED_BYTES)])  # a full disk shows now
         self._tokens = Tokens()
 
     @property
@@ -184,7 +184,7 @@ class Claims:
         start, end = self._end, self._end + nbytes
         if end >= _MAPPED_BYTES:
             self._end = _MAPPED_BYTES  # none that follows may come before it
-            files.write(self._journal, [head, *blobs])
+            objects.write(self._journal, [head, *blobs])
             return
         rest = b"".join((head[1:], *blobs, _NOTHING))
         self._mapped[start + 1 : end + 1] = rest

@@ -8,13 +8,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pymonik.core import objects
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pymonik.core.codec import Buffer
 
 _SMALL = 1 << 16  # bytes: reading costs less than mapping
-_MAX_SEGMENTS = 512  # of one writev; the system takes 1024
 INLINE_LIMIT = 1 << 16  # bytes; what is larger does not go through the socket
 
 _numbers = itertools.count()
@@ -46,27 +47,14 @@ def _read(fd: int, size: int) -> bytearray:
 
 def save(folder: str, segments: Sequence[Buffer]) -> str:
     """Write a container to a new file in ``folder``; give its path."""
-    path = str(Path(folder) / f"{os.getpid()}-{next(_numbers)}.result")
+    home = objects.home(Path(folder), sum(memoryview(segment).nbytes for segment in segments))
+    path = str(home / f"{os.getpid()}-{next(_numbers)}.result")
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        write(fd, segments)
+        objects.write(fd, segments)
     finally:
         os.close(fd)
     return path
-
-
-def write(fd: int, segments: Sequence[Buffer]) -> None:
-    """Write all of ``segments`` at the position of ``fd``."""
-    left = [memoryview(segment).cast("B") for segment in segments]
-    left = [view for view in reversed(left) if view.nbytes]
-    while left:
-        written = os.writev(fd, left[: -_MAX_SEGMENTS - 1 : -1])
-        while written:
-            first = left.pop()
-            if written < first.nbytes:
-                left.append(first[written:])
-                break
-            written -= first.nbytes
 
 
 def store(folder: str, segments: Sequence[Buffer]) -> tuple[bytes | None, str | None]:

@@ -26,6 +26,7 @@ from armonik.protogen.common import (
     tasks_common_pb2,
 )
 
+from pymonik.core import objects
 from pymonik.core.embedded import JOINED_EVENTS, SMALL_DATA, small_data_decoder
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import messages, streams
@@ -202,7 +203,7 @@ class ControlPlane:
 
         def stream() -> Iterator[bytes]:
             yield message(id=identity).SerializeToString()
-            for chunk in streams.cut(segments, chunk_bytes):
+            for chunk in objects.cut(segments, chunk_bytes):
                 yield streams.encode(streams.UPLOAD_FIELD, chunk)
 
         def attempt() -> None:

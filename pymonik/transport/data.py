@@ -15,6 +15,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from pymonik.core import objects
 from pymonik.errors import ControlPlaneError
 
 if TYPE_CHECKING:
@@ -151,16 +152,13 @@ def _place(folder: Path, name: str) -> str:
 
 
 def _write(folder: Path, name: str, segments: Sequence[Buffer]) -> None:
-    """A new file of the storage; it has its name only when it is complete."""
-    temporary = _place(folder, f".{name}.part")
-    _fill(temporary, segments)
-    os.replace(temporary, _place(folder, name))  # noqa: PTH105
-
-
-def _fill(file: str, segments: Sequence[Buffer]) -> None:
+    """A new file of the storage; nobody reads it before it is announced."""
+    home = objects.home(folder, sum(memoryview(segment).nbytes for segment in segments))
+    file = _place(home, name)
     try:
-        with open(file, "wb") as opened:  # noqa: PTH123
-            opened.writelines(segments)
+        with open(file, "wb", buffering=0) as opened:  # noqa: PTH123
+            objects.write(opened.fileno(), segments)
+        objects.show(folder, home, name)
     except OSError as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(file)  # noqa: PTH108

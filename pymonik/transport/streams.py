@@ -46,23 +46,6 @@ def decode(field: int, message: bytes) -> memoryview | None:
     return None
 
 
-def cut(segments: Sequence[Buffer], size: int) -> Iterator[list[Buffer]]:
-    """The bytes of ``segments`` in groups of ``size`` bytes, then the rest; nothing is copied."""
-    group: list[Buffer] = []
-    room = size
-    for segment in segments:
-        view = memoryview(segment).cast("B")
-        while view.nbytes:
-            part, view = view[:room], view[room:]
-            group.append(part)
-            room -= part.nbytes
-            if not room:
-                yield group
-                group, room = [], size
-    if group:
-        yield group
-
-
 def gather(pieces: Iterator[Buffer]) -> memoryview:
     """All pieces of a container, one after the other, in memory that may be written to."""
     first = next(pieces, b"")

@@ -7,11 +7,14 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import numpy as np
 import psutil
 import pytest
+from armonik.client import ArmoniKSessions
 
 from pymonik import LocalCluster, Pymonik, task
+from pymonik.core.objects import large_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +50,11 @@ def hold(array: Any, port: int) -> int:
 @task
 def total(array: Any) -> int:
     return int(array.sum())
+
+
+@task
+def doubled(array: Any) -> Any:
+    return array * 2
 
 
 @task
@@ -126,3 +134,18 @@ def test_what_the_client_writes_into_a_value_the_storage_does_not_see(client: Py
     got = array.result(TIMEOUT_S)
     got[:] = 3
     assert total.invoke(array).result(TIMEOUT_S) == size
+
+
+def test_the_bytes_of_large_values_are_deleted_with_their_session(cluster: LocalCluster) -> None:
+    folder = cluster.storage_folder
+    before = set(folder.iterdir())
+    with Pymonik(cluster.endpoint, storage_folder=folder) as client:
+        array = client.put(np.ones(3 * MIB, np.uint8))
+        assert int(doubled.invoke(array).result(TIMEOUT_S).sum()) == 6 * MIB
+        large = [one for one in set(folder.iterdir()) - before if one.stat().st_size > MIB]
+        assert len(large) == 2
+        session_id = client.session_id
+    with grpc.insecure_channel(cluster.endpoint) as channel:
+        ArmoniKSessions(channel).delete_session(session_id)
+    for place in (folder, large_folder(folder)):
+        assert not {one.name for one in large} & {one.name for one in place.iterdir()}

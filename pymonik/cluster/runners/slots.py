@@ -15,6 +15,7 @@ reports names new results by stand-ins; here they get their IDs.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 import threading
@@ -41,6 +42,7 @@ from pymonik.cluster.state.work import (
     TaskOptions,
     TimedOut,
 )
+from pymonik.core import objects
 from pymonik.core.failure import Failure
 from pymonik.errors import ControlPlaneError
 from pymonik.executor import endings
@@ -111,7 +113,7 @@ class ExecutorSlot:
 
     def start(self) -> None:
         """Start the thread."""
-        self._folder.mkdir(parents=True)
+        objects.make(self._folder)
         self._thread.start()
 
     def stop(self) -> None:
@@ -284,10 +286,11 @@ class ExecutorSlot:
 
     def _clean(self) -> None:
         """Remove what a call that failed, or a killed executor, has left in its folder."""
-        for path in self._folder.iterdir():
+        large = objects.large_folder(self._folder)
+        for path in itertools.chain(self._folder.iterdir(), large.iterdir()):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
-            else:
+            elif path.name != objects.LARGE_FOLDER:
                 path.unlink(missing_ok=True)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pymonik.cluster.storage import HELD_BYTES, SMALL, Storage
+from pymonik.core import objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +21,25 @@ if TYPE_CHECKING:
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
     return Storage(tmp_path / "objects")
+
+
+@pytest.fixture
+def divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """One whose large objects lie in another folder: those of three bytes and more."""
+    monkeypatch.setattr(objects, "LARGE", 3)
+    monkeypatch.setattr("pymonik.cluster.storage.SMALL", 0)  # nothing stays in memory
+    monkeypatch.setattr(objects, "_can_wait", lambda _size: True)
+    (tmp_path / "memory").mkdir()
+    objects.add_large(tmp_path / "memory", tmp_path / "disk")
+    return Storage(tmp_path / "memory" / "objects")
+
+
+def _on_disk(tmp_path: Path) -> list[str]:
+    return sorted(one.name for one in (tmp_path / "disk" / "objects").iterdir())
+
+
+def _names(storage: Storage) -> list[str]:
+    return sorted(one.name for one in storage.folder.iterdir() if one.name[0] != ".")
 
 
 def test_objects_written_streamed_and_adopted_read_alike(storage: Storage, tmp_path: Path) -> None:
@@ -142,3 +164,65 @@ def test_objects_that_are_gone_take_no_memory(storage: Storage) -> None:
 
     come_and_go("a")  # everything is loaded
     assert come_and_go("b") + 400 > come_and_go("c")  # each name would be a block
+
+
+def test_large_objects_lie_in_their_folder_and_are_found_by_name(
+    divided: Storage, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    large = [
+        divided.write(b"abc", "result").opaque_id,
+        divided.receive(iter([b"a", b"", b"bc"])).opaque_id,
+        divided.adopt(tmp_path / "file", "other").opaque_id,
+    ]
+    stored = [divided.write(b"ab", "small"), divided.receive(iter([b"a", b"b"]))]
+    small = [one.opaque_id for one in stored]
+    assert _on_disk(tmp_path) == sorted(large)
+    assert _names(divided) == sorted(large + small)
+    assert [divided.size(one) for one in (*large, *small)] == [3, 3, 3, 2, 2]
+    assert [Path(divided.file(one)).read_bytes() for one in large] == [b"abc"] * 3
+    assert b"".join(divided.read(large[0], 2)) == b"abc"
+
+
+def test_deleting_large_objects_deletes_their_bytes(divided: Storage, tmp_path: Path) -> None:
+    for name in ("result", "other"):
+        divided.delete(divided.write(b"abc", name).opaque_id)
+    assert _on_disk(tmp_path) == _names(divided) == []
+    assert not divided.exists("result")
+
+
+def test_a_large_stream_that_breaks_leaves_nothing(divided: Storage, tmp_path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"abc"
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        divided.receive(chunks())
+    assert _on_disk(tmp_path) == _names(divided) == []
+
+
+@pytest.mark.parametrize("first", [b"ab", b"abc"])
+def test_a_large_object_takes_its_name_from_nobody(
+    divided: Storage, tmp_path: Path, first: bytes
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"ghi")
+    others = [divided.write(data, "result").opaque_id for data in (first, b"def")]
+    others.append(divided.adopt(file, "result").opaque_id)
+    assert [b"".join(divided.read(one, 8)) for one in others] == [first, b"def", b"ghi"]
+    assert others[0] == "result"
+    assert len(set(others)) == len(_names(divided)) == 3
+    assert set(_on_disk(tmp_path)) == set(others if first == b"abc" else others[1:])
+
+
+def test_what_cannot_be_written_leaves_nothing(
+    divided: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "writev", full)
+    for write in (lambda: divided.write(b"abc", "r"), lambda: divided.receive(iter([b"abc"]))):
+        with pytest.raises(OSError, match="no space"):
+            write()
+    assert _on_disk(tmp_path) == _names(divided) == []

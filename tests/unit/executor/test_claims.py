@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pymonik.core import objects
 from pymonik.core.call import MOST_CALLS, ItemMeta, ResultRef
 from pymonik.executor import claims as module
-from pymonik.executor import files
 from pymonik.executor.claims import Claims, Offer
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def test_a_value_of_more_than_four_gigabytes_can_be_noted(
     written: list[object] = []
     monkeypatch.setattr(module, "_MOST_BYTES", 1 << 40)
     monkeypatch.setattr(module, "memoryview", lambda _: Huge, raising=False)
-    monkeypatch.setattr(files, "write", lambda _, segments: written.append(segments))
+    monkeypatch.setattr(objects, "write", lambda _, segments: written.append(segments))
     note(claims, b"stands for it")
     assert written
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pymonik.transport.data import DataStore
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def test_objects_that_were_read_take_no_memory(tmp_path: Path) -> None:
-    plane: Any = None  # not asked
+    plane: Any = SimpleNamespace(small_data=lambda ids: [None] * len(ids))
     store = DataStore(plane, "session", chunk_bytes=0, folder=tmp_path)
 
     def come_and_go(letter: str) -> int:

@@ -61,15 +61,6 @@ def test_messages_of_another_form_are_not_read(size: int) -> None:
     assert streams.decode(streams.DOWNLOAD_FIELD, message) is None
 
 
-@pytest.mark.parametrize("size", [1, 3, 4, 100])
-def test_segments_are_cut_into_groups_of_one_size(size: int) -> None:
-    groups = list(streams.cut([b"abc", b"", memoryview(b"defgh"), b"ij"], size))
-    joined = [b"".join(group) for group in groups]
-    assert b"".join(joined) == b"abcdefghij"
-    assert all(len(one) == size for one in joined[:-1])
-    assert list(streams.cut([b""], size)) == []
-
-
 def pieces(data: bytes, size: int) -> Iterator[bytes]:
     return (data[start : start + size] for start in range(0, len(data), size))
 

@@ -1,0 +1,120 @@
+"""Files of objects: where the bytes of a large one belong, and writing them without joining them.
+
+A folder in memory may have another one for large files, on a disk whose cache has larger pages,
+which makes them cheaper. Whoever looks for a file by its name finds it, large or not::
+
+    folder/name            a file
+    folder/.large/         link to the folder on the disk
+    folder/other       ──► link to .large/other, made when that is complete
+
+What lives shorter than half a minute is never written to the disk itself. The system begins to
+write earlier once much waits for it, and has writers wait for the disk in the end; before that,
+files are better off in memory, as long as there is room.
+"""
+
+from __future__ import annotations
+
+import os
+from mmap import PAGESIZE
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pymonik.core.codec import Buffer
+
+LARGE = 1 << 20  # bytes: from here on, what the pages of a file cost is more than making it
+LARGE_FOLDER = ".large"
+_RESERVE = 1 << 30  # bytes of memory that are left to small files
+_STATE = Path("/proc/vmstat")
+_MAX_SEGMENTS = 512  # of one writev; the system takes 1024
+# What is written at once gets pages of that size. Larger ones are mapped faster, but are what a
+# virtual machine gives back to its host when they are free: getting them again takes longer.
+_PORTION = 1 << 18
+
+
+def home(folder: Path, size: int) -> Path:
+    """Where in ``folder`` a file of this size is to be written."""
+    if size < LARGE:
+        return folder
+    large = large_folder(folder)
+    if large == folder or _can_wait(size):
+        return large
+    return folder if _has_room(folder, size) else large
+
+
+def large_folder(folder: Path) -> Path:
+    """Its folder for large files, or else itself."""
+    large = folder / LARGE_FOLDER
+    return large if large.is_dir() else folder
+
+
+def _can_wait(size: int) -> bool:
+    """Whether the system will not write to the disk at once when it gets as much."""
+    try:
+        state = dict(line.split() for line in _STATE.read_bytes().splitlines())
+        waiting = int(state[b"nr_dirty"]) + int(state[b"nr_writeback"])
+        return waiting * PAGESIZE + size < int(state[b"nr_dirty_background_threshold"]) * PAGESIZE
+    except (OSError, KeyError, ValueError):  # this system does not tell
+        return False
+
+
+def _has_room(folder: Path, size: int) -> bool:
+    about = os.statvfs(folder)
+    return about.f_bavail * about.f_frsize > size + _RESERVE
+
+
+def show(folder: Path, place: Path, name: str) -> None:
+    """Have a file that was written to its `home` be found in ``folder``.
+
+    Raises:
+        FileExistsError: Another one is.
+    """
+    if place != folder:
+        (folder / name).symlink_to(f"{LARGE_FOLDER}/{name}")
+
+
+def add_large(folder: Path, large: Path) -> None:
+    """Give a folder the one where its large files are to lie."""
+    large.mkdir(mode=0o700, exist_ok=True)
+    (folder / LARGE_FOLDER).symlink_to(large.absolute())
+
+
+def make(folder: Path) -> None:
+    """Make a folder; it has one for large files if the one around it has."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    around = large_folder(folder.parent)
+    if around != folder.parent:
+        add_large(folder, around.resolve() / folder.name)
+
+
+def write(fd: int, segments: Sequence[Buffer]) -> None:
+    """Write all of ``segments`` at the position of ``fd``."""
+    for portion in cut(segments, _PORTION):
+        left = portion[::-1]
+        while left:
+            written = os.writev(fd, left[: -_MAX_SEGMENTS - 1 : -1])
+            while written:
+                first = left.pop()
+                if written < first.nbytes:
+                    left.append(first[written:])
+                    break
+                written -= first.nbytes
+
+
+def cut(segments: Sequence[Buffer], size: int) -> Iterator[list[memoryview]]:
+    """The bytes of ``segments`` in groups of ``size`` bytes, then the rest; nothing is copied."""
+    group: list[memoryview] = []
+    room = size
+    for segment in segments:
+        view = memoryview(segment).cast("B")
+        while view.nbytes:
+            part, view = view[:room], view[room:]
+            group.append(part)
+            room -= part.nbytes
+            if not room:
+                yield group
+                group, room = [], size
+    if group:
+        yield group
