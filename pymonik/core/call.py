@@ -75,6 +75,13 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
     version: int = msgspec.field(default_factory=_format)
 
 
+class PayloadNeeds(msgspec.Struct, frozen=True, tag="payload"):
+    """The part of the same that says which executor can run it; the rest is passed over."""
+
+    environment: Environment = Environment()
+    chunked: bool = False
+
+
 class ItemMeta(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One value of a result: its blobs, or the failure that stands in its place."""
 

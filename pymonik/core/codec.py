@@ -25,7 +25,15 @@ import cloudpickle
 import msgspec
 
 from pymonik.core import modules
-from pymonik.core.call import WHOLE, FunctionMeta, ItemMeta, Meta, ResultMeta, ResultRef
+from pymonik.core.call import (
+    WHOLE,
+    FunctionMeta,
+    ItemMeta,
+    Meta,
+    PayloadNeeds,
+    ResultMeta,
+    ResultRef,
+)
 from pymonik.core.culprit import find_culprit
 from pymonik.core.result import Referable, ReferableGroup
 from pymonik.errors import PymonikError, SerializationError
@@ -42,6 +50,7 @@ _INLINE_BUFFER = 2048  # bytes; a smaller buffer costs less inside the stream, w
 _PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 _encoder = msgspec.msgpack.Encoder()
+_needs_decoder = msgspec.msgpack.Decoder(PayloadNeeds)
 _decoder: msgspec.msgpack.Decoder[Meta] = msgspec.msgpack.Decoder(Meta)
 
 
@@ -392,6 +401,17 @@ def split(container: Buffer) -> tuple[Meta, Blobs]:
     except (struct.error, msgspec.MsgspecError) as error:
         raise SerializationError(f"these bytes were not written by pymonik: {error}") from error
     return meta, Blobs(view, position + head_size, sizes)
+
+
+def needs_of(payload: Buffer) -> PayloadNeeds | None:
+    """What an executor must be for a payload; ``None`` if these bytes are none."""
+    try:
+        magic, head_size, count = _PRELUDE.unpack_from(payload)
+        start = _PRELUDE.size + 8 * count
+        head = memoryview(payload)[start : start + head_size]
+        return _needs_decoder.decode(head) if magic == _MAGIC else None
+    except (struct.error, msgspec.MsgspecError):
+        return None
 
 
 def size_of(start: Buffer) -> int | None:

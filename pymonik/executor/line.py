@@ -15,8 +15,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from pymonik.core import codec
-from pymonik.core.call import PayloadMeta
-from pymonik.errors import PymonikError
 from pymonik.executor.ahead import DEPTH
 
 if TYPE_CHECKING:
@@ -91,11 +89,8 @@ def _may_follow(call: Call, pip: Sequence[str]) -> bool:
         return False
     if not call.run.payload:
         return False
-    try:
-        meta, _ = codec.split(call.run.payload)
-    except PymonikError:
-        return False  # told when it is its turn
-    return isinstance(meta, PayloadMeta) and not meta.chunked and meta.environment.pip == pip
+    needs = codec.needs_of(call.run.payload)
+    return needs is not None and not needs.chunked and needs.environment.pip == pip
 
 
 class Only:

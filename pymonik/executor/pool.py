@@ -10,7 +10,7 @@ import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,7 @@ class _Running:
     """A call under way; what `cancel` needs."""
 
     process: ExecutorProcess | None
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    is_cancelled: bool = False
 
 
 class ExecutorPool:
@@ -141,7 +141,7 @@ class ExecutorPool:
             running = self._running.get(task_id)
             if running is None:
                 return
-            running.cancelled.set()
+            running.is_cancelled = True
             if running.process is not None:
                 running.process.kill()
 
@@ -153,7 +153,7 @@ class ExecutorPool:
             self._is_closed = True
             idle, self._idle = self._idle, []
             for running in self._running.values():
-                running.cancelled.set()
+                running.is_cancelled = True
                 if running.process is not None:
                     running.process.kill()
         for seat in idle:
@@ -173,7 +173,7 @@ class ExecutorPool:
                 ending = (
                     self._run(call, running, place, line) if isinstance(place, _Place) else place
                 )
-            line.ended(call, Cancelled() if running.cancelled.is_set() else ending)
+            line.ended(call, Cancelled() if running.is_cancelled else ending)
             if isinstance(place, _Place):
                 self._run_behind(place, line)
                 if not _is_alive(place.seat):
@@ -185,14 +185,14 @@ class ExecutorPool:
         running = _Running(process)
         with self._lock:
             if self._is_closed:
-                running.cancelled.set()
+                running.is_cancelled = True
             self._running[call.run.task_id] = running
         try:
             yield running
         finally:
             with self._lock:  # from here on, `cancel` must not kill the next call
                 self._running.pop(call.run.task_id, None)
-            if running.cancelled.is_set() and running.process is not None:
+            if running.is_cancelled and running.process is not None:
                 running.process.stop()
 
     def _place(self, call: Call, running: _Running, seats: ExitStack) -> _Place | Ending:
@@ -205,7 +205,7 @@ class ExecutorPool:
         except (PymonikError, OSError, KeyError) as error:
             return Failed(Failure.of(_as_setup_error(error)).to_text())
         seats.enter_context(self._free)
-        if self._is_closed or running.cancelled.is_set():
+        if self._is_closed or running.is_cancelled:
             return Cancelled()
         seat = self._take(packages)
         seats.callback(self._give_back, seat)
@@ -218,7 +218,7 @@ class ExecutorPool:
         except OSError as error:
             return Lost(Failure.of(error).to_text())
         with self._lock:
-            if running.cancelled.is_set() or self._is_closed:
+            if running.is_cancelled or self._is_closed:
                 return Cancelled()
             running.process = process
         on_slow = partial(line.shorten, 0) if line else None
@@ -240,7 +240,7 @@ class ExecutorPool:
                 ending = process.follow(
                     call.run, call.time_limit_s, lambda: line.shorten(ahead.count)
                 )
-            line.ended(call, Cancelled() if running.cancelled.is_set() else ending)
+            line.ended(call, Cancelled() if running.is_cancelled else ending)
 
     def _take(self, packages: str) -> _Seat:
         evicted = None
