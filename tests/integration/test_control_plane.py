@@ -25,7 +25,7 @@ from armonik.protogen.common import (
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.dispatch import Dispatch
 from pymonik.cluster.locked_state import LockedState, microseconds
-from pymonik.cluster.services.messages import result_raw
+from pymonik.cluster.messages import result_raw
 from pymonik.cluster.services.server import serve
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.state.work import Assignment, Start, Stopped, Succeeded

@@ -20,7 +20,7 @@ from armonik.protogen.common import agent_common_pb2 as pb
 from armonik.protogen.common.result_status_pb2 import RESULT_STATUS_CREATED
 
 from pymonik.cluster.ids import new_id
-from pymonik.cluster.services.messages import requested_options
+from pymonik.cluster.messages import requested_options
 from pymonik.cluster.state.faults import Fault, InvalidArgument
 from pymonik.cluster.state.options import merged
 from pymonik.cluster.state.work import Assignment, NewResult, NewTask, Succeeded, TaskOptions

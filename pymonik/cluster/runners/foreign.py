@@ -26,9 +26,9 @@ from armonik.protogen.common.objects_pb2 import Configuration
 from armonik.protogen.common.worker_common_pb2 import ProcessRequest
 from armonik.protogen.worker.agent_service_pb2_grpc import add_AgentServicer_to_server
 
+from pymonik.cluster.messages import options_message
 from pymonik.cluster.runners.agent import AgentService, Attempt
 from pymonik.cluster.runners.worker_process import WorkerProcess
-from pymonik.cluster.services.messages import options_message
 from pymonik.cluster.state.work import (
     Assignment,
     Failed,

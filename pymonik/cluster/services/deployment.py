@@ -19,10 +19,10 @@ from armonik.protogen.common import (
     versions_common_pb2,
 )
 
+from pymonik.cluster.messages import partition_raw
 from pymonik.cluster.services.answering import answering
 from pymonik.cluster.services.fields import APPLICATIONS, PARTITIONS, Application
 from pymonik.cluster.services.lists import ListRequest
-from pymonik.cluster.services.messages import partition_raw
 
 if TYPE_CHECKING:
     from pymonik.cluster.control_plane import ControlPlane

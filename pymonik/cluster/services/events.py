@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from armonik.protogen.client.events_service_pb2_grpc import EventsServicer
 
 from pymonik.cluster.events import Interest
+from pymonik.cluster.messages import event, joined_events
 from pymonik.cluster.services.answering import streaming
 from pymonik.cluster.services.fields import RESULTS, TASKS
 from pymonik.cluster.services.filters import Query
-from pymonik.cluster.services.messages import event, joined_events
 from pymonik.cluster.state.faults import ResourceExhausted
 from pymonik.cluster.state.rows import Kind
 from pymonik.core.embedded import JOINED_EVENTS

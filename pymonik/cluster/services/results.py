@@ -10,10 +10,10 @@ import grpc
 from armonik.protogen.client.results_service_pb2_grpc import ResultsServicer
 from armonik.protogen.common import results_common_pb2 as pb
 
+from pymonik.cluster.messages import result_raw
 from pymonik.cluster.services.answering import answering, streaming
 from pymonik.cluster.services.fields import RESULTS
 from pymonik.cluster.services.lists import ListRequest
-from pymonik.cluster.services.messages import result_raw
 from pymonik.cluster.state.faults import FailedPrecondition, InvalidArgument
 from pymonik.transport import streams
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from armonik.protogen.client.sessions_service_pb2_grpc import SessionsServicer
 from armonik.protogen.common import sessions_common_pb2 as pb
 
+from pymonik.cluster.messages import default_options, session_raw
 from pymonik.cluster.services.answering import answering
 from pymonik.cluster.services.fields import SESSIONS
 from pymonik.cluster.services.lists import ListRequest
-from pymonik.cluster.services.messages import default_options, session_raw
 from pymonik.cluster.state import sessions
 from pymonik.cluster.state.faults import BrokenRule, ValidationFailed
 

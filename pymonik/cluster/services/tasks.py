@@ -10,17 +10,17 @@ from armonik.protogen.client.tasks_service_pb2_grpc import TasksServicer
 from armonik.protogen.common import objects_pb2
 from armonik.protogen.common import tasks_common_pb2 as pb
 
-from pymonik.cluster.services.answering import answering
-from pymonik.cluster.services.fields import TASKS
-from pymonik.cluster.services.filters import Query
-from pymonik.cluster.services.lists import ListRequest
-from pymonik.cluster.services.messages import (
+from pymonik.cluster.messages import (
     requested_options,
     task_creation,
     task_detailed,
     task_info,
     task_summary,
 )
+from pymonik.cluster.services.answering import answering
+from pymonik.cluster.services.fields import TASKS
+from pymonik.cluster.services.filters import Query
+from pymonik.cluster.services.lists import ListRequest
 from pymonik.cluster.state.faults import BrokenRule, ValidationFailed
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import queue
 import pytest
 
 from pymonik.cluster.events import MOST_TOGETHER, Interest, Subscription
+from pymonik.cluster.messages import joined_events
 from pymonik.cluster.services.fields import RESULTS, TASKS
 from pymonik.cluster.services.filters import Query
-from pymonik.cluster.services.messages import joined_events
 from pymonik.cluster.state.faults import ShuttingDown
 from pymonik.cluster.state.rows import Change, Kind, Result, ResultStatus
 
