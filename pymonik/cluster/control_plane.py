@@ -5,6 +5,7 @@ Bytes are written before the state is locked.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from pymonik.cluster.ids import new_id
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pymonik.core.codec import Buffer
 
 T = TypeVar("T")
+
+PAYLOAD = "payload"  # the name of those that come with their tasks
 
 
 class ControlPlane:
@@ -63,9 +66,15 @@ class ControlPlane:
         session_id: str,
         requested: RequestedOptions | None,
         creations: Sequence[TaskCreation],
+        *,
+        payloads: Sequence[bytes] = (),
     ) -> list[Task]:
-        """Create tasks."""
+        """Create tasks, and results with the payloads of those that name none."""
+        made = [(result_id := new_id(), self._storage.write(one, result_id)) for one in payloads]
+        creations = _with_payloads(creations, [result_id for result_id, _ in made])
         with self._changing as (state, now):
+            for result_id, stored in made:
+                results.create(state, result_id, session_id, PAYLOAD, now, stored=stored)
             return submission.submit(
                 state, session_id, requested, creations, new_id=new_id, now=now
             )
@@ -169,3 +178,10 @@ class ControlPlane:
             found = {one.result_id: one for one in state.known_results(result_ids)}
             objects = [found[one].opaque_id if one in found else "" for one in result_ids]
         return [self._storage.held(one) for one in objects]
+
+
+def _with_payloads(creations: Sequence[TaskCreation], ids: Sequence[str]) -> Sequence[TaskCreation]:
+    if not ids:
+        return creations
+    rest = iter(ids)
+    return [one if one.payload_id else replace(one, payload_id=next(rest, "")) for one in creations]

@@ -27,11 +27,13 @@ class DirectRequest(msgspec.Struct, frozen=True, array_like=True):
         method: As gRPC writes it, ``/service/method``.
         message: Protobuf.
         metadata: Pairs, as gRPC has them.
+        payloads: Of SubmitTasks: those of the tasks that name none, in their order.
     """
 
     method: str
     message: bytes
     metadata: list[tuple[str, str]] = []
+    payloads: list[bytes] = []
 
 
 class AnswerKind(IntEnum):

@@ -11,14 +11,14 @@ from pymonik.core.result import Status
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError
 from pymonik.options import TaskOptions
 from pymonik.transport.aborts import dependency_failed
-from pymonik.transport.data import REQUEST_BYTES
+from pymonik.transport.data import INLINE_BYTES, REQUEST_BYTES
 from pymonik.transport.messages import NewTask
 from pymonik.transport.outputs import Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pymonik.core.codec import Packed
+    from pymonik.core.codec import Buffer, Packed
     from pymonik.core.environment import Environment
     from pymonik.core.result import ResultState
     from pymonik.transport.control_plane import ControlPlane
@@ -67,7 +67,7 @@ class BatchSender:
             )
             for task, meta in zip(sent, metas, strict=True)
         ]
-        payloads = self._data.store(containers)
+        payloads = self._payloads(containers)
         new = [
             NewTask(payload, task.state.result_id or "", result_ids(meta))
             for task, payload, meta in zip(sent, payloads, metas, strict=True)
@@ -79,6 +79,17 @@ class BatchSender:
                 if runnable:
                     self._submit(options, runnable)
         self._drop_orphans(sent)
+
+    def _payloads(self, containers: Sequence[tuple[str, list[Buffer]]]) -> list[str | bytes]:
+        """Results with the payloads; what is small goes with its task, if that is possible."""
+        if not self._plane.takes_payloads:
+            return list(self._data.store(containers))
+        large = [one for one in containers if _nbytes(one[1]) > INLINE_BYTES]
+        ids = iter(self._data.store(large) if large else ())
+        return [
+            next(ids) if _nbytes(segments) > INLINE_BYTES else b"".join(segments)
+            for _, segments in containers
+        ]
 
     def _upload_functions(self, batch: Sequence[OutgoingTask]) -> None:
         new = {task.function.content_id: task.function for task in batch}
@@ -164,6 +175,10 @@ class BatchSender:
                 task.state.task_id = task_id
                 for item in task.items:
                     item.task_id = task_id
+
+
+def _nbytes(segments: Sequence[Buffer]) -> int:
+    return sum(memoryview(segment).nbytes for segment in segments)
 
 
 def _failed_dependency(call: Packed) -> BaseException | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -54,6 +55,10 @@ class ControlPlane:
     """The control plane behind a channel. Thread-safe.
 
     Every method raises `ControlPlaneError` or one of its subclasses.
+
+    Attributes:
+        endpoint: For messages.
+        takes_payloads: Whether tasks can be submitted together with their payloads.
     """
 
     def __init__(
@@ -68,7 +73,7 @@ class ControlPlane:
             is_direct: Whether it is a `DirectChannel`.
         """
         self.endpoint = endpoint
-        self._tells_small_data = is_direct
+        self.takes_payloads = self._tells_small_data = is_direct
         self._timeout_s = timeout_s
         self._last_options: tuple[TaskOptions, Any] | None = None
         self._sessions = sessions_service_pb2_grpc.SessionsStub(channel)
@@ -256,13 +261,19 @@ class ControlPlane:
     def submit_tasks(
         self, session_id: str, options: TaskOptions, tasks: Sequence[NewTask]
     ) -> list[str]:
-        """Their ids, in order. Not tried twice: a second attempt would run them twice."""
+        """Their ids, in order. Not tried twice: a second attempt would run them twice.
+
+        Their payloads can be data if `takes_payloads`.
+        """
         request = tasks_common_pb2.SubmitTasksRequest(
             session_id=session_id,
             task_options=self._options_message(options),
             task_creations=[messages.task_creation(task) for task in tasks],
         )
-        answer = self._once("SubmitTasks", self._tasks.SubmitTasks, request)
+        method = self._tasks.SubmitTasks
+        if payloads := [task.payload for task in tasks if isinstance(task.payload, bytes)]:
+            method = partial(method, payloads=payloads)
+        answer = self._once("SubmitTasks", method, request)
         return [info.task_id for info in answer.task_infos]
 
     def _options_message(self, options: TaskOptions) -> Any:

@@ -69,9 +69,13 @@ class DirectChannel:
         """What makes one request and gives its answer."""
 
         def call(
-            request: Any, timeout: float | None = None, metadata: Sequence[tuple[str, str]] = ()
+            request: Any,
+            timeout: float | None = None,
+            metadata: Sequence[tuple[str, str]] = (),
+            payloads: Sequence[bytes] = (),
         ) -> Any:
-            sent = DirectRequest(method, request_serializer(request), list(metadata))
+            message = request_serializer(request)
+            sent = DirectRequest(method, message, list(metadata), list(payloads))
             return response_deserializer(self._answer(sent, timeout))
 
         return call

@@ -77,16 +77,16 @@ class TaskInfo:
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A task to be submitted."""
+    """A task to be submitted; its payload is a result, or data that go with it."""
 
-    payload_id: str
+    payload: str | bytes
     output_id: str
     dependencies: Sequence[str]
 
     @property
     def nbytes(self) -> int:
         """About its size in a request."""
-        return 160 + 40 * len(self.dependencies)
+        return 160 + 40 * len(self.dependencies) + len(self.payload)
 
 
 def session_options(options: TaskOptions) -> Any:
@@ -120,7 +120,7 @@ def task_creation(task: NewTask) -> Any:
     return tasks_common_pb2.SubmitTasksRequest.TaskCreation(
         expected_output_keys=[task.output_id],
         data_dependencies=task.dependencies,
-        payload_id=task.payload_id,
+        payload_id=task.payload if isinstance(task.payload, str) else "",
     )
 
 

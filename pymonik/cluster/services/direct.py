@@ -139,10 +139,15 @@ class _Details:
     invocation_metadata: tuple[tuple[str, str | bytes], ...] = ()
 
 
-class _Context:
-    """As much of `grpc.ServicerContext` as the services use."""
+class DirectContext:
+    """As much of `grpc.ServicerContext` as the services use.
+
+    Attributes:
+        payloads: See `DirectRequest`.
+    """
 
     def __init__(self, request: DirectRequest, is_up: Callable[[], None]) -> None:
+        self.payloads = request.payloads
         self._metadata = request.metadata
         self._is_up = is_up
         self._lock = threading.Lock()
@@ -150,24 +155,29 @@ class _Context:
         self._is_active = True
 
     def invocation_metadata(self) -> Sequence[tuple[str, str]]:
+        """What came with the request."""
         return self._metadata
 
     def is_active(self) -> bool:
+        """Whether the client is still there, as far as is known."""
         return self._is_active
 
     def add_callback(self, callback: Callable[[], None]) -> bool:
+        """Have this called when the client leaves; ``False`` if it has left."""
         with self._lock:
             if self._is_active:
                 self._callbacks.append(callback)
             return self._is_active
 
     def send_initial_metadata(self, _metadata: object) -> None:
+        """Tell that the stream is up."""
         self._is_up()
 
     def set_trailing_metadata(self, metadata: object) -> None:
         """For people who look at what gRPC sent: our client does not."""
 
     def abort(self, code: grpc.StatusCode, details: str) -> None:
+        """End the request with a status."""
         raise _AbortedError(code, details)
 
     def leave(self) -> None:
@@ -184,7 +194,7 @@ def _answer(handler: Any, request: DirectRequest) -> DirectAnswer:
         return _failure(grpc.StatusCode.UNIMPLEMENTED, "Unknown method")
     try:
         message = handler.request_deserializer(request.message)
-        answer = handler.unary_unary(message, _Context(request, lambda: None))
+        answer = handler.unary_unary(message, DirectContext(request, lambda: None))
         return DirectAnswer(handler.response_serializer(answer))
     except Exception as error:  # noqa: BLE001  (the edge: the client must get an answer)
         return _told(error)
@@ -201,7 +211,7 @@ def _stream(connection: socket.socket, inbox: Inbox, handler: Any, request: Dire
         for answer in _answers(handler, request, context):
             send(framed(answer))
 
-    context = _Context(request, lambda: send(_UP))
+    context = DirectContext(request, lambda: send(_UP))
     writer = threading.Thread(target=write, name="direct-stream", daemon=True)
     writer.start()
     try:
@@ -212,7 +222,9 @@ def _stream(connection: socket.socket, inbox: Inbox, handler: Any, request: Dire
         writer.join()
 
 
-def _answers(handler: Any, request: DirectRequest, context: _Context) -> Iterator[DirectAnswer]:
+def _answers(
+    handler: Any, request: DirectRequest, context: DirectContext
+) -> Iterator[DirectAnswer]:
     serialize = handler.response_serializer or bytes
     try:
         message = handler.request_deserializer(request.message)

@@ -18,6 +18,7 @@ from pymonik.cluster.messages import (
     task_summary,
 )
 from pymonik.cluster.services.answering import answering
+from pymonik.cluster.services.direct import DirectContext
 from pymonik.cluster.services.fields import TASKS
 from pymonik.cluster.services.filters import Query
 from pymonik.cluster.services.lists import ListRequest
@@ -45,6 +46,7 @@ class TasksService(TasksServicer):  # type: ignore[misc]
             request.session_id,
             requested_options(request, "task_options"),
             [task_creation(one) for one in request.task_creations],
+            payloads=context.payloads if isinstance(context, DirectContext) else (),
         )
         return pb.SubmitTasksResponse(task_infos=[task_info(task) for task in tasks])
 
