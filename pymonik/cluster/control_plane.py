@@ -172,6 +172,10 @@ class ControlPlane:
             raise ObjectDataNotFound(f"result {result_id} has no data")
         return self._storage.read(opaque_id, chunk_size)
 
+    def data_in_memory(self, result: Result) -> bytes | None:
+        """The bytes of a result, where they are small."""
+        return self._storage.held(result.opaque_id)
+
     def small_data(self, result_ids: Sequence[str]) -> list[bytes | None]:
         """The bytes of completed results that are small, whatever their sessions."""
         with self._locked.reading() as state:

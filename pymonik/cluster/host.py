@@ -103,15 +103,15 @@ class EmbeddedCluster:
         self._memory.start()
         # Executors are starting: gRPC, the largest import, is loaded meanwhile.
         from pymonik.cluster.services.direct import DirectServer
+        from pymonik.cluster.services.embedded import EmbeddedService
         from pymonik.cluster.services.server import add_services, make_server
-        from pymonik.cluster.services.small_data import SmallData
 
         self._server = make_server(self._control)
         self.endpoint = self._listen()
         self._server.start()
         self._direct = DirectServer()
         add_services(self._control, self._direct)
-        self._direct.add_generic_rpc_handlers((SmallData(self._control),))
+        self._direct.add_generic_rpc_handlers((EmbeddedService(self._control),))
         self._direct.start(self.direct_socket)
         self._make_slots()
         for slot in self._slots:

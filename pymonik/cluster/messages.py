@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from armonik.protogen.common import (
     events_common_pb2,
@@ -21,9 +20,6 @@ from pymonik.cluster.state.options import RequestedOptions
 from pymonik.cluster.state.rows import Change, Kind, Partition, Result, Session, Task
 from pymonik.cluster.state.submission import TaskCreation
 from pymonik.cluster.state.work import TaskOptions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 TEXTS = (
     "partition_id",
@@ -214,21 +210,6 @@ def event(change: Change) -> Any:
     message = events_common_pb2.EventSubscriptionResponse
     name, fill = _EVENTS[change.kind]
     return message(session_id=change.row.session_id, **{name: fill(change.row, change.value)})
-
-
-def joined_events(changes: Sequence[Change]) -> Iterator[Any]:
-    """The same, with one message where results got the same status one after the other.
-
-    Its ``result_id`` has all their IDs, separated by spaces.
-    """
-    for (kind, value), group in groupby(changes, lambda change: (change.kind, change.value)):
-        together = list(group)
-        if kind is not Kind.RESULT_STATUS:
-            yield from map(event, together)
-            continue
-        ids = " ".join(cast("Result", change.row).result_id for change in together)
-        update = _UPDATES.ResultStatusUpdate(result_id=ids, status=int(cast("int", value)))
-        yield _UPDATES(session_id=together[0].row.session_id, result_status_update=update)
 
 
 _UPDATES = events_common_pb2.EventSubscriptionResponse

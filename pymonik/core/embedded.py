@@ -11,13 +11,26 @@ from typing import Final
 
 import msgspec
 
-# Metadata of GetEvents: the IDs of results that got the same status may come in one event,
-# separated by spaces. An event costs both sides as much as a small task.
-JOINED_EVENTS: Final = ("pymonik-joined-events", "1")
+# Methods of the direct socket, in msgpack, for which ArmoniK has a message or request a result.
 
-# A method of the direct socket only: a list of IDs of results in msgpack, and for each the data as
-# bytes, or nil if they are not small. ArmoniK has a request for each result.
+# IDs of results; for each the data, or nil if they are not small.
 SMALL_DATA: Final = "/pymonik.Embedded/SmallData"
+# The ID of a session; a stream of lists of `Ended`, as its results end.
+RESULTS: Final = "/pymonik.Embedded/Results"
+
+
+class Ended(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A result got a status that is final, or may be.
+
+    Attributes:
+        result_id: Of the result.
+        status: As in ArmoniK's messages.
+        data: Where they are so small that they need not be asked for.
+    """
+
+    result_id: str
+    status: int
+    data: bytes | None = None
 
 
 class DirectRequest(msgspec.Struct, frozen=True, array_like=True):
@@ -60,6 +73,7 @@ class DirectAnswer(msgspec.Struct, frozen=True, array_like=True):
     details: str = ""
 
 
+ended_decoder = msgspec.msgpack.Decoder(list[Ended])
 small_data_decoder = msgspec.msgpack.Decoder(list[bytes | None])
 request_decoder = msgspec.msgpack.Decoder(DirectRequest)
 answer_decoder = msgspec.msgpack.Decoder(DirectAnswer)

@@ -28,10 +28,11 @@ from armonik.protogen.common import (
 )
 
 from pymonik.core import objects
-from pymonik.core.embedded import JOINED_EVENTS, SMALL_DATA, small_data_decoder
+from pymonik.core.embedded import RESULTS, SMALL_DATA, ended_decoder, small_data_decoder
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import messages, streams
 from pymonik.transport.errors import translated
+from pymonik.transport.news import News, of_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -73,7 +74,7 @@ class ControlPlane:
             is_direct: Whether it is a `DirectChannel`.
         """
         self.endpoint = endpoint
-        self.takes_payloads = self._tells_small_data = is_direct
+        self.takes_payloads = self._is_direct = is_direct
         self._timeout_s = timeout_s
         self._last_options: tuple[TaskOptions, Any] | None = None
         self._sessions = sessions_service_pb2_grpc.SessionsStub(channel)
@@ -82,6 +83,7 @@ class ControlPlane:
         self._events = events_service_pb2_grpc.EventsStub(channel)
         self._partitions = partitions_service_pb2_grpc.PartitionsStub(channel)
         self._small_data = channel.unary_unary(SMALL_DATA)
+        self._told = channel.unary_stream(RESULTS)
         # Data goes past protobuf, as bytes.
         self._upload = channel.stream_unary(f"{_RESULTS}/UploadResultData")
         self._download = channel.unary_stream(f"{_RESULTS}/DownloadResultData")
@@ -239,7 +241,7 @@ class ControlPlane:
 
     def small_data(self, ids: Sequence[str]) -> list[bytes | None]:
         """The data of completed results where they are small and this control plane tells them."""
-        if not self._tells_small_data:
+        if not self._is_direct:
             return [None] * len(ids)
         found: list[bytes | None] = []
         for part in _parts(ids):
@@ -300,16 +302,15 @@ class ControlPlane:
 
     # -- events --------------------------------------------------------------------------------
 
-    def result_events(self, session_id: str) -> Any:
-        """The stream of changes of results, as gRPC gives it: it can be cancelled.
-
-        The embedded cluster joins the IDs of several results with spaces.
-        """
+    def results(self, session_id: str) -> News:
+        """How the results of a session end, from now on."""
+        if self._is_direct:
+            return News(self._told(msgspec.msgpack.encode(session_id)), ended_decoder.decode)
         request = events_common_pb2.EventSubscriptionRequest(
             session_id=session_id,
             returned_events=[events_common_pb2.EVENTS_ENUM_RESULT_STATUS_UPDATE],
         )
-        return self._events.GetEvents(request, metadata=(JOINED_EVENTS,))
+        return News(self._events.GetEvents(request), of_event)
 
     # -- attempts ------------------------------------------------------------------------------
 

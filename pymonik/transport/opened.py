@@ -1,4 +1,7 @@
-"""Results that were read lately: items of one chunk are asked for one after the other."""
+"""Results that were read lately, and data that came before they were asked for.
+
+Items of one chunk are asked for one after the other, and a call alone as soon as it has ended.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_RESULTS = 32  # each has thousands of small objects, of which its bytes tell nothing
 _MOST_BYTES = 64 * 1024 * 1024
+_MOST_LEARNT = 1024  # results, of a KiB at most
 
 
 class OpenedResults:
@@ -25,17 +29,30 @@ class OpenedResults:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, OpenedResult] = OrderedDict()
         self._nbytes = 0
+        self._learnt: OrderedDict[str, bytes] = OrderedDict()
+
+    def learn(self, result_id: str, data: bytes) -> None:
+        """Keep the data of a result for who asks first; those of too many are forgotten."""
+        with self._lock:
+            self._learnt[result_id] = data
+            if len(self._learnt) > _MOST_LEARNT:
+                self._learnt.popitem(last=False)
 
     def get(self, ids: Sequence[str]) -> list[OpenedResult]:
         """Completed results, in order; an id may come more than once."""
         found = self._find(dict.fromkeys(ids))
-        missing = [one for one in dict.fromkeys(ids) if one not in found]
-        if not missing:
-            return [found[one] for one in ids]
-        for one, container in zip(missing, self._data.fetch(missing), strict=True):
-            found[one] = OpenedResult(container)
-        self._keep({one: found[one] for one in missing})
+        new = self._take_learnt([one for one in ids if one not in found])
+        missing = [one for one in dict.fromkeys(ids) if one not in found and one not in new]
+        if missing:
+            new.update(zip(missing, map(OpenedResult, self._data.fetch(missing)), strict=True))
+        self._keep(new)
+        found.update(new)
         return [found[one] for one in ids]
+
+    def _take_learnt(self, ids: Sequence[str]) -> dict[str, OpenedResult]:
+        with self._lock:
+            learnt = {one: self._learnt.pop(one, None) for one in dict.fromkeys(ids)}
+        return {one: OpenedResult(bytearray(data)) for one, data in learnt.items() if data}
 
     def _find(self, ids: dict[str, None]) -> dict[str, OpenedResult]:
         with self._lock:

@@ -68,8 +68,14 @@ class RemoteSession:
         self._closed = ""
         self._needed: set[Session] = set()  # whose results are inputs here: not to be forgotten
         self._data = DataStore(plane, session_id, chunk_bytes=chunk_bytes, folder=storage_folder)
+        self._opened = OpenedResults(self._data)
         self._watcher = Watcher(
-            plane, session_id, polling_s=polling_s, patience_s=patience_s, is_alive=is_alive
+            plane,
+            session_id,
+            polling_s=polling_s,
+            patience_s=patience_s,
+            is_alive=is_alive,
+            learn=self._opened.learn,
         )
         send = BatchSender(
             plane,
@@ -80,7 +86,6 @@ class RemoteSession:
             watch=self._watcher.watch,
         )
         self._outbox = Outbox(send, batch_tasks=batch_tasks)
-        self._opened = OpenedResults(self._data)
         self._reader = ChunkReader(self._opened, _weakly(self.attach))
         self._feeder = Feeder(self._outbox.put, self._reader, reads_all=storage_folder is not None)
         self._watcher.start()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from pymonik.core.embedded import Ended
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import aborts
 from pymonik.transport.errors import code_of
@@ -51,6 +52,7 @@ class Watcher:
         polling_s: float | None = None,
         patience_s: float = 30.0,
         is_alive: Callable[[], bool] | None = None,
+        learn: Callable[[str, bytes], None] = lambda _id, _data: None,
     ) -> None:
         """Nothing runs before `start`.
 
@@ -60,7 +62,9 @@ class Watcher:
             polling_s: Seconds between lists; without it, events tell.
             patience_s: Seconds without any answer after which pending results fail.
             is_alive: Whether the process of an embedded cluster runs; if not, nobody waits.
+            learn: Gets the data of a result that came with the news of it, before it ends.
         """
+        self._learn = learn
         self._plane = plane
         self._session_id = session_id
         self._polling_s = polling_s
@@ -166,18 +170,16 @@ class Watcher:
                 self._changed.wait_for(lambda: self._stopped, pause)
 
     def _read_events(self) -> None:
-        stream = self._plane.result_events(self._session_id)
+        stream = self._plane.results(self._session_id)
         with self._changed:
             if self._stopped:
                 stream.cancel()
                 return
             self._stream = stream
-        stream.initial_metadata()  # comes when the stream is up, or with the first event
+        stream.wait_until_up()
         self._stream_is_up()
-        for event in stream:
-            if event.WhichOneof("update") == "result_status_update":
-                update = event.result_status_update
-                self._news(update.result_id.split(" "), update.status)
+        for ended in stream:
+            self._news(ended)
 
     def _stream_is_up(self) -> None:
         with self._changed:
@@ -198,20 +200,23 @@ class Watcher:
 
     # -- what is known -------------------------------------------------------------------------
 
-    def _news(self, ids: Sequence[str], status: int) -> None:
-        if status == COMPLETED:
-            with self._changed:
-                states = [self._pending.pop(one, None) for one in ids]
-                for one in ids:
-                    self._unseen.pop(one, None)
-            for state in states:
-                if state is not None:
-                    state.complete()
-        elif status in (ABORTED, DELETED):
-            with self._changed:
-                self._aborted.update((one, None) for one in ids if one in self._pending)
-                if self._aborted:
-                    self._schedule(0.0)
+    def _news(self, ended: Sequence[Ended]) -> None:
+        completed: list[ResultState] = []
+        with self._changed:
+            for one in ended:
+                if one.status == COMPLETED:
+                    self._unseen.pop(one.result_id, None)
+                    state = self._pending.pop(one.result_id, None)
+                    if state is not None:
+                        completed.append(state)
+                        if one.data is not None:
+                            self._learn(one.result_id, one.data)
+                elif one.status in (ABORTED, DELETED) and one.result_id in self._pending:
+                    self._aborted[one.result_id] = None
+            if self._aborted:
+                self._schedule(0.0)
+        for state in completed:
+            state.complete()
 
     def _fail(self, result_id: str, error: BaseException) -> None:
         with self._changed:
@@ -298,7 +303,7 @@ class Watcher:
             if info is None or info.status in (ABORTED, DELETED):
                 gone.append(result_id)
             elif info.status == COMPLETED:
-                self._news([result_id], COMPLETED)
+                self._news([Ended(result_id, COMPLETED)])
         if gone:
             self._explain(gone, known)
 

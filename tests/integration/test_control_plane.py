@@ -30,7 +30,6 @@ from pymonik.cluster.services.server import serve
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.state.work import Assignment, Start, Stopped, Succeeded
 from pymonik.cluster.storage import Storage
-from pymonik.core.embedded import JOINED_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -284,24 +283,6 @@ def test_instants_are_told_to_the_microsecond(storage: Storage) -> None:
     )
     assert result.created_at.ToMicroseconds() == now // 1000
     assert microseconds() % 1000 == 0
-
-
-def test_a_client_that_asks_is_told_of_many_results_in_few_events(
-    connect: Callable[[], Client], runner: None
-) -> None:
-    client = connect()
-    session_id = client.session()
-    request = events_common_pb2.EventSubscriptionRequest(
-        session_id=session_id,
-        returned_events=[events_common_pb2.EVENTS_ENUM_RESULT_STATUS_UPDATE],
-    )
-    events = client.events.GetEvents(request, metadata=(JOINED_EVENTS,), timeout=TIMEOUT_S)
-    events.initial_metadata()
-    pending = {client.result(session_id) for _ in range(40)}
-    for output_id in list(pending):
-        client.submit(session_id, output_id)
-    while pending:
-        pending -= set(next(events).result_status_update.result_id.split(" "))
 
 
 def test_small_data_are_no_files_and_can_be_downloaded_like_any(

@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from armonik.protogen.client.events_service_pb2_grpc import EventsServicer
 
 from pymonik.cluster.events import Interest
-from pymonik.cluster.messages import event, joined_events
+from pymonik.cluster.messages import event
 from pymonik.cluster.services.answering import streaming
 from pymonik.cluster.services.fields import RESULTS, TASKS
 from pymonik.cluster.services.filters import Query
 from pymonik.cluster.state.faults import ResourceExhausted
 from pymonik.cluster.state.rows import Kind
-from pymonik.core.embedded import JOINED_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
 # Each stream holds a thread of the server: requests must find some that are free.
 MAX_STREAMS = 448
-PAUSE_S = 0.002
 
 
 class EventsService(EventsServicer):  # type: ignore[misc]
@@ -59,13 +56,4 @@ class EventsService(EventsServicer):  # type: ignore[misc]
         if not context.add_callback(subscription.cancel):
             subscription.cancel()  # the client has left already
         context.send_initial_metadata(())  # tells the client that it misses nothing from here on
-        if JOINED_EVENTS not in context.invocation_metadata():
-            yield from map(event, subscription)
-            return
-        for changes in subscription.batches(self._pause):
-            yield from joined_events(changes)
-
-    def _pause(self) -> None:
-        """While many tasks wait, more is about to happen: fewer messages tell of it."""
-        if self._control_plane.is_busy():
-            time.sleep(PAUSE_S)
+        yield from map(event, subscription)

@@ -16,8 +16,8 @@ from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.dispatch import Dispatch
 from pymonik.cluster.locked_state import LockedState
 from pymonik.cluster.services.direct import DirectServer
+from pymonik.cluster.services.embedded import EmbeddedService
 from pymonik.cluster.services.server import add_services, make_server
-from pymonik.cluster.services.small_data import SmallData
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.state.work import Assignment, Failed, Outcome, Start, Stopped, Succeeded
 from pymonik.cluster.storage import Storage
@@ -108,7 +108,7 @@ class InlineCluster:
         self._server.start()
         self._direct = CountingServer(self.counter)
         add_services(self.control_plane, self._direct)
-        self._direct.add_generic_rpc_handlers((SmallData(self.control_plane),))
+        self._direct.add_generic_rpc_handlers((EmbeddedService(self.control_plane),))
         self.direct_socket.unlink(missing_ok=True)
         self._direct.start(self.direct_socket)
 

@@ -7,7 +7,6 @@ import queue
 import pytest
 
 from pymonik.cluster.events import MOST_TOGETHER, Interest, Subscription
-from pymonik.cluster.messages import joined_events
 from pymonik.cluster.services.fields import RESULTS, TASKS
 from pymonik.cluster.services.filters import Query
 from pymonik.cluster.state.faults import ShuttingDown
@@ -65,24 +64,3 @@ def test_a_batch_is_bounded() -> None:
         subscription.offer(_completed(ROWS[0]))
     subscription.cancel()
     assert [len(one) for one in subscription.batches(lambda: None)] == [MOST_TOGETHER, 1]
-
-
-def test_results_that_got_the_same_status_one_after_the_other_are_joined() -> None:
-    changes = [
-        _completed(ROWS[0]),
-        _completed(ROWS[1]),
-        Change(Kind.RESULT_STATUS, ROWS[2], ResultStatus.ABORTED),
-        Change(Kind.RESULT_OWNER, ROWS[3], "task"),
-        Change(Kind.RESULT_OWNER, ROWS[2], "task"),
-        _completed(ROWS[3]),
-    ]
-    events = list(joined_events(changes))
-    updates = [
-        (event.result_status_update.result_id, event.result_status_update.status)
-        for event in events
-        if event.WhichOneof("update") == "result_status_update"
-    ]
-    completed, aborted = int(ResultStatus.COMPLETED), int(ResultStatus.ABORTED)
-    assert updates == [("r0 r1", completed), ("r2", aborted), ("r3", completed)]
-    assert len(events) == 5
-    assert {event.session_id for event in events} == {"s"}

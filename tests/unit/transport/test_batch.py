@@ -12,6 +12,7 @@ from pymonik.core.environment import Environment
 from pymonik.errors import DependencyFailedError, PymonikError, TaskCancelledError
 from pymonik.options import TaskOptions
 from pymonik.transport.batch import BatchSender
+from pymonik.transport.data import INLINE_BYTES
 from pymonik.transport.outbox import OutgoingTask
 from tests.unit.transport.calls import FUNCTION, call, chunk, state, states
 
@@ -30,6 +31,7 @@ class Plane:
         self.submitted: list[NewTask] = []
         self.cancelled: list[str] = []
         self.results = 0
+        self.takes_payloads = False
 
     def create_results_metadata(self, session_id: str, names: Sequence[str]) -> list[str]:
         return [self.new_id() for _ in names]
@@ -173,3 +175,13 @@ def test_a_task_whose_item_failed_after_it_was_sent_is_not_cancelled(sender: Sen
     sender.send([running, refused])
     assert sender.plane.cancelled == []
     assert not running.state.is_final
+
+
+def test_small_payloads_go_with_their_tasks_where_they_can(sender: Sender) -> None:
+    plane: Any = sender.plane
+    plane.takes_payloads = True
+    large = codec.pack_call((bytes(2 * INLINE_BYTES),), {})
+    calls = [codec.pack_call((1,), {}), large, codec.pack_call((2,), {})]
+    sender.send([OutgoingTask(FUNCTION, (one,), TaskOptions(), state()) for one in calls])
+    assert [type(one.payload) for one in sender.plane.submitted] == [bytes, str, bytes]
+    assert len(sender.data.payloads) == 1

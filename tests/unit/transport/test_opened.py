@@ -78,3 +78,28 @@ def test_what_cannot_be_fetched_changes_nothing() -> None:
     with pytest.raises(KeyError):
         results.get(["a", "b"])
     assert list(results._kept) == ["a"]
+
+
+def test_data_that_came_with_the_news_are_not_fetched() -> None:
+    results, store = made(b=container(2))
+    results.learn("a", container(1, chunked=False))
+    assert [one.value(0) for one in results.get(["a", "b", "a"])] == [1, 2, 1]
+    assert store.fetched == ["b"]
+
+
+def test_news_of_several_values_are_kept_like_what_was_fetched() -> None:
+    results, store = made()
+    results.learn("a", container(1))
+    for _ in range(2):
+        assert results.get(["a"])[0].value(0) == 1
+    assert store.fetched == []
+
+
+def test_no_more_news_are_kept_than_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened, "_MOST_LEARNT", 2)
+    results, store = made(a=container(1))
+    for one in "abc":
+        results.learn(one, container(one, chunked=False))
+    results.get(["a", "b", "c"])
+    assert store.fetched == ["a"]
+    assert not results._learnt

@@ -1,0 +1,75 @@
+"""What the direct socket serves besides ArmoniK's services; see `pymonik.core.embedded`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+import grpc
+import msgspec
+
+from pymonik.cluster.events import Interest
+from pymonik.cluster.services.answering import streaming
+from pymonik.cluster.services.fields import RESULTS as RESULT_FIELDS
+from pymonik.cluster.services.fields import TASKS as TASK_FIELDS
+from pymonik.cluster.services.filters import Query
+from pymonik.cluster.state.rows import Kind
+from pymonik.core.embedded import RESULTS, SMALL_DATA, Ended
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pymonik.cluster.control_plane import ControlPlane
+    from pymonik.cluster.state.rows import Change, Result
+
+PAUSE_S = 0.002
+MOST_TOLD = 1024  # bytes of data that come with the news
+
+
+class EmbeddedService(grpc.GenericRpcHandler):
+    """Results of a program that has this cluster for itself: many at once."""
+
+    def __init__(self, control_plane: ControlPlane) -> None:
+        self._control_plane = control_plane
+        encode = msgspec.msgpack.encode
+        self._handlers = {
+            SMALL_DATA: grpc.unary_unary_rpc_method_handler(
+                self._small_data, msgspec.msgpack.Decoder(list[str]).decode, encode
+            ),
+            RESULTS: grpc.unary_stream_rpc_method_handler(
+                self._results, msgspec.msgpack.Decoder(str).decode, encode
+            ),
+        }
+
+    def service(self, handler_call_details: Any) -> Any:
+        """The handler of a method, if it is one of these."""
+        return self._handlers.get(handler_call_details.method)
+
+    def _small_data(self, ids: Sequence[str], _context: Any) -> list[bytes | None]:
+        return self._control_plane.small_data(ids)
+
+    @streaming
+    def _results(self, session_id: str, context: Any) -> Iterator[list[Ended]]:
+        interest = Interest(
+            session_id,
+            tasks=Query(TASK_FIELDS, None),
+            results=Query(RESULT_FIELDS, None),
+            kinds=frozenset({Kind.RESULT_STATUS}),
+        )
+        subscription = self._control_plane.subscribe(interest)
+        if not context.add_callback(subscription.cancel):
+            subscription.cancel()  # the client has left already
+        context.send_initial_metadata(())
+        for changes in subscription.batches(self._pause):
+            yield [self._ended(change) for change in changes]
+
+    def _pause(self) -> None:
+        """While many tasks wait, more is about to happen: fewer messages tell of it."""
+        if self._control_plane.is_busy():
+            time.sleep(PAUSE_S)
+
+    def _ended(self, change: Change) -> Ended:
+        result = cast("Result", change.row)
+        data = self._control_plane.data_in_memory(result)
+        is_told = data is not None and len(data) <= MOST_TOLD
+        return Ended(result.result_id, int(cast("int", change.value)), data if is_told else None)
