@@ -201,7 +201,8 @@ class Dispatch:
             if payload is not None:
                 del objects[task.payload_id]
             files = {key: self._storage.file(opaque_id) for key, opaque_id in objects.items()}
-        except (ValueError, FileNotFoundError):
+        except (ValueError, OSError) as error:  # gone, or there is no room to make a file of it
+            logger.warning("an input of a task cannot be had: %s", error)
             return None
         return Assignment(
             task_id=task.task_id,

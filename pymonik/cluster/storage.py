@@ -200,19 +200,21 @@ class Storage:
         """Remove an object; it may be gone already."""
         if opaque_id in self._held:
             with self._lock:
-                self._drop(opaque_id)
-            return
+                if self._drop(opaque_id):
+                    return
         with contextlib.suppress(ValueError):
             _remove(self._place(opaque_id))
             if self._large != self.folder:
                 _remove(_in(self._large, opaque_id))
 
-    def _drop(self, opaque_id: str) -> None:
-        """Called with the lock held."""
-        if (data := self._held.pop(opaque_id, None)) is not None:
+    def _drop(self, opaque_id: str) -> bool:
+        """Whether it was in memory; called with the lock held."""
+        data = self._held.pop(opaque_id, None)
+        if data is not None:
             self._held_bytes -= len(data) + HELD_BYTES
         if not self._held:
             self._held.clear()  # or it keeps the size that it had
+        return data is not None
 
     def _place(self, opaque_id: str) -> str:
         # Names come from clients that import: they must stay in the folder.

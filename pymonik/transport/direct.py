@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 import weakref
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MOST_IDLE = 8  # connections
+_CONNECT_S = 10.0  # for a stream; nobody accepts while the other process stands still
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -92,7 +94,7 @@ class DirectChannel:
         def call(
             request: Any, timeout: float | None = None, metadata: Sequence[tuple[str, str]] = ()
         ) -> DirectStream:
-            connection = _Connection(self._path)
+            connection = _Connection(self._path, _CONNECT_S)
             connection.send(DirectRequest(method, request_serializer(request), list(metadata)))
             connection.set_timeout(timeout)
             return DirectStream(connection, response_deserializer)
@@ -108,7 +110,7 @@ class DirectChannel:
         self._grpc.close()
 
     def _answer(self, request: DirectRequest, timeout: float | None) -> bytes:
-        connection = self._take()
+        connection = self._take(timeout)
         try:
             connection.set_timeout(timeout)
             connection.send(request)
@@ -119,11 +121,11 @@ class DirectChannel:
         self._give_back(connection)
         return _checked(answer).message
 
-    def _take(self) -> _Connection:
+    def _take(self, timeout: float | None) -> _Connection:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return _Connection(self._path)
+        return _Connection(self._path, timeout)
 
     def _give_back(self, connection: _Connection) -> None:
         with self._lock:
@@ -161,15 +163,10 @@ class DirectStream:
 class _Connection:
     """One request after the other."""
 
-    def __init__(self, path: str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
+    def __init__(self, path: str, timeout: float | None) -> None:
+        self._socket = _connected(path, timeout)
         self._inbox = Inbox(self._socket)
         weakref.finalize(self, self._socket.close)
-        try:
-            self._socket.connect(path)
-        except OSError as error:
-            self.close()
-            raise DirectError(grpc.StatusCode.UNAVAILABLE, f"cannot connect: {error}") from error
 
     def set_timeout(self, seconds: float | None) -> None:
         """How long it may be silent."""
@@ -202,6 +199,18 @@ class _Connection:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _connected(path: str, timeout: float | None) -> socket.socket:
+    try:
+        with ExitStack() as opened:
+            connected = opened.enter_context(socket.socket(socket.AF_UNIX))
+            connected.settimeout(timeout)  # it waits while too many others do
+            connected.connect(path)
+            opened.pop_all()
+            return connected
+    except OSError as error:  # no free file descriptor, too
+        raise DirectError(grpc.StatusCode.UNAVAILABLE, f"cannot connect: {error}") from error
 
 
 def _checked(answer: DirectAnswer) -> DirectAnswer:

@@ -113,6 +113,8 @@ class Watcher:
                     self._unseen[state.result_id] = None
             if self._unseen:
                 self._schedule(0.0 if unseen and self._stream_up else self._next_early())
+            elif self._pending:
+                self._schedule(_SLOW_CHECK_S)  # a stream may be up though nobody is behind it
             error = self._stop_error
         for known, state in twins:
             state.end_with(known)

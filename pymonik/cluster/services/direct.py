@@ -96,24 +96,37 @@ class DirectServer:
             if self._is_stopped:
                 connection.close()
                 return
+            try:
+                thread.start()
+            except RuntimeError as error:  # too many threads: later there may be room
+                logger.warning("a connection could not be served: %s", error)
+                connection.close()
+                return
             self._connections[connection] = thread
-            thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
         inbox = Inbox(connection)
         try:
-            while (request := inbox.wait(request_decoder)) is not None:
-                handler = self._handler(request.method)
-                if handler is not None and handler.response_streaming:
-                    _stream(connection, inbox, handler, request)
-                    return
-                connection.sendall(framed(_answer(handler, request)))
+            while self._serve_one(connection, inbox):
+                pass
         except (OSError, msgspec.DecodeError) as error:
             logger.debug("a connection ended: %s", error)
         finally:
             with self._lock:
                 self._connections.pop(connection, None)
             connection.close()
+
+    def _serve_one(self, connection: socket.socket, inbox: Inbox) -> bool:
+        """Whether there may be another. A method, so that nothing of it is kept while waiting."""
+        request = inbox.wait(request_decoder)
+        if request is None:
+            return False
+        handler = self._handler(request.method)
+        if handler is not None and handler.response_streaming:
+            _stream(connection, inbox, handler, request)
+            return False
+        connection.sendall(framed(_answer(handler, request)))
+        return True
 
     def _handler(self, method: str) -> Any:
         if method not in self._known:
