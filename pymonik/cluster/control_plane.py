@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PAYLOAD = "payload"  # the name of those that come with their tasks
-
 
 class ControlPlane:
     """Answers what clients ask; safe to use from any thread.
@@ -70,14 +68,20 @@ class ControlPlane:
         payloads: Sequence[bytes] = (),
     ) -> list[Task]:
         """Create tasks, and results with the payloads of those that name none."""
-        made = [(result_id := new_id(), self._storage.write(one, result_id)) for one in payloads]
-        creations = _with_payloads(creations, [result_id for result_id, _ in made])
-        with self._changing as (state, now):
-            for result_id, stored in made:
-                results.create(state, result_id, session_id, PAYLOAD, now, stored=stored)
-            return submission.submit(
-                state, session_id, requested, creations, new_id=new_id, now=now
-            )
+        made: dict[str, Stored] = {}
+        try:
+            for data in payloads:
+                result_id = new_id()
+                made[result_id] = self._storage.write(data, result_id)
+            creations = _with_payloads(creations, list(made))
+            with self._changing as (state, now):
+                return submission.submit(
+                    state, session_id, requested, creations, made, new_id=new_id, now=now
+                )
+        except BaseException:  # refused, or no room: all or nothing
+            for stored in made.values():
+                self._storage.delete(stored.opaque_id)
+            raise
 
     def cancel_tasks(self, task_ids: Sequence[str], view: Callable[[Task], T]) -> list[T]:
         """Cancel tasks; gives those that exist."""

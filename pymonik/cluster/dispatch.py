@@ -1,6 +1,6 @@
 """What runners ask: tasks to run, how they end, and what they need meanwhile.
 
-Bytes are written before the state is locked, and files of inputs are opened after that.
+Bytes are written before the state is locked, and files of inputs are found, or made, after that.
 """
 
 from __future__ import annotations

@@ -49,9 +49,10 @@ class Storage:
 
     def write(self, data: bytes, result_id: str) -> Stored:
         """Store bytes of a result."""
-        # It may be completed a second time, or have an ID of a worker's own.
-        opaque_id = result_id if self._is_free(result_id) else new_id()
-        if not self._hold(data, opaque_id):
+        with self._lock:  # it may be completed a second time, or have an ID of a worker's own
+            opaque_id = result_id if self._is_free(result_id) else new_id()
+            is_held = self._hold(data, opaque_id)
+        if not is_held:
             self._write(data, opaque_id)
         return Stored(opaque_id, len(data))
 
@@ -63,12 +64,12 @@ class Storage:
         return opaque_id not in self._held and not os.path.lexists(place)
 
     def _hold(self, data: bytes, opaque_id: str) -> bool:
-        with self._lock:
-            if len(data) > SMALL or self._held_bytes + len(data) + HELD_BYTES > MOST_HELD:
-                return False
-            self._held[opaque_id] = data
-            self._held_bytes += len(data) + HELD_BYTES
-            return True
+        """Keep it in memory if it is small and there is room; called with the lock held."""
+        if len(data) > SMALL or self._held_bytes + len(data) + HELD_BYTES > MOST_HELD:
+            return False
+        self._held[opaque_id] = data
+        self._held_bytes += len(data) + HELD_BYTES
+        return True
 
     def _write(self, data: bytes, opaque_id: str) -> None:
         place, home = self._place(opaque_id), objects.home(self.folder, len(data))

@@ -74,6 +74,7 @@ class ControlPlane:
             is_direct: Whether it is a `DirectChannel`.
         """
         self.endpoint = endpoint
+        self._channel = channel
         self.takes_payloads = self._is_direct = is_direct
         self._timeout_s = timeout_s
         self._last_options: tuple[TaskOptions, Any] | None = None
@@ -89,6 +90,11 @@ class ControlPlane:
         self._download = channel.unary_stream(f"{_RESULTS}/DownloadResultData")
 
     # -- connection ----------------------------------------------------------------------------
+
+    def rest(self) -> None:
+        """Little will be asked from now on: keep no connection for it where that costs much."""
+        if self._is_direct:
+            self._channel.rest()
 
     def connect(self, timeout_s: float) -> int:
         """Make the first request; gives the size of a chunk of data, in bytes.

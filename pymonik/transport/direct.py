@@ -57,7 +57,7 @@ class DirectChannel:
         self._grpc = grpc_channel
         self._lock = threading.Lock()
         self._idle: list[_Connection] = []
-        self._is_closed = False
+        self._most_idle = _MOST_IDLE
         self.stream_unary = grpc_channel.stream_unary
         self.stream_stream = grpc_channel.stream_stream
 
@@ -101,12 +101,16 @@ class DirectChannel:
 
         return call
 
-    def close(self) -> None:
-        """Close what is not in use now, and the rest when it is not any more."""
+    def rest(self) -> None:
+        """Keep no connection from now on: a request opens one for itself."""
         with self._lock:
-            self._is_closed = True
+            self._most_idle = 0
             while self._idle:
                 self._idle.pop().close()
+
+    def close(self) -> None:
+        """Close what is not in use now, and the rest when it is not any more."""
+        self.rest()
         self._grpc.close()
 
     def _answer(self, request: DirectRequest, timeout: float | None) -> bytes:
@@ -129,7 +133,7 @@ class DirectChannel:
 
     def _give_back(self, connection: _Connection) -> None:
         with self._lock:
-            if not self._is_closed and len(self._idle) < _MOST_IDLE:
+            if len(self._idle) < self._most_idle:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -156,7 +160,7 @@ class DirectStream:
             self._connection.close()
 
     def cancel(self) -> None:
-        """Leave; who reads gets CANCELLED."""
+        """Leave; who reads gets an error."""
         self._connection.shut_down()
 
 

@@ -23,7 +23,7 @@ class News:
         self._read = read
 
     def wait_until_up(self) -> None:
-        """Return when the stream is up, or has failed: whatever happens from now on is told."""
+        """Return when the stream is up: whatever happens from now on is told, or reading fails."""
         self._stream.initial_metadata()
 
     def __iter__(self) -> Iterator[Sequence[Ended]]:

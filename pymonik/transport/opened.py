@@ -39,7 +39,10 @@ class OpenedResults:
                 self._learnt.popitem(last=False)
 
     def get(self, ids: Sequence[str]) -> list[OpenedResult]:
-        """Completed results, in order; an id may come more than once."""
+        """Completed results, in order; an id may come more than once.
+
+        Values do not share memory, except those of one chunk, which gives each of them anew.
+        """
         found = self._find(dict.fromkeys(ids))
         new = self._take_learnt([one for one in ids if one not in found])
         missing = [one for one in dict.fromkeys(ids) if one not in found and one not in new]
@@ -47,7 +50,22 @@ class OpenedResults:
             new.update(zip(missing, map(OpenedResult, self._data.fetch(missing)), strict=True))
         self._keep(new)
         found.update(new)
-        return [found[one] for one in ids]
+        results = [found[one] for one in ids]
+        return results if len(found) == len(ids) else self._apart(ids, results)
+
+    def _apart(self, ids: Sequence[str], results: list[OpenedResult]) -> list[OpenedResult]:
+        """The same, but a single value that comes again is read again: arrays can be changed."""
+        first = {one: index for index, one in reversed(list(enumerate(ids)))}
+        again = [
+            index
+            for index, one in enumerate(ids)
+            if index != first[one] and not results[index].meta.chunked
+        ]
+        if again:
+            fetched = self._data.fetch([ids[index] for index in again])
+            for index, container in zip(again, fetched, strict=True):
+                results[index] = OpenedResult(container)
+        return results
 
     def _take_learnt(self, ids: Sequence[str]) -> dict[str, OpenedResult]:
         with self._lock:

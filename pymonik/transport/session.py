@@ -272,6 +272,7 @@ class RemoteSession:
     def _stop(self, why: str) -> None:
         self._watcher.stop(TaskCancelledError(why))
         self._reader.close()
+        self._plane.rest()  # values can be fetched as long as there are handles
 
     # -- checks --------------------------------------------------------------------------------
 

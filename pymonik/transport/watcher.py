@@ -2,8 +2,8 @@
 
 ::
 
-    stream thread   GetEvents ──► completed: at once
-                              ──► aborted: to the checker
+    stream thread   news ──► completed: at once
+                         ──► aborted: to the checker
     checker thread  ListResults of what is pending: after each (re)connection, and now and then
                     ListTasks of the owners of aborted results ──► the exception
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -38,6 +39,7 @@ _log = logging.getLogger(__name__)
 _EARLY_CHECKS_S = (0.1, 0.5, 2.0)  # while it is not known whether the stream is up
 _SLOW_CHECK_S = 20.0  # while the stream is up and silent
 _LONGEST_PAUSE_S = 2.0
+_SIGN_OF_LIFE = 100  # results to ask about, when the stream is silent: is somebody there?
 _NO_STREAM = frozenset({grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.PERMISSION_DENIED})
 
 
@@ -52,7 +54,7 @@ class Watcher:
         polling_s: float | None = None,
         patience_s: float = 30.0,
         is_alive: Callable[[], bool] | None = None,
-        learn: Callable[[str, bytes], None] = lambda _id, _data: None,
+        learn: Callable[[str, bytes], None] | None = None,
     ) -> None:
         """Nothing runs before `start`.
 
@@ -211,7 +213,7 @@ class Watcher:
                     state = self._pending.pop(one.result_id, None)
                     if state is not None:
                         completed.append(state)
-                        if one.data is not None:
+                        if one.data is not None and self._learn is not None:
                             self._learn(one.result_id, one.data)
                 elif one.status in (ABORTED, DELETED) and one.result_id in self._pending:
                     self._aborted[one.result_id] = None
@@ -282,6 +284,8 @@ class Watcher:
             ids = list(self._unseen)
             self._unseen.clear()  # the stream tells of whatever happens from now on
             return list(dict.fromkeys([*self._aborted, *ids]))
+        if self._stream_up and self._polling_s is None:
+            return list(islice(self._pending, _SIGN_OF_LIFE))
         return list(self._pending)
 
     def _look(self, ids: list[str]) -> None:

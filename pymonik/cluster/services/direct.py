@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PAUSE_S = 0.1
+ACCEPT_AGAIN_S = 0.1
+LEAVE_S = 1.0
 
 _UP = framed(DirectAnswer(kind=AnswerKind.UP))
 
@@ -67,9 +68,9 @@ class DirectServer:
             with contextlib.suppress(OSError):  # it has just ended
                 one.shutdown(socket.SHUT_RDWR)
         if self._acceptor.ident is not None:
-            with socket.socket(socket.AF_UNIX) as last:  # what `accept` waits for
-                last.connect(self._listener.getsockname())
-            self._acceptor.join()
+            with contextlib.suppress(OSError):  # no free descriptor: it ends with the process
+                _wake(self._listener.getsockname())
+            self._acceptor.join(LEAVE_S)
         for thread in connections.values():
             thread.join()
         self._listener.close()
@@ -85,7 +86,7 @@ class DirectServer:
             return self._listener.accept()[0]
         except OSError as error:  # too many open files: later one may find room
             logger.warning("a connection could not be accepted: %s", error)
-            time.sleep(PAUSE_S)
+            time.sleep(ACCEPT_AGAIN_S)
             return None
 
     def _welcome(self, connection: socket.socket) -> None:
@@ -133,6 +134,13 @@ class DirectServer:
             found = (handler.service(_Details(method)) for handler in self._handlers)
             self._known[method] = next((one for one in found if one is not None), None)
         return self._known[method]
+
+
+def _wake(path: str) -> None:
+    """Connect, which is what `accept` waits for."""
+    with socket.socket(socket.AF_UNIX) as last:
+        last.settimeout(LEAVE_S)
+        last.connect(path)
 
 
 class _AbortedError(Exception):

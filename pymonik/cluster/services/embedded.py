@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pymonik.cluster.control_plane import ControlPlane
     from pymonik.cluster.state.rows import Change, Result
 
-PAUSE_S = 0.002
+GATHER_S = 0.002
 MOST_TOLD = 1024  # bytes of data that come with the news
 
 
@@ -66,7 +66,7 @@ class EmbeddedService(grpc.GenericRpcHandler):
     def _pause(self) -> None:
         """While many tasks wait, more is about to happen: fewer messages tell of it."""
         if self._control_plane.is_busy():
-            time.sleep(PAUSE_S)
+            time.sleep(GATHER_S)
 
     def _ended(self, change: Change) -> Ended:
         result = cast("Result", change.row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pymonik.cluster.state.faults import (
@@ -14,14 +15,17 @@ from pymonik.cluster.state.faults import (
 )
 from pymonik.cluster.state.options import RequestedOptions, merged
 from pymonik.cluster.state.propagation import make_ready
+from pymonik.cluster.state.results import create
 from pymonik.cluster.state.rows import ResultStatus, Session, Task, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from pymonik.cluster.state.rows import Stored
     from pymonik.cluster.state.tables import State
     from pymonik.cluster.state.work import TaskOptions
 
+PAYLOAD = "payload"  # the name of those that come with their tasks
 LOST = (ResultStatus.ABORTED, ResultStatus.DELETED)
 
 
@@ -40,17 +44,31 @@ def submit(
     session_id: str,
     requested: RequestedOptions | None,
     creations: Sequence[TaskCreation],
+    payloads: Mapping[str, Stored] = MappingProxyType({}),
     *,
     new_id: Callable[[], str],
     now: int,
 ) -> list[Task]:
-    """Create the tasks of a client; those with all inputs are queued."""
+    """Create the tasks of a client; those with all inputs are queued.
+
+    Args:
+        state: The tables.
+        session_id: Of the session.
+        requested: Options of the request.
+        creations: The tasks.
+        payloads: Results that are made for them, unless they are refused.
+        new_id: Gives the IDs of tasks.
+        now: The instant.
+    """
     session = state.session(session_id)
     base = checked_options(state, session, requested)
     if not session.client_submission:
         raise SubmissionClosed("Client submission is closed")
     options = [session.shared(merged(creation.options, base)) for creation in creations]
-    check_inputs(state, [(one.payload_id, *one.data_dependencies) for one in creations])
+    inputs = [(one.payload_id, *one.data_dependencies) for one in creations]
+    check_inputs(state, inputs, created=payloads)
+    for result_id, stored in payloads.items():
+        create(state, result_id, session.session_id, PAYLOAD, now, stored=stored)
     tasks, parents = [], (session.session_id,)
     for creation, chosen in zip(creations, options, strict=True):
         task_id = new_id()

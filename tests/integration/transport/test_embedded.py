@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,7 +11,9 @@ import pytest
 from pymonik.cluster.services.embedded import MOST_TOLD
 from pymonik.core import codec
 from pymonik.core.embedded import RESULTS, SMALL_DATA, Ended, ended_decoder
-from pymonik.transport.messages import COMPLETED
+from pymonik.errors import ControlPlaneError
+from pymonik.options import TaskOptions
+from pymonik.transport.messages import COMPLETED, NewTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +32,8 @@ def test_the_value_of_a_call_comes_with_the_news_of_its_end(
 ) -> None:
     cluster.start_runner()
     one = connect(storage_folder=cluster.storage_folder)
+    while not one.session._watcher._stream_up:  # else the end is found in a list
+        threading.Event().wait(0.01)
     assert one.get(one.invoke(repeat, "ab", 2)) == "abab"
     assert cluster.counter.calls["SmallData"] == 0
 
@@ -76,3 +81,32 @@ def test_small_data_are_given_in_order_and_nothing_for_the_rest(
     unknown, small, large, not_there = msgspec.msgpack.decode(answer)
     assert (unknown, large, not_there) == (None, None, None)
     assert codec.OpenedResult(bytearray(small)).value() == b"small"
+
+
+def test_a_refused_submission_leaves_no_payload(cluster: Any, connect: Callable[..., Any]) -> None:
+    one = connect(storage_folder=cluster.storage_folder)
+    one.invoke(repeat, "a", 1)  # the function is there
+    one.session.send()
+    with cluster.control_plane.reading() as state:
+        before = set(state.results)
+    task = NewTask(b"payload", "output", ["unknown"])
+    with pytest.raises(ControlPlaneError, match="Some dependencies"):
+        one.plane.submit_tasks(one.session.session_id, TaskOptions(), [task])
+    with cluster.control_plane.reading() as state:
+        assert set(state.results) == before
+    assert len(cluster.control_plane._storage._held) == len(before) - 1  # but for the output
+
+
+def test_a_session_that_has_ended_keeps_no_connection(
+    cluster: Any, connect: Callable[..., Any]
+) -> None:
+    cluster.start_runner()
+    one = connect(storage_folder=cluster.storage_folder)
+    state = one.invoke(repeat, "a", 2000)
+    one.session.wait([state], WAIT_S)
+    threads = list(cluster._direct._connections.values())
+    one.session.close()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert not cluster._direct._connections
+    assert one.get(state) == "a" * 2000

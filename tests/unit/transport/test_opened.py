@@ -83,7 +83,7 @@ def test_what_cannot_be_fetched_changes_nothing() -> None:
 def test_data_that_came_with_the_news_are_not_fetched() -> None:
     results, store = made(b=container(2))
     results.learn("a", container(1, chunked=False))
-    assert [one.value(0) for one in results.get(["a", "b", "a"])] == [1, 2, 1]
+    assert [one.value(0) for one in results.get(["a", "b"])] == [1, 2]
     assert store.fetched == ["b"]
 
 
@@ -103,3 +103,11 @@ def test_no_more_news_are_kept_than_a_number(monkeypatch: pytest.MonkeyPatch) ->
     results.get(["a", "b", "c"])
     assert store.fetched == ["a"]
     assert not results._learnt
+
+
+def test_a_single_value_that_is_asked_for_twice_is_read_twice() -> None:
+    results, store = made(a=container(1, chunked=False), b=container(2))
+    first, second, *_ = results.get(["a", "a", "b", "b"])
+    assert first is not second
+    assert [first.value(0), second.value(0)] == [1, 1]
+    assert store.fetched == ["a", "b", "a"]

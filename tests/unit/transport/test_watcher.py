@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+import threading
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pymonik.errors import TaskCancelledError
+from pymonik.core.result import Countdown
+from pymonik.errors import TaskCancelledError, UnavailableError
 from pymonik.transport.watcher import Watcher
 from tests.unit.transport.calls import state
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WAIT_S = 20.0
 
 
 def test_what_is_watched_after_the_end_fails_at_once() -> None:
@@ -30,3 +37,42 @@ def test_two_states_of_one_result_both_end(order: tuple[int, int]) -> None:
         watcher.watch([both[number]])
     watcher.stop(TaskCancelledError("the session was closed"))
     assert all(one.is_final for one in both)
+
+
+class Standing:
+    """A control plane whose stream is up, though nobody is behind it."""
+
+    endpoint = "nowhere"
+
+    def __init__(self) -> None:
+        self.end = threading.Event()
+
+    def results(self, _session_id: str) -> Any:
+        return self
+
+    def wait_until_up(self) -> None:
+        """It is."""
+
+    def __iter__(self) -> Any:
+        self.end.wait(WAIT_S)
+        return iter(())
+
+    def cancel(self) -> None:
+        self.end.set()
+
+    def list_results(self, _ids: Sequence[str]) -> Any:
+        raise UnavailableError("ListResults", "no answer in time")
+
+
+def test_a_silent_stream_is_looked_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pymonik.transport.watcher._SLOW_CHECK_S", 0.05)
+    plane: Any = Standing()
+    watcher = Watcher(plane, "s", patience_s=0.1)
+    watcher.start()
+    while not watcher._stream_up:
+        threading.Event().wait(0.01)
+    one = state("one")
+    watcher.watch([one])
+    Countdown([one]).wait(WAIT_S)
+    assert isinstance(one.error, UnavailableError)
+    watcher.stop()
