@@ -213,7 +213,7 @@ def _curve(cluster: LocalCluster, memory: Memory, options: argparse.Namespace) -
 def _call(cluster: LocalCluster, count: int) -> str:
     """One client: a session, single calls in a loop, all values; gives the session."""
     one = task(add)
-    with Pymonik(cluster.endpoint, storage_folder=cluster.storage_folder) as client:
+    with Pymonik(cluster) as client:
         handles = [one.invoke(number, 1, pymonik=client) for number in range(count)]
         for number, handle in enumerate(handles):
             if handle.get() != number + 1:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_RESULTS = 32  # each has thousands of small objects, of which its bytes tell nothing
 _MOST_BYTES = 64 * 1024 * 1024
-_MOST_LEARNT = 1024  # results, of a KiB at most
+_MOST_LEARNT = 1 << 15  # results, of a KiB at most
 
 
 class OpenedResults:
