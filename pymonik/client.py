@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 from pymonik.core import codec
 from pymonik.core.environment import Environment
 from pymonik.core.session import activate, active_session
-from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError, UsageError
+from pymonik.errors import (
+    ConfigError,
+    ControlPlaneError,
+    SessionClosedError,
+    UnavailableError,
+    UsageError,
+)
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions
 from pymonik.transport.channel import open_channel
@@ -256,6 +262,8 @@ class Pymonik:
                 return config, None
             self._is_embedded = True
             cluster = _local_cluster()
+        elif given := [name for name, value in self._certificates.items() if value is not None]:
+            raise ConfigError(f"{', '.join(given)}: a cluster of this machine takes none")
         return ClusterConfig(cluster.endpoint), cluster
 
     def _create_session(self, plane: ControlPlane) -> tuple[str, list[str], TaskOptions]:

@@ -152,7 +152,7 @@ class LocalCluster:
 
     def _known(self, name: str) -> Any:
         if not self._about:
-            raise UsageError("the cluster is not started")
+            raise UsageError("the cluster is not started; use `with LocalCluster(...)`, or start()")
         return self._about[name]
 
     def _command(self) -> list[str]:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pymonik.client import Pymonik
+from pymonik.cluster.local import LocalCluster
 from pymonik.core import codec
 from pymonik.core.session import Submission, active_session
 from pymonik.errors import (
+    ConfigError,
     ControlPlaneError,
     SessionClosedError,
     TaskCancelledError,
     UnavailableError,
     UsageError,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WAIT_S = 20.0
 
@@ -124,3 +129,16 @@ def test_results_are_there_after_the_block(cluster: Any) -> None:
 def test_no_secret_is_shown(cluster: Any) -> None:
     client = Pymonik(cluster.endpoint, environment={"env_variables": {"TOKEN": "s3cret"}})
     assert "s3cret" not in repr(client)
+
+
+def test_certificates_for_a_cluster_of_this_machine_are_refused(tmp_path: Path) -> None:
+    certificate = tmp_path / "ca.pem"
+    certificate.touch()
+    client = Pymonik(LocalCluster(workers=0), certificate_authority=certificate)
+    with pytest.raises(ConfigError, match="certificate_authority"):
+        client.create()
+
+
+def test_a_cluster_that_is_not_started_says_how_to_start_it() -> None:
+    with pytest.raises(UsageError, match=r"with LocalCluster|start\(\)"):
+        Pymonik(LocalCluster(workers=0)).create()

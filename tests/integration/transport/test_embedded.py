@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,8 +32,10 @@ def test_the_value_of_a_call_comes_with_the_news_of_its_end(
 ) -> None:
     cluster.start_runner()
     one = connect(storage_folder=cluster.storage_folder)
-    while not one.session._watcher._stream_up:  # else the end is found in a list
-        threading.Event().wait(0.01)
+    end = time.monotonic() + WAIT_S  # else the end is found in a list
+    while not one.session._watcher._stream_up:
+        assert time.monotonic() < end
+        time.sleep(0.01)
     assert one.get(one.invoke(repeat, "ab", 2)) == "abab"
     assert cluster.counter.calls["SmallData"] == 0
 

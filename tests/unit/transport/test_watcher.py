@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -69,8 +70,10 @@ def test_a_silent_stream_is_looked_behind(monkeypatch: pytest.MonkeyPatch) -> No
     plane: Any = Standing()
     watcher = Watcher(plane, "s", patience_s=0.1)
     watcher.start()
+    end = time.monotonic() + WAIT_S
     while not watcher._stream_up:
-        threading.Event().wait(0.01)
+        assert time.monotonic() < end
+        time.sleep(0.01)
     one = state("one")
     watcher.watch([one])
     Countdown([one]).wait(WAIT_S)
