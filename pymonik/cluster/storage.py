@@ -52,8 +52,8 @@ class Storage:
         with self._lock:  # it may be completed a second time, or have an ID of a worker's own
             opaque_id = result_id if self._is_free(result_id) else new_id()
             is_held = self._hold(data, opaque_id)
-        if not is_held:
-            self._write(data, opaque_id)
+        if not is_held:  # nobody reads it before the result is completed
+            objects.store(self.folder, opaque_id, (data,))
         return Stored(opaque_id, len(data))
 
     def _is_free(self, opaque_id: str) -> bool:
@@ -71,22 +71,6 @@ class Storage:
         self._held_bytes += len(data) + HELD_BYTES
         return True
 
-    def _write(self, data: bytes, opaque_id: str) -> None:
-        place, home = self._place(opaque_id), objects.home(self.folder, len(data))
-        if home != self.folder:
-            place = _in(home, opaque_id)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(place, flags, 0o600)
-        # Nobody reads it before the result is completed, so that no temporary name is needed.
-        try:
-            objects.write(descriptor, (data,))
-            objects.show(self.folder, home, opaque_id)
-        except BaseException:
-            _remove(place)
-            raise
-        finally:
-            os.close(descriptor)
-
     def receive(self, chunks: Iterable[Buffer]) -> Stored:
         """Store a stream; what has arrived is removed if the stream breaks."""
         chunks = iter(chunks)
@@ -94,7 +78,7 @@ class Storage:
         is_large = sum(map(len, start)) >= objects.LARGE  # who knows how large: the disk has room
         home = self._large if is_large else self.folder
         opaque_id = new_id()  # nobody else knows it, so that no temporary name is needed
-        place = _in(home, opaque_id)
+        place = objects.path_in(home, opaque_id)
         size = 0
         try:
             with open(place, "xb", buffering=0) as file:  # noqa: PTH123
@@ -103,7 +87,7 @@ class Storage:
                     size += len(chunk)
             objects.show(self.folder, home, opaque_id)
         except BaseException:
-            _remove(place)
+            objects.remove(place)
             raise
         return Stored(opaque_id, size)
 
@@ -118,11 +102,11 @@ class Storage:
             return Stored(opaque_id, size)
         opaque_id = new_id()
         try:
-            os.replace(path, _in(home, opaque_id))  # noqa: PTH105
+            os.replace(path, objects.path_in(home, opaque_id))  # noqa: PTH105
         except OSError:  # another file system
-            temporary = _in(home, f".{opaque_id}")
+            temporary = objects.path_in(home, f".{opaque_id}")
             shutil.move(path, temporary)
-            os.replace(temporary, _in(home, opaque_id))  # noqa: PTH105
+            os.replace(temporary, objects.path_in(home, opaque_id))  # noqa: PTH105
         objects.show(self.folder, home, opaque_id)
         return Stored(opaque_id, size)
 
@@ -133,12 +117,12 @@ class Storage:
 
     def _link(self, path: Path, home: Path, opaque_id: str) -> None:
         self._place(opaque_id)
-        target = _in(home, opaque_id)
+        target = objects.path_in(home, opaque_id)
         os.link(path, target)
         try:
             objects.show(self.folder, home, opaque_id)
         except OSError:
-            _remove(target)
+            objects.remove(target)
             raise
 
     def file(self, opaque_id: str) -> str:
@@ -151,7 +135,7 @@ class Storage:
         if opaque_id in self._held:
             with self._lock:
                 if (data := self._held.get(opaque_id)) is not None:
-                    self._write(data, opaque_id)
+                    objects.store(self.folder, opaque_id, (data,))
                     self._drop(opaque_id)
         return place
 
@@ -204,9 +188,9 @@ class Storage:
                 if self._drop(opaque_id):
                     return
         with contextlib.suppress(ValueError):
-            _remove(self._place(opaque_id))
+            objects.remove(self._place(opaque_id))
             if self._large != self.folder:
-                _remove(_in(self._large, opaque_id))
+                objects.remove(objects.path_in(self._large, opaque_id))
 
     def _drop(self, opaque_id: str) -> bool:
         """Whether it was in memory; called with the lock held."""
@@ -222,15 +206,6 @@ class Storage:
         if not opaque_id or opaque_id[0] == "." or os.sep in opaque_id or "\0" in opaque_id:
             raise ValueError(f"not the name of an object: {opaque_id!r}")
         return self._prefix + opaque_id
-
-
-def _in(folder: Path, name: str) -> str:
-    return f"{folder}{os.sep}{name}"
-
-
-def _remove(file: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(file)  # noqa: PTH108
 
 
 def _start(chunks: Iterator[Buffer]) -> list[Buffer]:

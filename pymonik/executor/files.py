@@ -47,14 +47,8 @@ def _read(fd: int, size: int) -> bytearray:
 
 def save(folder: str, segments: Sequence[Buffer]) -> str:
     """Write a container to a new file in ``folder``; give its path."""
-    home = objects.home(Path(folder), sum(memoryview(segment).nbytes for segment in segments))
-    path = str(home / f"{os.getpid()}-{next(_numbers)}.result")
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        objects.write(fd, segments)
-    finally:
-        os.close(fd)
-    return path
+    name = f"{os.getpid()}-{next(_numbers)}.result"
+    return objects.path_in(objects.create(Path(folder), name, segments), name)
 
 
 def store(folder: str, segments: Sequence[Buffer]) -> tuple[bytes | None, str | None]:

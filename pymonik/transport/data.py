@@ -9,9 +9,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import mmap
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -91,12 +89,12 @@ class DataStore:
         folder = self._folder
         found = [_writable(data) for data in self._plane.small_data(ids)]
         # We name objects by their results, and so does the embedded cluster: no need to ask.
-        read = (_read(_place(folder, one)) if one else None for one in _missing(ids, found))
+        read = (_read(folder, one) for one in _missing(ids, found))
         found = _filled(found, read)
         if missing := _missing(ids, found):
             known = self._plane.list_results(list(dict.fromkeys(missing)))
             names = (known[one].opaque_id if one in known else "" for one in missing)
-            read = (_read(_place(folder, name)) if name else None for name in names)
+            read = (_read(folder, name) for name in names)
             found = _filled(found, read)
         streamed = self._download(_missing(ids, found))
         return [data for data in _filled(found, streamed) if data is not None]
@@ -146,31 +144,22 @@ def _batches(indices: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]
         yield batch
 
 
-def _place(folder: Path, name: str) -> str:
-    """The file of an object. No `Path`: Python 3.12 never forgets a name that was in one."""
-    return f"{folder}{os.sep}{name}"
-
-
 def _write(folder: Path, name: str, segments: Sequence[Buffer]) -> None:
     """A new file of the storage; nobody reads it before it is announced."""
-    home = objects.home(folder, sum(memoryview(segment).nbytes for segment in segments))
-    file = _place(home, name)
     try:
-        with open(file, "wb", buffering=0) as opened:  # noqa: PTH123
-            objects.write(opened.fileno(), segments)
-        objects.show(folder, home, name)
+        objects.store(folder, name, segments)
     except OSError as error:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(file)  # noqa: PTH108
         raise ControlPlaneError(
             "ImportResultsData", f"the object storage cannot be written: {error}"
         ) from error
 
 
-def _read(file: str) -> memoryview | None:
+def _read(folder: Path, name: str) -> memoryview | None:
     """The content as memory that may be written without changing the file; ``None`` if absent."""
+    if not name:
+        return None
     try:
-        with open(file, "rb") as opened:  # noqa: PTH123
+        with open(objects.path_in(folder, name), "rb") as opened:  # noqa: PTH123
             size = opened.seek(0, 2)
             if size >= _MAPPED_BYTES:
                 return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -124,3 +125,36 @@ def test_all_is_written_however_little_at_a_time(
     with (tmp_path / "file").open("wb", buffering=0) as file:
         objects.write(file.fileno(), segments)
     assert (tmp_path / "file").read_bytes() == b"".join(segments)
+
+
+def test_a_new_file_is_written_to_its_home_and_found(folder: Path, tmp_path: Path) -> None:
+    for name, size in ("small", 10), ("large", LARGE):
+        objects.store(folder, name, [b"x", bytes(size - 1)])
+        assert (folder / name).read_bytes() == b"x" + bytes(size - 1)
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+        with pytest.raises(FileExistsError):
+            objects.store(folder, name, [bytes(size)])
+        assert (folder / name).read_bytes()[:1] == b"x"
+    assert [one.name for one in (tmp_path / "disk").iterdir()] == ["large"]
+
+
+def test_a_disk_that_is_full_says_so_before_anything_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def is_full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(objects, "write", pytest.fail)
+    monkeypatch.setattr(os, "posix_fallocate", is_full, raising=False)
+    with pytest.raises(OSError, match="full"):
+        objects.store(folder, "name", [bytes(LARGE)])
+    assert list((tmp_path / "disk").iterdir()) == []
+    assert not os.path.lexists(folder / "name")
+
+
+def test_a_large_file_does_not_replace_a_small_one(folder: Path, tmp_path: Path) -> None:
+    (folder / "name").write_bytes(b"here before")
+    with pytest.raises(FileExistsError):
+        objects.store(folder, "name", [bytes(LARGE)])
+    assert (folder / "name").read_bytes() == b"here before"
+    assert list((tmp_path / "disk").iterdir()) == []
