@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
+import threading
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pymonik.cluster.state.faults import Fault, ResourceExhausted, ShuttingDown
 from pymonik.cluster.state.rows import Change, Kind, Result, Task
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_UNREAD = 100_000  # changes, some 20 MiB
 MOST_TOGETHER = 500  # changes
+MOST_AT_ONCE = 16  # changes that who made them passes on
 TASK_KINDS = (Kind.NEW_TASK, Kind.TASK_STATUS)
 
 
@@ -37,8 +39,23 @@ class Interest:
         return query.matches(change.row)
 
 
+class Receiver(Protocol):
+    """Takes changes from the threads that made them."""
+
+    def is_ready(self) -> bool:
+        """Whether it can take some changes now without any waiting."""
+
+    def receive(self, changes: Sequence[Change]) -> None:
+        """Take them."""
+
+
 class Subscription:
     """The changes for one subscriber: iterate over it, from one thread.
+
+    ::
+
+        offer ──► changes ──► announce ─┬─► the receiver, if it is ready: no thread is woken
+                                        └─► the thread that iterates
 
     A subscriber that does not read costs nobody time, and memory up to a bound: then its stream
     ends. It has to list what it missed, as after any other interruption.
@@ -47,66 +64,101 @@ class Subscription:
     def __init__(self, interest: Interest, leave: Callable[[Subscription], None]) -> None:
         self.interest = interest
         self._leave = leave
-        self._changes: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
+        self._changes: deque[Change] = deque()
+        self._turn = threading.Lock()  # of who takes changes and passes them on: they stay in order
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # who iterates has to look
+        self._receiver: Receiver | None = None
         self._most = MOST_UNREAD
+        self._is_over = False
         self._fault: Fault | None = None
 
-    def offer(self, change: Change) -> None:
-        """Queue a change, if it is wanted."""
-        if self.interest.covers(change):
-            self._changes.put(change)
+    def offer(self, change: Change) -> bool:
+        """Queue a change, if it is wanted: then it has to be announced."""
+        if not self.interest.covers(change):
+            return False
+        self._changes.append(change)
+        return True
+
+    def announce(self) -> None:
+        """Pass on what is queued; by who made it, without the lock of the state."""
+        if not self._was_received():
+            self._wake.put(None)
+
+    def pass_to(self, receiver: Receiver) -> None:
+        """Have few changes taken at once, when that is possible."""
+        self._receiver = receiver
 
     def allow_for_present(self) -> None:
         """What is queued now, the rows that exist, does not count for the bound."""
-        self._most = self._changes.qsize() + MOST_UNREAD
+        self._most = len(self._changes) + MOST_UNREAD
 
     @property
     def is_behind(self) -> bool:
         """Whether more is queued than the bound."""
-        return self._changes.qsize() > self._most
+        return len(self._changes) > self._most
 
     def cancel(self) -> None:
         """End the iteration, from any thread."""
         self._leave(self)
-        self._changes.put(None)
+        self._end()
 
     def stop(self) -> None:
         """End the iteration with `ShuttingDown`."""
-        self._fault = ShuttingDown()
-        self._changes.put(None)
+        self._end(ShuttingDown())
 
     def give_up(self) -> None:
         """End the iteration with `ResourceExhausted`, and drop what was not read."""
-        self._fault = ResourceExhausted(f"More than {MOST_UNREAD} events were not read")
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._changes.get_nowait()
-        self._changes.put(None)
+        self._changes.clear()
+        self._end(ResourceExhausted(f"More than {MOST_UNREAD} events were not read"))
 
     def __iter__(self) -> Iterator[Change]:
-        while (change := self._changes.get()) is not None:
-            yield change
+        for changes in self.batches():
+            yield from changes
+
+    def batches(self, pause: Callable[[], None] = lambda: None) -> Iterator[list[Change]]:
+        """The same, several at a time: what comes during a `pause` is given together."""
+        is_over = False
+        while not is_over:
+            self._wake.get()
+            if self._changes:
+                pause()
+            is_over = self._is_over  # before the last look
+            with self._turn:  # until the last of these has been sent
+                while changes := self._take(MOST_TOGETHER):
+                    yield changes
         if self._fault is not None:
             raise self._fault
 
-    def batches(self, pause: Callable[[], None]) -> Iterator[list[Change]]:
-        """The same, several at a time: what comes during a `pause` is given together."""
-        for first in self:
-            pause()
-            batch = [first]
-            while len(batch) < MOST_TOGETHER and (change := self._waiting()) is not None:
-                batch.append(change)
-            yield batch
+    def _end(self, fault: Fault | None = None) -> None:
+        self._fault = fault
+        self._is_over = True
+        self._wake.put(None)
 
-    def _waiting(self) -> Change | None:
-        """The next change if there is one; the end is left for the iteration to find."""
+    def _was_received(self) -> bool:
+        """Whether nothing is left for the thread that iterates."""
+        receiver = self._receiver
+        if receiver is None or len(self._changes) > MOST_AT_ONCE:
+            return False
+        if not self._turn.acquire(blocking=False):
+            return False
         try:
-            change = self._changes.get_nowait()
-        except queue.Empty:
-            return None
-        if change is None:
-            self._changes.put(None)
-        return change
+            if self._is_over or not receiver.is_ready():
+                return False
+            if changes := self._take(MOST_AT_ONCE):
+                receiver.receive(changes)
+        finally:
+            self._turn.release()
+        return not self._changes
+
+    def _take(self, most: int) -> list[Change]:
+        """The first changes; `give_up` may remove them meanwhile."""
+        taken: list[Change] = []
+        try:
+            while len(taken) < most:
+                taken.append(self._changes.popleft())
+        except IndexError:
+            pass
+        return taken
 
 
 class EventHub:
@@ -130,6 +182,7 @@ class EventHub:
             value = (result.owner_task_id, result.status)
             subscription.offer(Change(Kind.NEW_RESULT, result, value))
         subscription.allow_for_present()
+        subscription.announce()
         self._subscriptions.setdefault(interest.session_id, []).append(subscription)
         return subscription
 
@@ -142,18 +195,20 @@ class EventHub:
         else:
             self._subscriptions.pop(session_id, None)
 
-    def publish(self, changes: Sequence[Change]) -> None:
-        """Offer changes to the subscribers of their sessions."""
+    def publish(self, changes: Sequence[Change]) -> Collection[Subscription]:
+        """Offer changes to the subscribers of their sessions; whom they are to be announced to."""
+        found: dict[Subscription, None] = {}
         if not self._subscriptions:
-            return
+            return found
         for change in changes:
             for subscription in self._subscriptions.get(change.row.session_id, ()):
-                if change.kind not in subscription.interest.kinds:
+                if change.kind not in subscription.interest.kinds or not subscription.offer(change):
                     continue
-                subscription.offer(change)
+                found[subscription] = None
                 if subscription.is_behind:
                     self.leave(subscription)
                     subscription.give_up()
+        return found
 
     def stop(self) -> None:
         """End every subscription."""

@@ -109,9 +109,12 @@ class LockedState:
     def _end(self) -> None:
         try:
             effects = self._state.take_effects()
-            stops = self._announce(effects)
+            subscriptions = self._hub.publish(effects.changes)
+            stops = self._wake_runners(effects)
         finally:
             self._lock.release()
+        for subscription in subscriptions:
+            subscription.announce()
         for on_cancel, task_id in stops:
             on_cancel(task_id)
         for opaque_id in effects.garbage:
@@ -119,9 +122,8 @@ class LockedState:
         if effects.shrunk:
             self._on_shrunk()
 
-    def _announce(self, effects: Effects) -> list[tuple[Callable[[str], None], str]]:
-        """Tell subscribers and waiting runners; gives whom to call about tasks to stop."""
-        self._hub.publish(effects.changes)
+    def _wake_runners(self, effects: Effects) -> list[tuple[Callable[[str], None], str]]:
+        """Notify who waits for tasks; gives whom to call about tasks to stop."""
         for partition_id in effects.ready:
             self.ready[partition_id].notify()
         return [

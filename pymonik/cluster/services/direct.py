@@ -7,8 +7,10 @@ context that does as much as they ask of it.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import socket
+import termios
 import threading
 import time
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ ACCEPT_AGAIN_S = 0.1
 LEAVE_S = 1.0
 
 _UP = framed(DirectAnswer(kind=AnswerKind.UP))
+_NO_BYTES = bytes(4)  # what the system says when nothing waits: an int
 
 
 class DirectServer:
@@ -126,7 +129,7 @@ class DirectServer:
         if handler is not None and handler.response_streaming:
             _stream(connection, inbox, handler, request)
             return False
-        connection.sendall(framed(_answer(handler, request)))
+        connection.sendall(framed(_answer(connection, handler, request)))
         return True
 
     def _handler(self, method: str) -> Any:
@@ -167,10 +170,10 @@ class DirectContext:
         payloads: See `DirectRequest`.
     """
 
-    def __init__(self, request: DirectRequest, is_up: Callable[[], None]) -> None:
+    def __init__(self, request: DirectRequest, connection: socket.socket) -> None:
         self.payloads = request.payloads
         self._metadata = request.metadata
-        self._is_up = is_up
+        self._connection = connection
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
         self._is_active = True
@@ -192,7 +195,18 @@ class DirectContext:
 
     def send_initial_metadata(self, _metadata: object) -> None:
         """Tell that the stream is up."""
-        self._is_up()
+        _send(self._connection, _UP)
+
+    def is_read(self) -> bool:
+        """Whether the client has read all that was sent, so that there is room for more."""
+        try:
+            return fcntl.ioctl(self._connection, termios.TIOCOUTQ, _NO_BYTES) == _NO_BYTES
+        except OSError:  # closed, or this system does not tell
+            return False
+
+    def send(self, message: bytes) -> None:
+        """Send an answer of a stream besides those that its method gives, and not at the time."""
+        _send(self._connection, framed(DirectAnswer(message)))
 
     def set_trailing_metadata(self, metadata: object) -> None:
         """For people who look at what gRPC sent: our client does not."""
@@ -210,12 +224,12 @@ class DirectContext:
             callback()
 
 
-def _answer(handler: Any, request: DirectRequest) -> DirectAnswer:
+def _answer(connection: socket.socket, handler: Any, request: DirectRequest) -> DirectAnswer:
     if handler is None or handler.request_streaming:
         return _failure(grpc.StatusCode.UNIMPLEMENTED, "Unknown method")
     try:
         message = handler.request_deserializer(request.message)
-        answer = handler.unary_unary(message, DirectContext(request, lambda: None))
+        answer = handler.unary_unary(message, DirectContext(request, connection))
         return DirectAnswer(handler.response_serializer(answer))
     except Exception as error:  # noqa: BLE001  (the edge: the client must get an answer)
         return _told(error)
@@ -224,15 +238,11 @@ def _answer(handler: Any, request: DirectRequest) -> DirectAnswer:
 def _stream(connection: socket.socket, inbox: Inbox, handler: Any, request: DirectRequest) -> None:
     """Answer from a thread of its own: this one notices that the client leaves."""
 
-    def send(frame: bytes) -> None:
-        with contextlib.suppress(OSError):  # the client has left
-            connection.sendall(frame)
-
     def write() -> None:
         for answer in _answers(handler, request, context):
-            send(framed(answer))
+            _send(connection, framed(answer))
 
-    context = DirectContext(request, lambda: send(_UP))
+    context = DirectContext(request, connection)
     writer = threading.Thread(target=write, name="direct-stream", daemon=True)
     writer.start()
     try:
@@ -241,6 +251,11 @@ def _stream(connection: socket.socket, inbox: Inbox, handler: Any, request: Dire
     finally:
         context.leave()
         writer.join()
+
+
+def _send(connection: socket.socket, frame: bytes) -> None:
+    with contextlib.suppress(OSError):  # the client has left
+        connection.sendall(frame)
 
 
 def _answers(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pymonik.cluster.control_plane import ControlPlane
+    from pymonik.cluster.services.direct import DirectContext
     from pymonik.cluster.state.rows import Change, Result
 
 GATHER_S = 0.002
@@ -49,7 +50,7 @@ class EmbeddedService(grpc.GenericRpcHandler):
         return self._control_plane.small_data(ids)
 
     @streaming
-    def _results(self, session_id: str, context: Any) -> Iterator[list[Ended]]:
+    def _results(self, session_id: str, context: DirectContext) -> Iterator[list[Ended]]:
         interest = Interest(
             session_id,
             tasks=Query(TASK_FIELDS, None),
@@ -60,16 +61,38 @@ class EmbeddedService(grpc.GenericRpcHandler):
         if not context.add_callback(subscription.cancel):
             subscription.cancel()  # the client has left already
         context.send_initial_metadata(())
+        subscription.pass_to(_Teller(self, context))
         for changes in subscription.batches(self._pause):
-            yield [self._ended(change) for change in changes]
+            yield self.told(changes)
+
+    def is_busy(self) -> bool:
+        """Whether many tasks wait: more is about to happen, and fewer messages can tell of it."""
+        return self._control_plane.is_busy()
 
     def _pause(self) -> None:
-        """While many tasks wait, more is about to happen: fewer messages tell of it."""
-        if self._control_plane.is_busy():
+        if self.is_busy():
             time.sleep(GATHER_S)
+
+    def told(self, changes: Sequence[Change]) -> list[Ended]:
+        """What a message says of them."""
+        return [self._ended(change) for change in changes]
 
     def _ended(self, change: Change) -> Ended:
         result = cast("Result", change.row)
         data = self._control_plane.data_in_memory(result)
         is_told = data is not None and len(data) <= MOST_TOLD
         return Ended(result.result_id, int(cast("int", change.value)), data if is_told else None)
+
+
+class _Teller:
+    """Tells of results in the thread that ended them, while the client reads what it is told."""
+
+    def __init__(self, service: EmbeddedService, context: DirectContext) -> None:
+        self._service = service
+        self._context = context
+
+    def is_ready(self) -> bool:
+        return not self._service.is_busy() and self._context.is_read()
+
+    def receive(self, changes: Sequence[Change]) -> None:
+        self._context.send(msgspec.msgpack.encode(self._service.told(changes)))

@@ -1,17 +1,24 @@
-"""Events for clients that take several in one message."""
+"""Events for clients that take several in one message, and in the thread that made them."""
 
 from __future__ import annotations
 
 import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.cluster.events import MOST_TOGETHER, Interest, Subscription
+from pymonik.cluster.events import MOST_AT_ONCE, MOST_TOGETHER, Interest, Subscription
 from pymonik.cluster.services.fields import RESULTS, TASKS
 from pymonik.cluster.services.filters import Query
 from pymonik.cluster.state.faults import ShuttingDown
 from pymonik.cluster.state.rows import Change, Kind, Result, ResultStatus
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WAIT_S = 20.0
 ROWS = [Result(f"r{number}", "s", "", 1) for number in range(4)]
 
 
@@ -24,6 +31,26 @@ def _subscription() -> Subscription:
     return Subscription(interest, lambda _: None)
 
 
+def _tell(subscription: Subscription, *rows: Result) -> None:
+    for row in rows:
+        subscription.offer(_completed(row))
+    subscription.announce()
+
+
+class _Receiver:
+    """Remembers the rows of what it got."""
+
+    def __init__(self) -> None:
+        self.rows: list[Result] = []
+        self.can = True
+
+    def is_ready(self) -> bool:
+        return self.can
+
+    def receive(self, changes: Sequence[Change]) -> None:
+        self.rows += [change.row for change in changes]  # type: ignore[misc]
+
+
 def test_what_comes_during_the_pause_is_given_together() -> None:
     subscription = _subscription()
     later = queue.SimpleQueue[Result]()
@@ -34,16 +61,16 @@ def test_what_comes_during_the_pause_is_given_together() -> None:
         while not later.empty():
             subscription.offer(_completed(later.get()))
 
-    subscription.offer(_completed(ROWS[0]))
+    _tell(subscription, ROWS[0])
     batches = subscription.batches(pause)
     assert [change.row for change in next(batches)] == ROWS[:3]
-    subscription.offer(_completed(ROWS[3]))
+    _tell(subscription, ROWS[3])
     assert [change.row for change in next(batches)] == ROWS[3:]
 
 
 def test_what_came_before_the_end_is_told() -> None:
     subscription = _subscription()
-    subscription.offer(_completed(ROWS[0]))
+    _tell(subscription, ROWS[0])
     subscription.stop()
     batches = subscription.batches(lambda: None)
     assert [change.row for change in next(batches)] == ROWS[:1]
@@ -53,7 +80,7 @@ def test_what_came_before_the_end_is_told() -> None:
 
 def test_a_client_that_leaves_ends_the_batches() -> None:
     subscription = _subscription()
-    subscription.offer(_completed(ROWS[0]))
+    _tell(subscription, ROWS[0])
     subscription.cancel()
     assert [len(batch) for batch in subscription.batches(lambda: None)] == [1]
 
@@ -61,6 +88,73 @@ def test_a_client_that_leaves_ends_the_batches() -> None:
 def test_a_batch_is_bounded() -> None:
     subscription = _subscription()
     for _ in range(MOST_TOGETHER + 1):
-        subscription.offer(_completed(ROWS[0]))
+        _tell(subscription, ROWS[0])
     subscription.cancel()
     assert [len(one) for one in subscription.batches(lambda: None)] == [MOST_TOGETHER, 1]
+
+
+def test_a_receiver_that_is_ready_gets_a_change_from_who_made_it() -> None:
+    subscription, receiver = _subscription(), _Receiver()
+    subscription.pass_to(receiver)
+    _tell(subscription, ROWS[0])
+    assert receiver.rows == ROWS[:1]
+    subscription.cancel()
+    assert list(subscription) == []
+
+
+def test_what_a_receiver_cannot_take_is_left_to_who_iterates() -> None:
+    subscription, receiver = _subscription(), _Receiver()
+    subscription.pass_to(receiver)
+    receiver.can = False
+    _tell(subscription, ROWS[0])
+    receiver.can = True
+    _tell(subscription, *(ROWS[1] for _ in range(MOST_AT_ONCE)))  # too many, with the one before
+    subscription.cancel()
+    assert receiver.rows == []
+    assert [len(batch) for batch in subscription.batches()] == [1 + MOST_AT_ONCE]
+
+
+def test_nothing_is_passed_on_after_the_end() -> None:
+    subscription, receiver = _subscription(), _Receiver()
+    subscription.pass_to(receiver)
+    subscription.cancel()
+    assert list(subscription) == []
+    _tell(subscription, ROWS[0])
+    assert receiver.rows == []
+
+
+def test_a_receiver_does_not_overtake_who_iterates() -> None:
+    subscription, receiver = _subscription(), _Receiver()
+    _tell(subscription, ROWS[0])
+    batches = subscription.batches()
+    assert [change.row for change in next(batches)] == ROWS[:1]  # being sent, until the next
+    subscription.pass_to(receiver)
+    _tell(subscription, ROWS[1])
+    assert receiver.rows == []
+    assert [change.row for change in next(batches)] == ROWS[1:2]
+
+
+def test_all_changes_arrive_once_whoever_passes_them_on() -> None:
+    subscription, receiver = _subscription(), _Receiver()
+    many = [Result(f"r{number}", "s", "", 1) for number in range(2_000)]
+    subscription.pass_to(receiver)
+    told, start = list[Result](), threading.Barrier(3)
+
+    def make(rows: Sequence[Result]) -> None:
+        start.wait(WAIT_S)
+        for row in rows:
+            _tell(subscription, row)
+
+    def read() -> None:
+        start.wait(WAIT_S)
+        told.extend(change.row for change in subscription)  # type: ignore[misc]
+
+    with ThreadPoolExecutor(3) as threads:
+        ends = [threads.submit(make, many[::2]), threads.submit(make, many[1::2])]
+        reading = threads.submit(read)
+        for end in ends:
+            end.result(WAIT_S)
+        subscription.cancel()
+        reading.result(WAIT_S)
+    arrived = [row.result_id for row in receiver.rows + told]
+    assert sorted(arrived) == sorted(row.result_id for row in many)
