@@ -14,7 +14,7 @@ from pymonik.cluster.state.rows import ResultStatus
 from pymonik.cluster.state.work import Assignment, Lost, Outcome, Start, Succeeded, TaskOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pymonik.cluster.locked_state import LockedState
     from pymonik.cluster.state.options import RequestedOptions
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pymonik.cluster.storage import Storage
 
 logger = logging.getLogger(__name__)
+
+MOST_BYTES = 1 << 14  # of the inputs of a task, or a little more: the others are files
 
 
 class Dispatch:
@@ -197,10 +199,7 @@ class Dispatch:
         if len(objects) != len(task.inputs):
             return None
         try:
-            payload = self._storage.small(objects[task.payload_id])
-            if payload is not None:
-                del objects[task.payload_id]
-            files = {key: self._storage.file(opaque_id) for key, opaque_id in objects.items()}
+            files, small = self._inputs(task, objects)
         except (ValueError, OSError) as error:  # gone, or there is no room to make a file of it
             logger.warning("an input of a task cannot be had: %s", error)
             return None
@@ -208,14 +207,33 @@ class Dispatch:
             task_id=task.task_id,
             session_id=task.session_id,
             payload_id=task.payload_id,
-            inputs=files,
+            files=files,
+            data=small,
             data_dependencies=task.data_dependencies,
             expected_output_ids=task.expected_output_ids,
             options=task.options,
             attempt=len(task.retry_of_ids) + 1,
             worker_submission=session is not None and session.worker_submission,
-            payload=payload,
         )
+
+    def _inputs(
+        self, task: Task, objects: Mapping[str, str]
+    ) -> tuple[dict[str, str], dict[str, bytes]]:
+        """The files of the objects, and what the small ones contain."""
+        files: dict[str, str] = {}
+        small: dict[str, bytes] = {}
+        room = MOST_BYTES
+        for result_id, opaque_id in objects.items():
+            if result_id == task.payload_id:
+                data = self._storage.small(opaque_id)
+            else:
+                data = self._storage.first_use(opaque_id) if room > 0 else None
+                room -= len(data or b"")
+            if data is None:
+                files[result_id] = self._storage.file(opaque_id)
+            else:
+                small[result_id] = data
+        return files, small
 
     # Letting go of a task, and keeping what it made.
 

@@ -46,6 +46,7 @@ class Storage:
         self._lock = threading.Lock()  # guards the two below
         self._held: dict[str, bytes] = {}
         self._held_bytes = 0
+        self._used: set[str] = set()  # of those that are held
 
     def write(self, data: bytes, result_id: str) -> Stored:
         """Store bytes of a result."""
@@ -159,6 +160,18 @@ class Storage:
         """All bytes of an object that is in memory."""
         return self._held.get(opaque_id)
 
+    def first_use(self, opaque_id: str) -> bytes | None:
+        """All bytes of an object that is in memory, for the first task that has it for an input.
+
+        Most are of one task only. One of many, as a function is, is better off as a file, of which
+        not all want to know what it contains.
+        """
+        data = self._held.get(opaque_id)
+        if data is None or opaque_id in self._used:
+            return None
+        self._used.add(opaque_id)
+        return data
+
     def size(self, opaque_id: str) -> int | None:
         """Bytes of an object; ``None`` if there is none of that name."""
         if (held := self._held.get(opaque_id)) is not None:
@@ -197,8 +210,10 @@ class Storage:
         data = self._held.pop(opaque_id, None)
         if data is not None:
             self._held_bytes -= len(data) + HELD_BYTES
-        if not self._held:
-            self._held.clear()  # or it keeps the size that it had
+            self._used.discard(opaque_id)
+        if not self._held:  # or they keep the size that they had
+            self._held.clear()
+            self._used.clear()
         return data is not None
 
     def _place(self, opaque_id: str) -> str:

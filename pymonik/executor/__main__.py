@@ -60,7 +60,7 @@ def _serve(sock: socket.socket, share: _Share, memory_limit: int) -> None:
     owner = os.getpid()
     sock.sendall(framed(Ready(memory=_peak_memory())))
     while (run := share.next_run()) is not None:
-        inputs.begin_call(run.inputs.values())
+        inputs.begin_call(run.files.values())
         answer = _answer(run, functions, share, memory_limit)
         frame = framed(msgspec.structs.replace(answer, task_id=run.task_id))
         _flush()
@@ -113,7 +113,7 @@ class _Share:
 def _answer(run: Run, functions: FunctionCache, share: _Share, memory_limit: int) -> Outcome:
     if not memory_limit:
         return execute(run, functions, share)
-    limit_reservations(memory_limit, run.inputs.values())
+    limit_reservations(memory_limit, run.files.values())
     return execute(run, functions, share, lambda: memory_error(memory_limit))
 
 

@@ -21,9 +21,11 @@ INLINE_LIMIT = 1 << 16  # bytes; what is larger does not go through the socket
 _numbers = itertools.count()
 
 
-def load(path: str) -> Buffer:
-    """The content of a file; it can be changed in memory, which the file does not see."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def load(source: str | bytes) -> Buffer:
+    """The content of an input, see `Run`; it can be changed in memory, which nobody else sees."""
+    if isinstance(source, bytes):
+        return bytearray(source)
+    fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(fd).st_size
         if size > _SMALL:

@@ -16,9 +16,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
 
     Attributes:
         attempt: 1 for the first.
-        inputs: The file of each input, by result id: the data dependencies, and the payload unless
-            its content is here.
-        payload: The content of the payload, where it is small.
+        files: Of the payload and the data dependencies, by result id.
+        data: The same for those that are small: what would be in the file.
         output_id: The expected output, ``""`` when the task has none.
         options: Those of the task; see `options_to_dict`.
         folder: Where the executor may write files, which are then the parent's.
@@ -27,12 +26,21 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     task_id: str
     session_id: str
     attempt: int = 1
-    inputs: dict[str, str]
+    files: dict[str, str]
+    data: dict[str, bytes] = {}
     payload_id: str
-    payload: bytes = b""
     output_id: str
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     folder: str
+
+    def input(self, result_id: str) -> str | bytes:
+        """The file of an input, or its bytes.
+
+        Raises:
+            KeyError: It is not an input.
+        """
+        data = self.data.get(result_id)
+        return self.files[result_id] if data is None else data
 
     @property
     def max_retries(self) -> int:

@@ -87,9 +87,10 @@ class Line:
 def _may_follow(call: Call, pip: Sequence[str]) -> bool:
     if call.time_limit_s is not None and call.time_limit_s < LEAST_LIMIT_S:
         return False
-    if not call.run.payload:
+    payload = call.run.data.get(call.run.payload_id)
+    if payload is None:
         return False
-    needs = codec.needs_of(call.run.payload)
+    needs = codec.needs_of(payload)
     return needs is not None and not needs.chunked and needs.environment.pip == pip
 
 

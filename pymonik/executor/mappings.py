@@ -63,8 +63,11 @@ class Mappings:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def load(self, path: str) -> Buffer:
-        """The content of a file, as `files.load` gives it: to be written to, and nobody else's."""
+    def load(self, source: str | bytes) -> Buffer:
+        """The content of an input, as `files.load` gives it."""
+        return files.load(source) if isinstance(source, bytes) else self._of_file(source)
+
+    def _of_file(self, path: str) -> Buffer:
         file = _identity(path)
         kept = self._kept.pop(path, None)
         if kept is None or kept.file != file or not kept.is_pristine():

@@ -297,7 +297,7 @@ def _is_usable(seat: _Seat) -> bool:
 
 
 def _payload(run: Run) -> tuple[PayloadMeta, Sequence[Buffer]]:
-    meta, blobs = codec.split(run.payload or files.load(run.inputs[run.payload_id]))
+    meta, blobs = codec.split(files.load(run.input(run.payload_id)))
     if not isinstance(meta, PayloadMeta):
         raise SerializationError("this task was not submitted by pymonik: its payload is no call")
     if len(meta.calls) > MOST_CALLS:

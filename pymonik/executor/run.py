@@ -150,7 +150,7 @@ class _Attempt:
         self._function = functions.get(self._meta.function.content_id, self._function_container)
 
     def _function_container(self) -> Buffer:
-        return files.load(self._run.inputs[self._meta.function.result_id])
+        return files.load(self._run.input(self._meta.function.result_id))
 
     def report(self) -> Report:
         output = self._chunk() if self._meta.chunked else self._single()
@@ -272,7 +272,7 @@ class _Attempt:
         return values.__getitem__
 
     def _value(self, ref: ResultRef) -> object:
-        if ref.result_id not in self._run.inputs:
+        if ref.result_id not in self._run.files and ref.result_id not in self._run.data:
             raise _NotHereError(ref)
         value = self._open(ref.result_id).value(ref.item, self._value)
         for one in value if ref.item < 0 and isinstance(value, list) else (value,):
@@ -284,7 +284,7 @@ class _Attempt:
         """An input, which several references may need."""
         opened = self._opened.get(result_id)
         if opened is None:
-            opened = codec.OpenedResult(inputs.load(self._run.inputs[result_id]))
+            opened = codec.OpenedResult(inputs.load(self._run.input(result_id)))
             self._opened[result_id] = opened
         return opened
 
@@ -341,9 +341,7 @@ class _Attempt:
 
 
 def _payload(run: Run) -> tuple[PayloadMeta, codec.Blobs]:
-    # Arrays lie in these bytes, and the function may write to them.
-    container = bytearray(run.payload) or files.load(run.inputs[run.payload_id])
-    meta, blobs = codec.split(container)
+    meta, blobs = codec.split(files.load(run.input(run.payload_id)))
     if not isinstance(meta, PayloadMeta):
         raise SerializationError("this task was not submitted by pymonik: its payload is no call")
     return meta, blobs

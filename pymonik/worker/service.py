@@ -170,7 +170,7 @@ def _to_run(request: Any) -> Run:
         task_id=request.task_id,
         session_id=request.session_id,
         attempt=int(retry) + 1 if retry.isdecimal() and "###" in request.task_id else 1,
-        inputs={result_id: str(folder / result_id) for result_id in inputs},
+        files={result_id: str(folder / result_id) for result_id in inputs},
         payload_id=request.payload_id,
         output_id=_output_id(request),
         options=options_to_dict(from_message(request.task_options)),

@@ -107,7 +107,7 @@ class Bench:
             task_id=task_id,
             session_id="s",
             attempt=1,
-            inputs=dict(self.files),
+            files=dict(self.files),
             payload_id=payload_id,
             output_id=output_id,
             options={"partition_id": "p", "priority": 2, "max_duration": 30},
@@ -140,7 +140,7 @@ class Bench:
             Run(
                 task_id=task.task_id,
                 session_id="s",
-                inputs=task.inputs or dict(self.files),
+                files=task.files or dict(self.files),
                 options=options,
                 payload_id=task.payload_id,
                 output_id=task.output_id,
@@ -162,7 +162,7 @@ class Bench:
             Run(
                 task_id=f"{task.task_id}.{i}",
                 session_id="s",
-                inputs={},
+                files={},
                 payload_id=subtask.payload,
                 output_id=subtask.output,
                 folder=task.folder,
@@ -503,9 +503,9 @@ def test_an_item_may_stand_in_the_result_of_a_subtask(bench: Bench) -> None:
     second = Handle(ResultState(session, "", run.output_id, 1))
     using = bench.call(add, second, 100, task_id="u")
     # As a control plane would: the task gets what its payload names, nothing else.
-    function_id = next(iter(using.inputs.keys() - before - {using.payload_id}))
-    given = {one: using.inputs[one] for one in (using.payload_id, function_id, run.output_id)}
-    assert bench.value(msgspec.structs.replace(using, inputs=given)) == 113
+    function_id = next(iter(using.files.keys() - before - {using.payload_id}))
+    given = {one: using.files[one] for one in (using.payload_id, function_id, run.output_id)}
+    assert bench.value(msgspec.structs.replace(using, files=given)) == 113
 
 
 def test_an_array_arrives_writable_and_the_file_is_not_changed(bench: Bench) -> None:

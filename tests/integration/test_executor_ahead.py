@@ -99,9 +99,9 @@ class Bench:
         run = Run(
             task_id=name,
             session_id="s",
-            inputs={"function": str(self.folder / function.content_id)},
+            files={"function": str(self.folder / function.content_id)},
+            data={"payload": b"".join(codec.join(meta, packed.blobs))},
             payload_id="payload",
-            payload=b"".join(codec.join(meta, packed.blobs)),
             output_id="output",
             folder=str(self.folder),
         )
@@ -272,9 +272,9 @@ def test_a_payload_that_is_no_call_fails_alone(bench: Bench) -> None:
     run = Run(
         task_id="b",
         session_id="s",
-        inputs={},
+        files={},
+        data={"p": b"?"},
         payload_id="p",
-        payload=b"?",
         output_id="",
         folder="",
     )

@@ -58,15 +58,15 @@ def run_of(folder: Path, func: Any, arguments: Sequence[Any], task_id: str = "t"
         chunked=True,
     )
     payload = b"".join(codec.join(meta, [blob for one in packed for blob in one.blobs]))
-    inputs = {}
+    files = {}
     for name, data in (("function", function.container), ("payload", payload)):
         path = folder / f"{task_id}-{name}"
         path.write_bytes(data)
-        inputs[name] = str(path)
+        files[name] = str(path)
     return Run(
         task_id=task_id,
         session_id="s",
-        inputs=inputs,
+        files=files,
         payload_id="payload",
         output_id="output",
         folder=str(folder),

@@ -75,7 +75,7 @@ def _run(folder: Path, *pip: str) -> Run:
     return Run(
         task_id="t",
         session_id="s",
-        inputs={"f": str(folder / "function"), "p": str(payload)},
+        files={"f": str(folder / "function"), "p": str(payload)},
         payload_id="p",
         output_id="o",
         folder=str(folder),

@@ -305,10 +305,10 @@ def _lay_out(folder: Path, assignment: Assignment) -> None:
     Copies, never links: a worker may write there, and would write into the object storage.
     """
     folder.mkdir()
-    for result_id, source in assignment.inputs.items():
+    for result_id, source in assignment.files.items():
         shutil.copyfile(source, folder / result_id)
-    if assignment.payload is not None:
-        (folder / assignment.payload_id).write_bytes(assignment.payload)
+    for result_id, data in assignment.data.items():
+        (folder / result_id).write_bytes(data)
 
 
 def _request(attempt: Attempt) -> Any:

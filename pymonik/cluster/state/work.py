@@ -35,11 +35,11 @@ class TaskOptions:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One attempt at a task, with the files of its inputs in the object storage (read only).
+    """One attempt at a task, with its inputs in the object storage.
 
     Attributes:
-        inputs: By result ID: the file of every data dependency, and of a payload that is large.
-        payload: The bytes of a payload that is small.
+        files: Of the payload and the data dependencies, by result ID; to be read only.
+        data: The same for those that are small: what would be in the file.
         data_dependencies: Without the payload.
         attempt: 1 for the first.
         worker_submission: Of the session, as it was when the task was acquired.
@@ -48,13 +48,13 @@ class Assignment:
     task_id: str
     session_id: str
     payload_id: str
-    inputs: Mapping[str, str]
+    files: dict[str, str]
+    data: dict[str, bytes]
     data_dependencies: Sequence[str]
     expected_output_ids: Sequence[str]
     options: TaskOptions
     attempt: int
     worker_submission: bool
-    payload: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

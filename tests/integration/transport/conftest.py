@@ -151,15 +151,19 @@ class InlineCluster:
         return Succeeded(data={task.expected_output_ids[0]: data})
 
 
+def _input(task: Assignment, result_id: str) -> bytes:
+    return task.data.get(result_id) or Path(task.files[result_id]).read_bytes()
+
+
 def _call(task: Assignment) -> Any:
-    meta, blobs = codec.split(task.payload or Path(task.inputs[task.payload_id]).read_bytes())
+    meta, blobs = codec.split(_input(task, task.payload_id))
     assert isinstance(meta, PayloadMeta)
-    function = codec.load_function(Path(task.inputs[meta.function.result_id]).read_bytes())
+    function = codec.load_function(_input(task, meta.function.result_id))
     refs = meta.calls[0].refs
 
     def slot(number: int) -> object:
         ref = refs[number]
-        return codec.OpenedResult(Path(task.inputs[ref.result_id]).read_bytes()).value(ref.item)
+        return codec.OpenedResult(_input(task, ref.result_id)).value(ref.item)
 
     args, kwargs = codec.unpack(blobs, slot)
     return function(*args, **kwargs)

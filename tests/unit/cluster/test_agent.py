@@ -57,7 +57,7 @@ class Worker:
         dispatch: Any = FakeDispatch(stored)
         self.agent = AgentService(dispatch)
         assignment = Assignment(
-            "task", "session", "p", {}, (), ("out",), SESSION_OPTIONS, 1, worker_submission
+            "task", "session", "p", {}, {}, (), ("out",), SESSION_OPTIONS, 1, worker_submission
         )
         self.attempt = Attempt(assignment, "token", folder)
         self.agent.attach(self.attempt)

@@ -71,7 +71,7 @@ class FakePool:
 
 def _outcome(tmp_path: Path, end: Callable[[Run], endings.Ending], **changes: Any) -> Outcome:
     fields: dict[str, Any] = {"options": OPTIONS, "worker_submission": True, **changes}
-    assignment = Assignment("t", "s", "p", {"p": "/p"}, (), ("out",), attempt=1, **fields)
+    assignment = Assignment("t", "s", "p", {"p": "/p"}, {}, (), ("out",), attempt=1, **fields)
     dispatch: Any = FakeDispatch(assignment)
     pool: Any = FakePool(end)
     slot = ExecutorSlot(dispatch, "P", pool, tmp_path / "w0", hostname="here")

@@ -123,6 +123,17 @@ def test_what_is_held_in_memory_reads_like_the_rest_and_is_a_file_when_asked_for
     assert not storage.exists(held)
 
 
+def test_a_small_object_is_given_as_bytes_once_then_as_a_file_for_all(storage: Storage) -> None:
+    name = storage.write(b"abc", "result").opaque_id
+    assert storage.first_use(name) == b"abc"
+    assert storage.first_use(name) is None
+    assert Path(storage.file(name)).read_bytes() == b"abc"
+    assert storage.first_use(name) is None  # it is a file
+    storage.delete(name)
+    assert storage.write(b"def", "result").opaque_id == name
+    assert storage.first_use(name) == b"def"
+
+
 def test_what_is_held_in_memory_is_streamed_and_deleted(storage: Storage) -> None:
     held, other = (
         storage.write(b"abc", "result").opaque_id,

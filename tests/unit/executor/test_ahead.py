@@ -34,9 +34,9 @@ def run(name: str, payload: bytes = b"") -> Run:
     return Run(
         task_id=name,
         session_id="s",
-        inputs={},
+        files={},
+        data={"p": payload},
         payload_id="p",
-        payload=payload,
         output_id="",
         folder="",
     )

@@ -80,7 +80,7 @@ class Made:
             task_id="t",
             session_id="s",
             attempt=attempt,
-            inputs={},
+            files={},
             payload_id="p",
             output_id="o",
             options={"max_retries": max_retries, "priority": 7},

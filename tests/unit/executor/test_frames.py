@@ -10,7 +10,7 @@ from pymonik.executor.channel import order_decoder
 from pymonik.executor.frames import Run, options_from_dict, options_to_dict
 from pymonik.options import TaskOptions
 
-RUN = Run(task_id="t", session_id="s", inputs={}, payload_id="p", output_id="o", folder="/")
+RUN = Run(task_id="t", session_id="s", files={}, payload_id="p", output_id="o", folder="/")
 
 
 def test_frames_are_cut_wherever_the_reads_fall() -> None:

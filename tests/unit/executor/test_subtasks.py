@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def test_files_of_a_call_that_failed_are_removed_and_those_before_stay(tmp_path: Path) -> None:
     run = Run(
-        task_id="t", session_id="s", inputs={}, payload_id="p", output_id="o", folder=str(tmp_path)
+        task_id="t", session_id="s", files={}, payload_id="p", output_id="o", folder=str(tmp_path)
     )
     function = FunctionRef("content", "result", "f")
     meta = PayloadMeta(function=function, calls=(CallMeta(1, ()),), environment=Environment())
