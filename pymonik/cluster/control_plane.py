@@ -141,7 +141,7 @@ class ControlPlane:
         sizes = {
             opaque_id: size
             for _, opaque_id in imports
-            if (size := self._storage.size(opaque_id)) is not None
+            if (size := self._storage.announced(opaque_id)) is not None
         }
         with self._changing as (state, now):
             return [

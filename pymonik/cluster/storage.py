@@ -47,30 +47,38 @@ class Storage:
         self._held: dict[str, bytes] = {}
         self._held_bytes = 0
         self._used: set[str] = set()  # of those that are held
+        self._filed: set[str] = set()  # names of results that files have
 
     def write(self, data: bytes, result_id: str) -> Stored:
         """Store bytes of a result."""
-        with self._lock:  # it may be completed a second time, or have an ID of a worker's own
+        opaque_id = self._hold(data, result_id) if len(data) <= SMALL else None
+        if opaque_id is None:
             opaque_id = result_id if self._is_free(result_id) else new_id()
-            is_held = self._hold(data, opaque_id)
-        if not is_held:  # nobody reads it before the result is completed
+            # Nobody reads it before the result is completed.
             objects.store(self.folder, opaque_id, (data,))
+            self._filed.add(opaque_id)
         return Stored(opaque_id, len(data))
 
-    def _is_free(self, opaque_id: str) -> bool:
-        try:
-            place = self._place(opaque_id)
-        except ValueError:
-            return False
-        return opaque_id not in self._held and not os.path.lexists(place)
+    def _hold(self, data: bytes, result_id: str) -> str | None:
+        """Keep it in memory if there is room: its name then.
 
-    def _hold(self, data: bytes, opaque_id: str) -> bool:
-        """Keep it in memory if it is small and there is room; called with the lock held."""
-        if len(data) > SMALL or self._held_bytes + len(data) + HELD_BYTES > MOST_HELD:
+        No system call, which would have all other threads go first: this is done for every task.
+        """
+        size = len(data) + HELD_BYTES
+        with self._lock:
+            if self._held_bytes + size > MOST_HELD:
+                return None
+            # It may be completed a second time, or have an ID of a worker's own.
+            is_taken = result_id in self._held or result_id in self._filed
+            opaque_id = new_id() if is_taken or not _is_name(result_id) else result_id
+            self._held[opaque_id] = data
+            self._held_bytes += size
+        return opaque_id
+
+    def _is_free(self, opaque_id: str) -> bool:
+        if not _is_name(opaque_id) or opaque_id in self._held:
             return False
-        self._held[opaque_id] = data
-        self._held_bytes += len(data) + HELD_BYTES
-        return True
+        return not os.path.lexists(self._prefix + opaque_id)
 
     def receive(self, chunks: Iterable[Buffer]) -> Stored:
         """Store a stream; what has arrived is removed if the stream breaks."""
@@ -99,6 +107,7 @@ class Storage:
         with contextlib.suppress(OSError, ValueError):  # taken, as in `write`; no links there
             opaque_id = new_id() if result_id in self._held else result_id
             self._link(path, home, opaque_id)
+            self._filed.add(opaque_id)
             path.unlink()
             return Stored(opaque_id, size)
         opaque_id = new_id()
@@ -137,6 +146,7 @@ class Storage:
             with self._lock:
                 if (data := self._held.get(opaque_id)) is not None:
                     objects.store(self.folder, opaque_id, (data,))
+                    self._filed.add(opaque_id)
                     self._drop(opaque_id)
         return place
 
@@ -181,6 +191,13 @@ class Storage:
         except (ValueError, FileNotFoundError):
             return None
 
+    def announced(self, opaque_id: str) -> int | None:
+        """Bytes of a file that somebody else put there, if there is one: the name is theirs."""
+        size = self.size(opaque_id)
+        if size is not None and opaque_id not in self._held:
+            self._filed.add(opaque_id)
+        return size
+
     def exists(self, opaque_id: str) -> bool:
         """Whether there is such an object."""
         return self.size(opaque_id) is not None
@@ -200,10 +217,17 @@ class Storage:
             with self._lock:
                 if self._drop(opaque_id):
                     return
+        self._forget(opaque_id)
         with contextlib.suppress(ValueError):
             objects.remove(self._place(opaque_id))
             if self._large != self.folder:
                 objects.remove(objects.path_in(self._large, opaque_id))
+
+    def _forget(self, opaque_id: str) -> None:
+        """It is no file any more."""
+        self._filed.discard(opaque_id)
+        if not self._filed:
+            self._filed.clear()  # or it keeps the size that it had
 
     def _drop(self, opaque_id: str) -> bool:
         """Whether it was in memory; called with the lock held."""
@@ -217,10 +241,14 @@ class Storage:
         return data is not None
 
     def _place(self, opaque_id: str) -> str:
-        # Names come from clients that import: they must stay in the folder.
-        if not opaque_id or opaque_id[0] == "." or os.sep in opaque_id or "\0" in opaque_id:
+        if not _is_name(opaque_id):
             raise ValueError(f"not the name of an object: {opaque_id!r}")
         return self._prefix + opaque_id
+
+
+def _is_name(opaque_id: str) -> bool:
+    """Whether a file can have it: names come from clients that import, and stay in the folder."""
+    return opaque_id[:1] not in ("", ".") and os.sep not in opaque_id and "\0" not in opaque_id
 
 
 def _start(chunks: Iterator[Buffer]) -> list[Buffer]:

@@ -91,6 +91,24 @@ def test_an_object_has_the_name_of_its_result_until_that_is_taken(storage: Stora
     assert b"".join(storage.read(first, 8)) == b"abc"
 
 
+def test_a_small_object_takes_its_name_from_no_file(storage: Storage, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    moved.write_bytes(b"abc")
+    storage.adopt(moved, "adopted")
+    storage.write(bytes(SMALL + 1), "large")
+    storage.file(storage.write(b"abc", "was small").opaque_id)
+    (storage.folder / "imported").write_bytes(b"abc")
+    assert storage.announced("imported") == 3
+    assert storage.announced("nowhere") is None
+    for name in ("adopted", "large", "was small", "imported"):
+        other = storage.write(b"def", name).opaque_id
+        assert other != name
+        assert storage.held(name) is None
+        storage.delete(name)
+        assert storage.write(b"ghi", name).opaque_id == name
+        assert storage.small(other) == b"def"
+
+
 def test_a_file_that_is_moved_in_has_that_name_too_but_takes_it_from_nobody(
     storage: Storage, tmp_path: Path
 ) -> None:
