@@ -21,6 +21,7 @@ import fcntl
 import os
 import socket
 import termios
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,9 +30,9 @@ from pymonik.executor.frames import Run
 from pymonik.executor.tokens import Tokens, take
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-DEPTH = 4  # runs
+DEPTH = 6  # runs
 SLOW_S = 0.02  # a run that takes longer has nothing waiting behind it
 _MOST_BYTES = 1 << 15  # of a run
 _NO_BYTES = bytes(4)  # what the system says of an empty pipe: an int
@@ -60,8 +61,14 @@ class Ahead:
         """What the executor reads from: the pipe, and the runs."""
         return self._tokens.fd, self._theirs.fileno()
 
-    def send(self, run: Run) -> bool:
-        """Have the executor run this when it has done what it has; ``False`` if that cannot be."""
+    def send(self, runs: Iterable[Run]) -> None:
+        """Have the executor run these after what it has, up to the first that cannot be sent."""
+        sent = sum(1 for _ in takewhile(self._send, runs))
+        if sent:
+            self._tokens.put(sent)
+            self.count += sent
+
+    def _send(self, run: Run) -> bool:
         if self._has_stale:
             return False
         frame = _encode(run)
@@ -71,8 +78,6 @@ class Ahead:
             self._ours.send(frame)
         except OSError:  # no room, or larger than this system allows
             return False
-        self._tokens.put()
-        self.count += 1
         return True
 
     def take_back(self) -> int:

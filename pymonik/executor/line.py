@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Protocol
 
 from pymonik.core import codec
@@ -74,9 +74,8 @@ class Line:
         """Send ahead what can be: small runs of single calls that need these packages."""
         if not ahead.count:  # and what was claimed has ended
             ahead.clear()
-        for call in islice(self._waiting, ahead.count, DEPTH):
-            if not _may_follow(call, pip) or not ahead.send(call.run):
-                return
+        behind = islice(self._waiting, ahead.count, DEPTH)
+        ahead.send(call.run for call in takewhile(lambda call: _may_follow(call, pip), behind))
 
     def shorten(self, length: int) -> None:
         """Give back all calls but the first ones."""

@@ -22,7 +22,7 @@ class Tokens:
         """Where the other side takes them; see `take`."""
         return self._reader
 
-    def put(self, count: int = 1) -> None:
+    def put(self, count: int) -> None:
         """Offer ``count`` more."""
         os.write(self._writer, bytes(count))
 

@@ -182,7 +182,8 @@ class ExecutorSlot:
             return ()
         assignment = self._held[call.run.task_id]
         outcome = self._outcome(ending, assignment)
-        waiting, most = len(self._held) - 1, self._most(outcome)
+        waiting = len(self._held) - 1
+        most = self._most(outcome, waiting)
         with self._changed:
             self._is_going_on = True
         held = dict(self._held)  # as it is if this goes wrong
@@ -204,14 +205,18 @@ class ExecutorSlot:
             self._held.pop(call.run.task_id, None)
             self._changed.notify_all()
 
-    def _most(self, outcome: Outcome) -> int:
-        """How many tasks to have now: more than one if all take no longer than this one did."""
+    def _most(self, outcome: Outcome, waiting: int) -> int:
+        """How many tasks to have now: more than one if all take no longer than this one did.
+
+        Several are taken at a time, when half of them are done.
+        """
         before, self._since = self._since, time.monotonic()
         spent = self._since - before
         self._left_files |= not isinstance(outcome, Succeeded)
         if self._left_files:
             return 0
-        return 1 + int(min(SLOW_S / max(spent, 1e-6), DEPTH - 1))
+        most = 1 + int(min(SLOW_S / max(spent, 1e-6), DEPTH - 1))
+        return most if waiting <= most // 2 else waiting
 
     def _outcome(self, ending: Ending, assignment: Assignment) -> Outcome:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from pymonik.cluster.state.work import (
     TimedOut,
 )
 from pymonik.executor import endings
+from pymonik.executor.ahead import DEPTH, SLOW_S
 from pymonik.executor.frames import Created, Report, Run
 
 if TYPE_CHECKING:
@@ -125,3 +127,21 @@ def test_files_that_an_executor_left_are_removed(tmp_path: Path) -> None:
 
     _outcome(tmp_path, run)
     assert not list((tmp_path / "w0").iterdir())
+
+
+def test_a_slot_has_several_short_tasks_and_takes_more_when_half_are_done(tmp_path: Path) -> None:
+    assignment = Assignment("t", "s", "p", {}, {}, (), (), OPTIONS, 1, worker_submission=True)
+    dispatch: Any = FakeDispatch(assignment)
+    pool: Any = None
+    slot = ExecutorSlot(dispatch, "P", pool, tmp_path / "w0", hostname="here")
+
+    def most(waiting: int, spent_s: float) -> int:
+        slot._since = time.monotonic() - spent_s
+        return slot._most(Succeeded(), waiting)
+
+    assert [most(waiting, 0.0) for waiting in (0, DEPTH // 2)] == [DEPTH, DEPTH]
+    assert most(DEPTH - 1, 0.0) == DEPTH - 1
+    assert most(0, SLOW_S / 2) in (2, 3)
+    assert most(0, SLOW_S + 1) == 1
+    slot._most(Lost("gone"), 0)
+    assert most(0, 0.0) == 0  # it may have left files: they are to be removed first

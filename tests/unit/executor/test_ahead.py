@@ -49,25 +49,30 @@ def claimed(behind: Behind) -> str | None:
 
 def test_runs_are_claimed_in_their_order(ahead: Ahead) -> None:
     behind = Behind(ahead.fds, ())
-    assert all(ahead.send(run(name)) for name in "abc")
+    ahead.send(map(run, "ab"))
+    ahead.send([run("c")])
+    assert ahead.count == 3
     assert [claimed(behind) for _ in range(4)] == ["a", "b", "c", None]
 
 
 def test_what_was_taken_back_cannot_be_claimed(ahead: Ahead) -> None:
     behind = Behind(ahead.fds, ())
-    assert all(ahead.send(run(name)) for name in "abc")
+    ahead.send(map(run, "abc"))
     assert claimed(behind) == "a"
     assert ahead.take_back() == 2
     assert claimed(behind) is None
-    assert not ahead.send(run("d"))  # it would stand behind what was taken back
+    ahead.send([run("d")])  # it would stand behind what was taken back
+    assert ahead.count == 1  # "a", which runs
     ahead.clear()
-    assert ahead.send(run("d"))
+    ahead.send([run("d")])
     assert claimed(behind) == "d"
 
 
-def test_a_large_run_is_not_sent(ahead: Ahead) -> None:
-    assert not ahead.send(run("a", bytes(1 << 16)))
-    assert ahead.take_back() == ahead.count == 0
+def test_a_large_run_is_not_sent_nor_what_comes_after_it(ahead: Ahead) -> None:
+    ahead.send([run("a"), run("b", bytes(1 << 16)), run("c")])
+    assert ahead.count == 1
+    assert ahead.take_back() == 1
+    assert ahead.count == 0
 
 
 def test_nothing_is_claimed_while_output_is_unread(output: tuple[int, int], ahead: Ahead) -> None:
@@ -97,7 +102,8 @@ def test_the_first_runs_are_the_executors_however_both_race(ahead: Ahead) -> Non
     for number in range(300):
         found.clear()
         names = [f"{number}.{one}" for one in range(DEPTH)]
-        assert all([ahead.send(run(name)) for name in names])  # noqa: C419 - all are sent
+        ahead.send(map(run, names))
+        assert ahead.count == DEPTH
         begin.wait(30)
         taken = ahead.take_back()
         done.wait(30)
