@@ -124,8 +124,12 @@ class Subscription:
                 pause()
             is_over = self._is_over  # before the last look
             with self._turn:  # until the last of these has been sent
-                while changes := self._take(MOST_TOGETHER):
-                    yield changes
+                try:
+                    while changes := self._take(MOST_TOGETHER):
+                        yield changes
+                except GeneratorExit:  # the connection is about to be closed
+                    self._is_over = True
+                    raise
         if self._fault is not None:
             raise self._fault
 

@@ -43,20 +43,23 @@ class Storage:
         self.folder = folder
         self._large = objects.large_folder(folder)
         self._prefix = f"{folder}{os.sep}"
-        self._lock = threading.Lock()  # guards the two below
+        self._lock = threading.Lock()  # guards those below
         self._held: dict[str, bytes] = {}
         self._held_bytes = 0
         self._used: set[str] = set()  # of those that are held
-        self._filed: set[str] = set()  # names of results that files have
+        self._filed: set[str] = set()  # names of results that files have, will have, or just had
 
     def write(self, data: bytes, result_id: str) -> Stored:
         """Store bytes of a result."""
         opaque_id = self._hold(data, result_id) if len(data) <= SMALL else None
         if opaque_id is None:
-            opaque_id = result_id if self._is_free(result_id) else new_id()
-            # Nobody reads it before the result is completed.
-            objects.store(self.folder, opaque_id, (data,))
-            self._filed.add(opaque_id)
+            opaque_id = self._name_of_file(result_id)
+            try:
+                # Nobody reads it before the result is completed.
+                objects.store(self.folder, opaque_id, (data,))
+            except BaseException:
+                self._forget(opaque_id)
+                raise
         return Stored(opaque_id, len(data))
 
     def _hold(self, data: bytes, result_id: str) -> str | None:
@@ -75,8 +78,15 @@ class Storage:
             self._held_bytes += size
         return opaque_id
 
+    def _name_of_file(self, result_id: str) -> str:
+        """A name for a file, which nothing else gets until it is forgotten."""
+        with self._lock:
+            opaque_id = result_id if self._is_free(result_id) else new_id()
+            self._filed.add(opaque_id)
+        return opaque_id
+
     def _is_free(self, opaque_id: str) -> bool:
-        if not _is_name(opaque_id) or opaque_id in self._held:
+        if not _is_name(opaque_id) or opaque_id in self._held or opaque_id in self._filed:
             return False
         return not os.path.lexists(self._prefix + opaque_id)
 
@@ -104,12 +114,12 @@ class Storage:
         """Move a file with the data of a result into the storage."""
         size = path.stat().st_size
         home = self._beside(path)
-        with contextlib.suppress(OSError, ValueError):  # taken, as in `write`; no links there
-            opaque_id = new_id() if result_id in self._held else result_id
+        opaque_id = self._name_of_file(result_id)
+        with contextlib.suppress(OSError):  # no links there
             self._link(path, home, opaque_id)
-            self._filed.add(opaque_id)
             path.unlink()
             return Stored(opaque_id, size)
+        self._forget(opaque_id)
         opaque_id = new_id()
         try:
             os.replace(path, objects.path_in(home, opaque_id))  # noqa: PTH105
@@ -176,10 +186,11 @@ class Storage:
         Most are of one task only. One of many, as a function is, is better off as a file, of which
         not all want to know what it contains.
         """
-        data = self._held.get(opaque_id)
-        if data is None or opaque_id in self._used:
-            return None
-        self._used.add(opaque_id)
+        with self._lock:  # or one that is deleted meanwhile would leave its name
+            data = self._held.get(opaque_id)
+            if data is None or opaque_id in self._used:
+                return None
+            self._used.add(opaque_id)
         return data
 
     def size(self, opaque_id: str) -> int | None:
@@ -194,8 +205,9 @@ class Storage:
     def announced(self, opaque_id: str) -> int | None:
         """Bytes of a file that somebody else put there, if there is one: the name is theirs."""
         size = self.size(opaque_id)
-        if size is not None and opaque_id not in self._held:
-            self._filed.add(opaque_id)
+        with self._lock:
+            if size is not None and opaque_id not in self._held:
+                self._filed.add(opaque_id)
         return size
 
     def exists(self, opaque_id: str) -> bool:
@@ -217,17 +229,18 @@ class Storage:
             with self._lock:
                 if self._drop(opaque_id):
                     return
-        self._forget(opaque_id)
         with contextlib.suppress(ValueError):
             objects.remove(self._place(opaque_id))
             if self._large != self.folder:
                 objects.remove(objects.path_in(self._large, opaque_id))
+        self._forget(opaque_id)
 
     def _forget(self, opaque_id: str) -> None:
         """It is no file any more."""
-        self._filed.discard(opaque_id)
-        if not self._filed:
-            self._filed.clear()  # or it keeps the size that it had
+        with self._lock:
+            self._filed.discard(opaque_id)
+            if not self._filed:
+                self._filed.clear()  # or it keeps the size that it had
 
     def _drop(self, opaque_id: str) -> bool:
         """Whether it was in memory; called with the lock held."""

@@ -15,6 +15,7 @@ files are better off in memory, as long as there is room.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from mmap import PAGESIZE
 from pathlib import Path
@@ -29,6 +30,7 @@ LARGE = 1 << 20  # bytes: from here on, what the pages of a file cost is more th
 LARGE_FOLDER = ".large"
 _RESERVE = 1 << 30  # bytes of memory that are left to small files
 _STATE = Path("/proc/vmstat")
+_NOT_RESERVING = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 _MAX_SEGMENTS = 512  # of one writev; the system takes 1024
 # What is written at once gets pages of that size. Those of 2 MiB are mapped faster, but are what a
 # virtual machine gives back to its host when they are free: to get them again takes ten times as
@@ -141,8 +143,13 @@ def _reserve(fd: int, size: int) -> None:
     Raises:
         OSError: It has not as many.
     """
-    if hasattr(os, "posix_fallocate"):  # not on macOS
+    if not hasattr(os, "posix_fallocate"):  # on macOS
+        return
+    try:
         os.posix_fallocate(fd, 0, size)
+    except OSError as error:
+        if error.errno not in _NOT_RESERVING:  # a file system that cannot, with a C library as musl
+            raise
 
 
 def write(fd: int, segments: Sequence[Buffer]) -> None:

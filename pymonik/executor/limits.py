@@ -26,12 +26,19 @@ def limit_reservations(memory_limit: int, inputs: Iterable[str]) -> None:
         return
     import resource
 
-    mapped = sum(os.stat(path).st_size for path in inputs)  # noqa: PTH116 - no need for a Path
+    mapped = sum(map(_size, inputs))
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     soft = memory_limit + memory_limit // 2 + mapped
     if hard != resource.RLIM_INFINITY:
         soft = min(soft, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - no need for a Path
+    except FileNotFoundError:  # deleted meanwhile: the call says so, if it needs it
+        return 0
 
 
 def memory_error(memory_limit: int) -> MemoryError:

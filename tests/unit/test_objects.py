@@ -158,3 +158,15 @@ def test_a_large_file_does_not_replace_a_small_one(folder: Path, tmp_path: Path)
         objects.store(folder, "name", [bytes(LARGE)])
     assert (folder / "name").read_bytes() == b"here before"
     assert list((tmp_path / "disk").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS])
+def test_a_disk_that_reserves_nothing_is_written_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, "not here")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
+    objects.store(folder, "name", [bytes(LARGE)])
+    assert (folder / "name").stat().st_size == LARGE

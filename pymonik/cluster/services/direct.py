@@ -201,7 +201,7 @@ class DirectContext:
         """Whether the client has read all that was sent, so that there is room for more."""
         try:
             return fcntl.ioctl(self._connection, termios.TIOCOUTQ, _NO_BYTES) == _NO_BYTES
-        except OSError:  # closed, or this system does not tell
+        except (OSError, ValueError):  # this system does not tell, or closed
             return False
 
     def send(self, message: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from pymonik.cluster.services.direct import DirectServer
+from pymonik.cluster.services.direct import DirectContext, DirectServer
 from pymonik.core.embedded import AnswerKind, DirectAnswer, DirectRequest, answer_decoder
 from pymonik.core.framing import Inbox, framed
 from pymonik.transport.direct import DirectChannel, DirectError
@@ -235,6 +235,14 @@ def test_any_thread_sends_answers_of_a_stream_while_the_client_reads(
         assert service.context.is_read()
     assert service.left.wait(WAIT_S)
     service.context.send(b"nobody hears it")
+
+
+def test_a_connection_that_is_closed_has_no_room_for_news() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        context = DirectContext(DirectRequest("/aside", b""), ours)
+    assert not context.is_read()
+    context.send(b"nobody hears it")
 
 
 def test_a_cancelled_stream_ends_here_and_there(channel: DirectChannel, service: Service) -> None:

@@ -158,3 +158,14 @@ def test_all_changes_arrive_once_whoever_passes_them_on() -> None:
         reading.result(WAIT_S)
     arrived = [row.result_id for row in receiver.rows + told]
     assert sorted(arrived) == sorted(row.result_id for row in many)
+
+
+def test_nothing_is_passed_on_once_who_iterates_has_left() -> None:
+    subscription, receiver = _subscription(), _Receiver()
+    _tell(subscription, ROWS[0])
+    batches = subscription.batches()
+    next(batches)
+    subscription.pass_to(receiver)
+    batches.close()  # type: ignore[attr-defined]  # as when its client left while it was sending
+    _tell(subscription, ROWS[1])
+    assert receiver.rows == []

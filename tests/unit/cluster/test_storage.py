@@ -6,8 +6,9 @@ import errno
 import gc
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from pymonik.cluster.storage import HELD_BYTES, SMALL, Storage
 from pymonik.core import objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -255,3 +256,43 @@ def test_what_cannot_be_written_leaves_nothing(
         with pytest.raises(OSError, match="no space"):
             write()
     assert _on_disk(tmp_path) == _names(divided) == []
+
+
+def test_a_file_has_its_name_from_before_it_is_there_until_it_is_gone(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others: list[str] = []
+
+    def meanwhile(work: Callable[..., None]) -> Callable[..., None]:
+        def do(*arguments: Any) -> None:
+            others.append(storage.write(b"another attempt", "result").opaque_id)
+            work(*arguments)
+            others.append(storage.write(b"another attempt", "result").opaque_id)
+
+        return do
+
+    monkeypatch.setattr(objects, "store", meanwhile(objects.store))
+    monkeypatch.setattr(objects, "remove", meanwhile(objects.remove))
+    assert storage.write(bytes(SMALL + 1), "result").opaque_id == "result"
+    storage.delete("result")
+    assert len(others) >= 4
+    assert "result" not in others
+    monkeypatch.undo()
+    assert storage.write(b"abc", "result").opaque_id == "result"
+
+
+def test_what_is_deleted_while_it_is_used_leaves_no_name(storage: Storage) -> None:
+    storage.write(b"abc", "stays")
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            for turn in range(30):
+                names = [storage.write(b"abc", f"{turn}-{i}").opaque_id for i in range(1_000)]
+                ends = [threads.submit(list, map(storage.first_use, names))]
+                ends += [threads.submit(list, map(storage.delete, names))]
+                for end in ends:
+                    end.result()
+    finally:
+        sys.setswitchinterval(before)
+    assert not storage._used
