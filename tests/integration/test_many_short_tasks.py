@@ -86,3 +86,22 @@ def test_cancelled_tasks_end_and_the_others_run(client: Pymonik, log: Path) -> N
         with contextlib.suppress(PymonikError):  # else it had ended
             assert handle.result(TIMEOUT_S) == 2 * number + 1
     assert len(set(log.read_text().split())) < 300
+
+
+@task(max_retries=1)
+def scheduled(*, dies: bool) -> tuple[int, int]:
+    if dies:
+        os._exit(3)
+    return os.getpid(), os.sched_getscheduler(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux only")
+def test_calls_are_scheduled_as_the_program_is_in_executors_that_were_replaced_too(
+    client: Pymonik,
+) -> None:
+    before = {scheduled.invoke(dies=False).result(TIMEOUT_S) for _ in range(4)}
+    with pytest.raises(WorkerLostError):
+        scheduled.invoke(dies=True).result(TIMEOUT_S)
+    after = {scheduled.invoke(dies=False).result(TIMEOUT_S) for _ in range(4)}
+    assert after - before
+    assert {policy for _, policy in before | after} == {os.SCHED_OTHER}
