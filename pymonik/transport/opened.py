@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _MOST_RESULTS = 32  # each has thousands of small objects, of which its bytes tell nothing
 _MOST_BYTES = 64 * 1024 * 1024
-_MOST_LEARNT = 1 << 15  # results, of a KiB at most
+_MOST_LEARNT = 1 << 28  # bytes, of data that came before they were asked for
+_LEARNT_BYTES = 256  # that keeping some takes besides
 
 
 class OpenedResults:
@@ -30,13 +31,16 @@ class OpenedResults:
         self._kept: OrderedDict[str, OpenedResult] = OrderedDict()
         self._nbytes = 0
         self._learnt: OrderedDict[str, bytes] = OrderedDict()
+        self._learnt_bytes = 0
 
     def learn(self, result_id: str, data: bytes) -> None:
         """Keep the data of a result for who asks first; those of too many are forgotten."""
         with self._lock:
+            self._forget(result_id)  # events come twice
             self._learnt[result_id] = data
-            if len(self._learnt) > _MOST_LEARNT:
-                self._learnt.popitem(last=False)
+            self._learnt_bytes += len(data) + _LEARNT_BYTES
+            while self._learnt_bytes > _MOST_LEARNT:
+                self._forget(next(iter(self._learnt)))
 
     def get(self, ids: Sequence[str]) -> list[OpenedResult]:
         """Completed results, in order; an id may come more than once.
@@ -69,8 +73,15 @@ class OpenedResults:
 
     def _take_learnt(self, ids: Sequence[str]) -> dict[str, OpenedResult]:
         with self._lock:
-            learnt = {one: self._learnt.pop(one, None) for one in dict.fromkeys(ids)}
+            learnt = {one: self._forget(one) for one in dict.fromkeys(ids)}
         return {one: OpenedResult(bytearray(data)) for one, data in learnt.items() if data}
+
+    def _forget(self, result_id: str) -> bytes | None:
+        """The data that were kept of a result, which are not any more; the lock is held."""
+        data = self._learnt.pop(result_id, None)
+        if data is not None:
+            self._learnt_bytes -= len(data) + _LEARNT_BYTES
+        return data
 
     def _find(self, ids: dict[str, None]) -> dict[str, OpenedResult]:
         with self._lock:

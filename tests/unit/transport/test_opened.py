@@ -95,14 +95,17 @@ def test_news_of_several_values_are_kept_like_what_was_fetched() -> None:
     assert store.fetched == []
 
 
-def test_no_more_news_are_kept_than_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opened, "_MOST_LEARNT", 2)
+def test_no_more_news_are_kept_than_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = {one: container(one, chunked=False) for one in "abc"}
+    one_of_them = len(data["a"]) + opened._LEARNT_BYTES
+    monkeypatch.setattr(opened, "_MOST_LEARNT", 3 * one_of_them - 1)
     results, store = made(a=container(1))
-    for one in "abc":
-        results.learn(one, container(one, chunked=False))
+    for one in "aabcc":  # events come twice
+        results.learn(one, data[one])
     results.get(["a", "b", "c"])
     assert store.fetched == ["a"]
     assert not results._learnt
+    assert results._learnt_bytes == 0
 
 
 def test_a_single_value_that_is_asked_for_twice_is_read_twice() -> None:
