@@ -6,7 +6,7 @@ may put a file there themselves, under a name of their own, and announce it with
 ``ImportResultsData``. The bytes of large objects may lie elsewhere: see `pymonik.core.objects`.
 
 What is small stays in memory, and becomes a file where somebody asks for its file: a file takes a
-page, and to make one costs more than many a task.
+page, mostly of memory as well, and to make one costs more than many a task.
 
 Names of objects are in no `Path`: Python 3.12 never forgets a name that was in one.
 """
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from pymonik.cluster.ids import new_id
 from pymonik.cluster.state.rows import Stored
-from pymonik.core import objects
+from pymonik.core import memory, objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pymonik.core.codec import Buffer
 
 SMALL = 1 << 14  # bytes
-MOST_HELD = 1 << 28  # bytes, of all objects in memory
+HELD_SHARE = 1 / 8  # of the memory that there is, for all objects that are held there
 HELD_BYTES = 256  # that an object in memory takes besides its data
 
 
@@ -46,6 +46,7 @@ class Storage:
         self._lock = threading.Lock()  # guards those below
         self._held: dict[str, bytes] = {}
         self._held_bytes = 0
+        self._most_held = int(memory.total() * HELD_SHARE)
         self._used: set[str] = set()  # of those that are held
         self._filed: set[str] = set()  # names of results that files have, will have, or just had
 
@@ -69,7 +70,7 @@ class Storage:
         """
         size = len(data) + HELD_BYTES
         with self._lock:
-            if self._held_bytes + size > MOST_HELD:
+            if self._held_bytes + size > self._most_held:
                 return None
             # It may be completed a second time, or have an ID of a worker's own.
             is_taken = result_id in self._held or result_id in self._filed

@@ -42,12 +42,14 @@ class ResultState:
         item: Where in the result the value stands, if the result holds several; else `WHOLE`.
         whole: The state of the result that it is an item of, while that is awaited.
         task_id: The task that produces it, as submitted; ``""`` for data or before sending.
+        news: Its data, if they are so small that they came with the news of its end; until they
+            are read.
         error: Why there is no value, once `status` is FAILED.
     """
 
     __slots__ = (
-        "__weakref__", "_callbacks", "error", "item", "name", "result_id", "session", "status",
-        "task_id", "whole",
+        "__weakref__", "_callbacks", "error", "item", "name", "news", "result_id", "session",
+        "status", "task_id", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +63,7 @@ class ResultState:
         self.task_id = ""
         self.status = Status.PENDING
         self.error: BaseException | None = None
+        self.news: bytes | None = None
         self._callbacks: _Callbacks = ()
 
     @property

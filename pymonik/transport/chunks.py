@@ -131,7 +131,7 @@ class ChunkReader:
 
     def _settle(self, batch: Sequence[_Awaited]) -> None:
         try:
-            results = self._opened.get([awaited.whole.result_id or "" for awaited in batch])
+            results = self._opened.get([awaited.whole for awaited in batch])
         except Exception as error:  # noqa: BLE001 - every handle must learn why, whatever it is
             if len(batch) == 1 or isinstance(error, UnavailableError):
                 for awaited in batch:

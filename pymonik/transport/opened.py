@@ -1,6 +1,6 @@
-"""Results that were read lately, and data that came before they were asked for.
+"""Results to read values from, and those of several values that were read lately.
 
-Items of one chunk are asked for one after the other, and a call alone as soon as it has ended.
+Items of one chunk are asked for one after the other.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from pymonik.core.codec import OpenedResult
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pymonik.core.result import ResultState
     from pymonik.transport.data import DataStore
 
 _MOST_RESULTS = 32  # each has thousands of small objects, of which its bytes tell nothing
 _MOST_BYTES = 64 * 1024 * 1024
-_MOST_LEARNT = 1 << 28  # bytes, of data that came before they were asked for
-_LEARNT_BYTES = 256  # that keeping some takes besides
 
 
 class OpenedResults:
@@ -30,25 +29,18 @@ class OpenedResults:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, OpenedResult] = OrderedDict()
         self._nbytes = 0
-        self._learnt: OrderedDict[str, bytes] = OrderedDict()
-        self._learnt_bytes = 0
 
-    def learn(self, result_id: str, data: bytes) -> None:
-        """Keep the data of a result for who asks first; those of too many are forgotten."""
-        with self._lock:
-            self._forget(result_id)  # events come twice
-            self._learnt[result_id] = data
-            self._learnt_bytes += len(data) + _LEARNT_BYTES
-            while self._learnt_bytes > _MOST_LEARNT:
-                self._forget(next(iter(self._learnt)))
-
-    def get(self, ids: Sequence[str]) -> list[OpenedResult]:
-        """Completed results, in order; an id may come more than once.
+    def get(self, states: Sequence[ResultState]) -> list[OpenedResult]:
+        """The results of completed states, in order; one may come more than once.
 
         Values do not share memory, except those of one chunk, which gives each of them anew.
         """
-        found = self._find(dict.fromkeys(ids))
-        new = self._take_learnt([one for one in ids if one not in found])
+        ids = [state.result_id or "" for state in states]
+        found = self._find(ids)
+        new: dict[str, OpenedResult] = {}
+        for one, state in zip(ids, states, strict=True):
+            if one not in found and (told := _told(state)) is not None:
+                new[one] = told
         missing = [one for one in dict.fromkeys(ids) if one not in found and one not in new]
         if missing:
             new.update(zip(missing, map(OpenedResult, self._data.fetch(missing)), strict=True))
@@ -71,19 +63,7 @@ class OpenedResults:
                 results[index] = OpenedResult(container)
         return results
 
-    def _take_learnt(self, ids: Sequence[str]) -> dict[str, OpenedResult]:
-        with self._lock:
-            learnt = {one: self._forget(one) for one in dict.fromkeys(ids)}
-        return {one: OpenedResult(bytearray(data)) for one, data in learnt.items() if data}
-
-    def _forget(self, result_id: str) -> bytes | None:
-        """The data that were kept of a result, which are not any more; the lock is held."""
-        data = self._learnt.pop(result_id, None)
-        if data is not None:
-            self._learnt_bytes -= len(data) + _LEARNT_BYTES
-        return data
-
-    def _find(self, ids: dict[str, None]) -> dict[str, OpenedResult]:
+    def _find(self, ids: Sequence[str]) -> dict[str, OpenedResult]:
         with self._lock:
             found = {one: self._kept[one] for one in ids if one in self._kept}
             for one in found:
@@ -99,3 +79,9 @@ class OpenedResults:
             while self._nbytes > _MOST_BYTES or len(self._kept) > _MOST_RESULTS:
                 _, oldest = self._kept.popitem(last=False)
                 self._nbytes -= oldest.nbytes
+
+
+def _told(state: ResultState) -> OpenedResult | None:
+    """The result whose data came with the news of its end; they need not be kept any longer."""
+    news, state.news = state.news, None
+    return None if news is None else OpenedResult(bytearray(news))

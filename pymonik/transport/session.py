@@ -75,7 +75,6 @@ class RemoteSession:
             polling_s=polling_s,
             patience_s=patience_s,
             is_alive=is_alive,
-            learn=self._opened.learn,
         )
         send = BatchSender(
             plane,
@@ -196,7 +195,7 @@ class RemoteSession:
     def fetch(self, states: Sequence[ResultState]) -> list[OpenedResult]:
         """The results in which these completed states have their values, in order."""
         self._check_process()
-        return self._opened.get([state.result_id or "" for state in states])
+        return self._opened.get(states)
 
     def cancel(self, states: Sequence[ResultState]) -> None:
         """Cancel the calls that produce these results; those that ended stay as they are.

@@ -54,7 +54,6 @@ class Watcher:
         polling_s: float | None = None,
         patience_s: float = 30.0,
         is_alive: Callable[[], bool] | None = None,
-        learn: Callable[[str, bytes], None] | None = None,
     ) -> None:
         """Nothing runs before `start`.
 
@@ -64,9 +63,7 @@ class Watcher:
             polling_s: Seconds between lists; without it, events tell.
             patience_s: Seconds without any answer after which pending results fail.
             is_alive: Whether the process of an embedded cluster runs; if not, nobody waits.
-            learn: Gets the data of a result that came with the news of it, before it ends.
         """
-        self._learn = learn
         self._plane = plane
         self._session_id = session_id
         self._polling_s = polling_s
@@ -212,9 +209,8 @@ class Watcher:
                     self._unseen.pop(one.result_id, None)
                     state = self._pending.pop(one.result_id, None)
                     if state is not None:
+                        state.news = one.data
                         completed.append(state)
-                        if one.data is not None and self._learn is not None:
-                            self._learn(one.result_id, one.data)
                 elif one.status in (ABORTED, DELETED) and one.result_id in self._pending:
                     self._aborted[one.result_id] = None
             if self._aborted:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pymonik.core import memory
 from pymonik.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 WORKER_SOCKET = "/cache/armonik_worker.sock"
 AGENT_SOCKET = "/cache/armonik_agent.sock"
 DRAIN_S = 25.0  # Kubernetes kills 30 s after SIGTERM unless told otherwise
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 MEMORY_SHARE = 0.9  # of the container's memory; the rest is for this process
 
 
@@ -113,11 +113,8 @@ def _container_limit() -> int | None:
     Past the container's own limit the kernel may end every process in it, this one as well, and
     nobody could tell why the task failed.
     """
-    try:
-        text = CGROUP_LIMIT.read_text().strip()
-    except OSError:
-        return None
-    return int(int(text) * MEMORY_SHARE) if text.isdecimal() else None
+    limit = memory.of_container()
+    return None if limit is None else int(limit * MEMORY_SHARE)
 
 
 def _level(variables: Mapping[str, str]) -> str:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.cluster.storage import HELD_BYTES, SMALL, Storage
-from pymonik.core import objects
+from pymonik.cluster.storage import HELD_BYTES, HELD_SHARE, SMALL, Storage
+from pymonik.core import memory, objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,9 +170,10 @@ def test_a_result_that_is_held_and_completed_again_has_two_objects(storage: Stor
 
 
 def test_what_is_large_or_one_too_many_is_not_held(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pymonik.cluster.storage.MOST_HELD", HELD_BYTES + 4)
+    monkeypatch.setattr(memory, "total", lambda: (HELD_BYTES + 4) / HELD_SHARE)
+    storage = Storage(tmp_path / "storage")
     sizes = (SMALL + 1, 3, 2)
     objects = [storage.write(bytes(size), str(size)).opaque_id for size in sizes]
     assert sorted(one.name for one in storage.folder.iterdir()) == sorted([objects[0], objects[2]])

@@ -34,8 +34,9 @@ class Results:
         self.asked: list[list[str]] = []
         self.error: type[ControlPlaneError] = ControlPlaneError
 
-    def get(self, ids: Sequence[str]) -> list[OpenedResult]:
-        self.asked.append(list(ids))
+    def get(self, states: Sequence[ResultState]) -> list[OpenedResult]:
+        ids = [one.result_id or "" for one in states]
+        self.asked.append(ids)
         if missing := set(ids) - set(self.there):
             raise self.error("DownloadResultData", f"no {missing}")
         return [self.there[one] for one in ids]
@@ -214,10 +215,10 @@ def test_where_nobody_answers_it_is_not_asked_for_each_result(
     entered, go_on = threading.Event(), threading.Event()
     get = results.get
 
-    def slow(ids: Sequence[str]) -> list[OpenedResult]:
+    def slow(states: Sequence[ResultState]) -> list[OpenedResult]:
         entered.set()
         assert go_on.wait(WAIT_S)
-        return get(ids)
+        return get(states)
 
     results.get = slow  # type: ignore[method-assign]
     items: list[ResultState] = []

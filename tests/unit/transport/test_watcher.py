@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pymonik.core.embedded import Ended
 from pymonik.core.result import Countdown
 from pymonik.errors import TaskCancelledError, UnavailableError
+from pymonik.transport.messages import COMPLETED
 from pymonik.transport.watcher import Watcher
 from tests.unit.transport.calls import state
 
@@ -38,6 +40,19 @@ def test_two_states_of_one_result_both_end(order: tuple[int, int]) -> None:
         watcher.watch([both[number]])
     watcher.stop(TaskCancelledError("the session was closed"))
     assert all(one.is_final for one in both)
+
+
+def test_data_that_come_with_the_news_wait_at_their_state() -> None:
+    watcher = Watcher(cast("Any", None), "s")
+    one, other = state("one"), state("other")
+    there: list[bytes | None] = []
+    one.when_final(lambda ended: there.append(ended.news))
+    watcher.watch([one, other])
+    watcher._news([Ended("other", COMPLETED), Ended("one", COMPLETED, b"1")])
+    watcher._news([Ended("one", COMPLETED, b"1"), Ended("unknown", COMPLETED, b"2")])  # it may be
+    assert there == [b"1"]
+    assert other.is_final
+    assert other.news is None
 
 
 class Standing:
