@@ -223,6 +223,7 @@ class Pymonik:
         if cluster is not None:
             folder = folder or cluster.storage_folder
             settings["is_alive"] = cluster.is_alive
+            settings["is_private"] = True
         with ExitStack() as opened:
             channel = open_channel(config)
             is_direct = cluster is not None and self._direct

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 from pymonik.completion import completions
 from pymonik.core.call import WHOLE
 from pymonik.core.detached import detached
-from pymonik.core.forgetting import keep
+from pymonik.core.forgetting import keep, keep_results
 from pymonik.core.result import Referable, ReferableGroup, ResultState, Status
 from pymonik.errors import UsageError, WaitTimeoutError
 
@@ -55,7 +55,11 @@ class ResultHandle(Referable, Generic[R_co]):
 
     @property
     def result_id(self) -> str:
-        """The id of the result; sends what was not sent yet."""
+        """The id of the result; sends what was not sent yet.
+
+        The data stay in the cluster until the session is forgotten: somebody may ask by the id.
+        """
+        keep_results(self._state.session)
         if self._state.result_id is None:
             self._state.session.send()
         if self._state.result_id is None:

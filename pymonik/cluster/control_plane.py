@@ -66,8 +66,17 @@ class ControlPlane:
         creations: Sequence[TaskCreation],
         *,
         payloads: Sequence[bytes] = (),
+        own_payloads: bool = False,
     ) -> list[Task]:
-        """Create tasks, and results with the payloads of those that name none."""
+        """Create tasks, and results with the payloads of those that name none.
+
+        Args:
+            session_id: Of the session.
+            requested: Options of the request.
+            creations: The tasks.
+            payloads: See `DirectRequest`.
+            own_payloads: Whether payloads end with their tasks.
+        """
         made: dict[str, Stored] = {}
         try:
             for data in payloads:
@@ -76,7 +85,14 @@ class ControlPlane:
             creations = _with_payloads(creations, list(made))
             with self._changing as (state, now):
                 return submission.submit(
-                    state, session_id, requested, creations, made, new_id=new_id, now=now
+                    state,
+                    session_id,
+                    requested,
+                    creations,
+                    made,
+                    own_payloads=own_payloads,
+                    new_id=new_id,
+                    now=now,
                 )
         except BaseException:  # refused, or no room: all or nothing
             for stored in made.values():

@@ -40,7 +40,8 @@ class DirectRequest(msgspec.Struct, frozen=True, array_like=True):
         method: As gRPC writes it, ``/service/method``.
         message: Protobuf.
         metadata: Pairs, as gRPC has them.
-        payloads: Of SubmitTasks: those of the tasks that name none, in their order.
+        payloads: Of SubmitTasks: those of the tasks that name none, in their order. Whoever
+            submits here gives each task a payload of its own, which is deleted when the task ends.
     """
 
     method: str

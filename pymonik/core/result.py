@@ -19,6 +19,7 @@ from pymonik.errors import WaitTimeoutError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from pymonik.core.forgetting import Hold
     from pymonik.core.session import Session
 
 _Callbacks: TypeAlias = "tuple[Callable[[ResultState], None], ...]"
@@ -42,14 +43,15 @@ class ResultState:
         item: Where in the result the value stands, if the result holds several; else `WHOLE`.
         whole: The state of the result that it is an item of, while that is awaited.
         task_id: The task that produces it, as submitted; ``""`` for data or before sending.
+        hold: On the data, once they are there, where data that nobody holds are deleted.
         news: Its data, if they are so small that they came with the news of its end; until they
             are read.
         error: Why there is no value, once `status` is FAILED.
     """
 
     __slots__ = (
-        "__weakref__", "_callbacks", "error", "item", "name", "news", "result_id", "session",
-        "status", "task_id", "whole",
+        "__weakref__", "_callbacks", "error", "hold", "item", "name", "news", "result_id",
+        "session", "status", "task_id", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +65,7 @@ class ResultState:
         self.task_id = ""
         self.status = Status.PENDING
         self.error: BaseException | None = None
+        self.hold: Hold | None = None
         self.news: bytes | None = None
         self._callbacks: _Callbacks = ()
 
@@ -92,7 +95,11 @@ class ResultState:
 
     def end_with(self, other: ResultState) -> None:
         """End when ``other`` does, and as it does."""
-        other.when_final(lambda one: self._end(one.status, one.error))
+        other.when_final(self._end_like)
+
+    def _end_like(self, other: ResultState) -> None:
+        self.hold = other.hold
+        self._end(other.status, other.error)
 
     def _end(self, status: Status, error: BaseException | None) -> None:
         with _lock:
@@ -149,6 +156,18 @@ class ResultState:
         """Take back a callback that has not been called; does nothing otherwise."""
         with _lock:
             self._callbacks = tuple(one for one in self._callbacks if one != callback)
+
+
+class Inputs:
+    """Of a call, as a callback of its state: they are not forgotten before it has ended."""
+
+    __slots__ = ("_states",)
+
+    def __init__(self, refs: Iterable[Referable]) -> None:
+        self._states = [ref._state for ref in refs]
+
+    def __call__(self, _: ResultState) -> None:
+        """The call has ended, and lets go of this."""
 
 
 class Countdown:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pymonik.core.codec import OpenedResult
     from pymonik.core.failure import Failure
+    from pymonik.core.result import Inputs
     from pymonik.transport.opened import OpenedResults
 
 _log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class _Awaited(NamedTuple):
     whole: ResultState
     items: Sequence[ResultState]
     learn: Learn | None
+    inputs: Inputs | None
 
 
 class ChunkReader:
@@ -71,7 +73,11 @@ class ChunkReader:
         self._completed: queue.SimpleQueue[_Awaited | None] = queue.SimpleQueue()
 
     def follow(
-        self, whole: ResultState, items: Sequence[ResultState], learn: Learn | None = None
+        self,
+        whole: ResultState,
+        items: Sequence[ResultState],
+        learn: Learn | None = None,
+        inputs: Inputs | None = None,
     ) -> None:
         """End ``items`` when ``whole`` ends, each as its place in the result says.
 
@@ -80,8 +86,9 @@ class ChunkReader:
             items: Those to end; they know which item they are.
             learn: Called at the end, with the seconds that calls took, and how many did; 0 if
                 there is no result.
+            inputs: Of the calls; held until the last of them has ended.
         """
-        awaited = _Awaited(whole, items, learn)
+        awaited = _Awaited(whole, items, learn, inputs)
         with self._changed:
             self._followed += 1
         whole.when_final(lambda _: self._ended(awaited))
@@ -120,14 +127,21 @@ class ChunkReader:
     # -- thread --------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while (first := self._completed.get()) is not None:
-            batch = [first]
-            while len(batch) < _MOST_AT_ONCE and not self._completed.empty():
-                if (another := self._completed.get()) is None:
-                    self._completed.put(None)
-                    break
-                batch.append(another)
+        while batch := self._next_batch():
             self._settle(batch)
+            del batch  # whoever waits for the next one must hold no results
+
+    def _next_batch(self) -> list[_Awaited]:
+        """Waits for results; empty at the end."""
+        batch: list[_Awaited] = []
+        while not batch or (len(batch) < _MOST_AT_ONCE and not self._completed.empty()):
+            awaited = self._completed.get()
+            if awaited is None:
+                if batch:  # they come first
+                    self._completed.put(None)
+                break
+            batch.append(awaited)
+        return batch
 
     def _settle(self, batch: Sequence[_Awaited]) -> None:
         try:
@@ -160,6 +174,7 @@ class ChunkReader:
                     elsewhere.setdefault(item.ref.result_id, []).append(state)
                     continue  # it is never without a whole
                 state.whole = None
+                state.hold = awaited.whole.hold
                 if item.failed:
                     failure: Failure = result.value(state.item)
                     state.fail(failure.to_exception(state.task_id, state.result_id or ""))
@@ -173,7 +188,7 @@ class ChunkReader:
                 whole = _share_of(whole, states)
             for state in states:
                 state.whole = whole
-            self.follow(whole, states)
+            self.follow(whole, states, inputs=awaited.inputs)
 
     def _failed(self, awaited: _Awaited, error: BaseException | None) -> None:
         for state in awaited.items:

@@ -255,6 +255,12 @@ class ControlPlane:
             found += small_data_decoder.decode(answer)
         return found
 
+    def delete_data(self, ids: Sequence[str]) -> None:
+        """Delete the data of results; nothing can be read of them any more."""
+        for part in _parts(ids):
+            request = results_common_pb2.DeleteResultsDataRequest(result_id=part)
+            self._retried("DeleteResultsData", self._results.DeleteResultsData, request)
+
     def list_results(self, ids: Sequence[str]) -> dict[str, ResultInfo]:
         """What is known of these results; those that do not exist are left out."""
         found: dict[str, ResultInfo] = {}

@@ -21,7 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pymonik.core.call import MOST_CALLS
-from pymonik.core.result import ResultState, Status
+from pymonik.core.result import Inputs, ResultState, Status
 from pymonik.errors import SessionClosedError, TaskCancelledError, UnavailableError, UsageError
 from pymonik.transport.chunks import ChunkState
 from pymonik.transport.outbox import OutgoingTask
@@ -199,15 +199,19 @@ class Feeder:
 
     def _send_tasks(self) -> None:
         while tasks := self._next_tasks():
-            try:
-                self._put(tasks)
-            except Exception as error:  # noqa: BLE001 - every handle must learn why
-                _fail((task.state for task in tasks), error)
-            with self._changed:
-                for task in tasks:
-                    self._held.discard(task.state)
-                    self._held.difference_update(task.items)
-                self._changed.notify_all()
+            self._send(tasks)
+            del tasks  # whoever waits for the next ones must hold no arguments and no handles
+
+    def _send(self, tasks: Sequence[OutgoingTask]) -> None:
+        try:
+            self._put(tasks)
+        except Exception as error:  # noqa: BLE001 - every handle must learn why
+            _fail((task.state for task in tasks), error)
+        with self._changed:
+            for task in tasks:
+                self._held.discard(task.state)
+                self._held.difference_update(task.items)
+            self._changed.notify_all()
 
     def _next_tasks(self) -> list[OutgoingTask]:
         """Waits for tasks that may leave; empty at the end."""
@@ -247,10 +251,14 @@ class Feeder:
     ) -> OutgoingTask:
         state, items = (_chunk(states), states) if len(states) > 1 else (states[0], ())
         series.under_way += 1
+        refs = [ref for call in calls for ref in call.refs]
+        inputs = Inputs(refs) if refs else None
         if items or (self._reads_all and not series.pace.is_known):
-            self._reader.follow(state, items, partial(self._ended, series, state))
+            self._reader.follow(state, items, partial(self._ended, series, state), inputs)
         else:
             state.when_final(partial(self._ended_alone, series, time.monotonic()))
+            if inputs is not None:
+                state.when_final(inputs)
         return OutgoingTask(series.function, calls, series.options, state, items)
 
     def _ended_alone(self, series: _Series, sent_at: float, state: ResultState) -> None:

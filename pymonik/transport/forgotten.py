@@ -1,25 +1,32 @@
-"""Deletes the sessions of our own embedded cluster that nobody can ask for any more.
+"""Deletes what nobody can ask for any more in a cluster that the program has for itself.
 
-A program that runs for days opens many sessions in one cluster. Nobody else knows of them: once the
-last handle of a closed one is gone, its rows and its data only take memory.
+A program that runs for days opens many sessions there, and one of them may have more results than
+the machine has memory. Nobody else knows of them: once the last handle of a result is gone, its
+data only take memory; once the last of a closed session is, its rows do as well.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import queue
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from pymonik.core.forgetting import when_forgotten
+from pymonik.core.forgetting import Hold, when_forgotten
 from pymonik.errors import ControlPlaneError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.transport.session import RemoteSession
 
 _log = logging.getLogger(__name__)
+_MOST_AT_ONCE = 1000  # results of one request
+_LEAVE_S = 5.0  # the cluster may have stopped
+_END = ""  # instead of an id
 
 
 class ForgottenSessions:
@@ -65,4 +72,60 @@ class ForgottenSessions:
         with contextlib.suppress(IndexError):
             while True:
                 taken.append(self._ids.popleft())
+        return taken
+
+
+class ForgottenResults:
+    """Data to delete, of one session, from a thread that is started when there may be some.
+
+    Args:
+        plane: Of the session.
+        are_kept: Whether somebody may ask who is not seen here.
+    """
+
+    def __init__(self, plane: ControlPlane, are_kept: Callable[[], bool]) -> None:
+        self._plane = plane
+        self._are_kept = are_kept
+        self._lock = threading.Lock()
+        self._ids: queue.SimpleQueue[str] = queue.SimpleQueue()  # the garbage collector may put
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    def hold(self, result_id: str) -> Hold:
+        """What to refer to as long as the data are to stay."""
+        if self._thread is None:
+            self._start()
+        return Hold(result_id, self._ids.put)
+
+    def close(self) -> None:
+        """End the thread; what is forgotten from now on goes with the session."""
+        with self._lock:
+            self._is_closed = True
+            thread = self._thread
+        if thread is not None:
+            self._ids.put(_END)
+            thread.join(_LEAVE_S)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None and not self._is_closed:
+                self._thread = threading.Thread(
+                    target=self._run, name="pymonik-forgotten", daemon=True
+                )
+                self._thread.start()
+
+    def _run(self) -> None:
+        while (ids := self._taken())[-1] != _END:
+            if self._are_kept():
+                continue
+            try:
+                self._plane.delete_data(ids)
+            except ControlPlaneError as error:  # they are deleted with the session
+                _log.debug("%d results were not deleted: %s", len(ids), error)
+
+    def _taken(self) -> list[str]:
+        """Those that were forgotten, or the end after them; waits for one."""
+        taken = [self._ids.get()]
+        while len(taken) < _MOST_AT_ONCE and taken[-1] != _END and not self._ids.empty():
+            taken.append(self._ids.get())
         return taken

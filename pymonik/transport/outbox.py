@@ -157,6 +157,7 @@ class Outbox:
     def _run(self) -> None:
         while batch := self._next_batch():
             self._send(batch)
+            del batch  # whoever waits for the next one must hold no arguments and no handles
 
     def _send(self, batch: Sequence[OutgoingTask]) -> None:
         try:

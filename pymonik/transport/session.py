@@ -11,13 +11,15 @@ from weakref import WeakKeyDictionary
 
 from pymonik.core import codec
 from pymonik.core.call import WHOLE
-from pymonik.core.result import Countdown, ResultState, Status
+from pymonik.core.forgetting import keeps_results
+from pymonik.core.result import Countdown, Inputs, ResultState, Status
 from pymonik.core.session import AUTO
 from pymonik.errors import ControlPlaneError, SessionClosedError, TaskCancelledError, UsageError
 from pymonik.transport.batch import BatchSender
 from pymonik.transport.chunks import ChunkReader, ChunkState
 from pymonik.transport.data import DataStore
 from pymonik.transport.feeder import Feeder
+from pymonik.transport.forgotten import ForgottenResults
 from pymonik.transport.opened import OpenedResults
 from pymonik.transport.outbox import BATCH_TASKS, Outbox, OutgoingTask
 from pymonik.transport.pace import Pace
@@ -54,7 +56,25 @@ class RemoteSession:
         polling_s: float | None = None,
         patience_s: float = 30.0,
         is_alive: Callable[[], bool] | None = None,
+        is_private: bool = False,
     ) -> None:
+        """Calls can be submitted at once.
+
+        Args:
+            plane: Of the session, which is open.
+            session_id: Its id.
+            environment: What calls get around them.
+            options: Those of every call, under its own.
+            partitions: That calls may name.
+            chunk_bytes: Of data that are streamed.
+            storage_folder: Of the object storage, where it can be reached.
+            batch_tasks: Most calls of one request.
+            polling_s: Seconds between questions, where no events can tell.
+            patience_s: Seconds without any answer after which pending results fail.
+            is_alive: Whether the process of an embedded cluster runs.
+            is_private: Whether nobody else can ask for results: those that nothing here refers to
+                any more are forgotten.
+        """
         self._plane = plane
         self._session_id = session_id
         self._environment = environment
@@ -69,12 +89,14 @@ class RemoteSession:
         self._needed: set[Session] = set()  # whose results are inputs here: not to be forgotten
         self._data = DataStore(plane, session_id, chunk_bytes=chunk_bytes, folder=storage_folder)
         self._opened = OpenedResults(self._data)
+        self._forgotten = ForgottenResults(plane, _kept(self)) if is_private else None
         self._watcher = Watcher(
             plane,
             session_id,
             polling_s=polling_s,
             patience_s=patience_s,
             is_alive=is_alive,
+            hold=self._forgotten.hold if self._forgotten is not None else None,
         )
         send = BatchSender(
             plane,
@@ -123,6 +145,9 @@ class RemoteSession:
             OutgoingTask(submission.function, (call,), submission.options, state)
             for call, state in zip(submission.calls, states, strict=True)
         ]
+        for call, state in zip(submission.calls, states, strict=True):
+            if call.refs:
+                state.when_final(Inputs(call.refs))
         if not self._feeder.hold(tasks):
             self._outbox.put(tasks)
         return states
@@ -157,6 +182,8 @@ class RemoteSession:
         states = []
         for name, result_id in zip(names, self._data.store(items), strict=True):
             state = ResultState(self, name, result_id)
+            if self._forgotten is not None:
+                state.hold = self._forgotten.hold(result_id)
             state.complete()
             states.append(state)
         return states
@@ -271,6 +298,8 @@ class RemoteSession:
     def _stop(self, why: str) -> None:
         self._watcher.stop(TaskCancelledError(why))
         self._reader.close()
+        if self._forgotten is not None:
+            self._forgotten.close()
         self._plane.rest()  # values can be fetched as long as there are handles
 
     # -- checks --------------------------------------------------------------------------------
@@ -331,6 +360,12 @@ def _tasks_to_cancel(states: Sequence[ResultState]) -> list[ResultState]:
         if isinstance(whole, ChunkState) and all(item.is_final for item in whole.items):
             alone[id(whole)] = whole
     return list(alone.values())
+
+
+def _kept(session: Session) -> Callable[[], bool]:
+    """Whether its results are kept; does not keep the session itself."""
+    reference = weakref.ref(session)
+    return lambda: (known := reference()) is not None and keeps_results(known)
 
 
 def _weakly(attach: Callable[[str], ResultState]) -> Callable[[str], ResultState]:

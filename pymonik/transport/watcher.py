@@ -30,6 +30,7 @@ from pymonik.transport.messages import ABORTED, COMPLETED, DELETED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from pymonik.core.forgetting import Hold
     from pymonik.core.result import ResultState
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.transport.messages import ResultInfo
@@ -54,6 +55,7 @@ class Watcher:
         polling_s: float | None = None,
         patience_s: float = 30.0,
         is_alive: Callable[[], bool] | None = None,
+        hold: Callable[[str], Hold] | None = None,
     ) -> None:
         """Nothing runs before `start`.
 
@@ -63,12 +65,14 @@ class Watcher:
             polling_s: Seconds between lists; without it, events tell.
             patience_s: Seconds without any answer after which pending results fail.
             is_alive: Whether the process of an embedded cluster runs; if not, nobody waits.
+            hold: Gives the hold on data that are there, where those that nobody holds are deleted.
         """
         self._plane = plane
         self._session_id = session_id
         self._polling_s = polling_s
         self._patience_s = patience_s
         self._is_alive = is_alive or (lambda: True)
+        self._hold = hold
         self._changed = threading.Condition()
         self._pending: dict[str, ResultState] = {}
         self._aborted: dict[str, None] = {}
@@ -210,6 +214,8 @@ class Watcher:
                     state = self._pending.pop(one.result_id, None)
                     if state is not None:
                         state.news = one.data
+                        if one.data is None and self._hold is not None:
+                            state.hold = self._hold(one.result_id)
                         completed.append(state)
                 elif one.status in (ABORTED, DELETED) and one.result_id in self._pending:
                     self._aborted[one.result_id] = None

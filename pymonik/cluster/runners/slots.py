@@ -279,6 +279,7 @@ class ExecutorSlot:
             expected_output_ids=[subtask.output],
             data_dependencies=subtask.dependencies,
             options=self._dispatch.merge_options(assignment.session_id, requested),
+            owns_payload=True,
         )
 
     def _cancel(self, task_id: str) -> None:

@@ -42,11 +42,13 @@ class TasksService(TasksServicer):  # type: ignore[misc]
         if not request.task_creations:
             message = "'TaskCreations' must not be empty."
             raise ValidationFailed([BrokenRule("TaskCreations", message, [])])
+        is_direct = isinstance(context, DirectContext)
         tasks = self._control_plane.submit(
             request.session_id,
             requested_options(request, "task_options"),
             [task_creation(one) for one in request.task_creations],
-            payloads=context.payloads if isinstance(context, DirectContext) else (),
+            payloads=context.payloads if is_direct else (),
+            own_payloads=is_direct,
         )
         return pb.SubmitTasksResponse(task_infos=[task_info(task) for task in tasks])
 

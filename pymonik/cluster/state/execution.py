@@ -247,6 +247,7 @@ def _subtask(parent: Task, new: NewTask, now: int) -> Task:
         created_by=parent.task_id,
         initial_task_id=new.task_id,
         created_at=now,
+        owns_payload=new.owns_payload,
     )
 
 
@@ -278,6 +279,7 @@ def _next_attempt(task: Task, now: int) -> Task:
         created_at=now,
         retry_of_ids=(*task.retry_of_ids, task.task_id),
         success=False,
+        owns_payload=task.owns_payload,
     )
 
 

@@ -66,6 +66,9 @@ FINAL = frozenset(
 )
 
 
+PAST = FINAL - {TaskStatus.RETRIED}  # no other attempt follows
+
+
 @dataclass(frozen=True, slots=True)
 class Partition:
     """A partition, as deployed; only its ID has an effect here."""
@@ -136,6 +139,7 @@ class Task:
     number: int = 0  # order of creation
     waiting_for: int = 0  # how many of its inputs are not there
     queued: bool = False
+    owns_payload: bool = False  # which goes with the end of it: nobody else knows of it
 
     @property
     def inputs(self) -> tuple[str, ...]:

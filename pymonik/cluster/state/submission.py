@@ -46,6 +46,7 @@ def submit(
     creations: Sequence[TaskCreation],
     payloads: Mapping[str, Stored] = MappingProxyType({}),
     *,
+    own_payloads: bool = False,
     new_id: Callable[[], str],
     now: int,
 ) -> list[Task]:
@@ -57,6 +58,7 @@ def submit(
         requested: Options of the request.
         creations: The tasks.
         payloads: Results that are made for them, unless they are refused.
+        own_payloads: Whether nobody else has to do with the payloads: they end with their tasks.
         new_id: Gives the IDs of tasks.
         now: The instant.
     """
@@ -83,6 +85,7 @@ def submit(
             created_by="",
             initial_task_id=task_id,
             created_at=now,
+            owns_payload=own_payloads,
         )
         tasks.append(task)
     insert(state, tasks, now)

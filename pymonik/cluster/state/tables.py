@@ -24,6 +24,7 @@ from pymonik.cluster.state.faults import (
 )
 from pymonik.cluster.state.queues import PartitionQueue
 from pymonik.cluster.state.rows import (
+    PAST,
     Change,
     Effects,
     Kind,
@@ -124,6 +125,8 @@ class State:
         if task.status is not status:
             task.status = status
             self._announce(Kind.TASK_STATUS, task, status)
+            if task.owns_payload and status in PAST:
+                self._delete_payload(task)
 
     def set_result_status(self, result: Result, status: ResultStatus) -> None:
         """Change the status of a result."""
@@ -207,6 +210,13 @@ class State:
         return [self.tasks[key] for key in task_ids if key in self.tasks]
 
     # Inside.
+
+    def _delete_payload(self, task: Task) -> None:
+        """Without a word: nobody waits for that."""
+        payload = self.results.get(task.payload_id)
+        if payload is not None:
+            self.detach(payload)
+            payload.status = ResultStatus.DELETED
 
     def _share_ids(self, task: Task) -> None:
         """Name results by the strings that they have themselves: requests bring copies."""

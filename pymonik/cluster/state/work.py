@@ -67,13 +67,18 @@ class NewResult:
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A subtask; `options` are already merged over the session's."""
+    """A subtask; `options` are already merged over the session's.
+
+    Attributes:
+        owns_payload: Whether the payload is deleted when it ends: no other task can have it.
+    """
 
     task_id: str
     payload_id: str
     expected_output_ids: Sequence[str]
     data_dependencies: Sequence[str]
     options: TaskOptions
+    owns_payload: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class World:
         deps: list[Result] | None = None,
         payload: Result | None = None,
         options: RequestedOptions | None = None,
+        own_payload: bool = False,
     ) -> Task:
         payload = payload or self.result(session, data=True)
         creation = TaskCreation(
@@ -71,6 +72,7 @@ class World:
             session.session_id,
             None,
             [creation],
+            own_payloads=own_payload,
             new_id=self.new_id,
             now=self.now(),
         )

@@ -24,6 +24,7 @@ from pymonik.cluster.state.work import (
 )
 
 if TYPE_CHECKING:
+    from pymonik.cluster.state.work import Outcome
     from tests.unit.cluster.conftest import World
 
 
@@ -84,6 +85,45 @@ def test_a_refused_submission_changes_nothing(world: World) -> None:
         world.task(session, out=[output], payload=output, deps=[output])
     assert world.take() == []
     assert output.owner_task_id == ""
+
+
+@pytest.mark.parametrize("outcome", [Succeeded(), Failed("boom"), TimedOut()])
+def test_a_payload_of_its_own_ends_with_a_task(world: World, outcome: Outcome) -> None:
+    session = world.session()
+    own, other = world.result(session, data=True), world.result(session, data=True)
+    objects = [own.opaque_id, other.opaque_id]
+    world.task(session, payload=own, own_payload=True)
+    world.task(session, payload=other)
+    for _ in range(2):
+        world.finish(world.run(), outcome)
+    world.take()
+    assert (own.status, own.opaque_id) == (ResultStatus.DELETED, "")
+    assert (other.status, other.opaque_id) == (ResultStatus.COMPLETED, objects[1])
+    assert world.garbage == objects[:1]
+
+
+def test_a_payload_of_its_own_serves_all_attempts(world: World) -> None:
+    session = world.session()
+    payload = world.result(session, data=True)
+    world.task(session, payload=payload, own_payload=True)
+    for _ in range(2):
+        world.finish(world.run(), Lost("gone"))
+    assert payload.opaque_id
+    world.finish(world.run(), Lost("gone"))
+    assert not payload.opaque_id
+
+
+def test_a_cancelled_task_leaves_no_payload_of_its_own(world: World) -> None:
+    session = world.session()
+    waits, runs = world.result(session, data=True), world.result(session, data=True)
+    running = world.task(session, payload=runs, own_payload=True)
+    world.run()
+    waiting = world.task(session, payload=waits, own_payload=True)
+    execution.cancel_tasks(world.state, [running.task_id, waiting.task_id], world.now())
+    assert runs.status is ResultStatus.COMPLETED  # it may be read
+    world.finish(running, Stopped())
+    assert world.acquire() is None
+    assert [waits.status, runs.status] == [ResultStatus.DELETED] * 2
 
 
 def test_an_error_is_not_retried_and_reaches_everything_that_waits(world: World) -> None:

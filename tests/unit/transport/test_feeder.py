@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pymonik.core.codec import Packed
+    from pymonik.core.result import Inputs
     from pymonik.transport.chunks import Learn
 
 WORKERS = 1  # so two tasks are under way at most
@@ -37,7 +38,15 @@ class Reader:
     def __init__(self) -> None:
         self.seconds = 0.001  # of a call
 
-    def follow(self, whole: ResultState, items: Sequence[ResultState], learn: Learn) -> None:
+    def follow(
+        self,
+        whole: ResultState,
+        items: Sequence[ResultState],
+        learn: Learn,
+        inputs: Inputs | None,
+    ) -> None:
+        del inputs
+
         def ended(_: ResultState) -> None:
             for item in items:
                 if whole.error is not None:
