@@ -92,7 +92,11 @@ class ResultState:
 
     def end_with(self, other: ResultState) -> None:
         """End when ``other`` does, and as it does."""
-        other.when_final(lambda one: self._end(one.status, one.error))
+        other.when_final(self._end_as)
+
+    def _end_as(self, other: ResultState) -> None:
+        self.news = other.news
+        self._end(other.status, other.error)
 
     def _end(self, status: Status, error: BaseException | None) -> None:
         with _lock:
