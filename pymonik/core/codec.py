@@ -51,6 +51,8 @@ _PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 _encoder = msgspec.msgpack.Encoder()
 _needs_decoder = msgspec.msgpack.Decoder(PayloadNeeds)
+# What reading a head raises that we did not write; texts that are none, and depth, have their own.
+_NO_HEAD = (struct.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decoder: msgspec.msgpack.Decoder[Meta] = msgspec.msgpack.Decoder(Meta)
 
 
@@ -398,7 +400,7 @@ def split(container: Buffer) -> tuple[Meta, Blobs]:
         sizes = struct.unpack_from(f"<{count}Q", view, _PRELUDE.size)
         position = _PRELUDE.size + 8 * count
         meta = _decoder.decode(view[position : position + head_size])
-    except (struct.error, msgspec.MsgspecError) as error:
+    except _NO_HEAD as error:
         raise SerializationError(f"these bytes were not written by pymonik: {error}") from error
     return meta, Blobs(view, position + head_size, sizes)
 
@@ -410,7 +412,7 @@ def needs_of(payload: Buffer) -> PayloadNeeds | None:
         start = _PRELUDE.size + 8 * count
         head = memoryview(payload)[start : start + head_size]
         return _needs_decoder.decode(head) if magic == _MAGIC else None
-    except (struct.error, msgspec.MsgspecError):
+    except _NO_HEAD:
         return None
 
 

@@ -19,5 +19,17 @@ def of_container() -> int | None:
 
 def total() -> int:
     """Bytes that all processes around this one may use together."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    machine = _of_machine()
     return min(machine, of_container() or machine)
+
+
+def _of_machine() -> int:
+    try:
+        pages = os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):  # unknown to a Python that was built for older versions of macOS
+        pages = -1
+    if pages > 0:
+        return pages * os.sysconf("SC_PAGESIZE")  # macOS does not know it as SC_PAGE_SIZE
+    import psutil  # takes long: not at every start
+
+    return int(psutil.virtual_memory().total)

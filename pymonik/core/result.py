@@ -95,10 +95,10 @@ class ResultState:
 
     def end_with(self, other: ResultState) -> None:
         """End when ``other`` does, and as it does."""
-        other.when_final(self._end_like)
+        other.when_final(self._end_as)
 
-    def _end_like(self, other: ResultState) -> None:
-        self.hold = other.hold
+    def _end_as(self, other: ResultState) -> None:
+        self.news, self.hold = other.news, other.hold
         self._end(other.status, other.error)
 
     def _end(self, status: Status, error: BaseException | None) -> None:

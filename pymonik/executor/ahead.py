@@ -30,7 +30,7 @@ from pymonik.executor.frames import Run
 from pymonik.executor.tokens import Tokens, take
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 DEPTH = 6  # runs
 SLOW_S = 0.02  # a run that takes longer has nothing waiting behind it
@@ -61,7 +61,7 @@ class Ahead:
         """What the executor reads from: the pipe, and the runs."""
         return self._tokens.fd, self._theirs.fileno()
 
-    def send(self, runs: Iterable[Run]) -> None:
+    def send(self, runs: Sequence[Run]) -> None:
         """Have the executor run these after what it has, up to the first that cannot be sent."""
         sent = sum(1 for _ in takewhile(self._send, runs))
         if sent:

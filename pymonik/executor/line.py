@@ -75,7 +75,8 @@ class Line:
         if not ahead.count:  # and what was claimed has ended
             ahead.clear()
         behind = islice(self._waiting, ahead.count, DEPTH)
-        ahead.send(call.run for call in takewhile(lambda call: _may_follow(call, pip), behind))
+        following = takewhile(lambda call: _may_follow(call, pip), behind)
+        ahead.send([call.run for call in following])
 
     def shorten(self, length: int) -> None:
         """Give back all calls but the first ones."""

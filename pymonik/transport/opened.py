@@ -37,17 +37,22 @@ class OpenedResults:
         """
         ids = [state.result_id or "" for state in states]
         found = self._find(ids)
-        new: dict[str, OpenedResult] = {}
-        for one, state in zip(ids, states, strict=True):
-            if one not in found and (told := _told(state)) is not None:
-                new[one] = told
+        new = {
+            one: OpenedResult(bytearray(news))
+            for one, state in zip(ids, states, strict=True)
+            if one not in found and (news := state.news) is not None
+        }
         missing = [one for one in dict.fromkeys(ids) if one not in found and one not in new]
         if missing:
             new.update(zip(missing, map(OpenedResult, self._data.fetch(missing)), strict=True))
         self._keep(new)
         found.update(new)
         results = [found[one] for one in ids]
-        return results if len(found) == len(ids) else self._apart(ids, results)
+        if len(found) < len(ids):
+            results = self._apart(ids, results)
+        for state in states:
+            state.news = None  # who reads it again fetches it
+        return results
 
     def _apart(self, ids: Sequence[str], results: list[OpenedResult]) -> list[OpenedResult]:
         """The same, but a single value that comes again is read again: arrays can be changed."""
@@ -79,9 +84,3 @@ class OpenedResults:
             while self._nbytes > _MOST_BYTES or len(self._kept) > _MOST_RESULTS:
                 _, oldest = self._kept.popitem(last=False)
                 self._nbytes -= oldest.nbytes
-
-
-def _told(state: ResultState) -> OpenedResult | None:
-    """The result whose data came with the news of its end; they need not be kept any longer."""
-    news, state.news = state.news, None
-    return None if news is None else OpenedResult(bytearray(news))

@@ -244,6 +244,19 @@ def test_time_counts_from_the_start_of_each_call(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("unhurried")
+def test_what_is_no_call_costs_nothing_but_itself(bench: Bench) -> None:
+    head = b"\x81\xa4type\xa1\xff"  # the type is no text
+    no_call = bench.noting("no call")
+    no_call.run.data["payload"] = codec._PRELUDE.pack(codec._MAGIC, len(head), 0) + head
+    source = bench.run(bench.noting("a"), bench.noting("b"), no_call, bench.noting("c"))
+    kinds = {name: type(ending) for name, ending in source.endings.items()}
+    assert kinds == {"a": Report, "b": Report, "no call": Failed, "c": Report}
+    assert bench.noted() == ["a", "b", "c"]
+    assert list(bench.run(bench.noting("d"), bench.noting("e")).endings) == ["d", "e"]
+    assert bench.noted() == ["a", "b", "c", "d", "e"]
+
+
+@pytest.mark.usefixtures("unhurried")
 def test_calls_with_little_time_wait_for_their_turn(bench: Bench) -> None:
     calls = [bench.noting(name, limit_s=0.9) for name in NAMES]
     assert list(bench.run(*calls).endings) == NAMES

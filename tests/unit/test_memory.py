@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import psutil
@@ -38,3 +39,25 @@ def test_a_limit_above_all_that_there_is_changes_nothing(limit: Path) -> None:
     whole = memory.total()
     limit.write_text(f"{2 * whole}\n")
     assert memory.total() == whole
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"SC_PAGESIZE": os.sysconf("SC_PAGESIZE"), "SC_PHYS_PAGES": os.sysconf("SC_PHYS_PAGES")},
+        {"SC_PAGESIZE": os.sysconf("SC_PAGESIZE")},
+        {"SC_PAGESIZE": os.sysconf("SC_PAGESIZE"), "SC_PHYS_PAGES": -1},
+    ],
+    ids=["macOS", "an older macOS", "not told"],
+)
+def test_the_memory_of_the_machine_is_found_where_the_system_says_less(
+    limit: Path, told: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sysconf(name: str) -> int:
+        if name not in told:
+            raise ValueError("unrecognized configuration name")
+        return told[name]
+
+    monkeypatch.setattr(os, "sysconf", sysconf)
+    assert not limit.exists()
+    assert memory.total() == pytest.approx(psutil.virtual_memory().total, rel=0.01)

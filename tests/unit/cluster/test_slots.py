@@ -156,6 +156,8 @@ def test_the_thread_of_a_slot_does_not_take_the_processor_of_a_call(tmp_path: Pa
         policies.append(os.sched_getscheduler(0))
         return Report(output=b"")
 
+    before = os.sched_getscheduler(0)
     _outcome(tmp_path, end)
-    assert policies == [os.SCHED_BATCH]
-    assert os.sched_getscheduler(0) == os.SCHED_OTHER  # here
+    # What somebody chose, as for all of the tests, is left as it is.
+    assert policies == [os.SCHED_BATCH if before == os.SCHED_OTHER else before]
+    assert os.sched_getscheduler(0) == before

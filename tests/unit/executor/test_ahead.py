@@ -49,7 +49,7 @@ def claimed(behind: Behind) -> str | None:
 
 def test_runs_are_claimed_in_their_order(ahead: Ahead) -> None:
     behind = Behind(ahead.fds, ())
-    ahead.send(map(run, "ab"))
+    ahead.send([run("a"), run("b")])
     ahead.send([run("c")])
     assert ahead.count == 3
     assert [claimed(behind) for _ in range(4)] == ["a", "b", "c", None]
@@ -57,7 +57,7 @@ def test_runs_are_claimed_in_their_order(ahead: Ahead) -> None:
 
 def test_what_was_taken_back_cannot_be_claimed(ahead: Ahead) -> None:
     behind = Behind(ahead.fds, ())
-    ahead.send(map(run, "abc"))
+    ahead.send([run(name) for name in "abc"])
     assert claimed(behind) == "a"
     assert ahead.take_back() == 2
     assert claimed(behind) is None
@@ -102,7 +102,7 @@ def test_the_first_runs_are_the_executors_however_both_race(ahead: Ahead) -> Non
     for number in range(300):
         found.clear()
         names = [f"{number}.{one}" for one in range(DEPTH)]
-        ahead.send(map(run, names))
+        ahead.send([run(name) for name in names])
         assert ahead.count == DEPTH
         begin.wait(30)
         taken = ahead.take_back()

@@ -118,6 +118,14 @@ def test_news_are_kept_until_they_are_read() -> None:
     assert store.fetched == ["a"]
 
 
+def test_news_are_kept_when_what_is_asked_for_with_them_cannot_be_fetched() -> None:
+    results, _ = made()
+    one = told("a", container(1, chunked=False))
+    with pytest.raises(KeyError):
+        results.get([one, state("lost")])
+    assert results.get([one])[0].value(0) == 1
+
+
 def test_a_single_value_that_is_asked_for_twice_is_read_twice() -> None:
     results, store = made(a=container(1, chunked=False), b=container(2))
     first, second, *_ = results.get(named("a", "a", "b", "b"))

@@ -55,6 +55,14 @@ def test_data_that_come_with_the_news_wait_at_their_state() -> None:
     assert other.news is None
 
 
+def test_data_that_come_with_the_news_are_there_for_each_state_of_a_result() -> None:
+    watcher = Watcher(cast("Any", None), "s")
+    twins = state("one"), state("one")
+    watcher.watch(twins)
+    watcher._news([Ended("one", COMPLETED, b"1")])
+    assert [one.news for one in twins] == [b"1", b"1"]
+
+
 class Standing:
     """A control plane whose stream is up, though nobody is behind it."""
 
