@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from pymonik.core.codec import Buffer
 
 SMALL = 1 << 14  # bytes
-HELD_SHARE = 1 / 8  # of the memory that there is, for all objects that are held there
+# Of the memory that there is, for all objects that are held. As files in a folder in memory they
+# would take several times as much; on a disk there is room for more of them.
+HELD_SHARE = 1 / 8
 HELD_BYTES = 256  # that an object in memory takes besides its data
 
 

@@ -32,7 +32,7 @@ from pymonik.executor.tokens import Tokens, take
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DEPTH = 6  # runs
+DEPTH = 6  # runs, with the one that it begins at once
 SLOW_S = 0.02  # a run that takes longer has nothing waiting behind it
 _MOST_BYTES = 1 << 15  # of a run
 _NO_BYTES = bytes(4)  # what the system says of an empty pipe: an int

@@ -184,7 +184,7 @@ class Watcher:
         stream.wait_until_up()
         self._stream_is_up()
         for ended in stream:
-            self._news(ended)
+            self._tell(ended)
 
     def _stream_is_up(self) -> None:
         with self._changed:
@@ -205,7 +205,7 @@ class Watcher:
 
     # -- what is known -------------------------------------------------------------------------
 
-    def _news(self, ended: Sequence[Ended]) -> None:
+    def _tell(self, ended: Sequence[Ended]) -> None:
         completed: list[ResultState] = []
         with self._changed:
             for one in ended:
@@ -311,7 +311,7 @@ class Watcher:
             if info is None or info.status in (ABORTED, DELETED):
                 gone.append(result_id)
             elif info.status == COMPLETED:
-                self._news([Ended(result_id, COMPLETED)])
+                self._tell([Ended(result_id, COMPLETED)])
         if gone:
             self._explain(gone, known)
 

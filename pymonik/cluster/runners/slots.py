@@ -69,7 +69,7 @@ CANCEL_AGAIN_S, CANCEL_TRIES = 0.02, 250
 
 
 class ExecutorSlot:
-    """The thread that gives tasks of one partition to the pool, one at a time.
+    """The thread that gives tasks of one partition to the pool: one, and short ones behind it.
 
     Args:
         dispatch: Where tasks come from.
@@ -219,7 +219,9 @@ class ExecutorSlot:
         if self._left_files:
             return 0
         most = 1 + int(min(SLOW_S / max(spent, 1e-6), DEPTH - 1))
-        return most if waiting <= most // 2 else waiting
+        if waiting > most // 2:
+            return waiting  # enough for now
+        return most
 
     def _outcome(self, ending: Ending, assignment: Assignment) -> Outcome:
         try:

@@ -48,8 +48,8 @@ def test_data_that_come_with_the_news_wait_at_their_state() -> None:
     there: list[bytes | None] = []
     one.when_final(lambda ended: there.append(ended.news))
     watcher.watch([one, other])
-    watcher._news([Ended("other", COMPLETED), Ended("one", COMPLETED, b"1")])
-    watcher._news([Ended("one", COMPLETED, b"1"), Ended("unknown", COMPLETED, b"2")])  # it may be
+    watcher._tell([Ended("other", COMPLETED), Ended("one", COMPLETED, b"1")])
+    watcher._tell([Ended("one", COMPLETED, b"1"), Ended("unknown", COMPLETED, b"2")])  # it may be
     assert there == [b"1"]
     assert other.is_final
     assert other.news is None
@@ -59,7 +59,7 @@ def test_data_that_come_with_the_news_are_there_for_each_state_of_a_result() -> 
     watcher = Watcher(cast("Any", None), "s")
     twins = state("one"), state("one")
     watcher.watch(twins)
-    watcher._news([Ended("one", COMPLETED, b"1")])
+    watcher._tell([Ended("one", COMPLETED, b"1")])
     assert [one.news for one in twins] == [b"1", b"1"]
 
 
