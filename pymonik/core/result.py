@@ -43,14 +43,15 @@ class ResultState:
         item: Where in the result the value stands, if the result holds several; else `WHOLE`.
         whole: The state of the result that it is an item of, while that is awaited.
         task_id: The task that produces it, as submitted; ``""`` for data or before sending.
-        hold: On the data, once they are there, where data that nobody holds are deleted.
+        holds: On the data, once they are there, where data that nobody holds are deleted. On two
+            results if the value was said to stand in the one, and stands in the other.
         news: Its data, if they are so small that they came with the news of its end; until they
             are read.
         error: Why there is no value, once `status` is FAILED.
     """
 
     __slots__ = (
-        "__weakref__", "_callbacks", "error", "hold", "item", "name", "news", "result_id",
+        "__weakref__", "_callbacks", "error", "holds", "item", "name", "news", "result_id",
         "session", "status", "task_id", "whole",
     )  # fmt: skip
 
@@ -65,7 +66,7 @@ class ResultState:
         self.task_id = ""
         self.status = Status.PENDING
         self.error: BaseException | None = None
-        self.hold: Hold | None = None
+        self.holds: tuple[Hold, ...] = ()
         self.news: bytes | None = None
         self._callbacks: _Callbacks = ()
 
@@ -98,7 +99,7 @@ class ResultState:
         other.when_final(self._end_as)
 
     def _end_as(self, other: ResultState) -> None:
-        self.news, self.hold = other.news, other.hold
+        self.news, self.holds = other.news, other.holds
         self._end(other.status, other.error)
 
     def _end(self, status: Status, error: BaseException | None) -> None:

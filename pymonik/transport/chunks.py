@@ -168,13 +168,14 @@ class ChunkReader:
         items = result.meta.items
         try:
             for state in awaited.items:
+                # Where it stands, and where calls that need it will look first.
+                state.holds += awaited.whole.holds
                 item = _PLAIN if state.item == WHOLE else items[state.item]
                 if item.ref is not None:
                     state.move(item.ref)
                     elsewhere.setdefault(item.ref.result_id, []).append(state)
                     continue  # it is never without a whole
                 state.whole = None
-                state.hold = awaited.whole.hold
                 if item.failed:
                     failure: Failure = result.value(state.item)
                     state.fail(failure.to_exception(state.task_id, state.result_id or ""))

@@ -183,7 +183,7 @@ class RemoteSession:
         for name, result_id in zip(names, self._data.store(items), strict=True):
             state = ResultState(self, name, result_id)
             if self._forgotten is not None:
-                state.hold = self._forgotten.hold(result_id)
+                state.holds = (self._forgotten.hold(result_id),)
             state.complete()
             states.append(state)
         return states

@@ -215,7 +215,7 @@ class Watcher:
                     if state is not None:
                         state.news = one.data
                         if one.data is None and self._hold is not None:
-                            state.hold = self._hold(one.result_id)
+                            state.holds = (self._hold(one.result_id),)
                         completed.append(state)
                 elif one.status in (ABORTED, DELETED) and one.result_id in self._pending:
                     self._aborted[one.result_id] = None

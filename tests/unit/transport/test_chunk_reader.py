@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pymonik.core.call import ResultRef
 from pymonik.core.failure import Failure
-from pymonik.core.result import Countdown, ResultState
+from pymonik.core.forgetting import Hold
+from pymonik.core.result import Countdown, Inputs, ResultState
 from pymonik.errors import (
     ControlPlaneError,
     PymonikError,
@@ -17,7 +19,7 @@ from pymonik.errors import (
     UnavailableError,
 )
 from pymonik.transport.chunks import ChunkReader, ChunkState
-from tests.unit.transport.calls import WAIT_S, chunk, result, state, states
+from tests.unit.transport.calls import WAIT_S, Handle, chunk, result, state, states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,6 +120,50 @@ def test_items_that_stand_elsewhere_are_followed(reader: ChunkReader, results: R
         ResultRef("b", 1), ResultRef("whole", 1), ResultRef("d", 0), ResultRef("c", -1),
     ]  # fmt: skip
     assert [type(one.error) for one in items] == [type(None)] * 2 + [KeyError, type(None)]
+
+
+def test_data_are_held_where_a_value_stands_and_where_it_was_said_to_stand(
+    reader: ChunkReader, results: Results
+) -> None:
+    forgotten: list[str] = []
+    results.there["whole"] = result(1, ResultRef("b", 0))
+    results.there["b"] = result(2)
+    results.attach("b").holds = (Hold("b", forgotten.append),)
+    whole = followed(reader, 2)
+    whole.holds = (Hold("whole", forgotten.append),)
+    here, there = whole.items
+    whole.complete()
+    settle([here])
+    del here, whole
+    results.attached["b"].complete()
+    settle([there])
+    reader.join()
+    results.attached.clear()
+    assert not forgotten  # a call that waits for it looks at `whole` first
+    del there
+    assert sorted(forgotten) == ["b", "whole"]
+
+
+def test_inputs_are_held_until_the_last_item_has_ended(
+    reader: ChunkReader, results: Results
+) -> None:
+    results.there["whole"] = result(1, ResultRef("b", 0))
+    results.there["b"] = result(2)
+    results.attach("b")
+    needed = state("needed")
+    seen, inputs = weakref.ref(needed), Inputs([Handle(needed)])
+    whole = chunk(states(2))
+    items = whole.items
+    reader.follow(whole, items, inputs=inputs)
+    del needed, inputs
+    whole.complete()
+    settle(items[:1])
+    assert seen() is not None
+    results.attached["b"].complete()
+    settle(items)
+    reader.join()
+    reader.close()
+    assert seen() is None
 
 
 def test_items_elsewhere_fail_with_their_result_and_alone(
