@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pymonik.transport.session import RemoteSession
 
 _log = logging.getLogger(__name__)
-_MOST_AT_ONCE = 1000  # results of one request
+_GATHER_S = 0.05
 _LEAVE_S = 5.0  # the cluster may have stopped
-_END = ""  # instead of an id
+_END = ""  # instead of an id, to wake the thread
 
 
 class ForgottenSessions:
@@ -76,7 +76,7 @@ class ForgottenSessions:
 
 
 class ForgottenResults:
-    """Data to delete, of one session, from a thread that is started when there may be some.
+    """Data to delete, of one session, from a thread of its own: many at once, a moment later.
 
     Args:
         plane: Of the session.
@@ -86,46 +86,40 @@ class ForgottenResults:
     def __init__(self, plane: ControlPlane, are_kept: Callable[[], bool]) -> None:
         self._plane = plane
         self._are_kept = are_kept
-        self._lock = threading.Lock()
         self._ids: queue.SimpleQueue[str] = queue.SimpleQueue()  # the garbage collector may put
-        self._thread: threading.Thread | None = None
-        self._is_closed = False
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pymonik-forgotten", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
 
     def hold(self, result_id: str) -> Hold:
         """What to refer to as long as the data are to stay."""
-        if self._thread is None:
-            self._start()
         return Hold(result_id, self._ids.put)
 
     def close(self) -> None:
-        """End the thread; what is forgotten from now on goes with the session."""
-        with self._lock:
-            self._is_closed = True
-            thread = self._thread
-        if thread is not None:
-            self._ids.put(_END)
-            thread.join(_LEAVE_S)
-
-    def _start(self) -> None:
-        with self._lock:
-            if self._thread is None and not self._is_closed:
-                self._thread = threading.Thread(
-                    target=self._run, name="pymonik-forgotten", daemon=True
-                )
-                self._thread.start()
+        """Delete what was forgotten, and end the thread; what will be goes with the session."""
+        self._closed.set()
+        self._ids.put(_END)
+        self._thread.join(_LEAVE_S)
 
     def _run(self) -> None:
-        while (ids := self._taken())[-1] != _END:
-            if self._are_kept():
-                continue
-            try:
-                self._plane.delete_data(ids)
-            except ControlPlaneError as error:  # they are deleted with the session
-                _log.debug("%d results were not deleted: %s", len(ids), error)
+        while not self._closed.is_set():
+            ids = self._taken()
+            if ids and not self._are_kept():
+                self._delete(ids)
+
+    def _delete(self, ids: list[str]) -> None:
+        try:
+            self._plane.delete_data(ids)
+        except ControlPlaneError as error:  # they are deleted with the session
+            _log.debug("%d results were not deleted: %s", len(ids), error)
 
     def _taken(self) -> list[str]:
-        """Those that were forgotten, or the end after them; waits for one."""
+        """Those that were forgotten; waits for one, or the end."""
         taken = [self._ids.get()]
-        while len(taken) < _MOST_AT_ONCE and taken[-1] != _END and not self._ids.empty():
+        self._closed.wait(_GATHER_S)  # a request for each would slow down the calls that follow
+        while not self._ids.empty():
             taken.append(self._ids.get())
-        return taken
+        return [one for one in taken if one != _END]

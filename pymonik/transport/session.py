@@ -109,6 +109,8 @@ class RemoteSession:
         self._outbox = Outbox(send, batch_tasks=batch_tasks)
         self._reader = ChunkReader(self._opened, _weakly(self.attach))
         self._feeder = Feeder(self._outbox.put, self._reader, reads_all=storage_folder is not None)
+        if self._forgotten is not None:
+            self._forgotten.start()
         self._watcher.start()
         self._outbox.start()
 

@@ -37,7 +37,8 @@ class Plane:
 
 
 @pytest.fixture
-def plane() -> Plane:
+def plane(monkeypatch: pytest.MonkeyPatch) -> Plane:
+    monkeypatch.setattr(forgotten, "_GATHER_S", 0.0)
     return Plane()
 
 
@@ -48,12 +49,13 @@ def results(plane: Plane) -> Iterator[Callable[..., ForgottenResults]]:
     def make(are_kept: Callable[[], bool] = lambda: False) -> ForgottenResults:
         double: Any = plane
         made.append(ForgottenResults(double, are_kept))
+        made[-1].start()
         return made[-1]
 
     yield make
     for one in made:
         one.close()
-        assert one._thread is None or not one._thread.is_alive()
+        assert not one._thread.is_alive()
 
 
 def test_data_go_with_the_last_who_holds_them(
@@ -71,9 +73,8 @@ def test_data_go_with_the_last_who_holds_them(
 
 
 def test_what_is_forgotten_meanwhile_goes_together(
-    plane: Plane, results: Callable[..., ForgottenResults], monkeypatch: pytest.MonkeyPatch
+    plane: Plane, results: Callable[..., ForgottenResults]
 ) -> None:
-    monkeypatch.setattr(forgotten, "_MOST_AT_ONCE", 3)
     session = results()
     holds = [session.hold(str(number)) for number in range(5)]
     plane.go_on.clear()
@@ -81,7 +82,7 @@ def test_what_is_forgotten_meanwhile_goes_together(
     assert plane.next() == ["0"]
     holds.clear()
     plane.go_on.set()
-    assert sorted([*plane.next(), *plane.next()]) == ["1", "2", "3", "4"]
+    assert sorted(plane.next()) == ["1", "2", "3", "4"]
 
 
 def test_nothing_is_deleted_that_somebody_else_may_ask_for(
@@ -111,6 +112,16 @@ def test_what_cannot_be_deleted_stops_nothing(
     assert plane.next() == ["second"]
 
 
+def test_what_was_forgotten_before_the_end_is_deleted(
+    plane: Plane, results: Callable[..., ForgottenResults], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgotten, "_GATHER_S", WAIT_S)
+    session = results()
+    session.hold("last")
+    session.close()
+    assert plane.deleted.get_nowait() == ["last"]
+
+
 def test_what_is_forgotten_after_the_end_is_not_deleted(
     plane: Plane, results: Callable[..., ForgottenResults]
 ) -> None:
@@ -118,7 +129,6 @@ def test_what_is_forgotten_after_the_end_is_not_deleted(
     late = session.hold("late")
     session.close()
     del late
-    session.hold("later still")
     assert plane.deleted.empty()
 
 
@@ -131,6 +141,6 @@ def test_a_control_plane_that_does_not_answer_does_not_hold_up_the_end(
     session.hold("gone")
     assert plane.next() == ["gone"]
     session.close()
+    assert session._thread.is_alive()
     plane.go_on.set()
-    assert session._thread is not None
     session._thread.join(WAIT_S)
