@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 import logging
 import os
+import queue
 import shlex
 import signal
 import sys
@@ -44,8 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _cluster(options: argparse.Namespace) -> int:
     memory.set_up()
     stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    _set_at_signals(stopping)
     config = ClusterConfig(
         partitions=_partitions(options),
         worker=shlex.split(options.worker) if options.worker else None,
@@ -69,6 +69,19 @@ def _cluster(options: argparse.Namespace) -> int:
             timer.cancel()
     _say("stopped")
     return 0
+
+
+def _set_at_signals(event: threading.Event) -> None:
+    """Set it from a thread: a handler interrupts the main one, which may hold the event's lock."""
+    arrived: queue.SimpleQueue[None] = queue.SimpleQueue()  # a handler may put
+
+    def wait() -> None:
+        arrived.get()
+        event.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: arrived.put(None))
+    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
 def _partitions(options: argparse.Namespace) -> dict[str, int]:
