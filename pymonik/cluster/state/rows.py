@@ -64,8 +64,6 @@ FINAL = frozenset(
         TaskStatus.RETRIED,
     }
 )
-
-
 PAST = FINAL - {TaskStatus.RETRIED}  # no other attempt follows
 
 
