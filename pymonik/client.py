@@ -8,9 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pymonik.core import codec
-from pymonik.core.environment import Environment
-from pymonik.core.session import activate, active_session
+from pymonik.code import codec
 from pymonik.errors import (
     ConfigError,
     ControlPlaneError,
@@ -20,6 +18,7 @@ from pymonik.errors import (
 )
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions
+from pymonik.session.protocol import activate, active_session
 from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig
 from pymonik.transport.control_plane import ControlPlane
@@ -28,6 +27,7 @@ from pymonik.transport.forgotten import ForgottenSessions
 from pymonik.transport.messages import DEFAULTS
 from pymonik.transport.outbox import BATCH_TASKS
 from pymonik.transport.session import RemoteSession
+from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
     import os
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pymonik.cluster.local import LocalCluster
-    from pymonik.core.session import Session
+    from pymonik.session.protocol import Session
 
 _log = logging.getLogger(__name__)
 _DEFAULT_PARTITION = "pymonik"

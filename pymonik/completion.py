@@ -7,11 +7,13 @@ import queue
 import time
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from pymonik.core.result import Referable, ResultState
+from pymonik.code.references import Referable
 from pymonik.errors import WaitTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from pymonik.session.result import ResultState
 
 H = TypeVar("H", bound=Referable)
 

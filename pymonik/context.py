@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pymonik.core import codec
-from pymonik.core.environment import Environment
-from pymonik.core.session import active_session
+from pymonik.code import codec
 from pymonik.errors import UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions
+from pymonik.session.protocol import active_session
+from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pymonik.core.session import Session
+    from pymonik.session.protocol import Session
 
 T = TypeVar("T")
 

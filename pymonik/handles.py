@@ -16,18 +16,19 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+from pymonik.code.references import Referable, ReferableGroup
 from pymonik.completion import completions
-from pymonik.core.call import WHOLE
-from pymonik.core.detached import detached
-from pymonik.core.forgetting import keep, keep_results
-from pymonik.core.result import Referable, ReferableGroup, ResultState, Status
 from pymonik.errors import UsageError, WaitTimeoutError
+from pymonik.session.detached import detached
+from pymonik.session.forgetting import keep, keep_results
+from pymonik.session.result import ResultState, Status
+from pymonik.wire.call import WHOLE
 
 if TYPE_CHECKING:
     import asyncio
 
     from pymonik.completion import More
-    from pymonik.core.session import Session
+    from pymonik.session.protocol import Session
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)

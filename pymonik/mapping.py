@@ -16,17 +16,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymonik.arguments import Arguments
-from pymonik.core import codec
-from pymonik.core.bulk import no_collections
+from pymonik.code import codec
 from pymonik.errors import SerializationError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.session.bulk import no_collections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pymonik.arguments import Parameters
-    from pymonik.core.codec import Packed
-    from pymonik.core.session import Session, Submission
+    from pymonik.code.codec import Packed
+    from pymonik.session.protocol import Session, Submission
 
 R = TypeVar("R")
 

@@ -12,16 +12,16 @@ import types
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 from pymonik.arguments import RESERVED, Parameters
+from pymonik.code import codec
+from pymonik.code.codec import PackedFunction
+from pymonik.code.fingerprint import Fingerprint, fingerprint
 from pymonik.context import PymonikContext, get_context
-from pymonik.core import codec
-from pymonik.core.call import MOST_CALLS
-from pymonik.core.codec import PackedFunction
-from pymonik.core.fingerprint import Fingerprint, fingerprint
-from pymonik.core.session import AUTO, Session, SessionOwner, Submission, session_of
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.mapping import Items, bound_items, map_items
 from pymonik.options import TaskOptions, call_options
+from pymonik.session.protocol import AUTO, Session, SessionOwner, Submission, session_of
+from pymonik.wire.call import MOST_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,20 +6,21 @@ import contextvars
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pymonik.code import codec
+from pymonik.code.failure import Failure
+from pymonik.code.references import Referable, ReferableGroup
 from pymonik.context import PymonikContext, enter
-from pymonik.core import codec
-from pymonik.core.call import WHOLE
-from pymonik.core.environment import Environment
-from pymonik.core.failure import Failure
-from pymonik.core.result import Countdown, Referable, ReferableGroup, ResultState
-from pymonik.core.session import Drawn, Session, Submission, activate, active_session
 from pymonik.errors import DependencyFailedError, UsageError
+from pymonik.session.protocol import Drawn, Session, Submission, activate, active_session
+from pymonik.session.result import Countdown, ResultState
+from pymonik.wire.call import WHOLE
+from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pymonik.core.call import ResultRef
-    from pymonik.core.codec import Packed, PackedFunction
+    from pymonik.code.codec import Packed, PackedFunction
+    from pymonik.wire.call import ResultRef
 
 
 @contextmanager

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pymonik.cluster.state.tables import State
     from pymonik.cluster.state.work import TaskOptions
     from pymonik.cluster.storage import Storage
-    from pymonik.core.codec import Buffer
+    from pymonik.wire.containers import Buffer
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymonik.core import objects
+from pymonik.content import objects
 from pymonik.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def private_folder(parent: Path | None = None) -> Iterator[Path]:
 
     Args:
         parent: Where to make it; ``None`` takes memory, or else the folder of temporary files, or
-            both: see `pymonik.core.objects`.
+            both: see `pymonik.content.objects`.
 
     Raises:
         ConfigError: It cannot be made there, or its path is too long for a unix socket.

@@ -3,7 +3,7 @@
 The data of a result have the result's ID for a name, if it is free: whoever shares the file system
 finds them without asking. What was streamed has a random name. Programs that share the file system
 may put a file there themselves, under a name of their own, and announce it with
-``ImportResultsData``. The bytes of large objects may lie elsewhere: see `pymonik.core.objects`.
+``ImportResultsData``. The bytes of large objects may lie elsewhere: see `pymonik.content.objects`.
 
 What is small stays in memory, and becomes a file where somebody asks for its file: a file takes a
 page, mostly of memory as well, and to make one costs more than many a task.
@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING
 
 from pymonik.cluster.ids import new_id
 from pymonik.cluster.state.rows import Stored
-from pymonik.core import memory, objects
+from pymonik.content import objects
+from pymonik.launch import memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from pymonik.core.codec import Buffer
+    from pymonik.wire.containers import Buffer
 
 SMALL = 1 << 14  # bytes
 # Of the memory that there is, for all objects that are held. As files in a folder in memory they

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pymonik.core import modules
-from pymonik.core.framing import Inbox, framed
+from pymonik.code import modules
 from pymonik.executor.ahead import Behind
 from pymonik.executor.cache import FunctionCache
 from pymonik.executor.channel import order_decoder
@@ -30,10 +29,11 @@ from pymonik.executor.frames import HandedOver, Ready, Run
 from pymonik.executor.limits import limit_reservations, memory_error
 from pymonik.executor.mappings import IDLE_S, inputs
 from pymonik.executor.run import execute
+from pymonik.wire.framing import Inbox, framed
 
 if TYPE_CHECKING:
-    from pymonik.core.call import ResultRef
     from pymonik.executor.channel import Outcome
+    from pymonik.wire.call import ResultRef
 
 _PR_SET_PDEATHSIG = 1
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Protocol
 
-from pymonik.core import codec
+from pymonik.code import codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pymonik.core.codec import Buffer
+    from pymonik.wire.containers import Buffer
 
 _SIZE = 256
 

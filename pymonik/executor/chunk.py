@@ -20,18 +20,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pymonik.core import codec
-from pymonik.core.call import NEW, ItemMeta, ResultMeta, ResultRef, result_ids
-from pymonik.core.failure import Failure
+from pymonik.code import codec
+from pymonik.code.failure import Failure
 from pymonik.executor import files
 from pymonik.executor.claims import Finished
 from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
 from pymonik.executor.frames import Created, Report, Subtask
+from pymonik.wire import containers
+from pymonik.wire.call import NEW, ItemMeta, ResultMeta, ResultRef, result_ids
 
 if TYPE_CHECKING:
-    from pymonik.core.call import PayloadMeta
-    from pymonik.core.codec import Buffer
     from pymonik.executor.frames import Run
+    from pymonik.wire.call import PayloadMeta
+    from pymonik.wire.containers import Buffer
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ class Chunk:
             for index in range(self.size)
         ]
         blobs = [blob for _, value in sorted(values.items()) for blob in value.blobs]
-        output = codec.join(ResultMeta(items=tuple(items), chunked=True), blobs)
+        output = containers.join(ResultMeta(items=tuple(items), chunked=True), blobs)
         return Report(output=b"".join(output), created=tasks.created, subtasks=tasks.subtasks)
 
     def _may_run_again(self, ending: Lost | TimedOut | Failed) -> bool:
@@ -181,7 +182,7 @@ class _Tasks:
         output, payload = f"{NEW}{_PREFIX}{number}", f"{NEW}{_PREFIX}{number}-payload"
         name = meta.function.name
         self.created.append(Created(stand_in=output, name=name))
-        data, path = files.store(self._run.folder, codec.join(meta, blobs))
+        data, path = files.store(self._run.folder, containers.join(meta, blobs))
         self.created.append(Created(stand_in=payload, name=f"{name} payload", data=data, path=path))
         self.subtasks.append(
             Subtask(

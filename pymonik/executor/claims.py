@@ -24,10 +24,10 @@ from collections.abc import Iterator, Sequence  # noqa: TC003 - of a NamedTuple
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from pymonik.core import objects
-from pymonik.core.call import ItemMeta
-from pymonik.core.codec import Buffer  # noqa: TC001 - of a NamedTuple
+from pymonik.content import objects
 from pymonik.executor.tokens import Tokens, take
+from pymonik.wire.call import ItemMeta
+from pymonik.wire.containers import Buffer  # noqa: TC001 - of a NamedTuple
 
 _log = logging.getLogger(__name__)
 

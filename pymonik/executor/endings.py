@@ -8,7 +8,7 @@ from pymonik.executor.frames import Report
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """The task failed for good; the text is for ``Output.error`` (see `pymonik.core.failure`)."""
+    """The task failed for good; the text is for ``Output.error`` (see `pymonik.code.failure`)."""
 
     error: str
     task_id: str = ""

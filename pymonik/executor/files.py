@@ -8,12 +8,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymonik.core import objects
+from pymonik.content import objects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pymonik.core.codec import Buffer
+    from pymonik.wire.containers import Buffer
 
 _SMALL = 1 << 16  # bytes: reading costs less than mapping
 INLINE_LIMIT = 1 << 16  # bytes; what is larger does not go through the socket

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from pymonik.core.call import ResultRef
 from pymonik.options import DEFAULT_MAX_RETRIES, TaskOptions
+from pymonik.wire.call import ResultRef
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from pymonik.core import codec
+from pymonik.code import codec
 
 if TYPE_CHECKING:
-    from pymonik.core.codec import PackedFunction
+    from pymonik.code.codec import PackedFunction
 
 
 class Identity:

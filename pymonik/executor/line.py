@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Protocol
 
-from pymonik.core import codec
 from pymonik.executor.ahead import DEPTH
+from pymonik.wire import containers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ def _may_follow(call: Call, pip: Sequence[str]) -> bool:
     payload = call.run.data.get(call.run.payload_id)
     if payload is None:
         return False
-    needs = codec.needs_of(payload)
+    needs = containers.needs_of(payload)
     return needs is not None and not needs.chunked and needs.environment.pip == pip
 
 

@@ -26,7 +26,7 @@ from pymonik.executor import files
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pymonik.core.codec import Buffer
+    from pymonik.wire.containers import Buffer
 
 IDLE_S = 1.0  # without a call, until nothing is kept
 _LEAST = 1 << 20  # bytes: below, a new mapping costs little more than looking at a kept one

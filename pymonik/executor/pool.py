@@ -14,26 +14,26 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pymonik.core import codec
-from pymonik.core.call import MOST_CALLS, PayloadMeta
-from pymonik.core.failure import Failure
+from pymonik.code.failure import Failure
+from pymonik.environments.folders import packages_folder
 from pymonik.errors import EnvironmentSetupError, PymonikError, SerializationError
 from pymonik.executor import files
 from pymonik.executor.chunk import Chunk
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost
-from pymonik.executor.environments import packages_folder
 from pymonik.executor.line import Call, Line, Only
 from pymonik.executor.process import ExecutorProcess, timed_out
+from pymonik.wire import containers
+from pymonik.wire.call import MOST_CALLS, PayloadMeta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from pymonik.core.codec import Buffer
     from pymonik.executor.chunk import HandOver
     from pymonik.executor.frames import Run
     from pymonik.executor.line import Source
+    from pymonik.wire.containers import Buffer
 
 logger = logging.getLogger(__name__)
 
@@ -297,7 +297,7 @@ def _is_usable(seat: _Seat) -> bool:
 
 
 def _payload(run: Run) -> tuple[PayloadMeta, Sequence[Buffer]]:
-    meta, blobs = codec.split(files.load(run.input(run.payload_id)))
+    meta, blobs = containers.split(files.load(run.input(run.payload_id)))
     if not isinstance(meta, PayloadMeta):
         raise SerializationError("this task was not submitted by pymonik: its payload is no call")
     if len(meta.calls) > MOST_CALLS:

@@ -19,8 +19,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from pymonik.core.failure import Failure
-from pymonik.core.framing import Inbox, framed
+from pymonik.code.failure import Failure
 from pymonik.errors import TaskTimeoutError, WorkerLostError
 from pymonik.executor.ahead import SLOW_S, Ahead
 from pymonik.executor.channel import Answer, answer_decoder
@@ -30,6 +29,7 @@ from pymonik.executor.endings import Ending, Failed, Lost, Retry, TimedOut
 from pymonik.executor.frames import HandedOver, Ready, Report, Run
 from pymonik.executor.limits import WATCH_INTERVAL_S, MemoryWatch, in_mib
 from pymonik.executor.output import OutputStream
+from pymonik.wire.framing import Inbox, framed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,12 +12,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pymonik.code import codec
+from pymonik.code.failure import Failure
+from pymonik.code.references import Referable
 from pymonik.context import PymonikContext, enter
-from pymonik.core import codec
-from pymonik.core.call import NEW, ItemMeta, PayloadMeta, ResultMeta, ResultRef
-from pymonik.core.failure import Failure
-from pymonik.core.result import Referable
-from pymonik.core.session import activate
 from pymonik.errors import (
     DependencyFailedError,
     SerializationError,
@@ -29,15 +27,19 @@ from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
 from pymonik.executor.subtasks import SubtaskSession
+from pymonik.session.protocol import activate
+from pymonik.wire import containers
+from pymonik.wire.call import NEW, ItemMeta, PayloadMeta, ResultMeta, ResultRef
 
 if TYPE_CHECKING:
     import types
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from pymonik.core.codec import Buffer, Packed
+    from pymonik.code.codec import Packed
     from pymonik.executor.cache import FunctionCache
     from pymonik.executor.claims import Claims
     from pymonik.executor.frames import Run
+    from pymonik.wire.containers import Buffer
 
 _OUR_FOLDER = str(Path(__file__).parent)
 
@@ -308,7 +310,7 @@ class _Attempt:
         seconds = time.monotonic() - start
         items += [ItemMeta(0, ref=ref) for ref in elsewhere]
         meta = ResultMeta(items=tuple(items), chunked=True, seconds=seconds)
-        segments = codec.join(meta, blobs)
+        segments = containers.join(meta, blobs)
         if any(item.ref is not None and item.ref.result_id.startswith(NEW) for item in items):
             return b"".join(segments), None  # the parent has ids to fill in
         return files.store(self._run.folder, segments)
@@ -340,8 +342,8 @@ class _Attempt:
         return self._run.attempt <= self._run.max_retries
 
 
-def _payload(run: Run) -> tuple[PayloadMeta, codec.Blobs]:
-    meta, blobs = codec.split(files.load(run.input(run.payload_id)))
+def _payload(run: Run) -> tuple[PayloadMeta, containers.Blobs]:
+    meta, blobs = containers.split(files.load(run.input(run.payload_id)))
     if not isinstance(meta, PayloadMeta):
         raise SerializationError("this task was not submitted by pymonik: its payload is no call")
     return meta, blobs

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pymonik.core import codec
-from pymonik.core.call import NEW, ItemMeta, PayloadMeta, ResultMeta, ResultRef, rebound
 from pymonik.executor import files
 from pymonik.executor.frames import Created, Report, Subtask
+from pymonik.wire import containers
+from pymonik.wire.call import NEW, ItemMeta, PayloadMeta, ResultMeta, ResultRef, rebound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pymonik.core.codec import Buffer
+    from pymonik.wire.containers import Buffer
 
 BoundReport = Report
 
@@ -62,10 +62,10 @@ def _bound_created(created: Created, ids: dict[str, str], payloads: set[str]) ->
 
 
 def _bound_payload(container: Buffer, ids: dict[str, str]) -> list[Buffer]:
-    meta, blobs = codec.split(container)
+    meta, blobs = containers.split(container)
     if not isinstance(meta, PayloadMeta):
         raise TypeError("a subtask's payload is no payload")
-    return codec.join(rebound(meta, ids), blobs)
+    return containers.join(rebound(meta, ids), blobs)
 
 
 def _rewritten(path: str, ids: dict[str, str]) -> str:
@@ -79,11 +79,11 @@ def _bound_output(output: bytes | None, ids: dict[str, str]) -> bytes | None:
     """Items of a chunk may stand in results that the task created."""
     if output is None:
         return None
-    meta, blobs = codec.split(output)
+    meta, blobs = containers.split(output)
     if not isinstance(meta, ResultMeta) or not any(_is_new(item) for item in meta.items):
         return output
     items = tuple(_bound_item(item, ids) for item in meta.items)
-    return b"".join(codec.join(msgspec.structs.replace(meta, items=items), blobs))
+    return b"".join(containers.join(msgspec.structs.replace(meta, items=items), blobs))
 
 
 def _is_new(item: ItemMeta) -> bool:

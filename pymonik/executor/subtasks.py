@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from pymonik.core import codec
-from pymonik.core.call import (
+from pymonik.code import codec
+from pymonik.errors import UsageError
+from pymonik.executor import files
+from pymonik.executor.frames import Created, Subtask, options_from_dict, options_to_dict
+from pymonik.executor.identity import packed_identity
+from pymonik.options import TaskOptions
+from pymonik.session.result import ResultState
+from pymonik.wire import containers
+from pymonik.wire.call import (
     FUNCTION_LABEL,
     MOST_CALLS,
     NEW,
@@ -26,21 +33,16 @@ from pymonik.core.call import (
     rebound,
     result_ids,
 )
-from pymonik.core.result import ResultState
-from pymonik.errors import UsageError
-from pymonik.executor import files
-from pymonik.executor.frames import Created, Subtask, options_from_dict, options_to_dict
-from pymonik.executor.identity import packed_identity
-from pymonik.options import TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pymonik.core.codec import Buffer, OpenedResult, Packed, PackedFunction
-    from pymonik.core.environment import Environment
-    from pymonik.core.result import Referable
-    from pymonik.core.session import Drawn, Submission
+    from pymonik.code.codec import OpenedResult, Packed, PackedFunction
+    from pymonik.code.references import Referable
     from pymonik.executor.frames import Run
+    from pymonik.session.protocol import Drawn, Submission
+    from pymonik.wire.containers import Buffer
+    from pymonik.wire.environment import Environment
 
 _MAX_FUNCTIONS = 64  # that a payload names for its subtasks
 
@@ -58,7 +60,7 @@ class _Pending:
 
 
 class SubtaskSession:
-    """Implements `pymonik.core.session.Session` inside a task.
+    """Implements `pymonik.session.protocol.Session` inside a task.
 
     Attributes:
         delegated: The result that takes the place of this call's own, if there is one.
@@ -299,7 +301,7 @@ class SubtaskSession:
     def _payload(self, pending: _Pending) -> Created:
         known = dict(list(self._functions.items())[-_MAX_FUNCTIONS:])
         meta = rebound(msgspec.structs.replace(pending.meta, functions=known), self._aliases)
-        data, path = files.store(self._run.folder, codec.join(meta, pending.blobs))
+        data, path = files.store(self._run.folder, containers.join(meta, pending.blobs))
         name = f"{pending.name} payload"
         return Created(stand_in=pending.payload, name=name, data=data, path=path)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from pymonik.core.call import MOST_CALLS
+from pymonik.wire.call import MOST_CALLS
 
 
 class Tokens:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pymonik.core.failure import Failure, readable
+from pymonik.code.failure import Failure, readable
 from pymonik.errors import (
     DependencyFailedError,
     TaskCancelledError,

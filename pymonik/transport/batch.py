@@ -5,25 +5,26 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pymonik.core import codec
-from pymonik.core.call import FUNCTION_LABEL, CallMeta, FunctionRef, PayloadMeta, result_ids
-from pymonik.core.result import Status
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError
 from pymonik.options import TaskOptions
+from pymonik.session.result import Status
 from pymonik.transport.aborts import dependency_failed
 from pymonik.transport.data import INLINE_BYTES, REQUEST_BYTES
 from pymonik.transport.messages import NewTask
 from pymonik.transport.outputs import Outputs
+from pymonik.wire import containers
+from pymonik.wire.call import FUNCTION_LABEL, CallMeta, FunctionRef, PayloadMeta, result_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pymonik.core.codec import Buffer, Packed
-    from pymonik.core.environment import Environment
-    from pymonik.core.result import ResultState
+    from pymonik.code.codec import Packed
+    from pymonik.session.result import ResultState
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.transport.data import DataStore
     from pymonik.transport.outbox import OutgoingTask
+    from pymonik.wire.containers import Buffer
+    from pymonik.wire.environment import Environment
 
 _MOST_FUNCTIONS = 32  # that a payload tells of; subtasks upload others themselves
 _PLAIN = CallMeta(1)  # the same for all that are alike
@@ -60,14 +61,14 @@ class BatchSender:
             _drop_failed_calls(task)
         sent = [task for task in batch if self._can_run(task)]
         metas = [self._meta(task) for task in sent]
-        containers = [
+        packed = [
             (
                 task.function.name,
-                codec.join(meta, [blob for call in task.calls for blob in call.blobs]),
+                containers.join(meta, [blob for call in task.calls for blob in call.blobs]),
             )
             for task, meta in zip(sent, metas, strict=True)
         ]
-        payloads = self._payloads(containers)
+        payloads = self._payloads(packed)
         new = [
             NewTask(payload, task.state.result_id or "", result_ids(meta))
             for task, payload, meta in zip(sent, payloads, metas, strict=True)

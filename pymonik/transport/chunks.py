@@ -15,16 +15,16 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from pymonik.core.call import WHOLE, ItemMeta
-from pymonik.core.result import ResultState, Status
 from pymonik.errors import UnavailableError
+from pymonik.session.result import ResultState, Status
+from pymonik.wire.call import WHOLE, ItemMeta
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pymonik.core.codec import OpenedResult
-    from pymonik.core.failure import Failure
-    from pymonik.core.result import Inputs
+    from pymonik.code.codec import OpenedResult
+    from pymonik.code.failure import Failure
+    from pymonik.session.result import Inputs
     from pymonik.transport.opened import OpenedResults
 
 _log = logging.getLogger(__name__)

@@ -27,19 +27,19 @@ from armonik.protogen.common import (
     tasks_common_pb2,
 )
 
-from pymonik.core import objects
-from pymonik.core.embedded import RESULTS, SMALL_DATA, ended_decoder, small_data_decoder
+from pymonik.content import objects
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import messages, streams
 from pymonik.transport.errors import translated
 from pymonik.transport.news import News, of_event
+from pymonik.wire.embedded import RESULTS, SMALL_DATA, ended_decoder, small_data_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pymonik.core.codec import Buffer
     from pymonik.options import TaskOptions
     from pymonik.transport.messages import NewTask, ResultInfo, TaskInfo
+    from pymonik.wire.containers import Buffer
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)

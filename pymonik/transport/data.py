@@ -13,15 +13,15 @@ import mmap
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from pymonik.core import objects
+from pymonik.content import objects
 from pymonik.errors import ControlPlaneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from pymonik.core.codec import Buffer
     from pymonik.transport.control_plane import ControlPlane
+    from pymonik.wire.containers import Buffer
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")

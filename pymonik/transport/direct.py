@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from pymonik.core.embedded import AnswerKind, DirectAnswer, DirectRequest, answer_decoder
-from pymonik.core.framing import Inbox, framed
+from pymonik.wire.embedded import AnswerKind, DirectAnswer, DirectRequest, answer_decoder
+from pymonik.wire.framing import Inbox, framed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

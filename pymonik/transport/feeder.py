@@ -20,17 +20,17 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pymonik.core.call import MOST_CALLS
-from pymonik.core.result import Inputs, ResultState, Status
 from pymonik.errors import SessionClosedError, TaskCancelledError, UnavailableError, UsageError
+from pymonik.session.result import Inputs, ResultState, Status
 from pymonik.transport.chunks import ChunkState
 from pymonik.transport.outbox import OutgoingTask
+from pymonik.wire.call import MOST_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pymonik.core.codec import Packed
-    from pymonik.core.session import Submission
+    from pymonik.code.codec import Packed
+    from pymonik.session.protocol import Submission
     from pymonik.transport.chunks import ChunkReader
     from pymonik.transport.pace import Pace
 

@@ -14,8 +14,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from pymonik.core.forgetting import Hold, when_forgotten
 from pymonik.errors import ControlPlaneError
+from pymonik.session.forgetting import Hold, when_forgotten
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pymonik.core.embedded import Ended
+from pymonik.wire.embedded import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,12 +9,12 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from pymonik.core.codec import OpenedResult
+from pymonik.code.codec import OpenedResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pymonik.core.result import ResultState
+    from pymonik.session.result import ResultState
     from pymonik.transport.data import DataStore
 
 _MOST_RESULTS = 32  # each has thousands of small objects, of which its bytes tell nothing

@@ -23,9 +23,9 @@ from pymonik.errors import SessionClosedError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pymonik.core.codec import Packed, PackedFunction
-    from pymonik.core.result import ResultState
+    from pymonik.code.codec import Packed, PackedFunction
     from pymonik.options import TaskOptions
+    from pymonik.session.result import ResultState
 
 _log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from pymonik.core.call import MOST_CALLS
+from pymonik.wire.call import MOST_CALLS
 
 _AIM_S = 0.4  # of a task; past 0.6 s the executor gives back what it has not begun
 _SHORTEST_S = 0.025  # of a task, so that what it costs itself does not count

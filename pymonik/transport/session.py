@@ -1,4 +1,4 @@
-"""`RemoteSession`: a session of the control plane as `pymonik.core.session.Session`."""
+"""`RemoteSession`: a session of the control plane as `pymonik.session.protocol.Session`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import weakref
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from pymonik.core import codec
-from pymonik.core.call import WHOLE
-from pymonik.core.forgetting import keeps_results
-from pymonik.core.result import Countdown, Inputs, ResultState, Status
-from pymonik.core.session import AUTO
+from pymonik.code import codec
 from pymonik.errors import ControlPlaneError, SessionClosedError, TaskCancelledError, UsageError
+from pymonik.session.forgetting import keeps_results
+from pymonik.session.protocol import AUTO
+from pymonik.session.result import Countdown, Inputs, ResultState, Status
 from pymonik.transport.batch import BatchSender
 from pymonik.transport.chunks import ChunkReader, ChunkState
 from pymonik.transport.data import DataStore
@@ -24,16 +23,17 @@ from pymonik.transport.opened import OpenedResults
 from pymonik.transport.outbox import BATCH_TASKS, Outbox, OutgoingTask
 from pymonik.transport.pace import Pace
 from pymonik.transport.watcher import Watcher
+from pymonik.wire.call import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pymonik.core.codec import OpenedResult, Packed
-    from pymonik.core.environment import Environment
-    from pymonik.core.session import Drawn, Session, Submission
+    from pymonik.code.codec import OpenedResult, Packed
     from pymonik.options import TaskOptions
+    from pymonik.session.protocol import Drawn, Session, Submission
     from pymonik.transport.control_plane import ControlPlane
+    from pymonik.wire.environment import Environment
 
 _log = logging.getLogger(__name__)
 _ENDED = "The session transition is invalid"  # somebody else closed or cancelled it
@@ -127,7 +127,7 @@ class RemoteSession:
         return self._environment
 
     def submit(self, submission: Submission) -> list[ResultState]:
-        """One state for each call; see `pymonik.core.session.Session`.
+        """One state for each call; see `pymonik.session.protocol.Session`.
 
         Raises:
             UsageError: A delegation, which only a task can do, or a partition out of reach.

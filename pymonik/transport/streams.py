@@ -11,13 +11,13 @@ import itertools
 import mmap
 from typing import TYPE_CHECKING
 
-from pymonik.core import codec
 from pymonik.errors import SerializationError
+from pymonik.wire import containers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pymonik.core.codec import Buffer
+    from pymonik.wire.containers import Buffer
 
 UPLOAD_FIELD = 2  # `data_chunk` in UploadResultDataRequest
 DOWNLOAD_FIELD = 1  # `data_chunk` in DownloadResultDataResponse
@@ -49,7 +49,7 @@ def decode(field: int, message: bytes) -> memoryview | None:
 def gather(pieces: Iterator[Buffer]) -> memoryview:
     """All pieces of a container, one after the other, in memory that may be written to."""
     first = next(pieces, b"")
-    size = codec.size_of(first)
+    size = containers.size_of(first)
     pieces = itertools.chain((first,), pieces)
     if size is None:
         return memoryview(bytearray().join(pieces))

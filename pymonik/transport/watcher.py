@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from pymonik.core.embedded import Ended
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import aborts
 from pymonik.transport.errors import code_of
 from pymonik.transport.messages import ABORTED, COMPLETED, DELETED
+from pymonik.wire.embedded import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pymonik.core.forgetting import Hold
-    from pymonik.core.result import ResultState
+    from pymonik.session.forgetting import Hold
+    from pymonik.session.result import ResultState
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.transport.messages import ResultInfo
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pymonik.core.failure import Failure, readable
+from pymonik.code.failure import Failure, readable
 
 LIMIT = 6_000  # bytes on the wire; past 8 KiB of trailers gRPC may replace the status by its own
 _KEPT_ENDS = (2_000, 500)  # characters of a traceback, tried in order

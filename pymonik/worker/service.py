@@ -15,12 +15,12 @@ from armonik.protogen.common.objects_pb2 import Empty, Output
 from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessReply
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerServicer
 
-from pymonik.core import codec
-from pymonik.core.call import PayloadMeta
-from pymonik.core.failure import Failure
+from pymonik.code.failure import Failure
 from pymonik.errors import SerializationError, TaskFailedError
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut
 from pymonik.executor.frames import Run, options_to_dict
+from pymonik.wire import containers
+from pymonik.wire.call import PayloadMeta
 from pymonik.worker.agent import AgentError, TaskAgent
 from pymonik.worker.delivery import UndeliveredError, deliver, hand_over
 from pymonik.worker.options import LONGEST, from_message
@@ -159,7 +159,7 @@ def _head(path: Path) -> object:
         raise SerializationError("it is empty")
     with path.open("rb") as file:
         mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        return codec.split(mapped)[0]
+        return containers.split(mapped)[0]
 
 
 def _to_run(request: Any) -> Run:

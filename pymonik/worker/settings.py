@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymonik.core import memory
 from pymonik.errors import ConfigError
+from pymonik.launch import memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

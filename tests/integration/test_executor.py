@@ -18,17 +18,19 @@ import msgspec
 import pytest
 
 from pymonik import PymonikContext, get_context, task
-from pymonik.core import codec
-from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta, ResultRef
-from pymonik.core.environment import Environment
-from pymonik.core.failure import Failure, readable
-from pymonik.core.result import Referable, ResultState
-from pymonik.core.session import Submission, current_session
+from pymonik.code import codec
+from pymonik.code.failure import Failure, readable
+from pymonik.code.references import Referable
 from pymonik.errors import DependencyFailedError, TaskFailedError, UsageError, WorkerLostError
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.pool import ExecutorPool
 from pymonik.executor.submission import bind
+from pymonik.session.protocol import Submission, current_session
+from pymonik.session.result import ResultState
+from pymonik.wire import containers
+from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta, ResultRef
+from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,7 +102,9 @@ class Bench:
             **meta,
         )
         blobs = [blob for one in calls_packed for blob in one.blobs]
-        return self.task(self.store(codec.join(head, blobs)), f"out-{task_id}", task_id=task_id)
+        return self.task(
+            self.store(containers.join(head, blobs)), f"out-{task_id}", task_id=task_id
+        )
 
     def task(self, payload_id: str, output_id: str, *, task_id: str = "t") -> Run:
         return Run(

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.core import codec
-from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta
+from pymonik.code import codec
 from pymonik.executor import process
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, TimedOut
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.line import Call
 from pymonik.executor.pool import ExecutorPool
+from pymonik.wire import containers
+from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -100,7 +101,7 @@ class Bench:
             task_id=name,
             session_id="s",
             files={"function": str(self.folder / function.content_id)},
-            data={"payload": b"".join(codec.join(meta, packed.blobs))},
+            data={"payload": b"".join(containers.join(meta, packed.blobs))},
             payload_id="payload",
             output_id="output",
             folder=str(self.folder),
@@ -247,7 +248,7 @@ def test_time_counts_from_the_start_of_each_call(bench: Bench) -> None:
 def test_what_is_no_call_costs_nothing_but_itself(bench: Bench) -> None:
     head = b"\x81\xa4type\xa1\xff"  # the type is no text
     no_call = bench.noting("no call")
-    no_call.run.data["payload"] = codec._PRELUDE.pack(codec._MAGIC, len(head), 0) + head
+    no_call.run.data["payload"] = containers._PRELUDE.pack(containers._MAGIC, len(head), 0) + head
     source = bench.run(bench.noting("a"), bench.noting("b"), no_call, bench.noting("c"))
     kinds = {name: type(ending) for name, ending in source.endings.items()}
     assert kinds == {"a": Report, "b": Report, "no call": Failed, "c": Report}

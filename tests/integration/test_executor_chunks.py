@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.core import codec
-from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta, ResultRef
+from pymonik.code import codec
 from pymonik.executor.endings import Cancelled
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.pool import ExecutorPool
 from pymonik.executor.submission import bind
+from pymonik.wire import containers
+from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta, ResultRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +58,7 @@ def run_of(folder: Path, func: Any, arguments: Sequence[Any], task_id: str = "t"
         calls=tuple(CallMeta(len(one.blobs)) for one in packed),
         chunked=True,
     )
-    payload = b"".join(codec.join(meta, [blob for one in packed for blob in one.blobs]))
+    payload = b"".join(containers.join(meta, [blob for one in packed for blob in one.blobs]))
     files = {}
     for name, data in (("function", function.container), ("payload", payload)):
         path = folder / f"{task_id}-{name}"

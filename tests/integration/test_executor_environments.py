@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.core import codec
-from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta
-from pymonik.core.environment import Environment
-from pymonik.core.failure import Failure
+from pymonik.code import codec
+from pymonik.code.failure import Failure
+from pymonik.environments.folders import packages_folder
 from pymonik.errors import EnvironmentSetupError
 from pymonik.executor.endings import Failed
-from pymonik.executor.environments import packages_folder
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.pool import ExecutorPool
+from pymonik.wire import containers
+from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta
+from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,7 @@ def _run(folder: Path, *pip: str) -> Run:
     )
     (folder / "function").write_bytes(function.container)
     payload = folder / f"payload-{'-'.join(pip)}"
-    payload.write_bytes(b"".join(codec.join(meta, call.blobs)))
+    payload.write_bytes(b"".join(containers.join(meta, call.blobs)))
     return Run(
         task_id="t",
         session_id="s",

@@ -14,7 +14,7 @@ import pytest
 from armonik.client import ArmoniKSessions
 
 from pymonik import LocalCluster, Pymonik, task
-from pymonik.core.objects import large_folder
+from pymonik.content.objects import large_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,10 +28,11 @@ from armonik.protogen.worker.agent_service_pb2_grpc import (
 )
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
 
-from pymonik.core import codec
-from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta
-from pymonik.core.failure import Failure
+from pymonik.code import codec
+from pymonik.code.failure import Failure
 from pymonik.task import Task
+from pymonik.wire import containers
+from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,7 +117,10 @@ class Worker:
             calls=(CallMeta(len(packed.blobs)),),
         )
         return self.raw_request(
-            {"payload": b"".join(codec.join(meta, packed.blobs)), "function": shipped.container},
+            {
+                "payload": b"".join(containers.join(meta, packed.blobs)),
+                "function": shipped.container,
+            },
             **options,
         )
 
@@ -269,7 +273,7 @@ def test_a_returned_subtask_takes_the_output_and_the_options_of_its_parent(worke
         assert task.task_options.options["label"] == "mine"
         assert task.payload_id in worker.agent.notified
         payload = Path(request.data_folder, task.payload_id).read_bytes()
-        meta, _ = codec.split(payload)
+        meta, _ = containers.split(payload)
         assert isinstance(meta, PayloadMeta)
         assert meta.function.result_id in task.data_dependencies
         assert not meta.function.result_id.startswith("new:")

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymonik import SerializationError
-from pymonik.core import codec
-from pymonik.core.call import ItemMeta, ResultMeta
+from pymonik.code import codec
+from pymonik.wire import containers
+from pymonik.wire.call import ItemMeta, ResultMeta
 
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
@@ -37,7 +38,7 @@ def test_a_call_arrives_equal(args, kwargs):
 def blob_positions(container: bytes) -> list[int]:
     """Where the blobs of a container begin that arrays may be mapped from."""
     start = np.frombuffer(container, np.uint8).ctypes.data
-    large = [blob for blob in codec.split(container)[1] if len(blob) >= 2048]
+    large = [blob for blob in containers.split(container)[1] if len(blob) >= 2048]
     return [np.frombuffer(blob, np.uint8).ctypes.data - start for blob in large]
 
 
@@ -52,7 +53,7 @@ def test_an_array_arrives_equal_and_aligned(size, dtype):
 @given(st.lists(st.integers(0, 3000).map(bytes), max_size=8), st.integers(0, 8), st.integers(0, 8))
 def test_blobs_are_cut_out_as_of_a_list(blobs, first, last):
     meta = ResultMeta(items=(ItemMeta(len(blobs)),))
-    found = codec.split(b"".join(codec.join(meta, blobs)))[1]
+    found = containers.split(b"".join(containers.join(meta, blobs)))[1]
     assert list(found) == blobs
     assert found[first:last] == blobs[first:last]
     last = min(last, len(blobs))
@@ -62,7 +63,7 @@ def test_blobs_are_cut_out_as_of_a_list(blobs, first, last):
 @given(st.binary(max_size=200))
 def test_foreign_bytes_are_refused(data):
     with pytest.raises(SerializationError):
-        codec.split(data)
+        containers.split(data)
 
 
 @given(values, st.data())
@@ -70,4 +71,4 @@ def test_a_container_that_was_cut_is_refused(value, data):
     container = b"".join(codec.join_value(codec.pack(value)))
     size = data.draw(st.integers(0, len(container) - 1))
     with pytest.raises(SerializationError):
-        codec.split(container[:size])
+        containers.split(container[:size])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymonik.core.call import MOST_CALLS
 from pymonik.transport.pace import Pace
+from pymonik.wire.call import MOST_CALLS
 
 workers = st.integers(0, 1000)
 lefts = st.integers(1, 1_000_000)

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from pymonik.core.bulk import no_collections
+from pymonik.session.bulk import no_collections
 
 
 def fail_without_collections() -> None:

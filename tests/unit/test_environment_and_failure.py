@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pymonik import TaskFailedError, UsageError
-from pymonik.core.environment import Environment
-from pymonik.core.failure import Failure, readable
+from pymonik.code.failure import Failure, readable
+from pymonik.wire.environment import Environment
 
 
 def test_packages_are_known_by_their_content():

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from pymonik import Task
-from pymonik.core import codec
+from pymonik.code import codec
 
 
 def load(source, **names):

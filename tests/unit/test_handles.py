@@ -19,9 +19,10 @@ from pymonik import (
     WaitTimeoutError,
     as_completed,
 )
-from pymonik.core import codec
-from pymonik.core.call import ItemMeta, ResultMeta
-from pymonik.core.result import ResultState
+from pymonik.code import codec
+from pymonik.session.result import ResultState
+from pymonik.wire import containers
+from pymonik.wire.call import ItemMeta, ResultMeta
 from tests.fakes import FakeSession, active
 
 same = Task(lambda x: x, func_name="same")
@@ -99,7 +100,7 @@ def test_a_task_cannot_wait(session):
         return ResultHandle(ResultState(session_of_task(), "x", "id")).get()
 
     def session_of_task():
-        from pymonik.core.session import current_session
+        from pymonik.session.protocol import current_session
 
         return current_session()
 
@@ -230,7 +231,9 @@ def test_items_of_a_chunk_have_their_values_in_one_result(session):
     whole = session._new_state("chunk")
     packed = [codec.pack(value) for value in ("first", [2])]
     meta = ResultMeta(items=tuple(ItemMeta(len(one.blobs)) for one in packed), chunked=True)
-    session.store(whole, b"".join(codec.join(meta, [blob for p in packed for blob in p.blobs])))
+    session.store(
+        whole, b"".join(containers.join(meta, [blob for p in packed for blob in p.blobs]))
+    )
     states = [ResultState(session, "chunk", whole.result_id, item) for item in range(2)]
     for state in states:
         state.complete()

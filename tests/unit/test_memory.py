@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from pymonik.core import memory
+from pymonik.launch import memory
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.core import objects
+from pymonik.content import objects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pymonik.core.codec import Buffer
+    from pymonik.wire.containers import Buffer
 
 LARGE = objects.LARGE
 PAGE = os.sysconf("SC_PAGESIZE")

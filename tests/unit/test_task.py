@@ -19,7 +19,7 @@ from pymonik import (
     get_context,
     task,
 )
-from pymonik.core import codec
+from pymonik.code import codec
 from tests.fakes import FakeSession, active
 
 

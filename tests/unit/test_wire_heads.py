@@ -7,7 +7,7 @@ import sys
 import msgspec
 import pytest
 
-from pymonik.core.call import FunctionMeta, FunctionRef, ItemMeta, PayloadMeta, ResultMeta
+from pymonik.wire.call import FunctionMeta, FunctionRef, ItemMeta, PayloadMeta, ResultMeta
 
 HEADS = [
     PayloadMeta(function=FunctionRef("content", "result", "name"), calls=()),

@@ -44,8 +44,8 @@ from pymonik.cluster.state.work import (
     TaskOptions,
     TimedOut,
 )
-from pymonik.core import objects
-from pymonik.core.failure import Failure
+from pymonik.code.failure import Failure
+from pymonik.content import objects
 from pymonik.errors import ControlPlaneError
 from pymonik.executor import endings
 from pymonik.executor.ahead import DEPTH, SLOW_S

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import msgspec
 
-from pymonik.core.embedded import AnswerKind, DirectAnswer, request_decoder
-from pymonik.core.framing import Inbox, framed
+from pymonik.wire.embedded import AnswerKind, DirectAnswer, request_decoder
+from pymonik.wire.framing import Inbox, framed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from pymonik.core.embedded import DirectRequest
+    from pymonik.wire.embedded import DirectRequest
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What the direct socket serves besides ArmoniK's services; see `pymonik.core.embedded`."""
+"""What the direct socket serves besides ArmoniK's services; see `pymonik.wire.embedded`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pymonik.cluster.services.fields import RESULTS as RESULT_FIELDS
 from pymonik.cluster.services.fields import TASKS as TASK_FIELDS
 from pymonik.cluster.services.filters import Query
 from pymonik.cluster.state.rows import Kind
-from pymonik.core.embedded import RESULTS, SMALL_DATA, Ended
+from pymonik.wire.embedded import RESULTS, SMALL_DATA, Ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pymonik.cluster.control_plane import ControlPlane
     from pymonik.cluster.state.rows import Result
-    from pymonik.core.codec import Buffer
+    from pymonik.wire.containers import Buffer
 
 CHUNK_SIZE = 2 * 1024 * 1024
 

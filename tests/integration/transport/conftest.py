@@ -21,22 +21,25 @@ from pymonik.cluster.services.server import add_services, make_server
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.state.work import Assignment, Failed, Outcome, Start, Stopped, Succeeded
 from pymonik.cluster.storage import Storage
-from pymonik.core import codec
-from pymonik.core.call import PayloadMeta
-from pymonik.core.environment import Environment
-from pymonik.core.failure import Failure
-from pymonik.core.result import Referable, ResultState
-from pymonik.core.session import Submission
+from pymonik.code import codec
+from pymonik.code.failure import Failure
+from pymonik.code.references import Referable
 from pymonik.errors import PymonikError
 from pymonik.options import TaskOptions
+from pymonik.session.protocol import Submission
 from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig
 from pymonik.transport.control_plane import ControlPlane as RemoteControlPlane
 from pymonik.transport.direct import DirectChannel
 from pymonik.transport.session import RemoteSession
+from pymonik.wire import containers
+from pymonik.wire.call import PayloadMeta
+from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from pymonik.session.result import ResultState
 
 WAIT_S = 20.0
 
@@ -156,7 +159,7 @@ def _input(task: Assignment, result_id: str) -> bytes:
 
 
 def _call(task: Assignment) -> Any:
-    meta, blobs = codec.split(_input(task, task.payload_id))
+    meta, blobs = containers.split(_input(task, task.payload_id))
     assert isinstance(meta, PayloadMeta)
     function = codec.load_function(_input(task, meta.function.result_id))
     refs = meta.calls[0].refs

@@ -10,8 +10,7 @@ import pytest
 
 from pymonik.client import Pymonik
 from pymonik.cluster.local import LocalCluster
-from pymonik.core import codec
-from pymonik.core.session import Submission, active_session
+from pymonik.code import codec
 from pymonik.errors import (
     ConfigError,
     ControlPlaneError,
@@ -20,6 +19,7 @@ from pymonik.errors import (
     UnavailableError,
     UsageError,
 )
+from pymonik.session.protocol import Submission, active_session
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,9 +11,9 @@ import grpc
 import pytest
 
 from pymonik.cluster.services.direct import DirectContext, DirectServer
-from pymonik.core.embedded import AnswerKind, DirectAnswer, DirectRequest, answer_decoder
-from pymonik.core.framing import Inbox, framed
 from pymonik.transport.direct import DirectChannel, DirectError
+from pymonik.wire.embedded import AnswerKind, DirectAnswer, DirectRequest, answer_decoder
+from pymonik.wire.framing import Inbox, framed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from pymonik.cluster.services.embedded import MOST_TOLD
-from pymonik.core import codec
-from pymonik.core.embedded import RESULTS, SMALL_DATA, Ended, ended_decoder
+from pymonik.code import codec
 from pymonik.errors import ControlPlaneError
 from pymonik.options import TaskOptions
 from pymonik.transport.messages import COMPLETED, NewTask
+from pymonik.wire.embedded import RESULTS, SMALL_DATA, Ended, ended_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from pymonik.core import codec
-from pymonik.core.result import Countdown
-from pymonik.core.session import Submission
+from pymonik.code import codec
 from pymonik.errors import (
     DependencyFailedError,
     SessionClosedError,
@@ -19,6 +17,8 @@ from pymonik.errors import (
     UnavailableError,
     UsageError,
 )
+from pymonik.session.protocol import Submission
+from pymonik.session.result import Countdown
 
 WAIT_S = 20.0
 

@@ -16,9 +16,9 @@ from pymonik.cluster.services.filters import Query
 from pymonik.cluster.state import sessions
 from pymonik.cluster.state.faults import ResourceExhausted
 from pymonik.cluster.state.rows import Change, Kind, Result, ResultStatus
-from pymonik.core import codec
-from pymonik.core.session import Submission
+from pymonik.code import codec
 from pymonik.errors import TaskCancelledError
+from pymonik.session.protocol import Submission
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ import pytest
 
 from pymonik.cluster import folder as module
 from pymonik.cluster.folder import LOCK, private_folder, remove
-from pymonik.core import objects
+from pymonik.content import objects
 from pymonik.errors import ConfigError
 
 if TYPE_CHECKING:

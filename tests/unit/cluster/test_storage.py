@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pymonik.cluster.storage import HELD_BYTES, HELD_SHARE, SMALL, Storage
-from pymonik.core import memory, objects
+from pymonik.content import objects
+from pymonik.launch import memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

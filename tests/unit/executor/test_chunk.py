@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.core import codec
-from pymonik.core.call import (
-    CallMeta,
-    FunctionRef,
-    ItemMeta,
-    PayloadMeta,
-    ResultMeta,
-    ResultRef,
-)
-from pymonik.core.failure import Failure
+from pymonik.code import codec
+from pymonik.code.failure import Failure
 from pymonik.errors import TaskTimeoutError, WorkerLostError
 from pymonik.executor.chunk import Chunk
 from pymonik.executor.claims import Finished
@@ -24,6 +16,15 @@ from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, Tim
 from pymonik.executor.files import INLINE_LIMIT, load
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.submission import bind
+from pymonik.wire import containers
+from pymonik.wire.call import (
+    CallMeta,
+    FunctionRef,
+    ItemMeta,
+    PayloadMeta,
+    ResultMeta,
+    ResultRef,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +104,7 @@ class Task:
     def __init__(self, report: Report, subtask: Subtask) -> None:
         (created,) = [one for one in report.created if one.stand_in == subtask.payload]
         data = created.data if created.data is not None else load(str(created.path))
-        meta, blobs = codec.split(data)
+        meta, blobs = containers.split(data)
         assert isinstance(meta, PayloadMeta)
         starts = [0, *itertools.accumulate(one.blobs for one in meta.calls)]
         self.numbers = [
@@ -316,6 +317,6 @@ def test_the_head_of_a_salvaged_result_does_not_claim_to_know_how_long_calls_tak
     report = Made(tmp_path).chunk.salvaged(LOST, [finished_with(0)], 2)
     assert isinstance(report, Report)
     assert report.output is not None
-    meta, _ = codec.split(report.output)
+    meta, _ = containers.split(report.output)
     assert isinstance(meta, ResultMeta)
     assert (meta.chunked, meta.seconds) == (True, 0.0)

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.core import objects
-from pymonik.core.call import MOST_CALLS, ItemMeta, ResultRef
+from pymonik.content import objects
 from pymonik.executor import claims as module
 from pymonik.executor.claims import Claims, Offer
+from pymonik.wire.call import MOST_CALLS, ItemMeta, ResultRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pymonik.core.codec import Buffer
+    from pymonik.wire.containers import Buffer
 
 WAIT_S = 30.0
 ROUNDS = 20

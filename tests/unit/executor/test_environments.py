@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymonik.executor.environments import installer_variables
+from pymonik.environments.folders import installer_variables
 
 if TYPE_CHECKING:
     from pathlib import Path

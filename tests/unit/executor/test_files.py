@@ -8,7 +8,7 @@ import pytest
 from pymonik.executor import files
 
 if TYPE_CHECKING:
-    from pymonik.core.codec import Buffer
+    from pymonik.wire.containers import Buffer
 
 
 @pytest.mark.parametrize("size", [0, 10, 200_000])

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import msgspec
 
-from pymonik.core.framing import Inbox, framed
 from pymonik.executor.channel import order_decoder
 from pymonik.executor.frames import Run, options_from_dict, options_to_dict
 from pymonik.options import TaskOptions
+from pymonik.wire.framing import Inbox, framed
 
 RUN = Run(task_id="t", session_id="s", files={}, payload_id="p", output_id="o", folder="/")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymonik.core import codec
-from pymonik.core.call import CallMeta, FunctionRef, PayloadMeta
-from pymonik.core.environment import Environment
+from pymonik.code import codec
 from pymonik.executor.files import INLINE_LIMIT
 from pymonik.executor.frames import Run
 from pymonik.executor.subtasks import SubtaskSession
+from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta
+from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from pymonik.core import codec
-from pymonik.core.call import ItemMeta, ResultMeta, ResultRef
-from pymonik.core.failure import Failure
-from pymonik.core.result import Referable, ResultState
-from pymonik.core.session import Submission
+from pymonik.code import codec
+from pymonik.code.failure import Failure
+from pymonik.code.references import Referable
+from pymonik.session.protocol import Submission
+from pymonik.session.result import ResultState
 from pymonik.transport.chunks import ChunkState
+from pymonik.wire import containers
+from pymonik.wire.call import ItemMeta, ResultMeta, ResultRef
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +56,7 @@ def chunk(items: Sequence[ResultState], result_id: str = "whole") -> ChunkState:
 def result(*values: object, seconds: float = 1.0) -> codec.OpenedResult:
     """A result of several calls: values, failures, or references to where the values stand."""
     items: list[ItemMeta] = []
-    blobs: list[codec.Buffer] = []
+    blobs: list[containers.Buffer] = []
     for value in values:
         if isinstance(value, ResultRef):
             items.append(ItemMeta(0, ref=value))
@@ -63,4 +65,4 @@ def result(*values: object, seconds: float = 1.0) -> codec.OpenedResult:
         items.append(ItemMeta(len(packed.blobs), failed=isinstance(value, Failure)))
         blobs += packed.blobs
     meta = ResultMeta(items=tuple(items), chunked=True, seconds=seconds)
-    return codec.OpenedResult(b"".join(codec.join(meta, blobs)))
+    return codec.OpenedResult(b"".join(containers.join(meta, blobs)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pymonik.core.failure import Failure
+from pymonik.code.failure import Failure
 from pymonik.errors import (
     DependencyFailedError,
     TaskCancelledError,

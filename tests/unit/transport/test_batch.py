@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.core import codec
-from pymonik.core.call import PayloadMeta, ResultRef
-from pymonik.core.environment import Environment
+from pymonik.code import codec
 from pymonik.errors import DependencyFailedError, PymonikError, TaskCancelledError
 from pymonik.options import TaskOptions
 from pymonik.transport.batch import BatchSender
 from pymonik.transport.data import INLINE_BYTES
 from pymonik.transport.outbox import OutgoingTask
+from pymonik.wire import containers
+from pymonik.wire.call import PayloadMeta, ResultRef
+from pymonik.wire.environment import Environment
 from tests.unit.transport.calls import FUNCTION, call, chunk, state, states
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pymonik.core.codec import Packed
-    from pymonik.core.result import ResultState
+    from pymonik.code.codec import Packed
+    from pymonik.session.result import ResultState
     from pymonik.transport.messages import NewTask
 
 
@@ -58,7 +59,7 @@ class Data:
     def store(self, items: Sequence[tuple[str, Sequence[Any]]]) -> list[str]:
         for _, segments in items:
             if data := b"".join(segments):
-                meta, _ = codec.split(data)
+                meta, _ = containers.split(data)
                 assert isinstance(meta, PayloadMeta)
                 self.payloads.append(meta)
         return [self.plane.new_id() for _ in items]

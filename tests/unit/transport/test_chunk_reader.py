@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.core.call import ResultRef
-from pymonik.core.failure import Failure
-from pymonik.core.forgetting import Hold
-from pymonik.core.result import Countdown, Inputs, ResultState
+from pymonik.code.failure import Failure
 from pymonik.errors import (
     ControlPlaneError,
     PymonikError,
     TaskCancelledError,
     UnavailableError,
 )
+from pymonik.session.forgetting import Hold
+from pymonik.session.result import Countdown, Inputs, ResultState
 from pymonik.transport.chunks import ChunkReader, ChunkState
+from pymonik.wire.call import ResultRef
 from tests.unit.transport.calls import WAIT_S, Handle, chunk, result, state, states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pymonik.core.codec import OpenedResult
+    from pymonik.code.codec import OpenedResult
 
 
 class Results:

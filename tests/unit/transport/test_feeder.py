@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.core.call import MOST_CALLS
-from pymonik.core.result import Countdown, ResultState
 from pymonik.errors import (
     PymonikError,
     SessionClosedError,
@@ -17,16 +15,18 @@ from pymonik.errors import (
     UsageError,
 )
 from pymonik.options import TaskOptions
+from pymonik.session.result import Countdown, ResultState
 from pymonik.transport.feeder import Feeder
 from pymonik.transport.outbox import OutgoingTask
 from pymonik.transport.pace import Pace
+from pymonik.wire.call import MOST_CALLS
 from tests.unit.transport.calls import FUNCTION, WAIT_S, call, chunk, state, states, submission
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pymonik.core.codec import Packed
-    from pymonik.core.result import Inputs
+    from pymonik.code.codec import Packed
+    from pymonik.session.result import Inputs
     from pymonik.transport.chunks import Learn
 
 WORKERS = 1  # so two tasks are under way at most

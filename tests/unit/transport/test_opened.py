@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.core import codec
-from pymonik.core.call import ItemMeta, ResultMeta
+from pymonik.code import codec
 from pymonik.transport import opened
 from pymonik.transport.opened import OpenedResults
+from pymonik.wire import containers
+from pymonik.wire.call import ItemMeta, ResultMeta
 from tests.unit.transport.calls import state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pymonik.core.result import ResultState
+    from pymonik.session.result import ResultState
 
 
 class Store:
@@ -31,7 +32,7 @@ class Store:
 def container(value: object, *, chunked: bool = True) -> bytes:
     packed = codec.pack(value)
     meta = ResultMeta(items=(ItemMeta(len(packed.blobs)),), chunked=chunked)
-    return b"".join(codec.join(meta, packed.blobs))
+    return b"".join(containers.join(meta, packed.blobs))
 
 
 def made(**containers: bytes) -> tuple[OpenedResults, Store]:

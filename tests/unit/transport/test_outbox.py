@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pymonik.core import codec
-from pymonik.core.result import Countdown, ResultState
+from pymonik.code import codec
 from pymonik.errors import PymonikError, SessionClosedError, TaskCancelledError
 from pymonik.options import TaskOptions
+from pymonik.session.result import Countdown, ResultState
 from pymonik.transport.outbox import Outbox, OutgoingTask
 
 if TYPE_CHECKING:

@@ -10,14 +10,15 @@ from armonik.protogen.common.results_common_pb2 import (
     UploadResultDataRequest,
 )
 
-from pymonik.core import codec
+from pymonik.code import codec
 from pymonik.errors import SerializationError
 from pymonik.transport import streams
+from pymonik.wire import containers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pymonik.core.codec import Buffer
+    from pymonik.wire.containers import Buffer
 
 SIZES = [1, 127, 128, 300, 16_383, 16_384, 2 << 20]
 
@@ -70,7 +71,7 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 def test_pieces_of_a_container_are_put_together(size: int, piece: int) -> None:
     piece = max(piece, size // 1000)
     data = b"".join(codec.join_value(codec.pack(bytearray(b"x" * size))))
-    assert codec.size_of(data) == len(data)
+    assert containers.size_of(data) == len(data)
     gathered = streams.gather(pieces(data, piece))
     assert gathered == data
     gathered[:1] = b"!"
@@ -78,7 +79,7 @@ def test_pieces_of_a_container_are_put_together(size: int, piece: int) -> None:
 
 def test_what_is_no_container_is_put_together_too() -> None:
     for data in (b"", b"abc", b"no container" * 10):
-        assert codec.size_of(data) is None
+        assert containers.size_of(data) is None
         assert streams.gather(pieces(data, 5)) == data
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pymonik.core.embedded import Ended
-from pymonik.core.result import Countdown
 from pymonik.errors import TaskCancelledError, UnavailableError
+from pymonik.session.result import Countdown
 from pymonik.transport.messages import COMPLETED
 from pymonik.transport.watcher import Watcher
+from pymonik.wire.embedded import Ended
 from tests.unit.transport.calls import state
 
 if TYPE_CHECKING:

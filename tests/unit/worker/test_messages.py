@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from armonik.protogen.common.objects_pb2 import TaskOptions as TaskOptionsMessage
 
-from pymonik.core.failure import Failure
+from pymonik.code.failure import Failure
 from pymonik.options import TaskOptions
 from pymonik.worker.agent import REQUEST_BYTES, batches
 from pymonik.worker.clef import ClefFormatter, log_output, output_logger

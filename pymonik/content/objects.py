@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pymonik.core.codec import Buffer
+    from pymonik.wire.containers import Buffer
 
 LARGE = 1 << 20  # bytes: from here on, what the pages of a file cost is more than making it
 LARGE_FOLDER = ".large"

@@ -12,9 +12,9 @@ from pymonik.options import TaskOptions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pymonik.core.codec import OpenedResult, Packed, PackedFunction
-    from pymonik.core.environment import Environment
-    from pymonik.core.result import ResultState
+    from pymonik.code.codec import OpenedResult, Packed, PackedFunction
+    from pymonik.session.result import ResultState
+    from pymonik.wire.environment import Environment
 
 
 AUTO: Final = 0  # of `Submission.chunk_size`

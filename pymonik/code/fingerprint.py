@@ -21,7 +21,7 @@ import typing
 import uuid
 from typing import Any, Final
 
-from pymonik.core import modules
+from pymonik.code import modules
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,7 +8,7 @@ import zlib
 
 import msgspec
 
-from pymonik.core import codec
+from pymonik.code import codec
 from pymonik.errors import TaskFailedError
 
 _MARK = "\n--- pymonik failure: "

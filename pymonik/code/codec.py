@@ -1,12 +1,8 @@
 """The only module that pickles: values in and out of *containers*.
 
-A container is what payloads, results and uploaded functions look like::
-
-    b"PMK1" | u32 size of head | u64 number of blobs | u64 size of each blob | head (msgpack)
-    then the blobs, large ones at a multiple of 64 bytes: arrays can be mapped where they lie
-
-The head is a `Meta`; the blobs are pickle-5 streams, each followed by its out-of-band buffers.
-A handle inside a pickle is written as a slot number; the head says which result fills the slot.
+The blobs of a container (see `pymonik.wire.containers`) are pickle-5 streams, each followed by its
+out-of-band buffers. A handle inside a pickle is written as a slot number; the head says which
+result fills the slot.
 Whoever unpickles runs code of whoever pickled: containers come from people you trust.
 """
 
@@ -15,45 +11,31 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, cast
 
 import cloudpickle
 import msgspec
 
-from pymonik.core import modules
-from pymonik.core.call import (
+from pymonik.code import modules
+from pymonik.code.culprit import find_culprit
+from pymonik.code.references import Referable, ReferableGroup
+from pymonik.errors import PymonikError, SerializationError
+from pymonik.wire.call import (
     WHOLE,
     FunctionMeta,
     ItemMeta,
-    Meta,
-    PayloadNeeds,
     ResultMeta,
     ResultRef,
 )
-from pymonik.core.culprit import find_culprit
-from pymonik.core.result import Referable, ReferableGroup
-from pymonik.errors import PymonikError, SerializationError
+from pymonik.wire.containers import INLINE_BUFFER, Buffer, join, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-Buffer = bytes | bytearray | memoryview
-
-_MAGIC = b"PMK1"
-_PRELUDE = struct.Struct("<4sIQ")
-_ALIGNMENT = 64
-_INLINE_BUFFER = 2048  # bytes; a smaller buffer costs less inside the stream, which is not aligned
 _PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
-
-_encoder = msgspec.msgpack.Encoder()
-_needs_decoder = msgspec.msgpack.Decoder(PayloadNeeds)
-# What reading a head raises that we did not write; texts that are none, and depth, have their own.
-_NO_HEAD = (struct.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-_decoder: msgspec.msgpack.Decoder[Meta] = msgspec.msgpack.Decoder(Meta)
 
 
 class Packed(msgspec.Struct, frozen=True, gc=False):
@@ -157,7 +139,7 @@ def unpack(blobs: Sequence[Buffer], slot: Callable[[int], object] | None = None)
 def _dump(value: object, buffers: list[Buffer], refs: list[Referable]) -> bytes:
     def keep(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
-        if raw.nbytes < _INLINE_BUFFER:
+        if raw.nbytes < INLINE_BUFFER:
             return True
         buffers.append(raw)
         return False
@@ -294,7 +276,7 @@ class OpenedResult:
     def value(self, item: int = WHOLE, follow: Callable[[ResultRef], object] | None = None) -> Any:
         """The whole (a list, if it is chunked) or one item of it.
 
-        An item that failed is given as its `pymonik.core.failure.Failure`. ``follow`` gives the
+        An item that failed is given as its `pymonik.code.failure.Failure`. ``follow`` gives the
         value of another result, for an item that stands elsewhere.
         """
         if not self.meta.chunked:
@@ -314,119 +296,6 @@ class OpenedResult:
         if follow is None:
             raise SerializationError("an item stands in another result, which was not given")
         return follow(meta.ref)
-
-
-# -- containers --------------------------------------------------------------------------------
-
-
-def join(meta: Meta, blobs: Sequence[Buffer]) -> list[Buffer]:
-    """The segments of a container, to be written one after the other."""
-    head = _encoder.encode(meta)
-    sizes = [len(blob) if type(blob) is bytes else memoryview(blob).nbytes for blob in blobs]
-    prelude = _PRELUDE.pack(_MAGIC, len(head), len(blobs)) + struct.pack(f"<{len(sizes)}Q", *sizes)
-    if max(sizes, default=0) < _INLINE_BUFFER:
-        return [b"".join((prelude, head, *blobs))]
-    segments: list[Buffer] = [prelude + head]
-    position = len(prelude) + len(head)
-    for blob, size in zip(blobs, sizes, strict=True):
-        if size >= _INLINE_BUFFER and (gap := -position % _ALIGNMENT):
-            segments.append(bytes(gap))
-            position += gap
-        segments.append(blob)
-        position += size
-    return segments
-
-
-class Blobs(Sequence[memoryview]):
-    """The blobs of a container, without a copy; each is cut out when it is asked for."""
-
-    __slots__ = ("_sizes", "_starts", "_view")
-
-    def __init__(self, view: memoryview, position: int, sizes: Sequence[int]) -> None:
-        """Find them behind ``position``.
-
-        Raises:
-            SerializationError: The container ends before the last of them.
-        """
-        self._view = view
-        self._starts, end = _starts(position, sizes)
-        self._sizes = sizes
-        if end > len(view):
-            raise SerializationError(f"a container was cut: {len(view)} of {end} bytes")
-
-    def cut(self, first: int, last: int) -> list[memoryview]:
-        """Those from ``first`` up to ``last``."""
-        return [self[first]] if last - first == 1 else self[first:last]
-
-    def __len__(self) -> int:
-        return len(self._sizes)
-
-    @overload
-    def __getitem__(self, index: int) -> memoryview: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[memoryview]: ...
-    def __getitem__(self, index: int | slice) -> memoryview | list[memoryview]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        start = self._starts[index]
-        return self._view[start : start + self._sizes[index]]
-
-
-def _starts(position: int, sizes: Sequence[int]) -> tuple[list[int], int]:
-    """Where each of the blobs begins that follow, and the end of the last."""
-    if max(sizes, default=0) < _INLINE_BUFFER:
-        *starts, position = accumulate(sizes, initial=position)
-        return starts, position
-    starts = []
-    for size in sizes:
-        if size >= _INLINE_BUFFER:
-            position += -position % _ALIGNMENT
-        starts.append(position)
-        position += size
-    return starts, position
-
-
-def split(container: Buffer) -> tuple[Meta, Blobs]:
-    """The head and the blobs of a container.
-
-    Raises:
-        SerializationError: These bytes are no container, or of another version of pymonik.
-    """
-    view = memoryview(container).cast("B")
-    try:
-        magic, head_size, count = _PRELUDE.unpack_from(view)
-        if magic != _MAGIC:
-            raise SerializationError("these bytes were not written by pymonik")
-        sizes = struct.unpack_from(f"<{count}Q", view, _PRELUDE.size)
-        position = _PRELUDE.size + 8 * count
-        meta = _decoder.decode(view[position : position + head_size])
-    except _NO_HEAD as error:
-        raise SerializationError(f"these bytes were not written by pymonik: {error}") from error
-    return meta, Blobs(view, position + head_size, sizes)
-
-
-def needs_of(payload: Buffer) -> PayloadNeeds | None:
-    """What an executor must be for a payload; ``None`` if these bytes are none."""
-    try:
-        magic, head_size, count = _PRELUDE.unpack_from(payload)
-        start = _PRELUDE.size + 8 * count
-        head = memoryview(payload)[start : start + head_size]
-        return _needs_decoder.decode(head) if magic == _MAGIC else None
-    except _NO_HEAD:
-        return None
-
-
-def size_of(start: Buffer) -> int | None:
-    """Bytes of the container that starts like this; ``None`` if it does not say."""
-    view = memoryview(start).cast("B")
-    if len(view) < _PRELUDE.size:
-        return None
-    magic, head_size, count = _PRELUDE.unpack_from(view)
-    if magic != _MAGIC or len(view) < _PRELUDE.size + 8 * count:
-        return None
-    position = _PRELUDE.size + 8 * count + head_size
-    sizes = struct.unpack_from(f"<{count}Q", view, _PRELUDE.size)
-    return _starts(position, sizes)[1]
 
 
 # -- exceptions --------------------------------------------------------------------------------

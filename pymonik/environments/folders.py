@@ -22,7 +22,7 @@ from pymonik.errors import EnvironmentSetupError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pymonik.core.environment import Environment
+    from pymonik.wire.environment import Environment
 
 _BUILD_LIMIT_S = 1800.0
 _KEPT_MESSAGE = 8000  # characters of what the installer says

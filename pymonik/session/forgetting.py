@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pymonik.core.session import Session
+    from pymonik.session.protocol import Session
 
 # By session; `None` for those that are kept whatever happens.
 _ends: weakref.WeakKeyDictionary[Session, weakref.finalize[..., Session] | None]

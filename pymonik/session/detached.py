@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NoReturn, Protocol, cast, runtime_checkable
 
-from pymonik.core.call import WHOLE
-from pymonik.core.environment import Environment
-from pymonik.core.result import ResultState
-from pymonik.core.session import active_session
 from pymonik.errors import UsageError
+from pymonik.session.protocol import active_session
+from pymonik.session.result import ResultState
+from pymonik.wire.call import WHOLE
+from pymonik.wire.environment import Environment
 
 
 @runtime_checkable

@@ -13,14 +13,15 @@ import itertools
 import threading
 from typing import TYPE_CHECKING, TypeAlias
 
-from pymonik.core.call import WHOLE, ResultRef
 from pymonik.errors import WaitTimeoutError
+from pymonik.wire.call import WHOLE, ResultRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pymonik.core.forgetting import Hold
-    from pymonik.core.session import Session
+    from pymonik.code.references import Referable
+    from pymonik.session.forgetting import Hold
+    from pymonik.session.protocol import Session
 
 _Callbacks: TypeAlias = "tuple[Callable[[ResultState], None], ...]"
 
@@ -202,20 +203,3 @@ class Countdown:
             for state in self._states:
                 if state.status is Status.PENDING:
                     state.forget(self._one_more)
-
-
-class Referable:
-    """Base of what stands for a result in arguments: the codec writes a reference in its place."""
-
-    __slots__ = ()
-
-    _state: ResultState
-
-
-class ReferableGroup:
-    """Base of a sequence of `Referable`; it arrives in the task as a list of their values."""
-
-    __slots__ = ()
-
-    def _members(self) -> Sequence[Referable]:
-        raise NotImplementedError

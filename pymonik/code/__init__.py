@@ -1,0 +1,1 @@
+"""What travels as code, and how values are pickled and read."""

@@ -1,1 +1,0 @@
-"""Plain values and seams: no gRPC, no files, no threads."""

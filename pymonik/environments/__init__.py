@@ -1,0 +1,1 @@
+"""Packages around a call: resolved, locked, built once, kept."""

@@ -1,0 +1,1 @@
+"""Every process that pymonik starts: how it starts, what it may use, how it ends, and why."""

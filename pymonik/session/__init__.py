@@ -1,0 +1,1 @@
+"""The client's machine: what was submitted, what is known of it, who waits."""

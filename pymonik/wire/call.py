@@ -1,0 +1,297 @@
+"""What travels: the values that client, worker and executor hand to each other.
+
+A *container* (see `pymonik.wire.containers`) holds one of the structs below and the pickles that it
+describes. Ids stand in the struct, never inside a pickle, so that whoever submits can fill them in
+when it knows them.
+
+Structs that come in thousands are not tracked by the garbage collector (``gc=False``): they hold
+nothing that could refer to them.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import msgspec
+
+from pymonik.wire.environment import Environment
+
+FORMAT_VERSION: Final = 2
+WHOLE: Final = -1  # the item of a reference that means the whole result
+MOST_CALLS: Final = 4096  # of a chunk: a pipe of any system holds as many bytes
+NEW: Final = "new:"  # starts the stand-in for the id of a result that a task creates
+
+# Keys of the free map of task options, which ArmoniK's own tools show and can filter by.
+FUNCTION_LABEL: Final = "pymonik.function"  # the name of the function that a task runs
+RUN_LABEL: Final = "pymonik.run"  # the label of the run that a task belongs to
+ENVIRONMENT_LABEL: Final = "pymonik.env"  # the digest of its packages, if it has any
+RUN_RECORD_PREFIX: Final = "pymonik.run/"  # starts the name of the result that is a run's record
+
+
+def _python() -> tuple[int, int]:
+    # From a factory, not a default: a default is omitted, and the reader would fill in its own.
+    return sys.version_info[:2]
+
+
+def _format() -> int:
+    return FORMAT_VERSION
+
+
+class ResultRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Stands in a payload for the value of a result, which may not exist yet."""
+
+    result_id: str
+    item: int = WHOLE
+
+
+class FunctionRef(msgspec.Struct, frozen=True):
+    """A function: known by its content, shipped as a data dependency."""
+
+    content_id: str
+    result_id: str
+    name: str
+
+
+class BundleRef(msgspec.Struct, frozen=True, array_like=True):
+    """The first-party files that the calls of a task may import.
+
+    Attributes:
+        digest: Of the manifest: the same files under the same paths have the same one.
+        result_ids: Where the manifest lies, then the packs of files that it names; each is a data
+            dependency of the task.
+    """
+
+    digest: str
+    result_ids: tuple[str, ...]
+
+
+class CallMeta(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One call: how many blobs it has (a pickle, then its buffers), and what it refers to."""
+
+    blobs: int
+    refs: tuple[ResultRef, ...] = ()
+
+
+class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit_defaults=True):
+    """The head of a task's payload: one function and one call or more.
+
+    Attributes:
+        python: Version of the client's Python: functions by value do not cross minor versions.
+        functions: What else of the session is already uploaded: content id to result id.
+        bundle: The files of the program; ``None`` where no call needs any.
+        run: Label of the run that the calls belong to.
+        nonce: Of the session. A failure in ``Output.error`` is believed only behind this text,
+            which is made by the client, handed on to subtasks, and never shown to user code.
+        chunked: The result holds a list of items, even of one.
+        earlier: Attempts at the call before this task: it was one of a chunk then.
+    """
+
+    function: FunctionRef
+    calls: tuple[CallMeta, ...]
+    environment: Environment = Environment()
+    functions: dict[str, str] = msgspec.field(default_factory=dict)
+    bundle: BundleRef | None = None
+    run: str = ""
+    nonce: str = ""
+    chunked: bool = False
+    earlier: int = 0
+    python: tuple[int, int] = msgspec.field(default_factory=_python)
+    version: int = msgspec.field(default_factory=_format)
+
+
+class PayloadNeeds(msgspec.Struct, frozen=True, tag="payload"):
+    """The part of the same that says which executor can run it; the rest is passed over."""
+
+    environment: Environment = Environment()
+    bundle: BundleRef | None = None
+    nonce: str = ""
+    chunked: bool = False
+    python: tuple[int, int] = (0, 0)
+
+
+class ItemMeta(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One value of a result: its blobs, or the failure that stands in its place."""
+
+    blobs: int
+    failed: bool = False  # the value is a `Failure`
+    ref: ResultRef | None = None  # the value is that of another result
+
+
+class Origin(msgspec.Struct, frozen=True, array_like=True):
+    """Where a result was made.
+
+    Attributes:
+        host: Name of the machine or pod.
+        pid: Of the executor's process.
+        executor: Number of the executor on its host, since the worker started.
+        attempt: Of the task, 1 for the first.
+        started: When its first call began, in seconds since the epoch.
+    """
+
+    host: str
+    pid: int
+    executor: int
+    attempt: int
+    started: float
+
+
+class Figures(msgspec.Struct, frozen=True, array_like=True):
+    """What the calls of a result took: columns of one number for each item, in order.
+
+    A column is the machine's array of that type as little-endian bytes, empty where nothing was
+    measured: a thousand items cost the same few objects as one.
+
+    Attributes:
+        seconds: float32, wall clock.
+        cpu_s: float32, of the executor's process.
+        peak_bytes: uint64, the most memory that the executor had meanwhile.
+        printed_bytes: uint64, of standard output and standard error, kept or not.
+        output_ends: uint64, where the item's part of the output ends; see `ResultMeta.output`.
+    """
+
+    seconds: bytes = b""
+    cpu_s: bytes = b""
+    peak_bytes: bytes = b""
+    printed_bytes: bytes = b""
+    output_ends: bytes = b""
+
+
+class ResultMeta(msgspec.Struct, frozen=True, kw_only=True, tag="result", omit_defaults=True):
+    """The head of a result: one value, or the items of a chunk.
+
+    Attributes:
+        seconds: How long the calls took that ran for it; 0 for data.
+        origin: Where it was made; ``None`` for data.
+        figures: Of each item.
+        output: Whether one more blob stands behind those of the items: what the calls printed, the
+            last 64 KiB of each.
+    """
+
+    items: tuple[ItemMeta, ...]
+    chunked: bool = False
+    seconds: float = 0.0
+    origin: Origin | None = None
+    figures: Figures | None = None
+    output: bool = False
+    python: tuple[int, int] = msgspec.field(default_factory=_python)
+    version: int = msgspec.field(default_factory=_format)
+
+
+class FunctionMeta(msgspec.Struct, frozen=True, kw_only=True, tag="function"):
+    """The head of an uploaded function."""
+
+    name: str
+    blobs: int
+    python: tuple[int, int] = msgspec.field(default_factory=_python)
+    version: int = msgspec.field(default_factory=_format)
+
+
+class BundleFile(msgspec.Struct, frozen=True, array_like=True):
+    """One file of a bundle.
+
+    Attributes:
+        path: Below the bundle's folder, with ``/``.
+        digest: SHA-256 of its bytes, in hexadecimal.
+        size: In bytes.
+    """
+
+    path: str
+    digest: str
+    size: int
+
+
+class BundleMeta(msgspec.Struct, frozen=True, kw_only=True, tag="bundle", omit_defaults=True):
+    """The manifest of a bundle; the container has no blobs.
+
+    Attributes:
+        files: By path.
+        roots: Folders of it that stand on the path of imports, in order; ``""`` is the bundle's.
+        origins: For each root, where it lies at the client: file names in tracebacks are of there.
+    """
+
+    files: tuple[BundleFile, ...]
+    roots: tuple[str, ...] = ("",)
+    origins: tuple[str, ...] = ()
+    version: int = msgspec.field(default_factory=_format)
+
+
+class PackMeta(msgspec.Struct, frozen=True, kw_only=True, tag="pack", omit_defaults=True):
+    """The head of some files' bytes: one blob for each digest."""
+
+    digests: tuple[str, ...]
+    version: int = msgspec.field(default_factory=_format)
+
+
+class RunTask(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Which items of a run one task holds.
+
+    Attributes:
+        first: The first item; the others follow it.
+        count: How many; 1 for a call alone, whose result holds one value.
+        chunked: Whether its result holds a list of items.
+    """
+
+    task_id: str
+    output_id: str
+    first: int
+    count: int
+    chunked: bool
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag="run", omit_defaults=True):
+    """What is known of a run: a small result named ``pymonik.run/<label>``.
+
+    A run whose length is not known has several, one for each portion that was sent.
+
+    Attributes:
+        label: Of the run.
+        function: What it calls.
+        source: File and first line of the function, ``""`` without a file.
+        environment: Digest of its packages.
+        arguments: Handles that all calls share, by the name of the parameter.
+        tasks: In the order of the items.
+        nonce: See `PayloadMeta`.
+        started: When the first call was submitted, in seconds since the epoch.
+    """
+
+    label: str
+    function: FunctionRef
+    source: tuple[str, int] = ("", 0)
+    environment: str = ""
+    bundle: BundleRef | None = None
+    arguments: dict[str, ResultRef] = msgspec.field(default_factory=dict)
+    tasks: tuple[RunTask, ...] = ()
+    nonce: str = ""
+    started: float = 0.0
+    version: int = msgspec.field(default_factory=_format)
+
+
+Meta = PayloadMeta | ResultMeta | FunctionMeta | BundleMeta | PackMeta | RunRecord
+
+
+def result_ids(meta: PayloadMeta) -> list[str]:
+    """Every result that the payload needs, in order, each once: its data dependencies."""
+    refs = [ref.result_id for call in meta.calls for ref in call.refs]
+    files = meta.bundle.result_ids if meta.bundle is not None else ()
+    return list(dict.fromkeys([meta.function.result_id, *files, *refs]))
+
+
+def rebound(meta: PayloadMeta, ids: dict[str, str]) -> PayloadMeta:
+    """``meta`` with each stand-in replaced by the id that it got."""
+
+    def real(result_id: str) -> str:
+        return ids.get(result_id, result_id)
+
+    def call(old: CallMeta) -> CallMeta:
+        return CallMeta(old.blobs, tuple(ResultRef(real(r.result_id), r.item) for r in old.refs))
+
+    function = FunctionRef(
+        meta.function.content_id, real(meta.function.result_id), meta.function.name
+    )
+    return msgspec.structs.replace(
+        meta,
+        function=function,
+        calls=tuple(call(old) for old in meta.calls),
+        functions={content: real(result_id) for content, result_id in meta.functions.items()},
+    )

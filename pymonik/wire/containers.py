@@ -1,0 +1,146 @@
+"""Containers: what payloads, results and uploaded functions look like as bytes.
+
+::
+
+    b"PMK2" | u32 size of head | u64 number of blobs | u64 size of each blob | head (msgpack)
+    then the blobs, large ones at a multiple of 64 bytes: arrays can be mapped where they lie
+
+The head is a `Meta` (see `pymonik.wire.call`); what the blobs are, it says. Nothing here looks into
+a blob: whoever cuts, joins or forwards containers runs no code of a user.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import overload
+
+import msgspec
+
+from pymonik.errors import SerializationError
+from pymonik.wire.call import Meta, PayloadNeeds
+
+Buffer = bytes | bytearray | memoryview
+
+INLINE_BUFFER = 2048  # bytes; a smaller blob is not aligned: its gap would cost more than it helps
+
+_MAGIC = b"PMK2"
+_PRELUDE = struct.Struct("<4sIQ")
+_ALIGNMENT = 64
+
+_encoder = msgspec.msgpack.Encoder()
+_needs_decoder = msgspec.msgpack.Decoder(PayloadNeeds)
+# What reading a head raises that we did not write; texts that are none, and depth, have their own.
+_NO_HEAD = (struct.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_decoder: msgspec.msgpack.Decoder[Meta] = msgspec.msgpack.Decoder(Meta)
+
+
+def join(meta: Meta, blobs: Sequence[Buffer]) -> list[Buffer]:
+    """The segments of a container, to be written one after the other."""
+    head = _encoder.encode(meta)
+    sizes = [len(blob) if type(blob) is bytes else memoryview(blob).nbytes for blob in blobs]
+    prelude = _PRELUDE.pack(_MAGIC, len(head), len(blobs)) + struct.pack(f"<{len(sizes)}Q", *sizes)
+    if max(sizes, default=0) < INLINE_BUFFER:
+        return [b"".join((prelude, head, *blobs))]
+    segments: list[Buffer] = [prelude + head]
+    position = len(prelude) + len(head)
+    for blob, size in zip(blobs, sizes, strict=True):
+        if size >= INLINE_BUFFER and (gap := -position % _ALIGNMENT):
+            segments.append(bytes(gap))
+            position += gap
+        segments.append(blob)
+        position += size
+    return segments
+
+
+class Blobs(Sequence[memoryview]):
+    """The blobs of a container, without a copy; each is cut out when it is asked for."""
+
+    __slots__ = ("_sizes", "_starts", "_view")
+
+    def __init__(self, view: memoryview, position: int, sizes: Sequence[int]) -> None:
+        """Find them behind ``position``.
+
+        Raises:
+            SerializationError: The container ends before the last of them.
+        """
+        self._view = view
+        self._starts, end = _starts(position, sizes)
+        self._sizes = sizes
+        if end > len(view):
+            raise SerializationError(f"a container was cut: {len(view)} of {end} bytes")
+
+    def cut(self, first: int, last: int) -> list[memoryview]:
+        """Those from ``first`` up to ``last``."""
+        return [self[first]] if last - first == 1 else self[first:last]
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    @overload
+    def __getitem__(self, index: int) -> memoryview: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[memoryview]: ...
+    def __getitem__(self, index: int | slice) -> memoryview | list[memoryview]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        start = self._starts[index]
+        return self._view[start : start + self._sizes[index]]
+
+
+def _starts(position: int, sizes: Sequence[int]) -> tuple[list[int], int]:
+    """Where each of the blobs begins that follow, and the end of the last."""
+    if max(sizes, default=0) < INLINE_BUFFER:
+        *starts, position = accumulate(sizes, initial=position)
+        return starts, position
+    starts = []
+    for size in sizes:
+        if size >= INLINE_BUFFER:
+            position += -position % _ALIGNMENT
+        starts.append(position)
+        position += size
+    return starts, position
+
+
+def split(container: Buffer) -> tuple[Meta, Blobs]:
+    """The head and the blobs of a container.
+
+    Raises:
+        SerializationError: These bytes are no container, or of another version of pymonik.
+    """
+    view = memoryview(container).cast("B")
+    try:
+        magic, head_size, count = _PRELUDE.unpack_from(view)
+        if magic != _MAGIC:
+            raise SerializationError("these bytes were not written by pymonik")
+        sizes = struct.unpack_from(f"<{count}Q", view, _PRELUDE.size)
+        position = _PRELUDE.size + 8 * count
+        meta = _decoder.decode(view[position : position + head_size])
+    except _NO_HEAD as error:
+        raise SerializationError(f"these bytes were not written by pymonik: {error}") from error
+    return meta, Blobs(view, position + head_size, sizes)
+
+
+def needs_of(payload: Buffer) -> PayloadNeeds | None:
+    """What an executor must be for a payload; ``None`` if these bytes are none."""
+    try:
+        magic, head_size, count = _PRELUDE.unpack_from(payload)
+        start = _PRELUDE.size + 8 * count
+        head = memoryview(payload)[start : start + head_size]
+        return _needs_decoder.decode(head) if magic == _MAGIC else None
+    except _NO_HEAD:
+        return None
+
+
+def size_of(start: Buffer) -> int | None:
+    """Bytes of the container that starts like this; ``None`` if it does not say."""
+    view = memoryview(start).cast("B")
+    if len(view) < _PRELUDE.size:
+        return None
+    magic, head_size, count = _PRELUDE.unpack_from(view)
+    if magic != _MAGIC or len(view) < _PRELUDE.size + 8 * count:
+        return None
+    position = _PRELUDE.size + 8 * count + head_size
+    sizes = struct.unpack_from(f"<{count}Q", view, _PRELUDE.size)
+    return _starts(position, sizes)[1]
