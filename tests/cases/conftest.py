@@ -65,7 +65,7 @@ def _elsewhere(folder: Path) -> Iterator[str]:
     """``pymonik cluster``, started from a folder in which there is nothing."""
     empty = folder / "empty"
     empty.mkdir()
-    command = [sys.executable, "-m", "pymonik.cli", "cluster", "--workers", "2", "--port", "0"]
+    command = [sys.executable, "-m", "pymonik", "cluster", "--workers", "2", "--port", "0"]
     variables = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
     with subprocess.Popen(
         command, cwd=empty, env=variables, stdout=subprocess.PIPE, text=True

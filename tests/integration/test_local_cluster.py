@@ -169,7 +169,7 @@ def test_a_fork_leaves_the_cluster_to_its_parent() -> None:
 def test_a_signal_may_come_while_the_command_begins_to_wait() -> None:
     program = """if True:
         import signal, threading
-        from pymonik.cli import _set_at_signals
+        from pymonik.cli.cluster import _set_at_signals
         stopping = threading.Event()
         _set_at_signals(stopping)
         with stopping._cond:  # as at the start of `wait`
@@ -181,7 +181,7 @@ def test_a_signal_may_come_while_the_command_begins_to_wait() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_stops_at_a_signal(number: signal.Signals, short_path: Path) -> None:
-    command = [sys.executable, "-m", "pymonik.cli", "cluster", "--port", "0", "--partition", "P=1"]
+    command = [sys.executable, "-m", "pymonik", "cluster", "--port", "0", "--partition", "P=1"]
     command += ["--worker", " ".join(WORKER), "--folder", str(short_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         guard = threading.Timer(DEADLINE_S, process.kill)

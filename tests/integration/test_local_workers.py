@@ -64,7 +64,7 @@ def test_a_size_that_is_none_is_refused(size: str, capsys: pytest.CaptureFixture
 
 
 def test_the_command_takes_a_memory_limit(short_path: Path) -> None:
-    command = [sys.executable, "-m", "pymonik.cli", "cluster", "--memory-limit", "200M"]
+    command = [sys.executable, "-m", "pymonik", "cluster", "--memory-limit", "200M"]
     command += ["--workers", "1", "--socket", str(short_path / "c"), "--folder", str(short_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         guard = threading.Timer(TIMEOUT_S, process.kill)

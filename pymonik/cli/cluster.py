@@ -1,10 +1,8 @@
-"""The `pymonik` command: an embedded cluster in the foreground."""
+"""`pymonik cluster`: an embedded cluster in the foreground."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import logging
 import os
 import queue
 import shlex
@@ -12,37 +10,18 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pymonik.cluster import memory
 from pymonik.cluster.folder import private_folder
 from pymonik.cluster.host import ClusterConfig, EmbeddedCluster
 from pymonik.cluster.local import DEFAULT_PARTITION
-from pymonik.errors import PymonikError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 STOP_TIMEOUT_S = 15.0
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; gives its exit code."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        parser.print_help()
-        return 0
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=options.log_level)
-    try:
-        return _cluster(options)
-    except PymonikError as error:
-        sys.stderr.write(f"pymonik: {error}\n")
-        return 1
-
-
-def _cluster(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    """Serve until a signal comes; gives the exit code."""
     memory.set_up()
     stopping = threading.Event()
     _set_at_signals(stopping)
@@ -122,16 +101,12 @@ def _size(text: str) -> int:
     return int(number) * _UNITS[unit]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pymonik", description=__doc__)
-    version = importlib.metadata.version("pymonik")
-    parser.add_argument("--version", action="version", version=f"pymonik {version}")
-    commands = parser.add_subparsers(dest="command", title="commands")
-    cluster = commands.add_parser("cluster", help="run an embedded cluster until Ctrl-C")
-    where = cluster.add_mutually_exclusive_group()
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    where = parser.add_mutually_exclusive_group()
     where.add_argument("--port", type=int, help="listen on this port of the loopback interface")
     where.add_argument("--socket", type=Path, help="listen on this unix socket")
-    workers = cluster.add_mutually_exclusive_group()
+    workers = parser.add_mutually_exclusive_group()
     workers.add_argument("--workers", type=_count, help="how many; default: one per processor")
     workers.add_argument(
         "--partition",
@@ -140,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=NUMBER",
         help="a partition and its number of workers; the first one is the default",
     )
-    kind = cluster.add_mutually_exclusive_group()
+    kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--worker", metavar="COMMAND", help="command of any ArmoniK worker")
     kind.add_argument(
         "--memory-limit",
@@ -148,10 +123,4 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SIZE",
         help="what each task may use, such as 500M or 2G; default: no limit",
     )
-    cluster.add_argument("--folder", type=Path, help="where to make the private folder")
-    cluster.add_argument("--log-level", default="WARNING", help="such as INFO or DEBUG")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    parser.add_argument("--folder", type=Path, help="where to make the private folder")

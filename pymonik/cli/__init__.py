@@ -1,0 +1,61 @@
+"""The `pymonik` command. One file here is one of its commands.
+
+A command's module has `add_arguments`, which says what the command takes, and `run`, which gives
+the exit code: 0, or 1 where the command found what it looks for wanting. Errors end with code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import logging
+import sys
+from typing import TYPE_CHECKING, Final
+
+from pymonik.errors import PymonikError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FAILED: Final = 2  # the exit code of argparse for wrong arguments, too
+_INTERRUPTED: Final = 130  # as shells say it of a process that Ctrl-C ended
+
+# By name: the module, and the line that `pymonik --help` shows.
+_COMMANDS: Final = {
+    "cluster": ("pymonik.cli.cluster", "run an embedded cluster until Ctrl-C"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=options.log_level)
+    try:
+        return int(options.run(options))
+    except PymonikError as error:
+        sys.stderr.write(f"pymonik: {error}\n")
+        return _FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # `pymonik tasks | head`
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pymonik", description="Run and look at tasks.")
+    version = importlib.metadata.version("pymonik")
+    parser.add_argument("--version", action="version", version=f"pymonik {version}")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+    for name, (module, line) in _COMMANDS.items():
+        command = commands.add_parser(name, help=line, description=line)
+        implementation = importlib.import_module(module)
+        implementation.add_arguments(command)
+        command.add_argument("--log-level", default="WARNING", help="such as INFO or DEBUG")
+        command.set_defaults(run=implementation.run)
+    return parser
