@@ -24,6 +24,13 @@ _INTERRUPTED: Final = 130  # as shells say it of a process that Ctrl-C ended
 # By name: the module, and the line that `pymonik --help` shows.
 _COMMANDS: Final = {
     "cluster": ("pymonik.cli.cluster", "run an embedded cluster until Ctrl-C"),
+    "ps": ("pymonik.cli.ps", "tasks that workers have now"),
+    "runs": ("pymonik.cli.runs", "what map_invoke and invoke started"),
+    "tasks": ("pymonik.cli.tasks", "tasks, the newest first"),
+    "sessions": ("pymonik.cli.sessions", "sessions, the newest first"),
+    "workers": ("pymonik.cli.workers", "workers that have or had tasks"),
+    "partitions": ("pymonik.cli.partitions", "partitions, and what waits and runs in them"),
+    "cancel": ("pymonik.cli.cancel", "cancel sessions or tasks"),
 }
 
 

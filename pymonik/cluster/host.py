@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import sys
+import time
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pymonik.cluster.announcement import Announcement, announce
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.dispatch import Dispatch
 from pymonik.cluster.locked_state import LockedState
@@ -118,6 +121,15 @@ class EmbeddedCluster:
             slot.start()
         for slot in self._slots:
             _wait_ready(slot, stopping)
+        announce(
+            self._folder,
+            Announcement(
+                endpoint=self.endpoint,
+                pid=os.getpid(),
+                partitions=dict(self._config.partitions),
+                started=time.time(),
+            ),
+        )
 
     def stop(self) -> None:
         """Stop everything that `start` started, also after a start that failed."""

@@ -1,0 +1,71 @@
+"""`pymonik tasks` and `pymonik ps`: tasks, the newest first; those that a worker has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymonik.cli import connection
+from pymonik.cli.printing import age, show
+from pymonik.code.failure import readable
+from pymonik.runs.rows import FAILED, LIVE, RUNNING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pymonik.runs.rows import TaskRow
+
+_STATES = {
+    "live": LIVE,
+    "pending": tuple(status for status in LIVE if status not in RUNNING),
+    "running": tuple(sorted(RUNNING)),
+    "failed": tuple(sorted(FAILED)),
+    "ok": ("COMPLETED",),
+    "cancelled": ("CANCELLED", "CANCELLING"),
+    "retried": ("RETRIED",),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    connection.add_arguments(parser)
+    parser.add_argument("session", nargs="?", default="", help="only those of this session")
+    parser.add_argument("--state", choices=sorted(_STATES), help="only those in this state")
+    parser.add_argument("--limit", type=int, default=100, help="most tasks; default: 100")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print them."""
+    with connection.listing(options) as lists:
+        rows = lists.tasks(
+            session_id=options.session,
+            statuses=_STATES[options.state] if options.state else (),
+            limit=options.limit,
+            newest_first=True,
+        )
+    show([as_row(row) for row in rows], as_json=options.json, none="no tasks")
+    return 0
+
+
+def as_row(row: TaskRow) -> dict[str, object]:
+    """A task as people and programs see it."""
+    return {
+        "task_id": row.task_id,
+        "function": row.function,
+        "run": row.run,
+        "status": row.status,
+        "partition": row.partition,
+        "worker": row.worker,
+        "attempt": row.attempt,
+        "age_s": age(row.created),
+        "seconds": age(row.started, row.ended),
+        "session_id": row.session_id,
+        "error": _first_line(row.error),
+    }
+
+
+def _first_line(text: str) -> str:
+    """The line of an error that says most: the last of a traceback is the exception."""
+    lines = readable(text).strip().splitlines()
+    if lines and lines[0].startswith("Traceback"):
+        return next((line for line in reversed(lines) if line and not line[0].isspace()), "")
+    return lines[0] if lines else ""

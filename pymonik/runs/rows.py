@@ -1,0 +1,130 @@
+"""Rows of the control plane's lists, as values: tasks, sessions, partitions, results.
+
+Instants are seconds since the epoch, ``None`` where they are not set. Statuses are those of
+ArmoniK's API without their prefix, such as ``"SUBMITTED"``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pymonik.wire.call import FUNCTION_LABEL, RUN_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+RUNNING: Final = frozenset({"DISPATCHED", "PROCESSING", "PROCESSED"})  # a worker has the task
+LIVE: Final = ("CREATING", "PENDING", "SUBMITTED", "PAUSED", "CANCELLING", *sorted(RUNNING))
+FAILED: Final = frozenset({"ERROR", "TIMEOUT"})
+RETRY_MARK: Final = "###"  # ArmoniK's id of a later attempt: the first one's id, this, a number
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One attempt at a task.
+
+    Attributes:
+        first_id: Id of the first attempt, which is the one that was submitted.
+        worker: The pod that has it or had it, ``""`` before.
+        error: ``Output.error``, for people.
+        dependencies: Ids of the results that it needs; empty where they were not asked for.
+        outputs: Ids of its expected outputs; empty where they were not asked for.
+    """
+
+    task_id: str
+    session_id: str
+    status: str
+    partition: str
+    first_id: str = ""
+    worker: str = ""
+    error: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    created: float | None = None
+    submitted: float | None = None
+    acquired: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    dependencies: Sequence[str] = ()
+    outputs: Sequence[str] = ()
+
+    @property
+    def function(self) -> str:
+        """The name of the function that it runs; ``""`` for tasks of other programs."""
+        return self.options.get(FUNCTION_LABEL, "")
+
+    @property
+    def run(self) -> str:
+        """The label of its run; ``""`` without one."""
+        return self.options.get(RUN_LABEL, "")
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first."""
+        _, mark, number = self.task_id.partition(RETRY_MARK)
+        return int(number) + 1 if mark and number.isdecimal() else 1
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session."""
+
+    session_id: str
+    status: str
+    partitions: Sequence[str] = ()
+    created: float | None = None
+    ended: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionRow:
+    """A partition; its numbers are what the deployment allows, not what runs now."""
+
+    name: str
+    pods_reserved: int = 0
+    pods_max: int = 0
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """A result; its owner is the task that makes it."""
+
+    result_id: str
+    status: str
+    owner: str = ""
+    name: str = ""
+    size: int = 0
+    session_id: str = ""
+    created: float | None = None
+
+
+class Lists(Protocol):
+    """What can be asked of a control plane; each method is one request or a few."""
+
+    def tasks(
+        self,
+        *,
+        session_id: str = "",
+        statuses: Sequence[str] = (),
+        partition: str = "",
+        ids: Sequence[str] = (),
+        first_ids: Sequence[str] = (),
+        limit: int = 1000,
+        newest_first: bool = False,
+        acquired_last: bool = False,
+        details: bool = False,
+    ) -> list[TaskRow]:
+        """Tasks that match everything that is given."""
+
+    def count_tasks(self, session_id: str) -> dict[str, int]:
+        """How many tasks of the session there are, by status."""
+
+    def results(self, ids: Sequence[str]) -> dict[str, ResultRow]:
+        """These results by id; those that do not exist are left out."""
+
+    def partitions(self) -> list[PartitionRow]:
+        """All partitions."""
+
+    def session(self, session_id: str) -> SessionRow | None:
+        """The session; ``None`` if there is no such session."""

@@ -1,0 +1,141 @@
+"""The commands that look at a cluster, against an embedded one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pymonik import LocalCluster, MultiResultHandle, Pymonik, task
+from pymonik.cli import main
+from pymonik.cluster.announcement import running_clusters
+
+TIMEOUT_S = 60
+
+
+@task
+def square(number: int) -> int:
+    return number * number
+
+
+@task
+def refuse(number: int) -> int:
+    raise ValueError(f"not {number}")
+
+
+@task
+def stay() -> None:
+    threading.Event().wait()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(partitions={"cpu": 1, "gpu": 0}, port=0) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def client(cluster: LocalCluster) -> Iterator[Pymonik]:
+    """Whose session has calls that ended, that failed, one that runs and one that waits."""
+    client = Pymonik(cluster.endpoint, partition=["cpu", "gpu"]).create()
+    square.map_invoke(range(3), pymonik=client, chunk_size=1).result(timeout=TIMEOUT_S)
+    refuse.invoke(1, pymonik=client).exception(timeout=TIMEOUT_S)
+    stuck = [stay.invoke(pymonik=client), square.invoke(2, pymonik=client, pmk_partition="gpu")]
+    client.send()
+    while not cli_json(cluster, "ps"):
+        pass
+    yield client
+    MultiResultHandle(stuck).cancel()
+    client.cancel()
+
+
+def cli_json(cluster: LocalCluster, *arguments: str) -> list[dict[str, object]]:
+    command = [sys.executable, "-m", "pymonik", *arguments]
+    done = subprocess.run(
+        [*command, "--endpoint", cluster.endpoint, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    rows: list[dict[str, object]] = json.loads(done.stdout)
+    return rows
+
+
+def test_ps_shows_what_workers_have(cluster: LocalCluster, client: Pymonik) -> None:
+    (row,) = cli_json(cluster, "ps")
+    assert row["function"] == "stay"
+    assert row["partition"] == "cpu"
+    assert row["worker"]
+
+
+def test_tasks_are_listed_by_state(cluster: LocalCluster, client: Pymonik) -> None:
+    (failed,) = cli_json(cluster, "tasks", "--state", "failed")
+    assert failed["function"] == "refuse"
+    assert str(failed["error"]).startswith("ValueError: not 1")
+    (waiting,) = cli_json(cluster, "tasks", client.session_id, "--state", "pending")
+    assert (waiting["partition"], waiting["status"]) == ("gpu", "SUBMITTED")
+    assert len(cli_json(cluster, "tasks", "--limit", "2")) == 2
+    assert cli_json(cluster, "tasks", "no-such-session") == []
+
+
+def test_runs_have_their_tasks_by_outcome(cluster: LocalCluster, client: Pymonik) -> None:
+    runs = {str(run["function"]): run for run in cli_json(cluster, "runs")}
+    assert runs["square"]["ok"] == 3
+    assert runs["square"]["pending"] == 1
+    assert runs["refuse"]["failed"] == 1
+    assert runs["stay"]["running"] == 1
+
+
+def test_sessions_workers_and_partitions(cluster: LocalCluster, client: Pymonik) -> None:
+    (session,) = cli_json(cluster, "sessions")
+    assert session["session_id"] == client.session_id
+    assert session["tasks"] == {"ok": 3, "failed": 1, "running": 1, "pending": 1}
+    (worker,) = cli_json(cluster, "workers")
+    assert worker["running"] == ["stay"]
+    partitions = {row["partition"]: row for row in cli_json(cluster, "partitions")}
+    assert (partitions["cpu"]["running"], partitions["cpu"]["pods_max"]) == (1, 1)
+    assert (partitions["gpu"]["pending"], partitions["gpu"]["pods_max"]) == (1, 0)
+
+
+def test_people_read_a_table(
+    cluster: LocalCluster, client: Pymonik, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tasks", "--endpoint", cluster.endpoint]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.startswith("task id")
+    assert len(rows) == 6
+
+
+def test_cancel_ends_what_it_names_and_refuses_the_rest(
+    cluster: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Pymonik(cluster.endpoint, partition="gpu") as client:
+        handle = square.invoke(1)
+        task_id = handle.task_id
+        assert main(["cancel", task_id, "unknown", "--endpoint", cluster.endpoint]) == 2
+        assert "unknown" in capsys.readouterr().err
+        assert not handle.done()
+        assert main(["cancel", task_id, "--endpoint", cluster.endpoint]) == 0
+        assert handle.exception(timeout=TIMEOUT_S) is not None
+        assert main(["cancel", client.session_id, "--endpoint", cluster.endpoint]) == 0
+
+
+def test_a_cluster_of_this_user_is_found(
+    cluster: LocalCluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AKCONFIG", raising=False)
+    with LocalCluster(workers=1) as newer:
+        endpoints = [one.endpoint for one in running_clusters()]
+        assert endpoints.index(newer.endpoint) < endpoints.index(cluster.endpoint)
+    assert newer.is_alive() is False
+    assert cluster.endpoint in [one.endpoint for one in running_clusters()]
+
+
+def test_an_error_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ps", "--endpoint", "http://127.0.0.1:1"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
