@@ -30,6 +30,7 @@ from pymonik.task import Task, task
 if TYPE_CHECKING:
     from pymonik.client import Pymonik
     from pymonik.cluster.local import LocalCluster
+    from pymonik.futures import Executor
     from pymonik.worker import run_pymonik_worker
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ __all__ = [
     "ControlPlaneError",
     "DependencyFailedError",
     "EnvironmentSetupError",
+    "Executor",
     "LocalCluster",
     "MultiResultHandle",
     "Pymonik",
@@ -66,6 +68,7 @@ __all__ = [
 
 # Imported when first asked for: they bring gRPC, which an executor must not pay for.
 _LAZY = {
+    "Executor": "pymonik.futures",
     "Pymonik": "pymonik.client",
     "LocalCluster": "pymonik.cluster.local",
     "run_pymonik_worker": "pymonik.worker",

@@ -302,6 +302,11 @@ class Pymonik:
     # -- session -------------------------------------------------------------------------------
 
     @property
+    def endpoint(self) -> str | LocalCluster | None:
+        """Where it was told to connect; ``None``: AKCONFIG's cluster, or one of this machine."""
+        return self._endpoint
+
+    @property
     def session(self) -> RemoteSession:
         """The open session; opened now if this client never had one.
 
