@@ -63,6 +63,15 @@ class Parameters:
         rest._set(self._without_first())
         return rest
 
+    def takes(self, name: str) -> bool:
+        """Whether the function may take a keyword argument of this name."""
+        if self.signature is None:
+            return True
+        by_name = (_Kind.KEYWORD_ONLY, _Kind.POSITIONAL_OR_KEYWORD)
+        return any(
+            p.kind is _Kind.VAR_KEYWORD or (p.name == name and p.kind in by_name) for p in self.all
+        )
+
     def check(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         """Raise `ArgumentsError` where Python would raise a TypeError."""
         if not kwargs and self._least <= len(args) <= self._most:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymonik.code import codec
 from pymonik.errors import (
@@ -17,7 +19,8 @@ from pymonik.errors import (
     UsageError,
 )
 from pymonik.handles import MultiResultHandle, ResultHandle
-from pymonik.options import TaskOptions
+from pymonik.options import TaskOptions, refuse_unknown
+from pymonik.quantities import positive_s, whole_number
 from pymonik.session.protocol import activate, active_session
 from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig
@@ -40,6 +43,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _DEFAULT_PARTITION = "pymonik"
+_HINTS = {
+    "workers": "it belongs to the cluster: Pymonik(LocalCluster(workers=...))",
+    "memory_limit": "it belongs to the cluster: Pymonik(LocalCluster(memory_limit=...))",
+    "retries": "did you mean max_retries?",
+    "timeout": "did you mean connect_timeout, or max_duration?",
+    "pip": "write environment={'pip': [...]}",
+}
 _forgotten = ForgottenSessions()  # of the embedded cluster of this process
 
 
@@ -78,6 +88,7 @@ class Pymonik:
         polling_interval: float = 0.5,
         storage_folder: str | os.PathLike[str] | None = None,
         direct: bool = True,
+        **_unknown: NoReturn,
     ) -> None:
         """Nothing is opened before `create` or ``with``.
 
@@ -90,7 +101,7 @@ class Pymonik:
             environment: ``{"pip": [...], "env_variables": {...}}`` for every task.
             task_options: Options of every task, under those of the task and of the call.
             max_duration: Shortcut for the option, like the two that follow.
-            priority: 1 to 99, higher runs first.
+            priority: 1 to 10, higher runs first.
             max_retries: Attempts after the first one.
             certificate_authority: PEM file of who signed the server's certificate.
             client_certificate: PEM file that says who you are.
@@ -107,6 +118,7 @@ class Pymonik:
             direct: ``False`` sends everything through gRPC: nothing goes through files or sockets
                 of this machine.
         """
+        refuse_unknown("Pymonik()", _unknown, _keywords(), _HINTS)
         self._endpoint = endpoint
         self._certificates: dict[str, Any] = {
             "certificate_authority": certificate_authority,
@@ -119,16 +131,16 @@ class Pymonik:
         self._options = TaskOptions.shortcuts(
             task_options, max_duration=max_duration, priority=priority, max_retries=max_retries
         )
-        self._connect_timeout = connect_timeout
-        self._request_timeout = request_timeout
+        self._connect_timeout = positive_s(connect_timeout, "connect_timeout")
+        self._request_timeout = positive_s(request_timeout, "request_timeout")
         self._storage_folder = Path(storage_folder) if storage_folder else None
         self._direct = direct
-        if batch_size < 1:
-            raise UsageError(f"batch_size must be one or more, not {batch_size}")
+        batch_tasks = whole_number("batch_size", batch_size, 1, sys.maxsize)
+        polling_s = positive_s(polling_interval, "polling_interval")
         self._settings: dict[str, Any] = {
-            "batch_tasks": min(batch_size, BATCH_TASKS),
-            "patience_s": unavailable_timeout,
-            "polling_s": polling_interval if disable_events_client else None,
+            "batch_tasks": min(batch_tasks, BATCH_TASKS),
+            "patience_s": positive_s(unavailable_timeout, "unavailable_timeout"),
+            "polling_s": polling_s if disable_events_client else None,
         }
         self._lock = threading.Lock()
         self._session: RemoteSession | None = None
@@ -337,6 +349,10 @@ class Pymonik:
     def send(self) -> None:
         """Have everything submitted so far sent now; returns when it is."""
         self.session.send()
+
+
+def _keywords() -> list[str]:
+    return [name for name in inspect.signature(Pymonik).parameters if name != "_unknown"]
 
 
 def _as_local_cluster(endpoint: object) -> LocalCluster | None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.completion import completions
 from pymonik.errors import UsageError, WaitTimeoutError
+from pymonik.quantities import wait_s
 from pymonik.session.detached import detached
 from pymonik.session.forgetting import keep, keep_results
 from pymonik.session.result import ResultState, Status
@@ -105,9 +106,9 @@ class ResultHandle(Referable, Generic[R_co]):
         self._raise_error()
         return self
 
-    def get(self) -> R_co:
-        """The value, waiting for it without limit; see `result`."""
-        return self.result()
+    def get(self, timeout: float | None = None) -> R_co:
+        """The value, waiting for it; the same as `result`."""
+        return self.result(timeout)
 
     def result(self, timeout: float | None = None) -> R_co:
         """The value, fetched once and then kept.
@@ -124,7 +125,7 @@ class ResultHandle(Referable, Generic[R_co]):
         if self._value is _UNKNOWN:
             state = self._state
             if state.status is Status.PENDING:
-                state.session.wait([state], timeout)
+                state.session.wait([state], wait_s(timeout))
             self._raise_error()
             self._value = state.session.fetch([state])[0].value(state.item)
         return cast("R_co", self._value)
@@ -250,13 +251,13 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
         self._raise_first_error()
         return self
 
-    def get(self) -> list[R_co]:
-        """The values in order, waiting for them without limit; see `result`."""
-        return self.result()
+    def get(self, timeout: float | None = None) -> list[R_co]:
+        """The values in order, waiting for them; the same as `result`."""
+        return self.result(timeout)
 
     def result(self, timeout: float | None = None) -> list[R_co]:
         """The values in order, fetched in parallel; raises like `wait`."""
-        if timeout is None:
+        if wait_s(timeout) is None:
             self._load_while_others_run()
         _settle(self._handles, timeout)
         self._raise_first_error()
@@ -357,6 +358,7 @@ def as_completed(
     Raises:
         WaitTimeoutError: Some are still pending after ``timeout``.
     """
+    limit_s = wait_s(timeout)
     more: More[ResultHandle[R]] | None = None
     if isinstance(handles, MultiResultHandle):
         waited, more = handles._spend()
@@ -364,7 +366,7 @@ def as_completed(
         waited = list(handles)
     for states in _by_session(waited).values():
         _refuse_in_a_task(states)
-    return completions(waited, more, timeout)
+    return completions(waited, more, limit_s)
 
 
 # -- waiting and fetching for many handles -------------------------------------------------------
@@ -372,7 +374,8 @@ def as_completed(
 
 def _settle(handles: Sequence[ResultHandle[Any]], timeout: float | None) -> None:
     """Wait until all are final."""
-    deadline = None if timeout is None else time.monotonic() + timeout
+    limit_s = wait_s(timeout)
+    deadline = None if limit_s is None else time.monotonic() + limit_s
     pending = [handle for handle in handles if handle._state.status is Status.PENDING]
     for session, states in _by_session(pending).items():
         session.wait(states, _left(deadline))

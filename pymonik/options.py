@@ -1,60 +1,88 @@
-"""How a task is to run: `TaskOptions`, and the order call > task > client."""
+"""How a task is to run: `TaskOptions`, and the order call > task > client.
+
+One frozen value from the decorator to the executor: it is merged where a call is submitted,
+compared by value, and turned into ArmoniK's message only where it leaves through gRPC.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
-from pymonik.errors import UsageError
+import msgspec
+
+from pymonik.errors import ArgumentsError, UsageError
+from pymonik.quantities import duration, whole_number
+from pymonik.wire.environment import Environment
 
 DEFAULT_MAX_DURATION = timedelta(hours=1)
 DEFAULT_MAX_RETRIES = 3
 DEFAULT_PRIORITY = 1
+MAX_PRIORITY: Final = 10  # a session may have up to 99, but ArmoniK's queues refuse more than this
+_MOST_RETRIES = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class TaskOptions:
+class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """Options of tasks; what is left out (``None``, or an absent key) is inherited.
 
     Args:
-        max_duration: Time limit of one attempt: a `timedelta`, or seconds as a number.
-        priority: 1 to 99, higher runs first.
+        max_duration: Time limit of one attempt: a `timedelta`, or seconds as a number; ``inf``
+            and anything above ten years mean ten years.
+        priority: 1 to 10, higher runs first.
         max_retries: Attempts after the first one, for a lost worker or a ``retry_on`` exception.
         partition_id: The partition whose workers run the task.
         options: Labels, merged key by key; ArmoniK's tools show them.
         application_name: Shown by ArmoniK's tools, like the four that follow.
+        environment: What the call gets around it, as `Pymonik` takes it. Its packages replace
+            those of the task or the client; variables are merged.
+        label: Name of the run that the call belongs to.
     """
 
     max_duration: timedelta | None = None
     priority: int | None = None
     max_retries: int | None = None
     partition_id: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: dict[str, str] = msgspec.field(default_factory=dict)
     application_name: str | None = None
     application_version: str | None = None
     application_namespace: str | None = None
     application_service: str | None = None
     engine_type: str | None = None
+    environment: Environment | None = None
+    label: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "max_duration", _duration(self.max_duration))
-        _check_int("priority", self.priority, 1, 99)
-        _check_int("max_retries", self.max_retries, 0, 1_000_000)
-        if self.partition_id is not None and not isinstance(self.partition_id, str):
-            raise UsageError(f"partition_id must be a string, not {self.partition_id!r}")
-        object.__setattr__(self, "options", _labels(self.options))
+        given = self.max_duration
+        if given is not None:
+            _set(self, "max_duration", duration(given, "max_duration"))
+        if self.priority is not None:
+            _set(self, "priority", whole_number("priority", self.priority, 1, MAX_PRIORITY))
+        if self.max_retries is not None:
+            retries = whole_number("max_retries", self.max_retries, 0, _MOST_RETRIES)
+            _set(self, "max_retries", retries)
+        for name in _TEXTS:
+            _check_text(name, getattr(self, name))
+        if self.options or type(self.options) is not dict:
+            _set(self, "options", _labels(self.options))
+        if self.environment is not None and type(self.environment) is not Environment:
+            _set(self, "environment", Environment.parse(self.environment))
+
+    def __hash__(self) -> int:
+        plain = tuple(getattr(self, name) for name in FIELD_NAMES if name != "environment")
+        return hash((*plain, frozenset(self.options.items()), self.environment))
 
     def over(self, base: TaskOptions) -> TaskOptions:
         """These options where they say something, those of ``base`` elsewhere."""
-        changes: dict[str, Any] = {}
-        for name in FIELD_NAMES:
-            if (value := getattr(self, name)) is not None:
-                changes[name] = value
+        if self == _NOTHING:
+            return base
+        if base == _NOTHING:
+            return self
+        changes = {name: v for name in FIELD_NAMES if (v := getattr(self, name)) is not None}
         changes["options"] = {**base.options, **self.options}
-        return dataclasses.replace(base, **changes)
+        if self.environment is not None and base.environment is not None:
+            changes["environment"] = self.environment.over(base.environment)
+        return msgspec.structs.replace(base, **changes)
 
     @classmethod
     def of(cls, value: object) -> TaskOptions:
@@ -65,7 +93,7 @@ class TaskOptions:
         if isinstance(value, cls):
             return value
         if value is None:
-            return cls()
+            return _NOTHING
         if not hasattr(value, "max_duration") or not hasattr(value, "partition_id"):
             raise UsageError(f"task_options must be a TaskOptions, not {type(value).__name__}")
         attributes: dict[str, Any] = {name: getattr(value, name, None) for name in FIELD_NAMES}
@@ -83,13 +111,32 @@ class TaskOptions:
         max_duration: timedelta | float | None = None,
         priority: int | None = None,
         max_retries: int | None = None,
+        environment: object = None,
+        label: str | None = None,
     ) -> TaskOptions:
         """``task_options`` overlaid by the shortcuts that decorator and client offer."""
-        short = cls(_duration(max_duration), priority, max_retries, partition)
+        short = cls(
+            max_duration=max_duration,  # type: ignore[arg-type] # it becomes a timedelta
+            priority=priority,
+            max_retries=max_retries,
+            partition_id=partition,
+            environment=environment,  # type: ignore[arg-type] # it is parsed
+            label=label,
+        )
         return short.over(cls.of(task_options))
 
 
-FIELD_NAMES = tuple(f.name for f in dataclasses.fields(TaskOptions) if f.name != "options")
+_set = msgspec.structs.force_setattr
+FIELD_NAMES = tuple(name for name in TaskOptions.__struct_fields__ if name != "options")
+_TEXTS = (
+    "partition_id",
+    "application_name",
+    "application_version",
+    "application_namespace",
+    "application_service",
+    "engine_type",
+    "label",
+)
 
 
 def call_options(task_options: object, keywords: dict[str, Any]) -> TaskOptions:
@@ -110,22 +157,35 @@ def call_options(task_options: object, keywords: dict[str, Any]) -> TaskOptions:
     return TaskOptions(**fields).over(given) if fields else given
 
 
-def _duration(value: object) -> timedelta | None:
-    if isinstance(value, bool) or not isinstance(value, timedelta | int | float | None):
-        raise UsageError(f"max_duration must be a timedelta or seconds, not {value!r}")
-    if value is None:
-        return None
-    duration = value if isinstance(value, timedelta) else timedelta(seconds=value)
-    if duration <= timedelta(0):
-        raise UsageError(f"max_duration must be longer than zero, not {duration}")
-    return duration
+def refuse_unknown(
+    where: str, unknown: Iterable[str], known: Iterable[str], hints: Mapping[str, str] | None = None
+) -> None:
+    """Say what can be given instead of a keyword that does not exist.
+
+    Args:
+        where: What was called, such as ``"@task"``.
+        unknown: The keywords that were given.
+        known: Those that there are.
+        hints: What to write instead of some that others use.
+
+    Raises:
+        ArgumentsError: There is one.
+    """
+    known = list(known)
+    for name in unknown:
+        import difflib  # only for a mistake
+
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        meant = (hints or {}).get(name) or (f"did you mean {close[0]}?" if close else "")
+        raise ArgumentsError(
+            f"{where} takes no {name!r}{f': {meant}' if meant else ''} "
+            f"(there are {', '.join(known)})"
+        )
 
 
-def _check_int(name: str, value: object, low: int, high: int) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise UsageError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
+def _check_text(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, str):
+        raise UsageError(f"{name} must be a string, not {value!r}")
 
 
 def _labels(options: object) -> dict[str, str]:
@@ -135,3 +195,6 @@ def _labels(options: object) -> dict[str, str]:
         if not isinstance(key, str) or not isinstance(value, str):
             raise UsageError(f"options must map strings to strings; look at {key!r}")
     return dict(options)
+
+
+_NOTHING = TaskOptions()

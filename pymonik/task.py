@@ -8,8 +8,20 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import types
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    Literal,
+    NoReturn,
+    ParamSpec,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from pymonik.arguments import RESERVED, Parameters
 from pymonik.code import codec
@@ -19,7 +31,8 @@ from pymonik.context import PymonikContext, get_context
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.mapping import Items, bound_items, map_items
-from pymonik.options import TaskOptions, call_options
+from pymonik.options import TaskOptions, call_options, refuse_unknown
+from pymonik.quantities import whole_number
 from pymonik.session.protocol import AUTO, Session, SessionOwner, Submission, session_of
 from pymonik.wire.call import MOST_CALLS
 
@@ -30,6 +43,18 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+TASK_KEYWORDS: Final = (
+    "require_context", "function_name", "task_options", "partition", "max_duration", "priority",
+    "max_retries", "environment", "label", "retry_on",
+)  # fmt: skip
+_HINTS: Final = {
+    "retries": "did you mean max_retries?",
+    "timeout": "did you mean max_duration?",
+    "time_limit": "did you mean max_duration?",
+    "name": "did you mean function_name?",
+    "packages": "write environment={'pip': [...]}",
+    "pip": "write environment={'pip': [...]}",
+}
 _STATE: Final = ("func", "name", "require_context", "options", "retry_on", "of_class")
 
 
@@ -64,8 +89,12 @@ class Task(Generic[P, R]):
         max_duration: timedelta | float | None = None,
         priority: int | None = None,
         max_retries: int | None = None,
+        environment: object = None,
+        label: str | None = None,
         retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
+        **unknown: NoReturn,
     ) -> None:
+        refuse_unknown("@task", unknown, TASK_KEYWORDS, _HINTS)
         function: Any = func.func if isinstance(func, Task) else func
         of_class = isinstance(function, classmethod)
         if of_class:
@@ -79,6 +108,8 @@ class Task(Generic[P, R]):
             max_duration=max_duration,
             priority=priority,
             max_retries=max_retries,
+            environment=environment,
+            label=label,
         )
         name = func_name or _name_of(function)
         exceptions = _exceptions(retry_on)
@@ -143,8 +174,10 @@ class Task(Generic[P, R]):
             args: Of the function; handles in them, at any depth, arrive as their values.
             pymonik: The client to use; by default the current one.
             delegate: In a task only: the value takes the place of the running task's own.
-            task_options: Over those of the task; ``pmk_priority=2`` and the like go over both.
-            kwargs: Of the function, and ``pmk_*`` options.
+            task_options: Over those of the task; ``pmk_priority=2``, ``pmk_environment={...}``
+                and the like go over both.
+            kwargs: Of the function, and ``pmk_*`` options; ``label`` needs no prefix unless the
+                function has a parameter of that name.
 
         Raises:
             UsageError: No session is active, or an option is unknown.
@@ -154,7 +187,7 @@ class Task(Generic[P, R]):
         options = self.options
         if kwargs or task_options is not None:
             self._check_reserved(pymonik, task_options, delegate=delegate)
-            options = call_options(task_options, kwargs).over(options)
+            options = self._call_options(task_options, kwargs)
         elif pymonik is not None or delegate:
             self._check_reserved(pymonik, task_options, delegate=delegate)
         self._parameters.check(self.name, args, kwargs)
@@ -194,7 +227,7 @@ class Task(Generic[P, R]):
             UsageError: As in `invoke`; the message has the index of the item.
         """
         self._check_reserved(pymonik, task_options, delegate=delegate)
-        options = call_options(task_options, kwargs).over(self.options)
+        options = self._call_options(task_options, kwargs)
         session = session_of(pymonik)
         submission = Submission(self.packed(), (), options, delegate, _chunk_size(chunk_size))
         items = Items(iterable, self.name, self._parameters, kwargs)
@@ -224,6 +257,17 @@ class Task(Generic[P, R]):
         """Tell a task that was just unpickled by which id it is known."""
         if (mark := fingerprint(self.func, _inside)) is not None:
             self._cache = (mark, _Adopted(content_id, self.name, self))
+
+    # -- options -------------------------------------------------------------------------------
+
+    def _call_options(self, task_options: object, keywords: dict[str, Any]) -> TaskOptions:
+        """Options of a call over those of the task; takes them out of ``keywords``.
+
+        ``label`` needs no prefix, unless the function could take it itself.
+        """
+        if "label" in keywords and not self._parameters.takes("label"):
+            keywords["pmk_label"] = keywords.pop("label")
+        return call_options(task_options, keywords).over(self.options)
 
     # -- parameters ----------------------------------------------------------------------------
 
@@ -263,6 +307,8 @@ class BoundTask(Generic[R]):
         method = self._task._parameters.without_first()
         reserved = {name: kwargs.pop(name) for name in RESERVED & kwargs.keys()}
         options = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith("pmk_")}
+        if "label" in kwargs and not method.takes("label"):
+            options["pmk_label"] = kwargs.pop("label")
         bound = bound_items(iterable, self._instance, method, kwargs)
         return self._task.map_invoke(bound, **reserved, **options)
 
@@ -305,11 +351,13 @@ class _Adopted(PackedFunction):
 
 
 def _chunk_size(given: object) -> int:
-    if given == "auto":
+    if isinstance(given, str) and given == "auto":
         return AUTO
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise UsageError(f"chunk_size must be a positive whole number or 'auto', not {given!r}")
-    return min(given, MOST_CALLS)
+    try:
+        return min(whole_number("chunk_size", given, 1, sys.maxsize), MOST_CALLS)
+    except UsageError:
+        text = f"chunk_size must be a positive whole number or 'auto', not {given!r}"
+        raise UsageError(text) from None
 
 
 def _inside(value: object) -> object:
@@ -352,6 +400,8 @@ def task(
     max_duration: timedelta | float | None = None,
     priority: int | None = None,
     max_retries: int | None = None,
+    environment: object = None,
+    label: str | None = None,
     retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(
@@ -369,9 +419,13 @@ def task(
         require_context: The function's first parameter is a `PymonikContext`; callers omit it.
         function_name: What ArmoniK's tools show, instead of the function's own name.
         options: ``task_options``, and ``partition``, ``max_duration`` (a `timedelta` or seconds),
-            ``priority``, ``max_retries`` over it; ``retry_on``: exceptions after which the task is
-            tried again.
+            ``priority``, ``max_retries``, ``environment``, ``label`` over it; ``retry_on``:
+            exceptions after which the task is tried again.
+
+    Raises:
+        ArgumentsError: There is no such option; the message has all of them.
     """
+    refuse_unknown("@task", options.keys() - set(TASK_KEYWORDS), TASK_KEYWORDS, _HINTS)
 
     def wrap(function: Callable[..., Any]) -> Task[..., Any]:
         return Task(function, require_context, function_name, **options)

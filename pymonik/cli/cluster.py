@@ -86,6 +86,12 @@ def _partition(text: str) -> tuple[str, int]:
     return name, int(count)
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, which is 0 to 65535")
+    return int(text)
+
+
 def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of workers")
@@ -104,7 +110,7 @@ def _size(text: str) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--port", type=int, help="listen on this port of the loopback interface")
+    where.add_argument("--port", type=_port, help="listen on this port of the loopback interface")
     where.add_argument("--socket", type=Path, help="listen on this unix socket")
     workers = parser.add_mutually_exclusive_group()
     workers.add_argument("--workers", type=_count, help="how many; default: one per processor")

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.folder import remove
 from pymonik.errors import ConfigError, UnavailableError, UsageError
+from pymonik.quantities import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
 DEFAULT_PARTITION = "pymonik"
+_MOST_WORKERS = 100_000
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
 _running: weakref.WeakSet[LocalCluster] = weakref.WeakSet()
@@ -61,9 +63,12 @@ class LocalCluster:
         if memory_limit is not None and (worker is not None or memory_limit < 1):
             raise UsageError("memory_limit= is a number of bytes; a worker= sets its own limit")
         count = _processors() if workers is None else workers
-        self.partitions = dict(partitions or {DEFAULT_PARTITION: count})
-        if any(number < 0 for number in self.partitions.values()):
-            raise UsageError("a partition cannot have fewer than 0 workers")
+        self.partitions = {
+            name: whole_number(f"the workers of partition {name!r}", number, 0, _MOST_WORKERS)
+            for name, number in dict(partitions or {DEFAULT_PARTITION: count}).items()
+        }
+        if port is not None:
+            port = whole_number("port", port, 0, (1 << 16) - 1)
         self.default_partition = next(iter(self.partitions))
         self._worker = list(worker) if worker is not None else None
         self._port = port

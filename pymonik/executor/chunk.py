@@ -189,7 +189,7 @@ class _Tasks:
                 payload=payload,
                 output=output,
                 dependencies=result_ids(meta),
-                options={**self._run.options, "max_retries": max_retries},
+                options=msgspec.structs.replace(self._run.options, max_retries=max_retries),
             )
         )
         self.outputs.append(output)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import msgspec
 
 from pymonik.options import DEFAULT_MAX_RETRIES, TaskOptions
@@ -19,7 +16,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
         files: Of the payload and the data dependencies, by result id.
         data: The same for those that are small: what would be in the file.
         output_id: The expected output, ``""`` when the task has none.
-        options: Those of the task; see `options_to_dict`.
+        options: Those of the task.
         folder: Where the executor may write files, which are then the parent's.
     """
 
@@ -30,7 +27,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     data: dict[str, bytes] = {}
     payload_id: str
     output_id: str
-    options: dict[str, Any] = msgspec.field(default_factory=dict)
+    options: TaskOptions = TaskOptions()
     folder: str
 
     def input(self, result_id: str) -> str | bytes:
@@ -45,7 +42,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     @property
     def max_retries(self) -> int:
         """How often it may be tried again."""
-        return int(self.options.get("max_retries", DEFAULT_MAX_RETRIES))
+        given = self.options.max_retries
+        return DEFAULT_MAX_RETRIES if given is None else given
 
 
 class HandedOver(msgspec.Struct, frozen=True, kw_only=True, tag="handed over"):
@@ -77,7 +75,7 @@ class Subtask(msgspec.Struct, frozen=True, kw_only=True):
     payload: str
     output: str
     dependencies: list[str]
-    options: dict[str, Any]
+    options: TaskOptions
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
@@ -94,14 +92,3 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     """Executor to parent: it has started. ``memory`` is its peak until now, in bytes."""
 
     memory: int
-
-
-def options_to_dict(options: TaskOptions) -> dict[str, Any]:
-    """``options`` as they travel: what is not given is left out."""
-    pairs = ((f.name, getattr(options, f.name)) for f in dataclasses.fields(options))
-    return {name: value for name, value in pairs if value not in (None, {})}
-
-
-def options_from_dict(options: dict[str, Any]) -> TaskOptions:
-    """The inverse of `options_to_dict`, also after msgpack made text or numbers of durations."""
-    return msgspec.convert(options, TaskOptions, strict=False)

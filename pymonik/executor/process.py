@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pymonik.executor.chunk import Chunk
 
 _START_LIMIT_S = 120.0
+_LONGEST_POLL_S = 86_400.0
 _NOTHING = memoryview(b"")
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
@@ -259,7 +260,9 @@ class ExecutorProcess:
             if self._memory_watch is None:
                 self._memory_watch = MemoryWatch(self.pid, self._memory_limit)
             left_s = WATCH_INTERVAL_S if left_s is None else min(left_s, WATCH_INTERVAL_S)
-        events = dict(self._poll.poll(None if left_s is None else left_s * 1000))
+        # The system takes an int of milliseconds, which ends after 24 days: look again each day.
+        wait_ms = None if left_s is None else min(left_s, _LONGEST_POLL_S) * 1000
+        events = dict(self._poll.poll(wait_ms))
         self._read_printed(events)
         ours = self._socket.fileno()
         if events.get(ours, 0) & select.POLLOUT:

@@ -7,7 +7,6 @@ therefore stand-ins (``"new:0"``), which the parent replaces; see `pymonik.execu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,13 +15,13 @@ import msgspec
 from pymonik.code import codec
 from pymonik.errors import UsageError
 from pymonik.executor import files
-from pymonik.executor.frames import Created, Subtask, options_from_dict, options_to_dict
+from pymonik.executor.frames import Created, Subtask
 from pymonik.executor.identity import packed_identity
 from pymonik.options import TaskOptions
+from pymonik.session.labels import with_labels
 from pymonik.session.result import ResultState
 from pymonik.wire import containers
 from pymonik.wire.call import (
-    FUNCTION_LABEL,
     MOST_CALLS,
     NEW,
     WHOLE,
@@ -89,10 +88,10 @@ class SubtaskSession:
         """Inherited from the running task."""
         return self._meta.environment
 
-    @cached_property
+    @property
     def options(self) -> TaskOptions:
         """Those of the running task."""
-        return options_from_dict(self._run.options)
+        return self._run.options
 
     # -- what user code calls, through tasks and handles ---------------------------------------
 
@@ -101,11 +100,14 @@ class SubtaskSession:
         if submission.delegate:
             self._check_delegation(len(submission.calls))
         function = self._upload(submission.function)
-        label = {FUNCTION_LABEL: submission.function.name}
-        options = TaskOptions(options=label).over(submission.options.over(self.options))
+        own = submission.options.environment
+        environment = self.environment if own is None else own.over(self.environment)
+        inherited = msgspec.structs.replace(self.options, label=self._meta.run or None)
+        options = submission.options.over(inherited)
+        options = with_labels(options, submission.function.name, environment)
         states: list[ResultState] = []
         for calls in _together(submission.calls, submission.chunk_size):
-            states += self._add(function, calls, options)
+            states += self._add(function, calls, options, environment)
         if submission.delegate:
             self._delegate(states[0])
         return states
@@ -170,7 +172,8 @@ class SubtaskSession:
         """The value of this call is ``value`` with the values of the handles in it."""
         self._check_delegation(1)
         function = self._upload(packed_identity())
-        self._delegate(self._add(function, [codec.pack_call((value,), {})], self.options)[0])
+        calls = [codec.pack_call((value,), {})]
+        self._delegate(self._add(function, calls, self.options, self.environment)[0])
 
     def reroute(self, refs: dict[ResultRef, ResultRef], call: int, blobs: Sequence[Buffer]) -> None:
         """Run one of the calls later: what it needs stands elsewhere than it was told."""
@@ -206,7 +209,7 @@ class SubtaskSession:
                 payload=pending.payload,
                 output=self._aliases.get(pending.output, pending.output),
                 dependencies=result_ids(rebound(pending.meta, self._aliases)),
-                options=options_to_dict(pending.options),
+                options=_travelling(pending.options),
             )
             for pending in self._subtasks
         ]
@@ -246,13 +249,19 @@ class SubtaskSession:
         return FunctionRef(function.content_id, result_id, function.name)
 
     def _add(
-        self, function: FunctionRef, calls: Sequence[Packed], options: TaskOptions
+        self,
+        function: FunctionRef,
+        calls: Sequence[Packed],
+        options: TaskOptions,
+        environment: Environment,
     ) -> list[ResultState]:
         """One task for all of the calls; the states of their values."""
         meta = PayloadMeta(
             function=function,
             calls=tuple(self._call_meta(packed) for packed in calls),
-            environment=self._meta.environment,
+            environment=environment,
+            run=options.label or "",
+            nonce=self._meta.nonce,
             chunked=len(calls) > 1,
         )
         output = self._pend(meta, [blob for packed in calls for blob in packed.blobs], options)
@@ -271,6 +280,8 @@ class SubtaskSession:
             function=self._meta.function,
             calls=(call,),
             environment=self._meta.environment,
+            run=self._meta.run,
+            nonce=self._meta.nonce,
             chunked=self._meta.chunked,
             earlier=earlier,
         )
@@ -320,6 +331,11 @@ def _together(calls: Sequence[Packed], size: int) -> Iterator[Sequence[Packed]]:
         needed = needs
     if group:
         yield group
+
+
+def _travelling(options: TaskOptions) -> TaskOptions:
+    """What the parent needs of a subtask's options: the payload has the other two."""
+    return msgspec.structs.replace(options, environment=None, label=None)
 
 
 def _refuse(what: str) -> NoReturn:

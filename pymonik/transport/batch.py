@@ -6,19 +6,20 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError
-from pymonik.options import TaskOptions
+from pymonik.session.labels import with_labels
 from pymonik.session.result import Status
 from pymonik.transport.aborts import dependency_failed
 from pymonik.transport.data import INLINE_BYTES, REQUEST_BYTES
 from pymonik.transport.messages import NewTask
 from pymonik.transport.outputs import Outputs
 from pymonik.wire import containers
-from pymonik.wire.call import FUNCTION_LABEL, CallMeta, FunctionRef, PayloadMeta, result_ids
+from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta, result_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pymonik.code.codec import Packed
+    from pymonik.options import TaskOptions
     from pymonik.session.result import ResultState
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.transport.data import DataStore
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pymonik.wire.environment import Environment
 
 _MOST_FUNCTIONS = 32  # that a payload tells of; subtasks upload others themselves
+_MOST_OPTIONS = 256  # that are kept complete
 _PLAIN = CallMeta(1)  # the same for all that are alike
 
 
@@ -41,6 +43,7 @@ class BatchSender:
         *,
         environment: Environment,
         options: TaskOptions,
+        nonce: str,
         watch: Callable[[Iterable[ResultState]], None],
     ) -> None:
         self._plane = plane
@@ -48,10 +51,11 @@ class BatchSender:
         self._data = data
         self._environment = environment
         self._options = options
+        self._nonce = nonce
         self._watch = watch
         self._outputs = Outputs(plane, session_id)
         self._functions: dict[str, str] = {}  # content id to result id
-        self._last: tuple[TaskOptions, str, TaskOptions] | None = None  # see `_complete`
+        self._full: dict[tuple[TaskOptions, str], TaskOptions] = {}  # see `_complete`
 
     def __call__(self, batch: Sequence[OutgoingTask]) -> None:
         """Send; a call whose dependency failed fails alone, an error of a request is raised."""
@@ -118,23 +122,31 @@ class BatchSender:
         self, tasks: Sequence[OutgoingTask], new: Sequence[NewTask]
     ) -> Iterable[tuple[TaskOptions, list[tuple[OutgoingTask, NewTask]]]]:
         """Tasks in one request share their options; in the order of the first task of each."""
-        groups: dict[object, tuple[TaskOptions, list[tuple[OutgoingTask, NewTask]]]] = {}
-        keys: dict[int, object] = {}
+        groups: dict[TaskOptions, list[tuple[OutgoingTask, NewTask]]] = {}
+        given: TaskOptions | None = None
+        name, group = "", []
         for task, one in zip(tasks, new, strict=True):
-            options = self._complete(task)
-            if id(options) not in keys:
-                keys[id(options)] = key = _key(options)
-                groups.setdefault(key, (options, []))
-            groups[keys[id(options)]][1].append((task, one))
-        return groups.values()
+            # Tasks that follow each other mostly share the object: its hash is not taken again.
+            if task.options is not given or task.function.name != name:
+                given, name = task.options, task.function.name
+                group = groups.setdefault(self._complete(given, name), [])
+            group.append((task, one))
+        return groups.items()
 
-    def _complete(self, task: OutgoingTask) -> TaskOptions:
-        """All options of a task: one object for those that follow each other and are alike."""
-        given, name = task.options, task.function.name
-        if self._last is None or self._last[0] is not given or self._last[1] != name:
-            full = TaskOptions(options={FUNCTION_LABEL: name}).over(given.over(self._options))
-            self._last = given, name, full
-        return self._last[2]
+    def _complete(self, given: TaskOptions, name: str) -> TaskOptions:
+        """All options of the tasks of a function, with the labels that ArmoniK's tools show."""
+        full = self._full.get((given, name))
+        if full is None:
+            options = given.over(self._options)
+            full = with_labels(options, name, self._environment_of(given))
+            if len(self._full) >= _MOST_OPTIONS:
+                self._full.clear()  # each is made again when it is needed
+            self._full[given, name] = full
+        return full
+
+    def _environment_of(self, options: TaskOptions) -> Environment:
+        own = options.environment
+        return self._environment if own is None else own.over(self._environment)
 
     def _drop_orphans(self, sent: Sequence[OutgoingTask]) -> None:
         """Cancel tasks that would wait for ever, since one that they need was refused."""
@@ -150,7 +162,9 @@ class BatchSender:
         return PayloadMeta(
             function=FunctionRef(content_id, self._functions[content_id], task.function.name),
             calls=tuple(_call_meta(call) for call in task.calls),
-            environment=self._environment,
+            environment=self._environment_of(task.options),
+            run=task.options.label or self._options.label or "",
+            nonce=self._nonce,
             functions=dict(islice(reversed(self._functions.items()), _MOST_FUNCTIONS)),
             chunked=bool(task.items),
         )
@@ -251,11 +265,6 @@ def _fail_with_dependency(task: OutgoingTask, error: ControlPlaneError) -> None:
 
 def _is_about_dependencies(error: ControlPlaneError) -> bool:
     return "Some dependencies" in error.detail
-
-
-def _key(options: TaskOptions) -> object:
-    fields = (getattr(options, name) for name in options.__slots__ if name != "options")
-    return (*fields, tuple(sorted(options.options.items())))
 
 
 def _by_size(

@@ -169,4 +169,14 @@ def _checked_endpoint(endpoint: object) -> str:
             f"endpoint {endpoint!r} is not understood; write http://host:port, "
             "https://host:port, host:port or unix:/path"
         )
+    _check_port(endpoint, rest.rstrip("/").partition("/")[0])
     return endpoint
+
+
+def _check_port(endpoint: str, host: str) -> None:
+    """Without a port gRPC would take 443, which is never meant; and it takes any number."""
+    _, separator, port = host.rpartition(":")
+    if not separator or "]" in port:
+        raise ConfigError(f"endpoint {endpoint!r} has no port; write http://host:port")
+    if not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ConfigError(f"endpoint {endpoint!r}: {port!r} is not a port, which is 1 to 65535")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import threading
 import weakref
 from typing import TYPE_CHECKING
@@ -79,6 +80,7 @@ class RemoteSession:
         self._session_id = session_id
         self._environment = environment
         self._options = options
+        self._nonce = secrets.token_hex(16)  # known to this session and its workers only
         self._partitions = frozenset(partitions)
         self._workers: dict[str, int] = {}  # by partition
         self._paces: WeakKeyDictionary[object, Pace] = WeakKeyDictionary()
@@ -104,6 +106,7 @@ class RemoteSession:
             self._data,
             environment=environment,
             options=options,
+            nonce=self._nonce,
             watch=self._watcher.watch,
         )
         self._outbox = Outbox(send, batch_tasks=batch_tasks)

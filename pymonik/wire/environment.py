@@ -22,6 +22,14 @@ class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
     pip: tuple[str, ...] = ()
     env_variables: dict[str, str] = msgspec.field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        return hash((self.pip, frozenset(self.env_variables.items())))
+
+    def over(self, base: Environment) -> Environment:
+        """This environment, and of ``base`` the packages if it names none, and its variables."""
+        variables = {**base.env_variables, **self.env_variables}
+        return Environment(self.pip or base.pip, variables)
+
     @property
     def packages_id(self) -> str:
         """Known by its content: the same packages have the same id, ``""`` without any."""
@@ -78,11 +86,29 @@ def _variables(variables: object) -> dict[str, str]:
     if not isinstance(variables, Mapping):
         raise UsageError("environment['env_variables'] must be a dict of strings")
     for name, value in variables.items():
-        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+        if not isinstance(name, str) or not _is_name(name):
             raise UsageError(f"environment['env_variables'] has the name {name!r}")
         if not isinstance(value, str):
             raise UsageError(
                 f"environment['env_variables'][{name!r}] must be a string, "
                 f"not {type(value).__name__}"
             )
+        if "\0" in value or not _is_text(value):
+            raise UsageError(
+                f"environment['env_variables'][{name!r}] cannot be the value of a variable: "
+                "it has a NUL character, or half of a surrogate pair"
+            )
     return dict(cast("Mapping[str, str]", variables))
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and "=" not in name and "\0" not in name and _is_text(name)
+
+
+def _is_text(text: str) -> bool:
+    """Whether it has no lone surrogate: those do not travel, and no system expects them here."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

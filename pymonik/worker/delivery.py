@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from armonik.protogen.common.agent_common_pb2 import SubmitTasksRequest
 
-from pymonik.executor.frames import Report, Subtask, options_from_dict
 from pymonik.executor.submission import bind
 from pymonik.worker.options import to_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pymonik.executor.frames import Report, Subtask
     from pymonik.worker.agent import TaskAgent
 
 
@@ -82,5 +82,5 @@ def _creation(subtask: Subtask) -> Any:
         payload_id=subtask.payload,
         expected_output_keys=[subtask.output],
         data_dependencies=subtask.dependencies,
-        task_options=to_message(options_from_dict(subtask.options)),
+        task_options=to_message(subtask.options),
     )

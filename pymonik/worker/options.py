@@ -7,9 +7,9 @@ from typing import Any
 
 from armonik.protogen.common.objects_pb2 import TaskOptions as TaskOptionsMessage
 
-from pymonik.options import TaskOptions
+from pymonik.options import MAX_PRIORITY, TaskOptions
+from pymonik.quantities import LONGEST_DURATION
 
-LONGEST = timedelta(days=3_650)  # of a duration that `timedelta` and gRPC can both take
 _TEXTS = (
     "partition_id",
     "application_name",
@@ -22,15 +22,20 @@ _TEXTS = (
 
 def from_message(message: Any) -> TaskOptions:
     """The options of a running task; what they do not say (zero, empty) is left out."""
-    duration_s = message.max_duration.seconds + message.max_duration.nanos / 1e9
     return TaskOptions(
-        max_duration=min(timedelta(seconds=duration_s), LONGEST) if duration_s > 0 else None,
-        # ArmoniK itself takes any priority; ours are those that a session may have.
-        priority=min(message.priority, 99) if message.priority > 0 else None,
+        max_duration=_duration(message.max_duration),
+        # Other clients may give any priority; a subtask with more than ours would be refused.
+        priority=min(message.priority, MAX_PRIORITY) if message.priority > 0 else None,
         max_retries=max(message.max_retries, 0) if message.max_retries else None,
         options=dict(message.options),
         **{name: getattr(message, name) or None for name in _TEXTS},
     )
+
+
+def _duration(message: Any) -> timedelta | None:
+    # `timedelta` holds less than protobuf: seconds are bounded before they become one.
+    seconds = min(message.seconds + message.nanos / 1e9, LONGEST_DURATION.total_seconds())
+    return timedelta(seconds=seconds) if seconds > 0 else None
 
 
 def to_message(options: TaskOptions) -> Any:

@@ -18,12 +18,13 @@ from armonik.protogen.worker.worker_service_pb2_grpc import WorkerServicer
 from pymonik.code.failure import Failure
 from pymonik.errors import SerializationError, TaskFailedError
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut
-from pymonik.executor.frames import Run, options_to_dict
+from pymonik.executor.frames import Run
+from pymonik.quantities import LONGEST_DURATION
 from pymonik.wire import containers
 from pymonik.wire.call import PayloadMeta
 from pymonik.worker.agent import AgentError, TaskAgent
 from pymonik.worker.delivery import UndeliveredError, deliver, hand_over
-from pymonik.worker.options import LONGEST, from_message
+from pymonik.worker.options import from_message
 from pymonik.worker.refusal import fit
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _to_run(request: Any) -> Run:
         files={result_id: str(folder / result_id) for result_id in inputs},
         payload_id=request.payload_id,
         output_id=_output_id(request),
-        options=options_to_dict(from_message(request.task_options)),
+        options=from_message(request.task_options),
         folder=str(folder),
     )
 
@@ -185,7 +186,7 @@ def _output_id(request: Any) -> str:
 def _time_limit(request: Any, context: Any) -> float | None:
     """The shorter one of what the call and the options leave."""
     remaining = context.time_remaining()
-    longest = LONGEST.total_seconds()
+    longest = LONGEST_DURATION.total_seconds()
     own = request.task_options.max_duration.ToTimedelta().total_seconds()
     limits = [limit for limit in (remaining, own or None) if limit is not None and limit < longest]
     return max(min(limits), 0.0) if limits else None

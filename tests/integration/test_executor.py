@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,10 @@ from pymonik.code.failure import Failure, readable
 from pymonik.code.references import Referable
 from pymonik.errors import DependencyFailedError, TaskFailedError, UsageError, WorkerLostError
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut
-from pymonik.executor.frames import Report, Run
+from pymonik.executor.frames import Report, Run, Subtask
 from pymonik.executor.pool import ExecutorPool
 from pymonik.executor.submission import bind
+from pymonik.options import TaskOptions
 from pymonik.session.protocol import Submission, current_session
 from pymonik.session.result import ResultState
 from pymonik.wire import containers
@@ -72,6 +74,7 @@ class Bench:
         self.printed = printed
         self.numbers = itertools.count()
         self.files: dict[str, str] = {}
+        self.needs: dict[str, set[str]] = {}  # of the tasks that wait
 
     def store(self, segments: Any) -> str:
         result_id = f"r{next(self.numbers)}"
@@ -114,7 +117,7 @@ class Bench:
             files=dict(self.files),
             payload_id=payload_id,
             output_id=output_id,
-            options={"partition_id": "p", "priority": 2, "max_duration": 30},
+            options=TaskOptions(partition_id="p", priority=2, max_duration=timedelta(seconds=30)),
             folder=str(self.folder),
         )
 
@@ -126,7 +129,7 @@ class Bench:
         waiting = [run]
         while waiting:
             for waiting_task in waiting:
-                if set(self.needs(waiting_task)) <= set(self.files):
+                if self.needs.get(waiting_task.task_id, set()) <= set(self.files):
                     waiting.remove(waiting_task)
                     waiting += self.follow(waiting_task)
                     break
@@ -134,18 +137,14 @@ class Bench:
                 pytest.fail("subtasks wait for each other")
         return codec.OpenedResult(Path(self.files[run.output_id]).read_bytes()).value()
 
-    def needs(self, waiting_task: Run) -> list[str]:
-        return list(waiting_task.options.get("needs", []))
-
     def follow(self, task: Run) -> list[Run]:
         """Run one task, keep what it created, and give its subtasks."""
-        options = {name: value for name, value in task.options.items() if name != "needs"}
         ending = self.end(
             Run(
                 task_id=task.task_id,
                 session_id="s",
                 files=task.files or dict(self.files),
-                options=options,
+                options=task.options,
                 payload_id=task.payload_id,
                 output_id=task.output_id,
                 folder=task.folder,
@@ -163,17 +162,21 @@ class Bench:
             elif created.path is not None:
                 self.files[created.stand_in] = created.path
         return [
-            Run(
-                task_id=f"{task.task_id}.{i}",
-                session_id="s",
-                files={},
-                payload_id=subtask.payload,
-                output_id=subtask.output,
-                folder=task.folder,
-                options={**subtask.options, "needs": subtask.dependencies},
-            )
+            self.waiting(f"{task.task_id}.{i}", subtask, task.folder)
             for i, subtask in enumerate(report.subtasks)
         ]
+
+    def waiting(self, task_id: str, subtask: Subtask, folder: str) -> Run:
+        self.needs[task_id] = set(subtask.dependencies)
+        return Run(
+            task_id=task_id,
+            session_id="s",
+            files={},
+            payload_id=subtask.payload,
+            output_id=subtask.output,
+            folder=folder,
+            options=subtask.options,
+        )
 
     def keep(self, result_id: str, data: bytes) -> None:
         path = self.folder / f"kept-{next(self.numbers)}"
@@ -446,8 +449,8 @@ def test_subtasks_inherit_options_and_have_their_own_name(bench: Bench) -> None:
     ending = bench.end(bench.call(_delegate, 5))
     assert isinstance(ending, Report)
     options = ending.subtasks[0].options
-    assert options["partition_id"] == "p"
-    assert options["options"] == {"pymonik.function": "add"}
+    assert options.partition_id == "p"
+    assert options.options == {"pymonik.function": "add"}
     assert ending.subtasks[0].output == "out-t"
     assert ending.output is None
 
@@ -499,7 +502,7 @@ def test_an_item_may_stand_in_the_result_of_a_subtask(bench: Bench) -> None:
     assert isinstance(report, Report)
     subtasks = bench.follow(run)
     while subtasks:
-        ready = next(t for t in subtasks if set(bench.needs(t)) <= set(bench.files))
+        ready = next(t for t in subtasks if bench.needs[t.task_id] <= set(bench.files))
         subtasks.remove(ready)
         bench.follow(ready)
     session: Any = None

@@ -20,7 +20,8 @@ def test_packages_are_known_by_their_content():
 @pytest.mark.parametrize(
     "wrong",
     [[], {"conda": []}, {"pip": "numpy"}, {"pip": [3]}, {"env_variables": {"A": 1}},
-     {"env_variables": {"A=B": "1"}}],
+     {"env_variables": {"A=B": "1"}}, {"env_variables": {"A": "x\0y"}},
+     {"env_variables": {"A": "\udcff"}}, {"env_variables": {"\udcff": "a"}}],
 )  # fmt: skip
 def test_a_wrong_environment_is_refused(wrong):
     with pytest.raises(UsageError):

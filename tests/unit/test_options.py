@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
-from pymonik import TaskOptions, UsageError
+from pymonik import LocalCluster, Pymonik, TaskOptions, UsageError, task
+from pymonik.cli import main
+from pymonik.errors import ArgumentsError, ConfigError
 from pymonik.options import call_options
+from pymonik.quantities import LONGEST_DURATION, positive_s, wait_s
+from pymonik.transport.config import ClusterConfig
+
+# Types refuse these mistakes too, which is not what is tried here.
+wrong_task: Any = task
+wrong_client: Any = Pymonik
 
 
 def test_what_is_left_out_is_inherited_and_labels_are_merged():
@@ -24,8 +36,10 @@ def test_zero_retries_is_something_said():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"priority": 0}, {"priority": True}, {"max_retries": -1}, {"max_duration": "10"},
-     {"max_duration": 0}, {"partition_id": 3}, {"options": {"a": 1}}],
+    [{"priority": 0}, {"priority": 11}, {"priority": True}, {"priority": 2.0},
+     {"max_retries": -1}, {"max_duration": "10"}, {"max_duration": math.nan},
+     {"max_duration": 0}, {"partition_id": 3}, {"options": {"a": 1}}, {"label": 3},
+     {"environment": {"conda": []}}],
 )  # fmt: skip
 def test_a_wrong_value_is_refused(wrong):
     with pytest.raises(UsageError):
@@ -44,3 +58,83 @@ def test_options_of_the_armonik_package_are_understood():
         max_duration=timedelta(seconds=5), priority=2, max_retries=0, partition_id="", options=None
     )
     assert TaskOptions.of(theirs) == TaskOptions(timedelta(seconds=5), 2, 0)
+
+
+def test_numbers_of_numpy_are_numbers():
+    numbers: Any = (np.float32(1.5), np.int64(3), np.uint8(0))
+    options = TaskOptions(*numbers)
+    assert options == TaskOptions(timedelta(seconds=1.5), 3, 0)
+    assert type(options.priority) is int
+    assert wait_s(np.int16(4)) == 4.0
+    with pytest.raises(UsageError):
+        TaskOptions(cast("Any", np.array([1, 2])))
+
+
+@pytest.mark.parametrize("long", [math.inf, 10**400, timedelta.max, 1e300])
+def test_what_has_no_end_is_ten_years_of_work_and_a_wait_without_limit(long):
+    assert TaskOptions(long).max_duration == LONGEST_DURATION
+    assert wait_s(long) is None
+    assert positive_s(long, "connect_timeout") < threading.TIMEOUT_MAX
+
+
+def test_a_tiny_duration_is_not_rounded_to_none():
+    assert TaskOptions(1e-9).max_duration == timedelta.resolution  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [math.nan, "1", True, object(), 1j])
+def test_a_timeout_that_is_none_is_refused(wrong):
+    with pytest.raises(UsageError, match="timeout"):
+        wait_s(wrong)
+
+
+def test_the_nearest_environment_gives_the_packages_and_variables_are_merged():
+    client = TaskOptions(environment={"pip": ["a"], "env_variables": {"X": "1", "Y": "1"}})  # type: ignore[arg-type]
+    near = TaskOptions(environment={"pip": ["b"], "env_variables": {"Y": "2"}})  # type: ignore[arg-type]
+    both = near.over(client).environment
+    assert both is not None
+    assert (both.pip, both.env_variables) == (("b",), {"X": "1", "Y": "2"})
+    only_variables = TaskOptions(environment={"env_variables": {"Z": "3"}})  # type: ignore[arg-type]
+    inherited = only_variables.over(client).environment
+    assert inherited is not None
+    assert inherited.pip == ("a",)
+
+
+def test_options_are_known_by_their_value():
+    one, two = (TaskOptions(priority=2, options={"a": "b"}, label="l") for _ in range(2))
+    assert one is not two
+    assert len({one: 1, two: 2}) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: wrong_task(retries=3), "max_retries"),
+        (lambda: wrong_task(partitions="gpu"), "did you mean partition"),
+        (lambda: wrong_client(workers=4), "LocalCluster"),
+        (lambda: wrong_client(partitions="gpu"), "did you mean partition"),
+    ],
+)
+def test_an_unknown_option_tells_those_that_there_are(call, said):
+    with pytest.raises(ArgumentsError, match=said) as caught:
+        call()
+    assert "max_duration" in str(caught.value)  # one of the list
+    assert isinstance(caught.value, TypeError)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [("http://host", "no port"), ("host:70000", "65535"), ("https://host:x/", "'x'"),
+     ("http://[::1]", "no port")],
+)  # fmt: skip
+def test_an_endpoint_needs_a_port_that_exists(endpoint, said):
+    with pytest.raises(ConfigError, match=said):
+        ClusterConfig(endpoint)
+    assert ClusterConfig("http://[::1]:5001").target == "[::1]:5001"
+
+
+def test_a_port_out_of_range_is_refused(capsys):
+    with pytest.raises(UsageError, match="65535"):
+        LocalCluster(port=99_999)
+    with pytest.raises(SystemExit):
+        main(["cluster", "--port", "99999"])
+    assert "not a port" in capsys.readouterr().err

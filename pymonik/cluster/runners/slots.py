@@ -49,9 +49,10 @@ from pymonik.content import objects
 from pymonik.errors import ControlPlaneError
 from pymonik.executor import endings
 from pymonik.executor.ahead import DEPTH, SLOW_S
-from pymonik.executor.frames import Report, Run, Subtask, options_from_dict, options_to_dict
+from pymonik.executor.frames import Report, Run, Subtask
 from pymonik.executor.line import Call
 from pymonik.executor.submission import bind
+from pymonik.options import MAX_PRIORITY
 from pymonik.options import TaskOptions as UserOptions
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class ExecutorSlot:
         self._pool = pool
         self._folder = folder
         self._pod_id = folder.name
-        self._last_options: tuple[TaskOptions, dict[str, Any]] | None = None
+        self._last_options: tuple[TaskOptions, UserOptions] | None = None
         self._pod: dict[str, Any] = {
             "partition_id": partition_id,
             "pod_id": self._pod_id,
@@ -241,10 +242,10 @@ class ExecutorSlot:
         self._dispatch.contribute(assignment.task_id, self._made(bound, assignment))
         return [subtask.output for subtask in bound.subtasks]
 
-    def _travelling(self, options: TaskOptions) -> dict[str, Any]:
+    def _travelling(self, options: TaskOptions) -> UserOptions:
         """Options for the executor; tasks of one request have the same, one after the other."""
         if self._last_options is None or self._last_options[0] is not options:
-            self._last_options = options, options_to_dict(_shown(options))
+            self._last_options = options, _shown(options)
         return self._last_options[1]
 
     def _translated(self, ending: Ending, assignment: Assignment) -> Outcome:
@@ -274,7 +275,7 @@ class ExecutorSlot:
     def _subtask(self, subtask: Subtask, assignment: Assignment) -> NewTask:
         if not assignment.worker_submission:
             raise SubmissionClosed("Worker submission is closed")
-        requested = _requested(options_from_dict(subtask.options), assignment.options)
+        requested = _requested(subtask.options, assignment.options)
         return NewTask(
             task_id=new_id(),
             payload_id=subtask.payload,
@@ -336,11 +337,11 @@ def _data(report: Report, assignment: Assignment) -> dict[str, bytes | Path]:
 def _shown(options: TaskOptions) -> UserOptions:
     """The options as the function sees them; what only other clients can say is left out."""
     return UserOptions(
-        max_duration=options.max_duration,
-        priority=options.priority if options.priority > 0 else None,
+        max_duration=options.max_duration or None,  # other clients may say zero
+        priority=min(options.priority, MAX_PRIORITY) if options.priority > 0 else None,
         max_retries=max(options.max_retries, 0),
         partition_id=options.partition_id,
-        options=options.options,
+        options=dict(options.options),
         application_name=options.application_name or None,
         application_version=options.application_version or None,
         application_namespace=options.application_namespace or None,

@@ -16,6 +16,7 @@ from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, Tim
 from pymonik.executor.files import INLINE_LIMIT, load
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.submission import bind
+from pymonik.options import TaskOptions
 from pymonik.wire import containers
 from pymonik.wire.call import (
     CallMeta,
@@ -84,7 +85,7 @@ class Made:
             files={},
             payload_id="p",
             output_id="o",
-            options={"max_retries": max_retries, "priority": 7},
+            options=TaskOptions(max_retries=max_retries, priority=7),
             folder=str(folder),
         )
         self.agent = agent or Agent()
@@ -112,7 +113,7 @@ class Task:
         ]
         self.meta = meta
         self.subtask = subtask
-        self.retries = subtask.options["max_retries"]
+        self.retries = subtask.options.max_retries
         self.attempt = meta.earlier + 1
 
     def __repr__(self) -> str:
@@ -273,7 +274,7 @@ def test_a_task_that_is_handed_over_has_the_options_and_needs_what_its_calls_nee
     first, second = tasks_of(made.agent.reports[0]).values()
     assert first.subtask.dependencies == ["function", "needed-3", "needed-4"]
     assert second.subtask.dependencies == ["function", "needed-5"]
-    assert first.subtask.options == {"max_retries": 3, "priority": 7}
+    assert first.subtask.options == TaskOptions(max_retries=3, priority=7)
     assert second.meta.chunked  # its failure is a value too
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import msgspec
 
 from pymonik.executor.channel import order_decoder
-from pymonik.executor.frames import Run, options_from_dict, options_to_dict
+from pymonik.executor.frames import Run
 from pymonik.options import TaskOptions
 from pymonik.wire.framing import Inbox, framed
 
@@ -31,6 +31,5 @@ def test_frames_are_cut_wherever_the_reads_fall() -> None:
 
 def test_options_survive_the_way_through_msgpack() -> None:
     options = TaskOptions(timedelta(seconds=90), 3, None, "p", {"a": "b"})
-    sent = msgspec.msgpack.decode(msgspec.msgpack.encode(options_to_dict(options)))
-    assert options_from_dict(sent) == options
-    assert options_from_dict({"max_duration": 90}) == TaskOptions(timedelta(seconds=90))
+    sent = msgspec.msgpack.decode(msgspec.msgpack.encode(options), type=TaskOptions)
+    assert sent == options

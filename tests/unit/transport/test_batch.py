@@ -77,6 +77,7 @@ class Sender:
             data,
             environment=Environment(),
             options=TaskOptions(),
+            nonce="n",
             watch=lambda watched: self.watched.extend(watched),
         )
 

@@ -37,7 +37,7 @@ def test_options_of_other_clients_are_understood() -> None:
     message = TaskOptionsMessage(priority=1_000, max_retries=-3)
     message.max_duration.seconds = 315_576_000_000
     options = from_message(message)
-    assert options.priority == 99
+    assert options.priority == 10
     assert options.max_retries == 0
     assert options.max_duration is not None
 
