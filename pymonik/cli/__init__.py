@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "sessions": ("pymonik.cli.sessions", "sessions, the newest first"),
     "workers": ("pymonik.cli.workers", "workers that have or had tasks"),
     "partitions": ("pymonik.cli.partitions", "partitions, and what waits and runs in them"),
+    "why": ("pymonik.cli.why", "why tasks have not ended"),
     "cancel": ("pymonik.cli.cancel", "cancel sessions or tasks"),
 }
 

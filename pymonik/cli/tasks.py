@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from pymonik.cli import connection
 from pymonik.cli.printing import age, show
-from pymonik.code.failure import readable
 from pymonik.runs.rows import FAILED, LIVE, RUNNING
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def as_row(row: TaskRow) -> dict[str, object]:
 
 def _first_line(text: str) -> str:
     """The line of an error that says most: the last of a traceback is the exception."""
-    lines = readable(text).strip().splitlines()
+    lines = text.strip().splitlines()
     if lines and lines[0].startswith("Traceback"):
         return next((line for line in reversed(lines) if line and not line[0].isspace()), "")
     return lines[0] if lines else ""

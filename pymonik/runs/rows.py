@@ -20,6 +20,11 @@ FAILED: Final = frozenset({"ERROR", "TIMEOUT"})
 RETRY_MARK: Final = "###"  # ArmoniK's id of a later attempt: the first one's id, this, a number
 
 
+def first_id(task_id: str) -> str:
+    """The id of the first attempt at the task that has this id."""
+    return task_id.partition(RETRY_MARK)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class TaskRow:
     """One attempt at a task.

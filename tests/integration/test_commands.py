@@ -139,3 +139,13 @@ def test_a_cluster_of_this_user_is_found(
 def test_an_error_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ps", "--endpoint", "http://127.0.0.1:1"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_why_finds_the_session_whose_task_waits_longest(
+    cluster: LocalCluster, client: Pymonik, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["why", "--endpoint", cluster.endpoint]) == 0
+    shown = capsys.readouterr().out
+    assert f"session {client.session_id}: 2 of " in shown
+    assert 'likely: partition "gpu" has no pods' in shown
+    assert main(["why", "unknown", "--endpoint", cluster.endpoint]) == 2
