@@ -24,9 +24,10 @@ from typing import (
 )
 
 from pymonik.arguments import RESERVED, Parameters
-from pymonik.code import codec
+from pymonik.code import codec, places
 from pymonik.code.codec import PackedFunction
 from pymonik.code.fingerprint import Fingerprint, fingerprint
+from pymonik.code.references import Named
 from pymonik.context import PymonikContext, get_context
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
@@ -58,7 +59,7 @@ _HINTS: Final = {
 _STATE: Final = ("func", "name", "require_context", "options", "retry_on", "of_class")
 
 
-class Task(Generic[P, R]):
+class Task(Named, Generic[P, R]):
     """A function that can be invoked; calling it runs it here, as if it were not a task.
 
     Attributes:
@@ -127,6 +128,21 @@ class Task(Generic[P, R]):
         self._cache: tuple[Fingerprint, PackedFunction] | None = None
         self._method: Task[..., R] | None = None
         self.__dict__.pop("_parameters", None)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # Plain pickle takes a task of a module as it takes a function: by its name there.
+        qualname = getattr(self, "__qualname__", "")
+        if qualname and places.found(self.__module__, qualname) is self:
+            return qualname
+        return super().__reduce_ex__(protocol)
+
+    def wrapped(self) -> object:
+        """The function."""
+        return self.func
+
+    def parts(self) -> tuple[object, ...]:
+        """All that the task consists of."""
+        return tuple(getattr(self, name) for name in _STATE)
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
@@ -248,14 +264,14 @@ class Task(Generic[P, R]):
         cache = self._cache
         if cache is not None and cache[0].holds():
             return cache[1]
-        mark = fingerprint(self.func, _inside)  # before pickling: a change meanwhile shows
+        mark = fingerprint(self)  # before pickling: a change meanwhile shows
         packed = codec.pack_function(self, self.name)
         self._cache = None if mark is None else (mark, packed)
         return packed
 
     def adopt(self, content_id: str) -> None:
         """Tell a task that was just unpickled by which id it is known."""
-        if (mark := fingerprint(self.func, _inside)) is not None:
+        if (mark := fingerprint(self)) is not None:
             self._cache = (mark, _Adopted(content_id, self.name, self))
 
     # -- options -------------------------------------------------------------------------------
@@ -358,10 +374,6 @@ def _chunk_size(given: object) -> int:
     except UsageError:
         text = f"chunk_size must be a positive whole number or 'auto', not {given!r}"
         raise UsageError(text) from None
-
-
-def _inside(value: object) -> object:
-    return value.func if isinstance(value, Task) else value
 
 
 def _context() -> PymonikContext:

@@ -1,4 +1,4 @@
-"""The only module that pickles: values in and out of *containers*.
+"""Values in and out of *containers*; only here and in `pymonik.code.arrivals` is unpickled.
 
 The blobs of a container (see `pymonik.wire.containers`) are pickle-5 streams, each followed by its
 out-of-band buffers. A handle inside a pickle is written as a slot number; the head says which
@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
-import cloudpickle
 import msgspec
 
-from pymonik.code import modules
+from pymonik.code import arrivals, main_module
 from pymonik.code.culprit import find_culprit
-from pymonik.code.references import Referable, ReferableGroup
+from pymonik.code.gathering import CannotDefineError, gather
+from pymonik.code.pickler import Pickler
+from pymonik.code.references import Referable
 from pymonik.errors import PymonikError, SerializationError
 from pymonik.wire.call import (
     WHOLE,
@@ -31,10 +32,14 @@ from pymonik.wire.call import (
     ResultRef,
 )
 from pymonik.wire.containers import INLINE_BUFFER, Buffer, join, split
+from pymonik.wire.definitions import split_definitions, with_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pymonik.wire.definitions import Definition
+
+_PICKLER = "pymonik.code.pickler"
 _PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 
@@ -75,21 +80,57 @@ def pack(value: object, *, label: str = "value", copy: bool = True) -> Packed:
     """
     if type(value) in _PLAIN:
         return _plain(value)
+    return _packed(value, label, copy=copy)[0]
+
+
+def _packed(
+    value: object, label: str, *, copy: bool, is_code: bool = False
+) -> tuple[Packed, Pickler]:
     buffers: list[Buffer] = []
-    refs: list[Referable] = []
+    pickler = Pickler(is_code=is_code, buffer_callback=_keep_in(buffers))
     try:
-        stream = _dump(value, buffers, refs)
+        stream = pickler.stream(value)
+        if pickler.needs:
+            stream = with_definitions(gather(pickler.needs), stream)
     except PymonikError:
         raise
+    except CannotDefineError as error:
+        part = f"{label} ({error.label})"
+        raise _refusal(error.value, part, error.reason, is_code=True) from error.reason
     except Exception as error:
-        path, culprit = find_culprit(value, label, _can_pickle)
-        raise SerializationError(
-            f"{path} ({type(culprit).__name__}) cannot be pickled: {error}"
-        ) from error
+        raise _refusal(value, label, error, is_code=is_code) from error
     if copy:
         buffers = [bytes(buffer) for buffer in buffers]
     blobs = (stream, *buffers)
-    return Packed(blobs, sum(memoryview(blob).nbytes for blob in blobs), refs)
+    size = sum(memoryview(blob).nbytes for blob in blobs)
+    return Packed(blobs, size, pickler.refs), pickler
+
+
+def _refusal(
+    value: object, label: str, error: BaseException, *, is_code: bool
+) -> SerializationError:
+    def is_good(part: object) -> bool:
+        try:
+            pickler = Pickler(is_code=is_code)
+            pickler.stream(part)
+            gather(pickler.needs)
+        except Exception:  # noqa: BLE001 - of a user's __reduce__
+            return False
+        return True
+
+    path, culprit = find_culprit(value, label, is_good)
+    return SerializationError(f"{path} ({type(culprit).__name__}) cannot be pickled: {error}")
+
+
+def _keep_in(buffers: list[Buffer]) -> Callable[[pickle.PickleBuffer], bool]:
+    def keep(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < INLINE_BUFFER:
+            return True
+        buffers.append(raw)
+        return False
+
+    return keep
 
 
 def _plain(value: object) -> Packed:
@@ -123,72 +164,21 @@ def unpack(blobs: Sequence[Buffer], slot: Callable[[int], object] | None = None)
         SerializationError: It cannot be unpickled here: a module is missing, for example.
     """
     try:
+        stream = blobs[0]
+        if stream[0] != pickle.PROTO[0]:
+            definitions, stream = split_definitions(stream)
+            arrivals.accept(definitions)
         if slot is None:
             if len(blobs) == 1:
-                return pickle.loads(blobs[0])
-            return pickle.loads(blobs[0], buffers=blobs[1:])
-        return _Unpickler(blobs[0], blobs[1:], slot).load()
+                return pickle.loads(stream)
+            return pickle.loads(stream, buffers=blobs[1:])
+        return _Unpickler(stream, blobs[1:], slot).load()
     except PymonikError:
         raise
     except Exception as error:
         raise SerializationError(
             f"a value cannot be unpickled here: {type(error).__name__}: {error}"
         ) from error
-
-
-def _dump(value: object, buffers: list[Buffer], refs: list[Referable]) -> bytes:
-    def keep(buffer: pickle.PickleBuffer) -> bool:
-        raw = buffer.raw()
-        if raw.nbytes < INLINE_BUFFER:
-            return True
-        buffers.append(raw)
-        return False
-
-    file = io.BytesIO()
-    _Pickler(file, keep, refs).dump(value)
-    return file.getvalue()
-
-
-def _can_pickle(value: object) -> bool:
-    try:
-        _dump(value, [], [])
-    except Exception:  # noqa: BLE001 - see `pack`
-        return False
-    return True
-
-
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Cloudpickle that writes handles as slots, and the user's own modules by value."""
-
-    def __init__(
-        self,
-        file: io.BytesIO,
-        buffer_callback: Callable[[pickle.PickleBuffer], bool],
-        refs: list[Referable],
-    ) -> None:
-        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL, buffer_callback=buffer_callback)
-        self._refs = refs
-        self._slots: dict[int, int] = {}
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, Referable):
-            return _slot, (self._slot_of(obj),)
-        if isinstance(obj, ReferableGroup):
-            return list, (list(obj._members()),)
-        modules.by_value(obj)
-        return super().reducer_override(obj)
-
-    def _slot_of(self, obj: Referable) -> int:
-        key = id(obj._state)
-        if key not in self._slots:
-            self._slots[key] = len(self._refs)
-            self._refs.append(obj)
-        return self._slots[key]
-
-
-def _slot(number: int) -> object:
-    """Stands in a pickle for the value of a reference; the unpickler puts the value there."""
-    raise SerializationError(f"slot {number}: this pickle can only be read by pymonik")
 
 
 class _Unpickler(pickle.Unpickler):
@@ -202,7 +192,7 @@ class _Unpickler(pickle.Unpickler):
         self._slot = slot
 
     def find_class(self, module: str, name: str) -> Any:
-        if name == "_slot" and module == __name__ and self._slot is not None:
+        if name == "_slot" and module == _PICKLER and self._slot is not None:
             return self._slot
         return super().find_class(module, name)
 
@@ -216,24 +206,71 @@ def pack_function(function: object, name: str) -> PackedFunction:
     Raises:
         SerializationError: It refers to something that cannot be pickled.
     """
-    packed = pack(function, label=f"function {name!r}")
+    packed, _pickler = _packed(function, f"function {name!r}", copy=True, is_code=True)
     if packed.refs:
         raise SerializationError(
             f"function {name!r} refers to a handle from outside; pass the handle as an argument"
         )
-    container = join(FunctionMeta(name=name, blobs=len(packed.blobs)), packed.blobs)
-    digest = hashlib.sha256()
+    current = main_module.current_names()
+    main = "" if current is None else current[0]
+    meta = FunctionMeta(name=name, blobs=len(packed.blobs), main=main)
+    container = join(meta, packed.blobs)
+    digest = hashlib.sha256(main.encode())
     for blob in packed.blobs:
         digest.update(blob)
     return PackedFunction(digest.hexdigest()[:32], name, b"".join(container))
 
 
+class LoadedFunction:
+    """A function as it was uploaded, with what has to be in place before each of its calls.
+
+    Attributes:
+        function: What was packed.
+        nbytes: Size of the container.
+    """
+
+    def __init__(self, container: Buffer) -> None:
+        """Load it.
+
+        Raises:
+            SerializationError: It cannot be unpickled here, or this is no function.
+        """
+        meta, blobs = split(container)
+        if not isinstance(meta, FunctionMeta):
+            raise SerializationError("this is not a function")
+        self.nbytes = memoryview(container).nbytes
+        self._main = meta.main
+        self._definitions, stream = split_definitions(bytes(blobs[0]))
+        self.put_in_place()
+        self.function: Any = unpack((stream, *blobs[1:]))
+
+    def put_in_place(self) -> None:
+        """Let the program's ``__main__``, and classes by value, be as they were at its client."""
+        if self._main:
+            main_module.put_in_place(self._main)
+        if self._definitions:
+            accept(self._definitions)
+
+
 def load_function(container: Buffer) -> Any:
     """The function in a container that `pack_function` made."""
-    meta, blobs = split(container)
-    if not isinstance(meta, FunctionMeta):
-        raise SerializationError("this is not a function")
-    return unpack(blobs)
+    return LoadedFunction(container).function
+
+
+def accept(definitions: Sequence[Definition]) -> None:
+    """Make what these define, where it is not here or has changed.
+
+    Raises:
+        SerializationError: One of them cannot be unpickled here.
+    """
+    try:
+        arrivals.accept(definitions)
+    except PymonikError:
+        raise
+    except Exception as error:
+        raise SerializationError(
+            f"code cannot be unpickled here: {type(error).__name__}: {error}"
+        ) from error
 
 
 # -- results -----------------------------------------------------------------------------------
@@ -298,14 +335,39 @@ class OpenedResult:
         return follow(meta.ref)
 
 
+# -- in one piece --------------------------------------------------------------------------------
+
+
+def dumps(value: object) -> bytes:
+    """A value without handles as one piece of bytes.
+
+    Raises:
+        Exception: It cannot be pickled; whatever its ``__reduce__`` raises.
+    """
+    pickler = Pickler()
+    stream = pickler.stream(value)
+    return with_definitions(gather(pickler.needs), stream)
+
+
+def loads(data: Buffer) -> Any:
+    """The inverse of `dumps`.
+
+    Raises:
+        Exception: It cannot be unpickled here.
+    """
+    definitions, stream = split_definitions(data)
+    arrivals.accept(definitions)
+    return _Unpickler(stream, (), None).load()
+
+
 # -- exceptions --------------------------------------------------------------------------------
 
 
 def dump_exception(error: BaseException) -> bytes | None:
     """``error`` as bytes, or ``None`` where it cannot be pickled and read back."""
     try:
-        data = _dump(error, [], [])
-        restored = cast("object", _Unpickler(data, (), None).load())
+        data = dumps(error)
+        restored = cast("object", loads(data))
     except Exception:  # noqa: BLE001 - an exception class of the user
         return None
     return data if type(restored).__name__ == type(error).__name__ else None
@@ -314,7 +376,7 @@ def dump_exception(error: BaseException) -> bytes | None:
 def load_exception(data: bytes) -> BaseException | None:
     """The exception in ``data``, or ``None`` where it cannot be read here."""
     try:
-        error = _Unpickler(data, (), None).load()
+        error = loads(data)
     except Exception:  # noqa: BLE001 - an exception class of the user
         return None
     return error if isinstance(error, BaseException) else None

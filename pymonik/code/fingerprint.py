@@ -4,6 +4,9 @@ A `Fingerprint` remembers which objects a function reaches: its code, defaults a
 globals that the code names, and so on through the user's functions and classes. They are compared
 by identity. A function that reaches something that can change in place (a list, an instance of a
 user's class) has no fingerprint: only pickling tells.
+
+The *shape* of a function or a class is the part of it that belongs to its own definition: it stops
+at what a pickle refers to by name, and at names of ``__main__``.
 """
 
 from __future__ import annotations
@@ -21,10 +24,11 @@ import typing
 import uuid
 from typing import Any, Final
 
-from pymonik.code import modules
+from pymonik.code import functions, main_module, places
+from pymonik.code.references import Named
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 _ABSENT: Final = object()
 _EMPTY_CELL: Final = object()
@@ -52,6 +56,7 @@ class Fingerprint:
         self.cells: list[tuple[types.CellType, object]] = []
         self.functions: list[tuple[types.FunctionType, object, object, object]] = []
         self.bases: list[tuple[type, tuple[type, ...]]] = []
+        self.parts: list[tuple[Named, tuple[object, ...]]] = []
 
     def holds(self) -> bool:
         """Whether all of it is still the same."""
@@ -66,50 +71,86 @@ class Fingerprint:
                 return False
             if function.__kwdefaults__ is not keywords:
                 return False
+        for named, parts in self.parts:
+            if any(one is not other for one, other in zip(named.parts(), parts, strict=True)):
+                return False
         return all(_content(cell) is value for cell, value in self.cells) and all(
             cls.__bases__ is bases or cls.__bases__ == bases for cls, bases in self.bases
         )
 
 
-def fingerprint(function: object, inside: Callable[[object], object]) -> Fingerprint | None:
+def fingerprint(function: object) -> Fingerprint | None:
     """What ``function`` reaches, or ``None`` if part of it can change in place.
 
     Args:
-        function: A function by value, or whatever else can be called.
-        inside: What a wrapper of ours wraps; gives back anything else as it is.
+        function: A function by value, a task, or whatever else can be called.
     """
-    walk = _Walk(inside)
+    walk = _Walk()
     return walk.result if walk.visit(function, root=True) else None
 
 
+def shape(target: object) -> Fingerprint | None:
+    """What belongs to the definition of ``target``, or ``None`` if it can change in place."""
+    walk = _Walk(shallow=True)
+    return walk.result if walk.visit(target, root=True) else None
+
+
+def is_constant(value: object) -> bool:
+    """Whether ``value`` is of a class whose objects never change."""
+    return isinstance(value, _IMMUTABLE) or type(value).__module__ == "typing"
+
+
 class _Walk:
-    def __init__(self, inside: Callable[[object], object]) -> None:
+    def __init__(self, *, shallow: bool = False) -> None:
         self.result = Fingerprint()
-        self._inside = inside
+        self._shallow = shallow
         self._seen: dict[int, object] = {}
 
     def visit(self, value: object, *, root: bool = False) -> bool:
         """Note what ``value`` reaches; ``False`` if it can change in place."""
-        value = self._inside(value)
         if id(value) in self._seen:
             return True
         if len(self._seen) > _MOST:
             return False
         self._seen[id(value)] = value
         if isinstance(value, types.FunctionType):
-            return (not root and _is_elsewhere(value)) or self._function(value)
+            return (not root and self._is_referred_to(value)) or self._function(value)
         if isinstance(value, type):
-            return _is_elsewhere(value) or self._class(value)
+            return (not root and self._is_referred_to(value)) or self._class(value)
         if isinstance(value, types.ModuleType):
-            return not modules.is_users(value.__name__) or self._names(vars(value))
+            return self._module(value, root=root)
+        if isinstance(value, Named):
+            return (not root and self._is_referred_to(value)) or self._named(value)
         return self._value(value)
+
+    def _is_referred_to(self, value: Any) -> bool:
+        """Whether a pickle only refers to a function, a class or a task."""
+        if places.is_by_name(value):
+            return True
+        if not self._shallow:
+            return False
+        if isinstance(value, type):
+            return True
+        current = main_module.current_names()
+        return current is not None and places.name_in_main(value, current[1]) is not None
+
+    def _module(self, module: types.ModuleType, *, root: bool) -> bool:
+        if places.travels_by_name(module.__name__):
+            return True
+        if self._shallow and (root or main_module.main_id_of(vars(module)) is not None):
+            return True
+        return self._names(vars(module))
+
+    def _named(self, named: Named) -> bool:
+        self.result.parts.append((named, named.parts()))
+        return self.visit(named.wrapped(), root=True)
 
     def _value(self, value: object) -> bool:
         if isinstance(value, tuple | frozenset):
             return type(value) in (tuple, frozenset) and all(map(self.visit, value))
         if isinstance(value, _IMMUTABLE):
             # A subclass of the user's may have attributes of its own.
-            return _is_elsewhere(type(value)) or (
+            return places.travels_by_name(type(value).__module__) or (
                 isinstance(value, enum.Enum) and self.visit(type(value))
             )
         return self._callable(value)
@@ -140,7 +181,7 @@ class _Walk:
             and self._names(keywords or {})
             and self._names(vars(function))
             and self._cells(function.__closure__ or ())
-            and self._globals(code, function.__globals__)
+            and self._globals(function)
         )
 
     def _cells(self, cells: tuple[types.CellType, ...]) -> bool:
@@ -151,12 +192,24 @@ class _Walk:
                 return False
         return True
 
-    def _globals(self, code: types.CodeType, known: dict[str, Any]) -> bool:
-        for name in _names_of(code):
+    def _globals(self, function: types.FunctionType) -> bool:
+        known = function.__globals__
+        is_apart = self._shallow and main_module.main_id_of(known) is not None
+        if places.home_of(known) is not None:
+            return True  # the function is put into its module, as it is there
+        for name in functions.names_of(function.__code__):
             value = known.get(name, _ABSENT)
+            if is_apart:
+                # A name that is there is a definition of its own; one that comes later is needed.
+                if value is _ABSENT:
+                    self.result.entries.append((known, name, value))
+                continue
             self.result.entries.append((known, name, value))
             if value is not _ABSENT and not self.visit(value):
                 return False
+        if not is_apart:
+            for name in functions.names_in_annotations(function.__annotations__):
+                self.result.entries.append((known, name, known.get(name, _ABSENT)))
         return True
 
     def _class(self, cls: type) -> bool:
@@ -177,21 +230,8 @@ class _Walk:
         return all(map(self.visit, values))
 
 
-def _names_of(code: types.CodeType) -> set[str]:
-    names = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _names_of(constant)
-    return names
-
-
 def _content(cell: types.CellType) -> object:
     try:
         return cell.cell_contents
     except ValueError:  # the variable has no value yet
         return _EMPTY_CELL
-
-
-def _is_elsewhere(value: Any) -> bool:
-    """Whether a function or a class is sent by name: it belongs to an installed module."""
-    return modules.is_installed(value.__module__)

@@ -11,24 +11,9 @@ import functools
 import site
 import sys
 import sysconfig
-import types
 from pathlib import Path
 
-import cloudpickle  # noqa: TID251 - its registry of modules only; nothing is pickled here
-
 _environments: set[str] = set()  # one in an executor that has packages, none elsewhere
-
-
-def by_value(obj: object) -> None:
-    """Have cloudpickle send the module of a function or a class by value, if it is the user's."""
-    if isinstance(obj, types.ModuleType):
-        name = obj.__name__
-    elif isinstance(obj, types.FunctionType | type):
-        name = obj.__module__
-    else:
-        return
-    if name and is_users(name):
-        cloudpickle.register_pickle_by_value(sys.modules[name])
 
 
 def installed_in(folder: str) -> None:
@@ -43,17 +28,6 @@ def is_users(name: str) -> bool:
     module = sys.modules.get(name)
     file = getattr(module, "__file__", None)
     return file is not None and name != "__main__" and _is_users(name, file)
-
-
-def is_installed(name: str | None) -> bool:
-    """Whether a module can be imported where the task runs: what it holds is sent by name."""
-    module = sys.modules.get(name or "")
-    if module is None or name == "__main__":
-        return False
-    if name in sys.builtin_module_names:
-        return True
-    file = getattr(module, "__file__", None)
-    return file is not None and not _is_users(module.__name__, file)
 
 
 @functools.lru_cache(maxsize=4096)

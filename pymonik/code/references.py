@@ -25,3 +25,15 @@ class ReferableGroup:
 
     def _members(self) -> Sequence[Referable]:
         raise NotImplementedError
+
+
+class Named:
+    """Base of what a module may have in place of a function: it travels by that name."""
+
+    def wrapped(self) -> object:
+        """The function."""
+        raise NotImplementedError
+
+    def parts(self) -> tuple[object, ...]:
+        """All that its pickle has, the function included."""
+        raise NotImplementedError

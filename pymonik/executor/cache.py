@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from pymonik.wire.containers import Buffer
 
-_SIZE = 256
+# Of the containers; what they hold takes several times as much once it is loaded.
+_MOST_BYTES = 16 * 1024 * 1024
 
 
 class Runnable(Protocol):
@@ -28,24 +29,30 @@ class Runnable(Protocol):
 
 
 class FunctionCache:
-    """Keeps the functions used last."""
+    """Keeps the functions used last, up to a number of bytes."""
 
-    def __init__(self, size: int = _SIZE) -> None:
-        self._size = size
-        self._functions: OrderedDict[str, Runnable] = OrderedDict()
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._functions: OrderedDict[str, codec.LoadedFunction] = OrderedDict()
 
     def get(self, content_id: str, container: Callable[[], Buffer]) -> Runnable:
-        """The function; ``container`` gives its bytes when it is not known yet."""
-        function = self._functions.get(content_id)
-        if function is None:
-            function = self._load(content_id, container())
-        self._functions.move_to_end(content_id)
+        """The function, ready to be called; ``container`` gives its bytes if it is not known."""
+        loaded = self._functions.get(content_id)
+        if loaded is None:
+            loaded = self._load(content_id, container())
+        else:
+            loaded.put_in_place()
+            self._functions.move_to_end(content_id)
+        function: Runnable = loaded.function
         return function
 
-    def _load(self, content_id: str, container: Buffer) -> Runnable:
-        function: Runnable = codec.load_function(container)
-        function.adopt(content_id)
-        self._functions[content_id] = function
-        if len(self._functions) > self._size:
-            self._functions.popitem(last=False)
-        return function
+    def _load(self, content_id: str, container: Buffer) -> codec.LoadedFunction:
+        loaded = codec.LoadedFunction(container)
+        loaded.function.adopt(content_id)
+        self._functions[content_id] = loaded
+        self._bytes += loaded.nbytes
+        while self._bytes > self._most_bytes and len(self._functions) > 1:
+            _, oldest = self._functions.popitem(last=False)
+            self._bytes -= oldest.nbytes
+        return loaded

@@ -179,10 +179,15 @@ class ResultMeta(msgspec.Struct, frozen=True, kw_only=True, tag="result", omit_d
 
 
 class FunctionMeta(msgspec.Struct, frozen=True, kw_only=True, tag="function"):
-    """The head of an uploaded function."""
+    """The head of an uploaded function.
+
+    Attributes:
+        main: Which program's ``__main__`` stands in ``sys.modules`` while the function runs.
+    """
 
     name: str
     blobs: int
+    main: str = ""
     python: tuple[int, int] = msgspec.field(default_factory=_python)
     version: int = msgspec.field(default_factory=_format)
 

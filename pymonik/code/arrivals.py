@@ -1,0 +1,158 @@
+"""Definitions that arrive: what pickles refer to is made, or made anew if its content changed.
+
+A class of another process is made once for its id, and its state is set again only when the
+content differs from what was set last. A name of a program's ``__main__`` likewise: what a task
+keeps in a global, or on a class, stays until the program itself changes it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from pymonik.code import identities, main_module
+from pymonik.errors import SerializationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pymonik.wire.definitions import Definition
+
+_CLASS: Final = "c"
+_NAME: Final = "m"
+_pending: dict[str, Definition] = {}  # arrived, and not loaded yet
+_lock = threading.RLock()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+    _pending.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def key_of_class(uid: str) -> str:
+    """The key of a class by value."""
+    return _CLASS + uid
+
+
+def key_of_name(main_id: str, name: str) -> str:
+    """The key of a name of the ``__main__`` of a program."""
+    return f"{_NAME}{main_id}:{name}"
+
+
+def main_id_in(key: str) -> str | None:
+    """The program to which a key belongs; ``None`` for a class."""
+    return key[1:].partition(":")[0] if key[0] == _NAME else None
+
+
+def accept(definitions: Sequence[Definition]) -> None:
+    """Make what these define, where it is not here or has changed.
+
+    Raises:
+        Exception: What a module raises that one of them imports.
+    """
+    new = [one for one in definitions if not _is_here(one)]
+    if not new:
+        return
+    if carriers := {one.needs[0] for one in new if not one.stream}:
+        # What shares objects is set together, also where only a part of it has changed.
+        new += [
+            one
+            for one in definitions
+            if one.key in carriers or (not one.stream and one.needs[0] in carriers)
+        ]
+    with _lock:
+        _pending.update((one.key, one) for one in new)
+        try:
+            for one in new:
+                _load(one.key)
+        finally:
+            for one in new:
+                _pending.pop(one.key, None)
+
+
+def _is_here(one: Definition) -> bool:
+    if one.key[0] == _CLASS:
+        uid = one.key[1:]
+        if identities.find(uid) is None:
+            return False
+        arrived = identities.arrival(uid)
+        return arrived is None or arrived.digest == one.digest
+    main_id, _, name = one.key[1:].partition(":")
+    if main_module.is_own(main_id):
+        return True
+    known = main_module.definitions_of(main_id).get(name)
+    return known is not None and known[0].digest == one.digest
+
+
+class Together(dict[str, Any]):
+    """Values by the keys of their definitions, in one pickle because they share objects."""
+
+
+def _load(key: str) -> None:
+    one = _pending.pop(key, None)
+    if one is None:
+        return  # something that was loaded before referred to it
+    if not one.stream:
+        _load(one.needs[0])
+        return
+    value = pickle.loads(one.stream)
+    if key[0] == _CLASS:
+        identities.note_arrival(key[1:], one)
+    elif isinstance(value, Together):
+        for other, shared in value.items():
+            if other == key or other in _pending:
+                _set(other, _pending.pop(other, one), shared)
+    else:
+        _set(key, one, value)
+
+
+def _set(key: str, one: Definition, value: object) -> None:
+    main_id, _, name = key[1:].partition(":")
+    main_module.names_of(main_id)[name] = value
+    main_module.definitions_of(main_id)[name] = one, value
+
+
+def definition_here(key: str) -> Definition | None:
+    """What arrived under a key and is still there, to be passed on as it came."""
+    if key[0] == _CLASS:
+        return identities.arrival(key[1:])
+    main_id, _, name = key[1:].partition(":")
+    if main_module.is_own(main_id):
+        return None
+    definition, value = main_module.definitions_of(main_id).get(name, (None, None))
+    return definition if main_module.names_of(main_id).get(name) is value else None
+
+
+def main_ids(definitions: Iterable[Definition]) -> list[str]:
+    """The programs whose ``__main__`` these are of."""
+    found = (main_id_in(one.key) for one in definitions)
+    return list(dict.fromkeys(one for one in found if one is not None))
+
+
+# -- these stand in pickles by their names -------------------------------------------------------
+
+
+def class_of(uid: str) -> Any:
+    """The class of this id; made now, if it has just arrived."""
+    key = key_of_class(uid)
+    if key in _pending and identities.find(uid) is None:
+        _load(key)
+    cls = identities.find(uid)
+    if cls is None:
+        raise SerializationError("a class is missing that the pickle refers to")
+    return cls
+
+
+def value_in_main(main_id: str, name: str) -> Any:
+    """What stands under a name of a program's ``__main__``; made now, if it has just arrived."""
+    _load(key_of_name(main_id, name))
+    names = main_module.names_of(main_id)
+    if name not in names:
+        raise SerializationError(f"the program's {name!r} is missing that the pickle refers to")
+    return names[name]

@@ -1,0 +1,250 @@
+"""All definitions that a pickle needs, those included that the definitions need in turn.
+
+::
+
+    pickle of a value ──needs──► class "c<id>" ──needs──► name "m<program>:<name>" ──needs──► ...
+
+A class, or a function of ``__main__``, is pickled again only when it has changed (see
+`pymonik.code.fingerprint`); what another process defined is passed on as it came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import types
+from typing import Any, Final
+
+from pymonik.code import arrivals, identities, main_module, places
+from pymonik.code.fingerprint import Fingerprint, is_constant, shape
+from pymonik.code.pickler import Need, Pickler
+from pymonik.code.references import Named
+from pymonik.errors import SerializationError
+from pymonik.wire.definitions import Definition
+
+_DIGEST_SIZE: Final = 16  # bytes
+_MOST_MADE: Final = 4096  # definitions that are remembered
+_MOST_OPTIONAL: Final = 64 * 1024  # bytes of what a program may well do without
+
+
+class CannotDefineError(Exception):
+    """A definition cannot be pickled.
+
+    Attributes:
+        label: How a person calls it.
+        value: What was to be pickled.
+        reason: What pickling it raised.
+    """
+
+    def __init__(self, label: str, value: object, reason: BaseException) -> None:
+        super().__init__(label, value, reason)
+        self.label = label
+        self.value = value
+        self.reason = reason
+
+
+class _Made:
+    """A definition with what it needs.
+
+    Attributes:
+        target: What it defines.
+        mark: Tells whether ``target`` is as it was; ``None`` if only pickling tells.
+        pickler: What pickled it, whose memo has all objects in it; ``None`` if another process did.
+    """
+
+    def __init__(
+        self,
+        definition: Definition,
+        needs: dict[str, Need],
+        target: object = None,
+        mark: Fingerprint | None = None,
+        pickler: Pickler | None = None,
+    ) -> None:
+        self.definition = definition
+        self.needs = needs
+        self.target = target
+        self.mark = mark
+        self.pickler = pickler
+
+    def is_current(self, target: object) -> bool:
+        """Whether it still defines ``target``."""
+        return self.target is target and self.mark is not None and self.mark.holds()
+
+
+_made: dict[str, _Made] = {}
+
+
+def gather(needs: dict[str, Need]) -> list[Definition]:
+    """The definitions, each once.
+
+    Raises:
+        CannotDefineError: One of them cannot be pickled.
+    """
+    if not needs:
+        return []
+    found: dict[str, _Made] = {}
+    wanted = {key: need for key, need in needs.items() if not need.is_optional}
+    optional = {key: need for key, need in needs.items() if need.is_optional}
+    _collect(wanted, found, optional)
+    for key, need in list(optional.items()):
+        if key not in found:
+            _collect_optional(key, need, found)
+    return [made.definition for made in together(found).values()]
+
+
+def _collect(
+    wanted: dict[str, Need], found: dict[str, _Made], optional: dict[str, Need] | None
+) -> None:
+    """Add what is wanted, and what that needs; what it may need goes to ``optional``."""
+    todo = list(wanted.items())
+    while todo:
+        key, need = todo.pop()
+        if key in found:
+            continue
+        made = _define(key, need)
+        if made is None:
+            continue
+        found[key] = made
+        for other, more in made.needs.items():
+            if not more.is_optional:
+                todo.append((other, more))
+            elif optional is not None:
+                optional.setdefault(other, more)
+
+
+def _collect_optional(key: str, need: Need, found: dict[str, _Made]) -> None:
+    with_it = dict(found)
+    try:
+        _collect({key: need}, with_it, None)
+    except CannotDefineError:
+        return  # the program does without it, or says what is missing where it does not
+    new = [one for key, one in with_it.items() if key not in found]
+    if sum(len(one.definition.stream) for one in new) <= _MOST_OPTIONAL:
+        found.update((one.definition.key, one) for one in new)
+
+
+def _define(key: str, need: Need) -> _Made | None:
+    """One definition with what it needs; ``None`` if the name is gone."""
+    target: Any = need.target
+    if need.names is not None:
+        if target not in need.names:
+            return None
+        target = need.names[target]
+    if (arrived := arrivals.definition_here(key)) is not None:
+        return _Made(arrived, _needs_of(arrived))
+    known = _made.get(key)
+    if known is not None and known.is_current(target):
+        return known
+    mark = shape(target) if isinstance(target, _WITH_SHAPE) else None
+    label = f"global {need.target!r}" if need.names is not None else f"class {target.__qualname__}"
+    pickler = Pickler(roots=(target,), is_code=True)
+    definition = _pickled(pickler, key, target, label)
+    made = _Made(definition, pickler.needs, target, mark, pickler)
+    if mark is not None:
+        if len(_made) >= _MOST_MADE:
+            _made.clear()
+        _made[key] = made
+    return made
+
+
+_WITH_SHAPE: Final = (type, types.FunctionType, types.ModuleType, Named)
+
+
+def _pickled(pickler: Pickler, key: str, target: object, label: str) -> Definition:
+    try:
+        stream = pickler.stream(target)
+    except Exception as error:
+        raise CannotDefineError(label, target, error) from error
+    if pickler.refs:
+        text = "it refers to a handle; pass the handle as an argument"
+        raise CannotDefineError(label, target, SerializationError(text))
+    return Definition(key, _digest(stream), stream, tuple(pickler.needs))
+
+
+def _digest(stream: bytes) -> bytes:
+    return hashlib.blake2b(stream, digest_size=_DIGEST_SIZE).digest()
+
+
+def _needs_of(arrived: Definition) -> dict[str, Need]:
+    """What a definition needs that came from elsewhere, as far as it is still here."""
+    needs: dict[str, Need] = {}
+    for key in arrived.needs:
+        main_id = arrivals.main_id_in(key)
+        if main_id is not None:
+            names = main_module.names_of(main_id)
+            needs[key] = Need(names, key.partition(":")[2], is_optional=True)
+        elif (cls := identities.find(key[1:])) is not None:
+            needs[key] = Need(None, cls)
+    return needs
+
+
+# -- names that share objects --------------------------------------------------------------------
+
+
+def together(found: dict[str, _Made]) -> dict[str, _Made]:
+    """The same, with names in one pickle that share objects which can change.
+
+    Two names of ``__main__`` may stand for the same list, or two functions may share a variable of
+    the function that made them: so it is in the task too. Each name keeps the digest that it has
+    alone, so that it counts as changed only if it has changed.
+    """
+    sharing = [made for made in found.values() if _may_share(made)]
+    if len(sharing) < 2:
+        return found
+    groups = _groups(sharing)
+    if not groups:
+        return found
+    found = dict(found)
+    for group in groups:
+        found.update((made.definition.key, made) for made in _joined(group))
+    return found
+
+
+def _may_share(made: _Made) -> bool:
+    target = made.target
+    if made.pickler is None or isinstance(target, _NEVER_SHARED):
+        return False
+    if isinstance(target, types.FunctionType):
+        parts = (target.__closure__, target.__defaults__, target.__kwdefaults__, vars(target))
+        return any(parts)
+    return True
+
+
+def _groups(sharing: list[_Made]) -> list[list[_Made]]:
+    """Those that share something, put together."""
+    owner: dict[int, int] = {}  # address of an object -> number of the first that has it
+    group_of = list(range(len(sharing)))
+    for number, made in enumerate(sharing):
+        memo: dict[int, tuple[int, object]] = made.pickler.memo.copy()  # type: ignore[union-attr]
+        for address, (_, value) in memo.items():
+            first = owner.setdefault(address, number)
+            if first != number and group_of[first] != group_of[number] and _can_change(value):
+                old, new = group_of[number], group_of[first]
+                group_of = [new if one == old else one for one in group_of]
+    groups: dict[int, list[_Made]] = {}
+    for group, made in zip(group_of, sharing, strict=True):
+        groups.setdefault(group, []).append(made)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _can_change(value: object) -> bool:
+    if isinstance(value, types.FunctionType):
+        return not places.is_by_name(value)
+    return not isinstance(value, _NEVER_SHARED) and not is_constant(value)
+
+
+_NEVER_SHARED: Final = (type, types.ModuleType, types.CodeType, types.BuiltinFunctionType, tuple)
+
+
+def _joined(group: list[_Made]) -> list[_Made]:
+    """One definition with all values; the others refer to it."""
+    values = {made.definition.key: made.target for made in group}
+    carrier = group[0].definition
+    pickler = Pickler(roots=values.values(), is_code=True)
+    stream = pickler.stream(arrivals.Together(values))
+    needs = tuple(dict.fromkeys(key for made in group for key in made.definition.needs))
+    first = _Made(Definition(carrier.key, carrier.digest, stream, needs), pickler.needs)
+    others = [
+        _Made(Definition(made.definition.key, made.definition.digest, b"", (carrier.key,)), {})
+        for made in group[1:]
+    ]
+    return [first, *others]

@@ -1,0 +1,92 @@
+"""The ``__main__`` of a program, at the program and where its calls run.
+
+What a script, a notebook or ``-c`` defines has no file that could be imported elsewhere. So each
+program has one module for it in an executor: functions of the script have the names of that module
+around them, as at home, and share its state. Two programs may use one executor; before a call, the
+module of its program is put into ``sys.modules``.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pymonik.wire.definitions import Definition
+
+MAIN_NAMES: Final = ("__main__", "__mp_main__")  # the second in children of multiprocessing
+_OWN: Final = uuid.uuid4().hex[:16]
+
+
+class ArrivedMain(types.ModuleType):
+    """The ``__main__`` of a program that runs elsewhere; the program itself is never run."""
+
+    def __init__(self, main_id: str) -> None:
+        super().__init__("__main__")
+        self.__dict__["__builtins__"] = __builtins__
+        state = _State(self, main_id)
+        _arrived[main_id] = state
+        _by_names[id(self.__dict__)] = state
+
+
+class _State:
+    """What is known of an `ArrivedMain`, beside its names."""
+
+    def __init__(self, module: ArrivedMain, main_id: str) -> None:
+        self.module = module
+        self.main_id = main_id
+        # By name: the definition that was set last, and what it made.
+        self.definitions: dict[str, tuple[Definition, object]] = {}
+
+
+_arrived: dict[str, _State] = {}  # by the id of the program
+_by_names: dict[int, _State] = {}  # by the address of the module's names
+
+
+def main_id_of(names: dict[str, Any]) -> str | None:
+    """The program whose ``__main__`` has these names; ``None`` if they are of something else."""
+    state = _by_names.get(id(names))
+    if state is not None:
+        return state.main_id
+    main = sys.modules.get("__main__")
+    return _OWN if main is not None and main.__dict__ is names else None
+
+
+def is_own(main_id: str) -> bool:
+    """Whether it is the ``__main__`` of this process."""
+    return main_id == _OWN
+
+
+def module_of(main_id: str) -> types.ModuleType:
+    """The module of that program; made for the first that asks."""
+    if main_id == _OWN:
+        return sys.modules["__main__"]
+    state = _arrived.get(main_id)
+    return ArrivedMain(main_id) if state is None else state.module
+
+
+def names_of(main_id: str) -> dict[str, Any]:
+    """The names of that program's ``__main__``."""
+    return module_of(main_id).__dict__
+
+
+def definitions_of(main_id: str) -> dict[str, tuple[Definition, object]]:
+    """What was set last for each name of another program's ``__main__``, and what that made."""
+    module_of(main_id)
+    return _arrived[main_id].definitions
+
+
+def put_in_place(main_id: str) -> None:
+    """Let this program's module be ``sys.modules["__main__"]``: its calls come next."""
+    if main_id != _OWN:
+        sys.modules["__main__"] = module_of(main_id)
+
+
+def current_names() -> tuple[str, dict[str, Any]] | None:
+    """Id and names of the ``__main__`` that is in place, unless it is one of pymonik's own."""
+    main = sys.modules.get("__main__")
+    if main is None:
+        return None
+    return str(main_id_of(main.__dict__)), main.__dict__

@@ -1,0 +1,183 @@
+"""`Pickler`: cloudpickle with reducers of our own, one for each kind of thing that needs care.
+
+A pickle may refer to *definitions*, which travel beside it: classes by value, and names of the
+program's ``__main__``. The pickler notes which it refers to; `pymonik.code.gathering` makes them.
+"""
+
+from __future__ import annotations
+
+import enum
+import io
+import pickle
+import types
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import cloudpickle
+
+from pymonik.code import arrivals, classes, enums, functions, main_module, places, reducers
+from pymonik.code.references import Named, Referable, ReferableGroup
+from pymonik.errors import SerializationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    _Reducer = Callable[[Any, Any], Any]
+
+_REDUCERS: Final = {**functions.REDUCERS, **reducers.REDUCERS}
+_SUBCLASSES: Final[tuple[tuple[type, _Reducer], ...]] = (
+    (Named, lambda pickler, obj: pickler.reduce_named(obj)),
+    (Referable, lambda pickler, obj: (_slot, (pickler.slot_of(obj),))),
+    (ReferableGroup, lambda _, obj: (list, (list(obj._members()),))),
+    (enum.Enum, enums.reduce_member),
+    (types.ModuleType, functions.reduce_module),
+)
+
+
+def _reducer_of(kind: type) -> _Reducer | None:
+    """What pickles objects of this class; ``None`` for all that `pickle` can do alone."""
+    if (reduce := _REDUCERS.get(kind)) is not None:
+        return reduce
+    if issubclass(kind, type):
+        return classes.reduce_class
+    for base, of_subclass in _SUBCLASSES:
+        if issubclass(kind, base):
+            return of_subclass
+    return reducers.reduce_sentinel if reducers.may_be_sentinel(kind) else None
+
+
+class Need(NamedTuple):
+    """A definition to which a pickle refers.
+
+    Attributes:
+        names: Of the ``__main__`` that has the name; ``None`` for a class.
+        target: The name, or the class.
+        is_optional: Whether the program may well do without it.
+    """
+
+    names: dict[str, Any] | None
+    target: Any
+    is_optional: bool = False
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickles one value.
+
+    Args:
+        roots: Objects that are pickled by value although they could be referred to: what is
+            defined.
+        is_code: Locks in it are those of code: they are made anew where the code runs, as they
+            would be if the module were imported there. In data, a lock is an error.
+        buffer_callback: As in `pickle`.
+
+    Attributes:
+        needs: Definitions that the pickle refers to, by key.
+        refs: Handles that were found, by slot.
+    """
+
+    def __init__(
+        self,
+        *,
+        roots: Iterable[object] = (),
+        is_code: bool = False,
+        buffer_callback: Callable[[pickle.PickleBuffer], bool] | None = None,
+    ) -> None:
+        self._file = io.BytesIO()
+        super().__init__(
+            self._file, protocol=pickle.HIGHEST_PROTOCOL, buffer_callback=buffer_callback
+        )
+        self._roots = {id(root): root for root in roots}
+        self.is_code = is_code
+        self.needs: dict[str, Need] = {}
+        self.refs: list[Referable] = []
+        self._slots: dict[int, int] = {}
+        self._cells: dict[int, types.CellType] = {}
+        self._namespaces: dict[int, functions.Namespace] = {}
+        self._kinds: dict[type, _Reducer | None] = {}
+
+    def stream(self, value: object) -> bytes:
+        """The pickle of ``value``."""
+        self.dump(value)
+        return self._file.getvalue()
+
+    def reducer_override(self, obj: Any) -> Any:
+        """What `pickle` takes for an object; called for all but numbers, texts and the like."""
+        kind = type(obj)
+        try:
+            reduce = self._kinds[kind]
+        except KeyError:
+            reduce = self._kinds[kind] = _reducer_of(kind)
+        return NotImplemented if reduce is None else reduce(self, obj)
+
+    # -- what reducers ask -----------------------------------------------------------------------
+
+    def is_root(self, obj: object) -> bool:
+        """Whether ``obj`` is what is being defined."""
+        return id(obj) in self._roots
+
+    def reduce_special_class(self, cls: type) -> Any:
+        """A class that the interpreter made, such as that of functions."""
+        return super().reducer_override(cls)
+
+    def reduce_named(self, obj: Any) -> Any:
+        """A task: by the name that its module knows it under, else by value."""
+        if not self.is_root(obj):
+            if places.is_by_name(obj):
+                return functions.by_name, (obj.__module__, obj.__qualname__)
+            current = main_module.current_names()
+            if current is not None and (place := self.place_in_main(obj, current[1])) is not None:
+                return place
+        # Not its own, which is for plain pickle and would say a name.
+        return object.__reduce_ex__(obj, pickle.HIGHEST_PROTOCOL)
+
+    def place_in_main(self, obj: Any, names: dict[str, Any]) -> Any:
+        """A reference to a name of ``__main__``, if ``obj`` is what stands there."""
+        if self.is_root(obj):
+            return None
+        name = places.name_in_main(obj, names)
+        if name is None or (main_id := main_module.main_id_of(names)) is None:
+            return None
+        self.need_names(names, (name,))
+        return arrivals.value_in_main, (main_id, name)
+
+    def need_names(
+        self, names: dict[str, Any], wanted: Iterable[str], *, optional: bool = False
+    ) -> None:
+        """Note that code refers to names of ``__main__``."""
+        main_id = main_module.main_id_of(names)
+        for name in wanted:
+            if name not in names or name == "__builtins__":
+                continue
+            key = arrivals.key_of_name(str(main_id), name)
+            known = self.needs.get(key)
+            if known is None or known.is_optional:
+                self.needs[key] = Need(names, name, optional)
+
+    def need_class(self, key: str, cls: type) -> None:
+        """Note that the pickle refers to a class by value."""
+        self.needs[key] = Need(None, cls)
+
+    def has_cell(self, cell: types.CellType) -> bool:
+        """Whether the pickle had this variable before; from now on it has."""
+        if id(cell) in self._cells:
+            return True
+        self._cells[id(cell)] = cell
+        return False
+
+    def namespace(self, names: dict[str, Any]) -> functions.Namespace:
+        """What stands for these names in this pickle."""
+        if id(names) not in self._namespaces:
+            self._namespaces[id(names)] = functions.Namespace(names)
+        return self._namespaces[id(names)]
+
+    def slot_of(self, obj: Referable) -> int:
+        """The number of a handle; handles of one result share it."""
+        key = id(obj._state)
+        if key not in self._slots:
+            self._slots[key] = len(self.refs)
+            self.refs.append(obj)
+        return self._slots[key]
+
+
+def _slot(number: int) -> object:
+    """Stands in a pickle for the value of a reference; the unpickler puts the value there."""
+    raise SerializationError(f"slot {number}: this pickle can only be read by pymonik")

@@ -1,0 +1,290 @@
+"""How kinds of things are pickled that neither `pickle` nor cloudpickle sends as they are."""
+
+from __future__ import annotations
+
+import _thread
+import contextvars
+import functools
+import sys
+import threading
+import types
+import typing
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from pymonik.code import arrivals, functions, identities, main_module, places
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymonik.code.pickler import Pickler
+
+_ABSENT: Final = object()
+_new_type: Any = typing.NewType  # to be called with a name that is no literal
+_plain_reduce: tuple[Any, Any] = (object.__reduce_ex__, object.__reduce__)
+
+
+# -- one thing wherever it arrives ---------------------------------------------------------------
+
+
+def the_one(uid: str, make: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """The object of this id, made now if it is not here yet."""
+    known = identities.find(uid)
+    if known is not None:
+        return known
+    made = make(*arguments)
+    identities.remember(uid, made)
+    return made
+
+
+def _reduce_the_one(obj: object, make: Callable[..., Any], *arguments: Any) -> Any:
+    return the_one, (identities.id_of(obj), make, arguments)
+
+
+def _reduce_context_variable(pickler: Pickler, variable: Any) -> Any:
+    del pickler
+    return _reduce_the_one(variable, make_context_variable, variable.name, *_default_of(variable))
+
+
+def _default_of(variable: contextvars.ContextVar[Any]) -> tuple[Any, ...]:
+    try:
+        # An empty context has no value of its own: what it gives is the default.
+        return (contextvars.Context().run(variable.get),)
+    except LookupError:
+        return ()
+
+
+def make_context_variable(name: str, *default: Any) -> Any:
+    """A context variable, with a default or without."""
+    if default:
+        return contextvars.ContextVar(name, default=default[0])
+    return contextvars.ContextVar(name)
+
+
+def _reduce_new_type(pickler: Pickler, made: Any) -> Any:
+    del pickler
+    if places.is_by_name(made):
+        return NotImplemented
+    names = (made.__name__, made.__module__, getattr(made, "__qualname__", made.__name__))
+    return _reduce_the_one(made, make_new_type, *names, made.__supertype__)
+
+
+def make_new_type(name: str, module: str, qualname: str, supertype: Any) -> Any:
+    """A type of `typing.NewType`."""
+    made: Any = _new_type(name, supertype)
+    made.__module__, made.__qualname__ = module, qualname
+    return made
+
+
+def _reduce_type_variable(pickler: Pickler, variable: Any) -> Any:
+    del pickler
+    module = getattr(variable, "__module__", None)
+    name = variable.__name__
+    if places.travels_by_name(module) and places.found(str(module), name) is variable:
+        return NotImplemented
+    flags = {
+        key: value
+        for key in ("covariant", "contravariant", "infer_variance")
+        if (value := getattr(variable, f"__{key}__", False))
+    }
+    if (bound := getattr(variable, "__bound__", None)) is not None:
+        flags["bound"] = bound
+    if (has_default := getattr(variable, "has_default", None)) is not None and has_default():
+        flags["default"] = variable.__default__
+    constraints = getattr(variable, "__constraints__", ())
+    arguments = (type(variable), module, name, constraints, flags)
+    return _reduce_the_one(variable, make_type_variable, *arguments)
+
+
+def make_type_variable(
+    kind: Any, module: str | None, name: str, constraints: tuple[Any, ...], flags: dict[str, Any]
+) -> Any:
+    """A `TypeVar`, `ParamSpec` or `TypeVarTuple`."""
+    made = kind(name, *constraints, **flags)
+    made.__module__ = module
+    return made
+
+
+def _reduce_type_alias(pickler: Pickler, alias: Any) -> Any:
+    del pickler
+    if places.travels_by_name(alias.__module__):
+        return NotImplemented
+    arguments = (type(alias), alias.__name__, alias.__value__, alias.__type_params__)
+    return _reduce_the_one(alias, make_type_alias, *arguments)
+
+
+def make_type_alias(kind: Any, name: str, value: Any, parameters: tuple[Any, ...]) -> Any:
+    """An alias of a ``type`` statement."""
+    return kind(name, value, type_params=parameters)
+
+
+def _reduce_of_parameters(pickler: Pickler, part: Any) -> Any:
+    del pickler
+    return type(part), (part.__origin__,)
+
+
+# -- wrappers ------------------------------------------------------------------------------------
+
+
+def _reduce_cached(pickler: Pickler, wrapper: Any) -> Any:
+    """A function of `functools.lru_cache`: what it has cached stays behind."""
+    if not pickler.is_root(wrapper):
+        if places.is_by_name(wrapper):
+            return NotImplemented
+        names = getattr(wrapper.__wrapped__, "__globals__", None)
+        if names is not None and (place := pickler.place_in_main(wrapper, names)) is not None:
+            return place
+    attributes = {k: v for k, v in vars(wrapper).items() if k not in _OF_CACHES}
+    parameters = wrapper.cache_parameters()
+    arguments = (wrapper.__wrapped__, parameters["maxsize"], parameters["typed"])
+    return make_cached, arguments, attributes
+
+
+_OF_CACHES = frozenset({"__wrapped__", "cache_parameters"})
+
+
+def make_cached(function: Any, maxsize: int | None, typed: bool) -> Any:  # noqa: FBT001 - from a pickle
+    """``function`` with an empty cache."""
+    return functools.lru_cache(maxsize, typed)(function)
+
+
+def _reduce_method(pickler: Pickler, method: types.MethodType) -> Any:
+    """A method: by its name where its object's class has it."""
+    del pickler
+    function, owner = method.__func__, method.__self__
+    name = getattr(function, "__name__", None)
+    for cls in (owner if isinstance(owner, type) else type(owner)).__mro__:
+        found = vars(cls).get(name, _ABSENT) if isinstance(name, str) else _ABSENT
+        if found is _ABSENT:
+            continue
+        if (found.__func__ if isinstance(found, classmethod) else found) is not function:
+            break
+        if isinstance(found, classmethod) is isinstance(owner, type):
+            return bound_method, (owner, cls, name)
+        break
+    return types.MethodType, (function, owner)
+
+
+def bound_method(owner: Any, cls: type, name: str) -> types.MethodType:
+    """The method of that name, as ``cls`` defines it, bound to ``owner``."""
+    function = vars(cls)[name]
+    return types.MethodType(
+        function.__func__ if isinstance(function, classmethod) else function, owner
+    )
+
+
+# -- weak collections ----------------------------------------------------------------------------
+
+
+def _reduce_weak_mapping(pickler: Pickler, mapping: Any) -> Any:
+    del pickler
+    return type(mapping), (), None, None, iter(list(mapping.items()))
+
+
+def _reduce_weak_reference(pickler: Pickler, reference: Any) -> Any:
+    return (weakref.ref, (reference(),)) if pickler.is_code else NotImplemented
+
+
+# -- locks ---------------------------------------------------------------------------------------
+
+
+def _reduce_lock(pickler: Pickler, lock: Any) -> Any:
+    """A lock of code guards what is of this process: elsewhere a new one guards what is there."""
+    del lock
+    return (threading.Lock, ()) if pickler.is_code else NotImplemented
+
+
+def _reduce_reentrant_lock(pickler: Pickler, lock: Any) -> Any:
+    del lock
+    return (threading.RLock, ()) if pickler.is_code else NotImplemented
+
+
+def _reduce_local(pickler: Pickler, local: Any) -> Any:
+    del local
+    return (threading.local, ()) if pickler.is_code else NotImplemented
+
+
+# -- sentinels -----------------------------------------------------------------------------------
+
+
+def may_be_sentinel(kind: type) -> bool:
+    """Whether objects of this class have nothing but an identity, as ``MISSING = object()``."""
+    if kind is object:
+        return True
+    return (
+        kind.__basicsize__ <= _LARGEST_SENTINEL
+        and (kind.__reduce_ex__, kind.__reduce__) == _plain_reduce
+        and not hasattr(kind, "__getnewargs__")
+        and not hasattr(kind, "__getnewargs_ex__")
+        and getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None)
+        and bool(kind.__flags__ & 1 << 9)
+    )
+
+
+class _Empty:
+    """As large as an object that has attributes in its ``__dict__`` only."""
+
+
+_LARGEST_SENTINEL: Final = _Empty.__basicsize__
+
+
+def reduce_sentinel(pickler: Pickler, obj: Any) -> Any:
+    """What `pickle` takes for an object without content: the name under which a module has it."""
+    kind = type(obj)
+    if pickler.is_root(obj) or (kind is not object and _has_attributes(obj)):
+        return NotImplemented
+    if kind is not object and kind.__module__ not in main_module.MAIN_NAMES:
+        return _by_module(obj, kind.__module__)
+    current = main_module.current_names()
+    if current is not None:
+        name = next((name for name, value in list(current[1].items()) if value is obj), None)
+        if name is not None:
+            pickler.need_names(current[1], (name,))
+            return arrivals.value_in_main, (current[0], name)
+    if kind is not object:
+        return NotImplemented
+    for module in list(sys.modules):
+        if (found := _by_module(obj, module)) is not NotImplemented:
+            return found
+    return _reduce_the_one(obj, object) if pickler.is_code else NotImplemented
+
+
+def _has_attributes(obj: object) -> bool:
+    try:
+        return bool(object.__getattribute__(obj, "__dict__"))
+    except AttributeError:  # it has slots, and none is defined by its class
+        return False
+
+
+def _by_module(obj: object, module: str) -> Any:
+    if not places.travels_by_name(module):
+        return NotImplemented
+    names = getattr(sys.modules[module], "__dict__", {})
+    name = next((name for name, value in list(names.items()) if value is obj), None)
+    if name is None:
+        return NotImplemented
+    return functions.by_name, (module, name)
+
+
+REDUCERS: dict[type, Callable[[Any, Any], Any]] = {
+    contextvars.ContextVar: _reduce_context_variable,
+    typing.NewType: _reduce_new_type,
+    typing.TypeVar: _reduce_type_variable,
+    typing.ParamSpec: _reduce_type_variable,
+    typing.ParamSpecArgs: _reduce_of_parameters,
+    typing.ParamSpecKwargs: _reduce_of_parameters,
+    functools._lru_cache_wrapper: _reduce_cached,
+    types.MethodType: _reduce_method,
+    weakref.WeakKeyDictionary: _reduce_weak_mapping,
+    weakref.WeakValueDictionary: _reduce_weak_mapping,
+    weakref.ref: _reduce_weak_reference,
+    _thread.LockType: _reduce_lock,
+    type(threading.RLock()): _reduce_reentrant_lock,
+    threading.local: _reduce_local,
+}
+for _name, _reduce in (
+    ("TypeVarTuple", _reduce_type_variable),
+    ("TypeAliasType", _reduce_type_alias),
+):
+    if (_kind := getattr(typing, _name, None)) is not None:
+        REDUCERS[_kind] = _reduce
