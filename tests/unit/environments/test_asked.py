@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -161,21 +163,21 @@ def test_the_block_of_a_script_is_its_environment(
         environment_of("script")
 
 
-def test_what_the_program_imports_is_pinned_to_what_is_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = types.ModuleType("__main__")
-    program.__file__ = str(tmp_path / "program.py")
-    Path(program.__file__).write_text("def f():\n    import pandas\n")
-    monkeypatch.setitem(sys.modules, "__main__", program)
-    for name in [name for name in sys.modules if name.startswith("tests")]:
-        monkeypatch.delitem(sys.modules, name)
-    found = environment_of("here")
-    import pandas as pd
-
-    assert f"pandas=={pd.__version__}" in found.pip
-    assert not [line for line in found.pip if line.startswith(("pymonik", "numpy"))]
-    assert [line for line in found.constraints if line.startswith("numpy==")]
+def test_what_the_program_imports_is_pinned_to_what_is_here(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import own\n"
+        "def f():\n    import pandas\n"
+        "from pymonik.environments.asked import environment_of\n"
+        "found = environment_of('here')\n"
+        "print(*found.pip, '|', *found.constraints)\n"
+    )
+    (tmp_path / "own.py").write_text("import hypothesis.strategies\n")
+    output = subprocess.check_output([sys.executable, str(program)], text=True, timeout=60)
+    pip, _, constraints = output.partition("|")
+    versions = {name: importlib.metadata.version(name) for name in ("hypothesis", "pandas")}
+    assert pip.split() == [f"{name}=={version}" for name, version in versions.items()]
+    assert f"numpy=={importlib.metadata.version('numpy')}" in constraints.split()
 
 
 def test_the_nearest_packages_replace_and_variables_merge() -> None:
