@@ -57,6 +57,11 @@ class Parameters:
             return self.signature
         return self.signature.replace(parameters=self.all[1:])
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of those that can be given by position, in order."""
+        return tuple(parameter.name for parameter in self.all if parameter.kind in _BY_POSITION)
+
     def without_first(self) -> Parameters:
         """Those that are left once the first is given."""
         rest = object.__new__(Parameters)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymonik.code import codec
-from pymonik.environments.asked import environment_of
 from pymonik.errors import (
     ConfigError,
     ControlPlaneError,
@@ -31,6 +30,7 @@ from pymonik.transport.forgotten import ForgottenSessions
 from pymonik.transport.messages import DEFAULTS
 from pymonik.transport.outbox import BATCH_TASKS
 from pymonik.transport.session import RemoteSession
+from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
     import os
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pymonik.cluster.local import LocalCluster
+    from pymonik.runs.reasons import Why
     from pymonik.session.protocol import Session
-    from pymonik.wire.environment import Environment
 
 _log = logging.getLogger(__name__)
 _DEFAULT_PARTITION = "pymonik"
@@ -99,9 +99,7 @@ class Pymonik:
                 a cluster on this machine.
             partition: Where tasks run; of several, the first is the default and the others can be
                 named by tasks. Without it, the default of the cluster.
-            environment: Packages of every task: a list, ``"requirements.txt"``,
-                ``"pyproject.toml"``, ``"uv.lock"``, ``"script"``, ``"here"``, or a dict of
-                ``"pip"``, any of these, and ``"env_variables"``.
+            environment: ``{"pip": [...], "env_variables": {...}}`` for every task.
             task_options: Options of every task, under those of the task and of the call.
             max_duration: Shortcut for the option, like the two that follow.
             priority: 1 to 10, higher runs first.
@@ -130,7 +128,7 @@ class Pymonik:
             "override_target_name": override_target_name,
         }
         self._partitions = _partitions(partition)
-        self._environment = environment_of(environment)
+        self._environment = Environment.parse(environment)
         self._options = TaskOptions.shortcuts(
             task_options, max_duration=max_duration, priority=priority, max_retries=max_retries
         )
@@ -348,6 +346,12 @@ class Pymonik:
     def environment(self) -> Environment:
         """What every task gets around it."""
         return self._environment
+
+    def why(self) -> Why:
+        """Why tasks of the session have not ended; asks the control plane, and prints as text."""
+        from pymonik.runs.looking import why_session
+
+        return why_session(self.session.lists, self.session_id)
 
     def send(self) -> None:
         """Have everything submitted so far sent now; returns when it is."""

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pymonik.code.references import Referable
-from pymonik.errors import WaitTimeoutError
+from pymonik.runs.waiting import over, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -61,11 +61,9 @@ def _completions(
         while waiting.pending:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
-                handle = waiting.next(left)
+                handle = take(waiting.next, waiting.states, left)
             except queue.Empty:
-                raise WaitTimeoutError(
-                    f"{waiting.pending} of {waiting.total} results are pending after {timeout} s"
-                ) from None
+                raise over(waiting.states(), timeout, waiting.total) from None
             yield handle
             del handle  # held by whoever wants it, not here
             if more is not None and not more.is_exhausted and waiting.pending < _MOST_DRAWN:
@@ -105,6 +103,10 @@ class _Waiting(Generic[H]):
         del self._callbacks[number]
         self.pending -= 1
         return handle
+
+    def states(self) -> list[ResultState]:
+        """Of those that have not ended, or were not told of."""
+        return [state for state, _ in self._callbacks.values()]
 
     def forget(self) -> None:
         for state, callback in self._callbacks.values():

@@ -14,12 +14,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.completion import completions
 from pymonik.errors import UsageError, WaitTimeoutError
 from pymonik.quantities import wait_s
+from pymonik.runs import waiting
+from pymonik.runs.figures import learn
+from pymonik.runs.looks import CallLook, CallsLook
 from pymonik.session.detached import detached
 from pymonik.session.forgetting import keep, keep_results
 from pymonik.session.result import ResultState, Status
@@ -41,7 +45,7 @@ _LOADED_TOGETHER = 4096  # values
 _SPENT: list[ResultHandle[Any]] = []  # stands for handles that `as_completed` has consumed
 
 
-class ResultHandle(Referable, Generic[R_co]):
+class ResultHandle(CallLook, Referable, Generic[R_co]):
     """Stands for the value of one call, or of `Pymonik.put`.
 
     Pass it as an argument, at any depth, and the task gets the value. It pickles without its
@@ -125,9 +129,9 @@ class ResultHandle(Referable, Generic[R_co]):
         if self._value is _UNKNOWN:
             state = self._state
             if state.status is Status.PENDING:
-                state.session.wait([state], wait_s(timeout))
+                waiting.wait(partial(state.session.wait, [state]), [state], wait_s(timeout))
             self._raise_error()
-            self._value = state.session.fetch([state])[0].value(state.item)
+            _load([self])
         return cast("R_co", self._value)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
@@ -196,7 +200,7 @@ class ResultHandle(Referable, Generic[R_co]):
         return f"<ResultHandle {self.name or 'result'} {result_id}{item} {status}>"
 
 
-class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
+class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]]):
     """Handles in order, those of `Task.map_invoke` or any others; a slice is one too.
 
     As an argument it arrives as the list of the values. For an iterator of more than 20 000 items
@@ -315,6 +319,18 @@ class MultiResultHandle(ReferableGroup, Sequence[ResultHandle[R_co]]):
         yield from _running_loop().run_in_executor(None, _load, self._handles)
         return self.result()
 
+    def rows(self) -> list[dict[str, Any]]:
+        """A dict for each call: item, arguments, status, value, and what was measured of it.
+
+        Fetches the values that are there; nothing is waited for.
+        """
+        from pymonik.runs.table import rows
+
+        handles = self._handles
+        _load(handles)
+        values = [None if one._value is _UNKNOWN else one._value for one in handles]
+        return rows([one._state for one in handles], values)
+
     def _members(self) -> Sequence[Referable]:
         return self._handles
 
@@ -374,11 +390,16 @@ def as_completed(
 
 def _settle(handles: Sequence[ResultHandle[Any]], timeout: float | None) -> None:
     """Wait until all are final."""
-    limit_s = wait_s(timeout)
-    deadline = None if limit_s is None else time.monotonic() + limit_s
     pending = [handle for handle in handles if handle._state.status is Status.PENDING]
-    for session, states in _by_session(pending).items():
-        session.wait(states, _left(deadline))
+    groups = _by_session(pending)
+
+    def block(limit_s: float | None) -> None:
+        deadline = None if limit_s is None else time.monotonic() + limit_s
+        for session, states in groups.items():
+            session.wait(states, _left(deadline))
+
+    if groups:
+        waiting.wait(block, [handle._state for handle in pending], wait_s(timeout))
 
 
 def _load(handles: Sequence[ResultHandle[Any]]) -> None:
@@ -390,7 +411,9 @@ def _load(handles: Sequence[ResultHandle[Any]]) -> None:
         if state.status is Status.COMPLETED:
             groups.setdefault(state.session, []).append(handle)
     for session, wanted in groups.items():
-        results = session.fetch([handle._state for handle in wanted])
+        states = [handle._state for handle in wanted]
+        results = session.fetch(states)
+        learn(states, results)
         for handle, result in zip(wanted, results, strict=True):
             handle._value = result.value(handle._state.item)
 

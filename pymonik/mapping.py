@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pymonik.arguments import Parameters
     from pymonik.code.codec import Packed
     from pymonik.session.protocol import Session, Submission
+    from pymonik.session.run import Run
 
 R = TypeVar("R")
 
@@ -112,13 +113,15 @@ class Items:
                 yield from kwargs.values()
 
 
-def map_items(items: Items, session: Session, submission: Submission) -> MultiResultHandle[Any]:
+def map_items(
+    items: Items, session: Session, submission: Submission, run: Run
+) -> MultiResultHandle[Any]:
     """Submit all calls, or the first ones of an iterator that does not end soon."""
 
     def share(values: list[object]) -> list[object]:
         return _put_large(values, session, f"{submission.function.name} argument")
 
-    drawing = Drawing(items.packed(share), session, submission)
+    drawing = Drawing(items.packed(share), session, submission, run)
     if not items.is_drawn:
         with no_collections():
             return MultiResultHandle(drawing.draw_all())
@@ -136,8 +139,11 @@ class Drawing:
         is_exhausted: Whether no more will be submitted.
     """
 
-    def __init__(self, calls: Iterator[Packed], session: Session, submission: Submission) -> None:
+    def __init__(
+        self, calls: Iterator[Packed], session: Session, submission: Submission, run: Run
+    ) -> None:
         self._calls = calls
+        self._run = run
         self._session = session
         self._submission = submission
         self._lock = threading.Lock()
@@ -189,7 +195,9 @@ class Drawing:
     def _submit(self, calls: Sequence[Packed]) -> list[ResultHandle[Any]]:
         if not calls:
             return []
-        return [ResultHandle(state) for state in self._session.submit(self._submission.of(calls))]
+        states = self._session.submit(self._submission.of(calls))
+        self._run.add(states, calls)
+        return [ResultHandle(state) for state in states]
 
 
 def bound_items(

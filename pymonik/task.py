@@ -35,6 +35,7 @@ from pymonik.mapping import Items, bound_items, map_items
 from pymonik.options import TaskOptions, call_options, refuse_unknown
 from pymonik.quantities import whole_number
 from pymonik.session.protocol import AUTO, Session, SessionOwner, Submission, session_of
+from pymonik.session.run import Run
 from pymonik.wire.call import MOST_CALLS
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ class Task(Named, Generic[P, R]):
             setattr(self, name, value)
         self._cache: tuple[Fingerprint, PackedFunction] | None = None
         self._method: Task[..., R] | None = None
-        self.__dict__.pop("_parameters", None)
+        for cached in ("_parameters", "_single_calls"):
+            self.__dict__.pop(cached, None)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # Plain pickle takes a task of a module as it takes a function: by its name there.
@@ -209,7 +211,9 @@ class Task(Named, Generic[P, R]):
         self._parameters.check(self.name, args, kwargs)
         call = codec.pack_call(args, kwargs)
         submission = Submission(self.packed(), (call,), options, delegate)
-        return ResultHandle(session_of(pymonik).submit(submission)[0])
+        state = session_of(pymonik).submit(submission)[0]
+        self._single_calls.add_single(state, call)
+        return ResultHandle(state)
 
     def map_invoke(
         self,
@@ -248,7 +252,7 @@ class Task(Named, Generic[P, R]):
         submission = Submission(self.packed(), (), options, delegate, _chunk_size(chunk_size))
         items = Items(iterable, self.name, self._parameters, kwargs)
         if not delegate:
-            return map_items(items, session, submission)
+            return map_items(items, session, submission, self._new_run(options.label))
         calls = list(items.packed())
         if len(calls) != 1:
             raise UsageError(
@@ -256,6 +260,13 @@ class Task(Named, Generic[P, R]):
                 "the running task's"
             )
         return MultiResultHandle(map(ResultHandle, session.submit(submission.of(calls))))
+
+    def _new_run(self, label: str | None = None) -> Run:
+        return Run(self, self.name, label or "", self._parameters.names)
+
+    @functools.cached_property
+    def _single_calls(self) -> Run:
+        return self._new_run(self.options.label)
 
     # -- the function as it travels ------------------------------------------------------------
 

@@ -28,7 +28,6 @@ from pymonik.cluster.memory import GivingBack
 from pymonik.cluster.runners.slots import ExecutorSlot
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.storage import Storage
-from pymonik.environments.builds import Environments
 from pymonik.errors import ConfigError
 from pymonik.executor.pool import ExecutorPool
 
@@ -172,10 +171,6 @@ class EmbeddedCluster:
                 size=size,
                 memory_limit=self._config.memory_limit,
                 on_output=_show,
-                environments=Environments(
-                    is_wanted=self._dispatch.is_environment_wanted,
-                    on_settled=self._dispatch.environment_settled,
-                ),
             )
             self._pool.start()
 

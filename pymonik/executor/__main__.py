@@ -12,6 +12,7 @@ import io
 import os
 import select
 import signal
+import site
 import socket
 import sys
 import threading
@@ -25,7 +26,6 @@ from pymonik.executor.cache import FunctionCache
 from pymonik.executor.channel import order_decoder
 from pymonik.executor.claims import Claims
 from pymonik.executor.frames import HandedOver, Ready, Run
-from pymonik.executor.installed import stand_in_site_packages
 from pymonik.executor.limits import limit_reservations, memory_error
 from pymonik.executor.mappings import IDLE_S, inputs
 from pymonik.executor.run import execute
@@ -134,12 +134,15 @@ def _flush() -> None:
 
 
 def _set_up_path(packages: str) -> None:
-    """The current folder last, so that it hides no module."""
+    """Packages of the environment first; the current folder last, so that it hides no module."""
     if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 - compared as text
         sys.path.append(sys.path.pop(0))
     if packages:
-        stand_in_site_packages(packages)
+        sys.path.insert(0, packages)
+        site.addsitedir(packages)
         modules.installed_in(packages)  # else numpy's own functions would travel by value
+        inherited = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (packages, inherited)))
 
 
 def _die_with(parent: int, fd: int) -> None:

@@ -15,12 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pymonik.code.failure import Failure
-from pymonik.environments.builds import Environments, NotReady
-from pymonik.environments.installer import Unwanted
+from pymonik.environments.folders import packages_folder
 from pymonik.errors import EnvironmentSetupError, PymonikError, SerializationError
 from pymonik.executor import files
 from pymonik.executor.chunk import Chunk
-from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Waiting
+from pymonik.executor.endings import Cancelled, Ending, Failed, Lost
 from pymonik.executor.line import Call, Line, Only
 from pymonik.executor.process import ExecutorProcess, timed_out
 from pymonik.wire import containers
@@ -72,8 +71,6 @@ class ExecutorPool:
         size: How many executors there are at most, and callers of `run` at once.
         memory_limit: Of each executor, in bytes.
         on_output: Called with the task, ``"stdout"`` or ``"stderr"``, and what was printed.
-        environments: Makes the environments of tasks: a task whose environment is not ready ends
-            as `Waiting`. ``None``: the pool makes them itself, and `run` waits.
     """
 
     def __init__(
@@ -83,14 +80,11 @@ class ExecutorPool:
         size: int,
         memory_limit: int | None = None,
         on_output: Callable[[str, str, str], None] | None = None,
-        environments: Environments | None = None,
     ) -> None:
         self._folder = folder
         self._size = size
         self._memory_limit = memory_limit
         self._on_output = on_output
-        self._waits = environments is None
-        self._environments = environments or Environments()
         self._lock = threading.Lock()
         self._idle: list[_Seat] = []  # used last at the end
         self._seats: set[_Seat] = set()
@@ -151,10 +145,6 @@ class ExecutorPool:
             if running.process is not None:
                 running.process.kill()
 
-    def is_settled(self, packages_id: str) -> bool:
-        """Whether an environment is not being made now: it is ready, failed or was given up."""
-        return self._environments.is_settled(packages_id)
-
     def close(self) -> None:
         """Kill all executors; calls under way end as `Cancelled`."""
         with self._lock:
@@ -166,7 +156,6 @@ class ExecutorPool:
                 running.is_cancelled = True
                 if running.process is not None:
                     running.process.kill()
-        self._environments.close()
         for seat in idle:
             self._dismiss(seat)
         for _ in range(self._size):  # until the last caller has left
@@ -212,11 +201,7 @@ class ExecutorPool:
             return timed_out(call.time_limit_s)
         try:
             meta, blobs = _payload(call.run)
-            packages = self._packages(call.run, meta, running)
-        except NotReady as error:
-            return Waiting(error.packages_id)
-        except Unwanted:
-            return Cancelled()
+            packages = packages_folder(meta.environment)
         except (PymonikError, OSError, KeyError) as error:
             return Failed(Failure.of(_as_setup_error(error)).to_text())
         seats.enter_context(self._free)
@@ -226,21 +211,6 @@ class ExecutorPool:
         seats.callback(self._give_back, seat)
         chunk = Chunk(call.run, meta, blobs, call.hand_over) if meta.chunked else None
         return _Place(seat, meta.environment.pip, chunk)
-
-    def _packages(self, run: Run, meta: PayloadMeta, running: _Running) -> str:
-        """The folder of the task's packages.
-
-        Raises:
-            NotReady: It is being made, and this pool does not wait for it.
-            Unwanted: The task was cancelled while this pool has waited for it.
-            EnvironmentSetupError: It cannot be made.
-        """
-        read = partial(_file, run)
-        if not self._waits:
-            return self._environments.path(meta.environment, read)
-        return self._environments.wait(
-            meta.environment, read, lambda: running.is_cancelled or self._is_closed
-        )
 
     def _run(self, call: Call, running: _Running, place: _Place, line: Line) -> Ending:
         try:
@@ -333,12 +303,6 @@ def _payload(run: Run) -> tuple[PayloadMeta, Sequence[Buffer]]:
     if len(meta.calls) > MOST_CALLS:
         raise SerializationError(f"a task has {MOST_CALLS} calls at most, not {len(meta.calls)}")
     return meta, blobs
-
-
-def _file(run: Run, result_id: str) -> bytes:
-    """The bytes of a file that came with a call: the only blob of its container."""
-    _, blobs = containers.split(files.load(run.input(result_id)))
-    return bytes(blobs[0])
 
 
 def _as_setup_error(error: BaseException) -> BaseException:

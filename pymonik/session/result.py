@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pymonik.code.references import Referable
     from pymonik.session.forgetting import Hold
     from pymonik.session.protocol import Session
+    from pymonik.session.run import KeptCall, Run
+    from pymonik.wire.call import ResultMeta
 
 _Callbacks: TypeAlias = "tuple[Callable[[ResultState], None], ...]"
 
@@ -42,6 +44,10 @@ class ResultState:
     Attributes:
         result_id: ``None`` until the call was sent.
         item: Where in the result the value stands, if the result holds several; else `WHOLE`.
+        index: Its number among the calls of its `map_invoke`; -1 for data and single calls.
+        run: What it has in common with those; ``None`` for data.
+        call: The arguments of the call, where they are kept.
+        head: What the head of its result says of how it was made, once somebody has read that.
         whole: The state of the result that it is an item of, while that is awaited.
         task_id: The task that produces it, as submitted; ``""`` for data or before sending.
         holds: On the data, once they are there, where data that nobody holds are deleted. On two
@@ -52,8 +58,22 @@ class ResultState:
     """
 
     __slots__ = (
-        "__weakref__", "_callbacks", "error", "holds", "item", "name", "news", "result_id",
-        "session", "status", "task_id", "whole",
+        "__weakref__",
+        "_callbacks",
+        "call",
+        "error",
+        "head",
+        "holds",
+        "index",
+        "item",
+        "name",
+        "news",
+        "result_id",
+        "run",
+        "session",
+        "status",
+        "task_id",
+        "whole",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +84,10 @@ class ResultState:
         self.result_id = result_id
         self.item = item
         self.whole: ResultState | None = None
+        self.index = -1
+        self.run: Run | None = None
+        self.call: KeptCall | bytes | None = None
+        self.head: ResultMeta | None = None
         self.task_id = ""
         self.status = Status.PENDING
         self.error: BaseException | None = None

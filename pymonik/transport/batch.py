@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pymonik.environments import local_packages
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError
 from pymonik.session.labels import with_labels
 from pymonik.session.result import Status
@@ -56,7 +55,6 @@ class BatchSender:
         self._watch = watch
         self._outputs = Outputs(plane, session_id)
         self._functions: dict[str, str] = {}  # content id to result id
-        self._wheels: dict[str, str] = {}  # digest to result id
         self._full: dict[tuple[TaskOptions, str], TaskOptions] = {}  # see `_complete`
 
     def __call__(self, batch: Sequence[OutgoingTask]) -> None:
@@ -105,14 +103,6 @@ class BatchSender:
         if new:
             ids = self._data.store([(f.name, [f.container]) for f in new.values()])
             self._functions.update(zip(new, ids, strict=True))
-
-    def _uploaded(self, environment: Environment) -> Environment:
-        """The environment, with the places of its wheels; each is uploaded once for the session."""
-        new = {f.digest: f for f in environment.files if f.digest not in self._wheels}
-        if new:
-            ids = self._data.store([(f.name, local_packages.container(f)) for f in new.values()])
-            self._wheels.update(zip(new, ids, strict=True))
-        return environment.at(self._wheels)
 
     def _create_outputs(self, batch: Sequence[OutgoingTask]) -> None:
         ids = self._outputs.take([task.state.name for task in batch])
@@ -172,7 +162,7 @@ class BatchSender:
         return PayloadMeta(
             function=FunctionRef(content_id, self._functions[content_id], task.function.name),
             calls=tuple(_call_meta(call) for call in task.calls),
-            environment=self._uploaded(self._environment_of(task.options)),
+            environment=self._environment_of(task.options),
             run=task.options.label or self._options.label or "",
             nonce=self._nonce,
             functions=dict(islice(reversed(self._functions.items()), _MOST_FUNCTIONS)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from functools import partial
@@ -31,6 +32,7 @@ from pymonik.content import objects
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import messages, streams
 from pymonik.transport.errors import translated
+from pymonik.transport.listing import Listing
 from pymonik.transport.news import News, of_event
 from pymonik.wire.embedded import RESULTS, SMALL_DATA, ended_decoder, small_data_decoder
 
@@ -90,6 +92,11 @@ class ControlPlane:
         self._download = channel.unary_stream(f"{_RESULTS}/DownloadResultData")
 
     # -- connection ----------------------------------------------------------------------------
+
+    @functools.cached_property
+    def lists(self) -> Listing:
+        """Lists for people: asked once, and soon given up."""
+        return Listing(self._channel)
 
     def rest(self) -> None:
         """Little will be asked from now on: keep no connection for it where that costs much."""

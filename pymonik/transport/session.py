@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pymonik.options import TaskOptions
     from pymonik.session.protocol import Drawn, Session, Submission
     from pymonik.transport.control_plane import ControlPlane
+    from pymonik.transport.listing import Listing
     from pymonik.wire.environment import Environment
 
 _log = logging.getLogger(__name__)
@@ -128,6 +129,11 @@ class RemoteSession:
     def environment(self) -> Environment:
         """What calls get around them."""
         return self._environment
+
+    @property
+    def lists(self) -> Listing:
+        """What the control plane can be asked for by people who look."""
+        return self._plane.lists
 
     def submit(self, submission: Submission) -> list[ResultState]:
         """One state for each call; see `pymonik.session.protocol.Session`.

@@ -279,8 +279,7 @@ def result_ids(meta: PayloadMeta) -> list[str]:
     """Every result that the payload needs, in order, each once: its data dependencies."""
     refs = [ref.result_id for call in meta.calls for ref in call.refs]
     files = meta.bundle.result_ids if meta.bundle is not None else ()
-    wheels = [file.result_id for file in meta.environment.files]
-    return list(dict.fromkeys([meta.function.result_id, *files, *wheels, *refs]))
+    return list(dict.fromkeys([meta.function.result_id, *files, *refs]))
 
 
 def rebound(meta: PayloadMeta, ids: dict[str, str]) -> PayloadMeta:

@@ -17,7 +17,7 @@ from armonik.protogen.worker.worker_service_pb2_grpc import WorkerServicer
 
 from pymonik.code.failure import Failure
 from pymonik.errors import SerializationError, TaskFailedError
-from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut, Waiting
+from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut
 from pymonik.executor.frames import Run
 from pymonik.quantities import LONGEST_DURATION
 from pymonik.wire import containers
@@ -129,7 +129,7 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
             return _abort(context, grpc.StatusCode.INTERNAL, ending.error)
         if isinstance(ending, TimedOut):
             return _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, ending.error)
-        if isinstance(ending, Cancelled | Waiting):  # the pool of a worker never says Waiting
+        if isinstance(ending, Cancelled):
             return _abort(context, grpc.StatusCode.UNAVAILABLE, "the task was stopped")
         try:
             deliver(ending, _output_id(request), TaskAgent(self._agent, request))

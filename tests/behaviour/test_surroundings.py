@@ -122,10 +122,9 @@ def test_packages_of_the_environment_are_there(cluster: LocalCluster, tiny_wheel
 
 
 def test_a_package_that_cannot_be_installed_is_named(cluster: LocalCluster, tmp_path: Path) -> None:
-    broken = tmp_path / "nowhere-1.0-py3-none-any.whl"
-    broken.write_bytes(b"no archive")
+    missing = (tmp_path / "nowhere-1.0-py3-none-any.whl").as_uri()
     with (
-        Pymonik(endpoint=cluster.endpoint, environment={"pip": [str(broken)]}),
+        Pymonik(endpoint=cluster.endpoint, environment={"pip": [f"nowhere @ {missing}"]}),
         pytest.raises(EnvironmentSetupError, match="nowhere"),
     ):
         answer.invoke().result(timeout=TIMEOUT_S)

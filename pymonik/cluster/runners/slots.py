@@ -43,7 +43,6 @@ from pymonik.cluster.state.work import (
     Succeeded,
     TaskOptions,
     TimedOut,
-    Waiting,
 )
 from pymonik.code.failure import Failure
 from pymonik.content import objects
@@ -200,9 +199,6 @@ class ExecutorSlot:
             with self._changed:
                 self._is_going_on, self._held = False, held
                 self._changed.notify_all()
-        if isinstance(outcome, Waiting) and self._pool.is_settled(outcome.packages_id):
-            # It was settled after the pool has looked and before the task began to wait.
-            self._dispatch.environment_settled(outcome.packages_id)
         return [self._call(one) for one in more]
 
     def not_begun(self, call: Call) -> None:
@@ -220,7 +216,7 @@ class ExecutorSlot:
         """
         before, self._since = self._since, time.monotonic()
         spent = self._since - before
-        self._left_files |= not isinstance(outcome, Succeeded | Waiting)
+        self._left_files |= not isinstance(outcome, Succeeded)
         if self._left_files:
             return 0
         most = 1 + int(min(SLOW_S / max(spent, 1e-6), DEPTH - 1))
@@ -257,8 +253,6 @@ class ExecutorSlot:
             return self._success(ending, assignment)
         if isinstance(ending, endings.Failed):
             return Failed(ending.error)
-        if isinstance(ending, endings.Waiting):
-            return Waiting(ending.packages_id)
         if isinstance(ending, endings.Retry | endings.Lost):
             return Lost(ending.error)
         return TimedOut() if isinstance(ending, endings.TimedOut) else Stopped()

@@ -119,14 +119,7 @@ class Stopped:
     """The runner stopped the task because it was cancelled."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Not run, no attempt consumed: its environment of this id is being made."""
-
-    packages_id: str
-
-
-Outcome = Succeeded | Failed | Lost | TimedOut | Released | Waiting | Stopped
+Outcome = Succeeded | Failed | Lost | TimedOut | Released | Stopped
 
 
 class Start(enum.Enum):

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from pymonik.cluster.state import execution, results, sessions, waiting
+from pymonik.cluster.state import execution, results, sessions
 from pymonik.cluster.state.faults import Fault
 from pymonik.cluster.state.rows import FINAL, Kind, ResultStatus, SessionStatus, TaskStatus
 from pymonik.cluster.state.work import (
@@ -20,7 +20,6 @@ from pymonik.cluster.state.work import (
     Released,
     Stopped,
     Succeeded,
-    Waiting,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from tests.unit.cluster.conftest import World
 
 picks = st.integers(0, 1_000_000)
-OUTCOMES = [Failed("no"), Lost("lost"), Released(), Waiting("E"), Stopped()]
+OUTCOMES = [Failed("no"), Lost("lost"), Released(), Stopped()]
 
 
 class History(RuleBasedStateMachine):
@@ -126,10 +125,6 @@ class History(RuleBasedStateMachine):
         with contextlib.suppress(Fault):
             getattr(sessions, verb)(self.state, session_id, self.world.now())
 
-    @rule()
-    def environment_settled(self) -> None:
-        waiting.settled(self.state, "E")
-
     @rule(number=picks)
     def delete_session(self, number: int) -> None:
         session_id = self.some_session(number).session_id
@@ -154,7 +149,7 @@ class History(RuleBasedStateMachine):
             if task.status is TaskStatus.PENDING:
                 assert task.waiting_for
             if task.status is TaskStatus.SUBMITTED:
-                assert task.queued is not bool(task.environment)
+                assert task.queued
                 assert not task.waiting_for
                 assert not paused
             if task.status is TaskStatus.PAUSED:

@@ -1,0 +1,68 @@
+"""Every attempt at a call: where it ran, how long, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pymonik.runs.faults import summary
+from pymonik.runs.figures import Measured, measured
+from pymonik.runs.summaries import outcome
+from pymonik.runs.watch import Listed
+
+if TYPE_CHECKING:
+    from pymonik.runs.rows import TaskRow
+    from pymonik.session.result import ResultState
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at the task of a call.
+
+    Attributes:
+        number: 1 for the first.
+        task_id: Of this attempt.
+        status: ``ok``, ``failed``, ``cancelled``, ``retried``, ``running`` or ``pending``.
+        worker: The pod that had it, ``""`` before.
+        seconds: How long it ran; of a task that several calls share, all of them.
+        cause: Why it failed, ``""`` where it did not.
+    """
+
+    number: int
+    task_id: str
+    status: str
+    worker: str
+    seconds: float | None
+    cause: str
+
+
+def attempts(state: ResultState) -> list[Attempt]:
+    """The attempts at a call, in order; empty before it is sent, and for data.
+
+    Raises:
+        ControlPlaneError: It cannot be asked.
+    """
+    if not state.task_id or not isinstance(state.session, Listed):
+        return []
+    found = sorted(
+        state.session.lists.tasks(first_ids=[state.task_id]), key=lambda row: row.attempt
+    )
+    return [_attempt(row, state, is_last=row is found[-1]) for row in found]
+
+
+def _attempt(row: TaskRow, state: ResultState, *, is_last: bool) -> Attempt:
+    known = measured(state.head, state.item) if state.head is not None and is_last else Measured()
+    seconds = known.seconds
+    if seconds is None and row.started and row.ended:
+        seconds = row.ended - row.started
+    status, cause = outcome(row.status), _last_line(row.error)
+    if is_last and state.error is not None:
+        # A call that failed among others in a task: the task has ended well.
+        status, cause = ("failed" if status == "ok" else status), str(summary(state.error))
+    return Attempt(row.attempt, row.task_id, status, row.worker, seconds, cause)
+
+
+def _last_line(text: str) -> str:
+    """Of a traceback that is the exception."""
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else ""

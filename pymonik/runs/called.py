@@ -1,0 +1,63 @@
+"""What a call was called with: read again from the arguments that are kept at its state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pymonik.code import codec
+from pymonik.errors import UsageError
+from pymonik.session.run import KeptCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pymonik.session.result import ResultState
+    from pymonik.wire.containers import Buffer
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def arguments(state: ResultState, value_of: Callable[[ResultState], object]) -> Arguments:
+    """Positional and keyword arguments, made anew at each call.
+
+    Args:
+        state: Of the call.
+        value_of: Gives what stands for a handle among them.
+
+    Raises:
+        UsageError: They are not kept.
+    """
+    call = state.call
+    if call is None:
+        raise UsageError(
+            f"the arguments of {state.name or 'this call'} are not kept: they are large, or the "
+            "handle was made from an id"
+        )
+    refs = call.refs if isinstance(call, KeptCall) else ()
+
+    def fill(slot: int) -> object:
+        needed = refs[slot]()
+        if needed is None:
+            raise UsageError(
+                f"an argument of {state.name or 'this call'} was a handle that the program does "
+                "not hold any more"
+            )
+        return value_of(needed)
+
+    args, kwargs = codec.unpack(blobs(call), fill)
+    return args, kwargs
+
+
+def blobs(call: KeptCall | bytes) -> Sequence[Buffer]:
+    """The pickle of the arguments, then its buffers."""
+    return call.blobs if isinstance(call, KeptCall) else (call,)
+
+
+def named(state: ResultState, args: Sequence[object], kwargs: dict[str, object]) -> dict[str, Any]:
+    """Arguments by the names of their parameters; what has no name is ``arg0``, ``arg1``..."""
+    names = state.run.parameters if state.run is not None else ()
+    by_position = {
+        names[place] if place < len(names) else f"arg{place}": value
+        for place, value in enumerate(args)
+    }
+    return by_position | kwargs

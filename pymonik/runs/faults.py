@@ -1,0 +1,34 @@
+"""An exception of a task in a line, and which of them are the same."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+_LONGEST: Final = 200  # characters of a text
+_NUMBER: Final = re.compile(r"\d+(\.\d+)?")
+
+
+class Fault(NamedTuple):
+    """Class and text of an exception."""
+
+    kind: str
+    text: str
+
+    @property
+    def key(self) -> str:
+        """The same for exceptions that differ in numbers only."""
+        return f"{self.kind}: {_NUMBER.sub('0', self.text)}"
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}" if self.text else self.kind
+
+
+def summary(error: BaseException) -> Fault:
+    """The class of an exception and the first line of its text, which cannot raise."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the __str__ of a user's exception
+        text = "(its text cannot be made)"
+    line = next((line for line in text.strip().splitlines() if line.strip()), "").strip()
+    return Fault(type(error).__name__, line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…")

@@ -1,0 +1,113 @@
+"""What an executor measured of a call, read from the head of the result that holds its value."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from pymonik.session.result import Status
+from pymonik.wire.call import WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pymonik.code.codec import OpenedResult
+    from pymonik.session.protocol import Session
+    from pymonik.session.result import ResultState
+    from pymonik.wire.call import ResultMeta
+
+_TOGETHER: Final = 4_096  # results of one request
+_FLOAT: Final = struct.Struct("<f")
+_WHOLE_NUMBER: Final = struct.Struct("<Q")
+
+
+class Measured(NamedTuple):
+    """What is known of one call; ``None`` where nothing was measured.
+
+    Attributes:
+        seconds: Wall clock.
+        cpu_s: Seconds of the executor's process.
+        peak_bytes: The most memory that the executor had meanwhile.
+        attempt: Of the task, 1 for the first.
+        worker: The machine or pod, and the number of the executor there.
+        started: When the first call of its result began, in seconds since the epoch.
+    """
+
+    seconds: float | None = None
+    cpu_s: float | None = None
+    peak_bytes: int | None = None
+    attempt: int | None = None
+    worker: str = ""
+    started: float | None = None
+
+
+def measured(meta: ResultMeta, item: int) -> Measured:
+    """What the head of a result says of one of its items.
+
+    Args:
+        meta: The head.
+        item: The place of the item, or `WHOLE`.
+    """
+    place = 0 if item == WHOLE else item
+    figures, origin = meta.figures, meta.origin
+    seconds = cpu_s = peak = None
+    if figures is not None:
+        seconds = _at(figures.seconds, _FLOAT, place)
+        cpu_s = _at(figures.cpu_s, _FLOAT, place)
+        peak = _at(figures.peak_bytes, _WHOLE_NUMBER, place)
+    if seconds is None and not meta.chunked:
+        seconds = meta.seconds or None
+    if origin is None:
+        return Measured(seconds, cpu_s, None if peak is None else int(peak))
+    return Measured(
+        seconds,
+        cpu_s,
+        None if peak is None else int(peak),
+        origin.attempt,
+        f"{origin.host}/{origin.executor}",
+        origin.started,
+    )
+
+
+def head_of(meta: ResultMeta) -> ResultMeta:
+    """The head of a result without its items, which are as many as it has values."""
+    return msgspec.structs.replace(meta, items=())
+
+
+def read_heads(states: Iterable[ResultState]) -> None:
+    """Learn what was measured of those that have completed; asks for the results as values do."""
+    groups: dict[Session, list[ResultState]] = {}
+    for state in states:
+        if state.head is None and state.status is Status.COMPLETED:
+            groups.setdefault(state.session, []).append(state)
+    for session, group in groups.items():
+        for start in range(0, len(group), _TOGETHER):
+            part = group[start : start + _TOGETHER]
+            learn(part, session.fetch(part))
+
+
+def learn(states: Sequence[ResultState], results: Sequence[OpenedResult]) -> None:
+    """Keep what results say of how they were made; those that hold several values come often."""
+    heads: dict[int, ResultMeta] = {}
+    for state, result in zip(states, results, strict=True):
+        head = heads.get(id(result))
+        if head is None:
+            head = heads[id(result)] = head_of(result.meta)
+        state.head = head
+
+
+def seconds_of(state: ResultState) -> float | None:
+    """How long a call took, where that is known without asking for its result."""
+    if state.head is None:
+        return None
+    return measured(state.head, state.item).seconds
+
+
+def _at(column: bytes, kind: struct.Struct, place: int) -> float | None:
+    offset = place * kind.size
+    if offset + kind.size > len(column):
+        return None
+    value: float = kind.unpack_from(column, offset)[0]
+    return value

@@ -1,0 +1,107 @@
+"""`InlineSession`: calls of a task that is run again here, run here too, at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pymonik.code import codec
+from pymonik.code.references import Referable, ReferableGroup
+from pymonik.errors import DependencyFailedError, UsageError
+from pymonik.session.result import ResultState
+from pymonik.wire.call import WHOLE
+from pymonik.wire.environment import Environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pymonik.code.codec import OpenedResult, Packed
+    from pymonik.session.protocol import Drawn, Submission
+
+
+class InlineSession:
+    """Runs each call when it is submitted, in this thread; refuses what a task may not do.
+
+    Args:
+        session_id: What tasks are told.
+        value_of: Gives the value of a result that is not of this session.
+    """
+
+    environment = Environment()
+
+    def __init__(self, session_id: str, value_of: Callable[[ResultState], object]) -> None:
+        self.session_id = session_id
+        self._value_of = value_of
+        self._values: dict[int, object] = {}  # by the number in the id of the result
+        self._states: list[ResultState] = []
+
+    def submit(self, submission: Submission) -> list[ResultState]:
+        """Run the calls, one after the other."""
+        function = codec.load_function(submission.function.container)
+        return [self._run(function, submission, call) for call in submission.calls]
+
+    def _run(self, function: Any, submission: Submission, call: Packed) -> ResultState:
+        state = self._new_state(submission.function.name)
+        try:
+            args, kwargs = codec.unpack(call.blobs, lambda slot: self._filled(call.refs[slot]))
+            value = self.resolved(function(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - of the user's function
+            state.fail(error)
+        else:
+            self._complete(state, value)
+        return state
+
+    def resolved(self, value: object) -> object:
+        """A value that a task returned: handles in its place are delegations."""
+        if isinstance(value, Referable):
+            return self._filled(value)
+        if isinstance(value, ReferableGroup):
+            return [self._filled(member) for member in value._members()]
+        return value
+
+    def _filled(self, handle: Referable) -> object:
+        state = handle._state
+        if state.session is not self:
+            return self._value_of(state)
+        if state.error is not None:
+            raise DependencyFailedError(f"a result of {state.name} is needed") from state.error
+        return self._values[int(state.result_id or "")]
+
+    def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
+        """Keep values."""
+        states = [self._new_state(name) for name in names]
+        for state, packed in zip(states, values, strict=True):
+            self._complete(state, codec.unpack(packed.blobs))
+        return states
+
+    def _new_state(self, name: str) -> ResultState:
+        state = ResultState(self, name, str(len(self._states)), WHOLE)
+        state.task_id = f"inline-{len(self._states)}"
+        self._states.append(state)
+        return state
+
+    def _complete(self, state: ResultState, value: object) -> None:
+        self._values[int(state.result_id or "")] = value
+        state.complete()
+
+    def send(self) -> None:
+        """Nothing is left to send."""
+
+    def before_end(self, drawn: Drawn) -> None:
+        """Run what is left."""
+        drawn.draw_all()
+
+    def fetch(self, _: Sequence[ResultState]) -> list[OpenedResult]:
+        """Refused, as in a task."""
+        self._refuse()
+
+    def wait(self, _: Sequence[ResultState], __: float | None) -> None:
+        """Refused, as in a task."""
+        self._refuse()
+
+    def cancel(self, _: Sequence[ResultState]) -> None:
+        """Nothing runs any more."""
+
+    def _refuse(self) -> NoReturn:
+        raise UsageError(
+            "a task cannot wait for a result: pass the handle to another task, or return it"
+        )

@@ -1,0 +1,202 @@
+"""What handles offer to people who look at calls; `pymonik.handles` puts it into its classes.
+
+Whatever a look needs is imported by the look: programs that only compute, and executors, which
+import handles too, load none of it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from typing_extensions import Self
+
+    from pymonik.runs.attempts import Attempt
+    from pymonik.runs.reasons import Why
+    from pymonik.session.result import ResultState
+
+
+class CallLook:
+    """Of one call."""
+
+    __slots__ = ()
+    _state: ResultState
+
+    if TYPE_CHECKING:
+
+        def __init__(self, state: ResultState) -> None: ...
+        def result(self, timeout: float | None = None) -> Any:
+            """The value."""
+
+    @property
+    def index(self) -> int | None:
+        """Its number among the items of its `map_invoke`; ``None`` for a call alone, or data."""
+        return self._state.index if self._state.index >= 0 else None
+
+    @property
+    def status(self) -> str:
+        """``"pending"``, ``"ok"``, ``"failed"`` or ``"cancelled"``; nobody is asked for it."""
+        from pymonik.runs.table import status
+
+        return status(self._state)
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The positional arguments of the call, made anew; handles are handles.
+
+        Raises:
+            UsageError: They are not kept: large ones, and those of handles made from ids.
+        """
+        return self._arguments()[0]
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The keyword arguments of the call; see `args`."""
+        return self._arguments()[1]
+
+    def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        from pymonik.runs.called import arguments
+
+        return arguments(self._state, type(self))
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """Every attempt at the call: worker, seconds and cause; asks the control plane."""
+        from pymonik.runs.attempts import attempts
+
+        return attempts(self._state)
+
+    def why(self) -> Why:
+        """Why the call has not ended; asks the control plane, and prints as text."""
+        from pymonik.runs.watch import why_states
+
+        return why_states([self._state], title([self._state]))
+
+    def replay(self, *, pdb: bool = False, with_: Callable[..., Any] | None = None) -> Any:
+        """Run the call here, now, with the same arguments; gives or raises what the function does.
+
+        Args:
+            pdb: Open the debugger where it raises.
+            with_: Another function, or task, to run instead.
+
+        Raises:
+            UsageError: The arguments are not kept, or the function is not known.
+            BaseException: What the function raises.
+        """
+        __tracebackhide__ = True
+        from pymonik.runs.replay import replay
+
+        return replay(self._state, lambda needed: type(self)(needed).result(), with_, pdb=pdb)
+
+
+class CallsLook:
+    """Of several calls."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __init__(self, handles: Sequence[Any] = ()) -> None: ...
+        @property
+        def _handles(self) -> list[Any]: ...
+        def rows(self) -> list[dict[str, Any]]:
+            """A dict for each call."""
+
+    @property
+    def failed(self) -> Self:
+        """Those that have failed so far; those that were cancelled are none of them."""
+        from pymonik.runs.table import status
+
+        return type(self)([one for one in self._handles if status(one._state) == "failed"])
+
+    @property
+    def running(self) -> Self:
+        """Those whose task a worker has now; asks the control plane."""
+        from pymonik.runs.watch import running
+
+        tasks = running([one._state for one in self._handles])
+        return type(self)(
+            [
+                one
+                for one in self._handles
+                if not one._state.is_final and one._state.task_id in tasks
+            ]
+        )
+
+    def slowest(self, number: int = 10) -> Self:
+        """Those that took longest, the slowest first, of those that gave a value."""
+        from pymonik.runs.figures import read_heads, seconds_of
+
+        read_heads(one._state for one in self._handles)
+        timed = [(seconds_of(one._state), one) for one in self._handles]
+        known = [pair for pair in timed if pair[0] is not None]
+        known.sort(key=lambda pair: -(pair[0] or 0.0))
+        return type(self)([one for _, one in known[:number]])
+
+    def df(self) -> Any:
+        """The calls as a `pandas.DataFrame`; see `rows`.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        from pymonik.runs.table import frame
+
+        return frame(self.rows())
+
+    def why(self) -> Why:
+        """Why those that have not ended have not; asks the control plane, and prints as text."""
+        from pymonik.runs.watch import why_states
+
+        states = self._states()
+        return why_states(states, title(states))
+
+    def __str__(self) -> str:
+        from pymonik.runs.line import line
+        from pymonik.runs.tally import Tally
+
+        states = self._states()
+        return line(Tally(states, title(states), started(states)).look(time.time()))
+
+    def _repr_html_(self) -> str:
+        """What notebooks show of it, as it is now."""
+        from pymonik.runs.notebook import NotebookView
+
+        states = self._states()
+        view = NotebookView(states, title(states), started(states))
+        return view.html(view.look())
+
+    def _ipython_display_(self) -> None:
+        """Show it in a notebook, and go on until all have ended.
+
+        Raises:
+            NotImplementedError: This is no notebook: IPython then prints it.
+        """
+        from pymonik.runs.notebook import NotebookView, is_notebook
+
+        if not is_notebook():
+            raise NotImplementedError
+        states = self._states()
+        NotebookView(states, title(states), started(states)).show()
+
+    def _states(self) -> list[ResultState]:
+        return [one._state for one in self._handles]
+
+
+def title(states: Sequence[ResultState]) -> str:
+    """Function and label of calls; of several functions, how many."""
+    runs = {state.run for state in states}
+    run = runs.pop() if len(runs) == 1 else None
+    if run is not None:
+        return run.title
+    names = {state.name for state in states}
+    return names.pop() if len(names) == 1 else f"{len(states)} calls"
+
+
+def started(states: Sequence[ResultState]) -> float:
+    """When the first of them was submitted, in seconds since the epoch; now, if nobody knows."""
+    return min(
+        (state.run.started for state in states if state.run is not None), default=time.time()
+    )

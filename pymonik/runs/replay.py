@@ -1,0 +1,70 @@
+"""Runs a call again, in this process and with the same inputs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pymonik.errors import UsageError
+from pymonik.runs.called import arguments
+from pymonik.runs.inline import InlineSession
+from pymonik.session.protocol import activate, active_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from pymonik.session.result import ResultState
+
+
+def replay(
+    state: ResultState,
+    value_of: Callable[[ResultState], object],
+    function: Callable[..., Any] | None = None,
+    *,
+    pdb: bool = False,
+) -> Any:
+    """What the call gives when it is run here, now.
+
+    Args:
+        state: Of the call.
+        value_of: Gives the value of a result, for handles among the arguments.
+        function: Another one to run instead.
+        pdb: Whether to open the debugger where it raises, before that is raised here.
+
+    Raises:
+        UsageError: The function or the arguments are not known any more.
+        BaseException: What the function raises.
+    """
+    __tracebackhide__ = True
+    if function is None:
+        if state.run is None:
+            raise UsageError("it is not known which function this was: the handle has no call")
+        function = state.run.function
+    args, kwargs = arguments(state, value_of)
+    session = InlineSession(state.session.session_id, value_of)
+    before = active_session()
+    activate(session)
+    try:
+        return session.resolved(function(*args, **kwargs))
+    except Exception as error:
+        if pdb:
+            _debug(error.__traceback__)
+        raise
+    finally:
+        activate(before)
+
+
+def _debug(traceback: TracebackType | None) -> None:
+    """Open the debugger at the frame that raised: IPython's, where that is what runs."""
+    ipython: Any = sys.modules.get("IPython")
+    if ipython is not None and ipython.get_ipython() is not None:
+        from IPython.core.debugger import Pdb
+
+        debugger: Any = Pdb()
+        debugger.reset()
+        debugger.interaction(None, traceback)
+        return
+    import pdb
+
+    pdb.post_mortem(traceback)

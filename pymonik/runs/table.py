@@ -1,0 +1,120 @@
+"""Calls as a table: a row for each, with arguments, value and what was measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pymonik.errors import PymonikError, TaskCancelledError, UsageError
+from pymonik.runs.called import arguments, named
+from pymonik.runs.faults import summary
+from pymonik.runs.figures import Measured, measured
+from pymonik.runs.watch import Listed
+from pymonik.session.result import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pymonik.runs.rows import TaskRow
+    from pymonik.session.result import ResultState
+
+COLUMNS: Final = (
+    "status", "value", "seconds", "cpu", "peak_mb", "attempt", "worker", "waited", "error",
+)  # fmt: skip
+_MOST_ASKED: Final = 1_000  # tasks without a result to read figures from
+_MB: Final = 1_000_000
+
+
+def rows(states: Sequence[ResultState], values: Sequence[object]) -> list[dict[str, Any]]:
+    """A dict for each call; all of them have the same keys in the same order.
+
+    Args:
+        states: Of the calls.
+        values: Of those that have completed; ``None`` elsewhere.
+    """
+    tasks = _tasks(states)
+    called = [_called(state) for state in states]
+    names = list(dict.fromkeys(name for one in called for name in one))
+    return [
+        {
+            "item": place if state.index < 0 else state.index,
+            **{_column(name): one.get(name) for name in names},
+            **_outcome(state, value, tasks.get(state.task_id)),
+        }
+        for place, (state, value, one) in enumerate(zip(states, values, called, strict=True))
+    ]
+
+
+def frame(table: list[dict[str, Any]]) -> Any:
+    """The rows as a `pandas.DataFrame`.
+
+    Raises:
+        UsageError: pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise UsageError("df() needs pandas, which is not installed; rows() gives dicts") from error
+    return pd.DataFrame(table, columns=list(table[0]) if table else ["item", *COLUMNS])
+
+
+def status(state: ResultState) -> str:
+    """``ok``, ``failed``, ``cancelled`` or ``pending``."""
+    if state.status is Status.PENDING:
+        return "pending"
+    if state.status is Status.COMPLETED:
+        return "ok"
+    return "cancelled" if isinstance(state.error, TaskCancelledError) else "failed"
+
+
+def _column(name: str) -> str:
+    """A parameter may be called like a column of ours."""
+    return f"{name}_" if name == "item" or name in COLUMNS else name
+
+
+def _called(state: ResultState) -> dict[str, Any]:
+    try:
+        return named(state, *arguments(state, lambda needed: f"<{needed.name or 'handle'}>"))
+    except PymonikError:  # not kept, or of a class that cannot be read: the row is still of use
+        return {}
+
+
+def _outcome(state: ResultState, value: object, task: TaskRow | None) -> dict[str, Any]:
+    known = measured(state.head, state.item) if state.head is not None else _of_task(task)
+    started = known.started
+    began = state.run.started if state.run is not None else None
+    return {
+        "status": status(state),
+        "value": value,
+        "seconds": known.seconds,
+        "cpu": known.cpu_s,
+        "peak_mb": None if known.peak_bytes is None else known.peak_bytes / _MB,
+        "attempt": known.attempt,
+        "worker": known.worker or None,
+        "waited": None if started is None or began is None else max(0.0, started - began),
+        "error": None if state.error is None else str(summary(state.error)),
+    }
+
+
+def _of_task(task: TaskRow | None) -> Measured:
+    """What the control plane knows of a task whose result nobody has."""
+    if task is None:
+        return Measured()
+    ran = task.ended - task.started if task.ended and task.started else None
+    return Measured(ran, None, None, task.attempt, task.worker, task.started)
+
+
+def _tasks(states: Sequence[ResultState]) -> dict[str, TaskRow]:
+    """The latest attempts at the tasks that left no result, by the id of the first."""
+    left = [state for state in states if state.head is None and state.task_id]
+    found: dict[str, TaskRow] = {}
+    for session in {id(state.session): state.session for state in left}.values():
+        if not isinstance(session, Listed):
+            continue
+        ids = list(dict.fromkeys(one.task_id for one in left if one.session is session))
+        try:
+            for row in session.lists.tasks(first_ids=ids[:_MOST_ASKED], limit=4 * _MOST_ASKED):
+                if row.first_id not in found or row.attempt > found[row.first_id].attempt:
+                    found[row.first_id] = row
+        except PymonikError:  # the control plane is gone: the values are here
+            continue
+    return found

@@ -1,0 +1,103 @@
+"""What calls have in common that one `map_invoke` submitted, or single ones of one function."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pymonik.code.codec import Packed
+    from pymonik.session.result import ResultState
+    from pymonik.wire.containers import Buffer
+
+# Arguments that are kept, in bytes. Larger ones would be in the memory of the program once more,
+# which it has not asked for.
+_MOST_OF_SINGLE: Final = 2 * 1024  # nobody counts the single calls whose handles are alive
+_MOST_OF_ITEM: Final = 64 * 1024
+_MOST_OF_RUN: Final = 64 * 1024 * 1024
+
+
+class Run:
+    """The calls of one `map_invoke`; the single calls of a task form one together.
+
+    Attributes:
+        function: What is called: a `Task`, or another callable.
+        name: Of the function.
+        label: What the program calls the run, ``""`` without a name.
+        parameters: Names of the function's parameters by position.
+        started: When it began, in seconds since the epoch.
+        total: Calls that were submitted so far.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_kept",
+        "function",
+        "label",
+        "name",
+        "parameters",
+        "started",
+        "total",
+    )
+
+    def __init__(
+        self,
+        function: Callable[..., object],
+        name: str,
+        label: str = "",
+        parameters: Sequence[str] = (),
+    ) -> None:
+        self.function = function
+        self.name = name
+        self.label = label
+        self.parameters = tuple(parameters)
+        self.started = time.time()
+        self.total = 0
+        self._kept = 0  # bytes
+
+    @property
+    def title(self) -> str:
+        """Function and label."""
+        return f"{self.name} · {self.label}" if self.label else self.name
+
+    def add(self, states: Sequence[ResultState], calls: Sequence[Packed]) -> None:
+        """Remember of each call that it belongs here, and what it was called with."""
+        first = self.total
+        self.total += len(states)
+        for index, (state, call) in enumerate(zip(states, calls, strict=True), first):
+            state.run = self
+            state.index = index
+            if call.nbytes <= _MOST_OF_ITEM and self._kept <= _MOST_OF_RUN:
+                self._kept += call.nbytes
+                state.call = _kept(call)
+
+    def add_single(self, state: ResultState, call: Packed) -> None:
+        """The same for a call that is not one of several."""
+        self.total += 1
+        state.run = self
+        if call.nbytes <= _MOST_OF_SINGLE:
+            state.call = _kept(call)
+
+
+class KeptCall(NamedTuple):
+    """The arguments of a call as they travel, with arrays or handles in them.
+
+    Attributes:
+        blobs: The pickle, then its buffers.
+        refs: What stands in the slots of the pickle. Kept weakly: a chain of calls must not keep
+            all of its values.
+    """
+
+    blobs: Sequence[Buffer]
+    refs: tuple[weakref.ref[ResultState], ...]
+
+
+def _kept(call: Packed) -> KeptCall | bytes:
+    """The arguments of a call, for as long as its handle lives."""
+    if len(call.blobs) == 1 and not call.refs:
+        stream = call.blobs[0]
+        return stream if isinstance(stream, bytes) else bytes(stream)
+    return KeptCall(call.blobs, tuple(weakref.ref(ref._state) for ref in call.refs))
