@@ -78,10 +78,10 @@ class CallFuture(Future[R], Generic[R]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """What the call raised; see `concurrent.futures.Future.exception`."""
-        self._hurry()
+        self.hurry()
         return super().exception(timeout)
 
-    def _hurry(self) -> None:
+    def hurry(self) -> None:
         """Tell the session that somebody waits: it then sends what it collects at once."""
         handle = self._handle
         if handle is not None and not handle.done():

@@ -146,6 +146,12 @@ def get_context() -> PymonikContext:
     return provider()
 
 
+def in_task() -> bool:
+    """Whether a task is running here, which can wait for no other task."""
+    provider = _current.get()
+    return provider is not None and not provider().is_local
+
+
 def enter(provider: Callable[[], PymonikContext]) -> None:
     """Have the current context be what this gives, in this context of variables."""
     _current.set(provider)

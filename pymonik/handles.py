@@ -31,8 +31,8 @@ from pymonik.wire.call import WHOLE
 
 if TYPE_CHECKING:
     import asyncio
-    from concurrent.futures import Future
 
+    from pymonik.call_future import CallFuture
     from pymonik.completion import More
     from pymonik.session.protocol import Session
 
@@ -164,7 +164,7 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
 
         self._state.when_final(run)
 
-    def future(self) -> Future[R_co]:
+    def future(self) -> CallFuture[R_co]:
         """The value as a `concurrent.futures.Future`, for `concurrent.futures.wait` and the like.
 
         Cancelling it cancels the call.

@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 WAIT_S = 30
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(workers=2) as cluster:
-        yield cluster
-
-
 @pytest.fixture
 def pool(cluster: LocalCluster) -> Iterator[Executor]:
     with Executor(cluster) as pool:
