@@ -81,6 +81,7 @@ class ExecutorProcess:
         self._number = 0  # of the present run, as the executor counts them
         self._unwanted = ""  # the task that `ask` was called for last
         self._grace_s = grace_s
+        self._grace_now_s = grace_s  # of the present run, when its time is over
         self._memory_limit = memory_limit
         self._memory_watch: MemoryWatch | None = None
         self._memory_at_start: int | None = None
@@ -146,6 +147,7 @@ class ExecutorProcess:
             return ending
         if chunk is not None:
             self._offer.offer(chunk.size)
+            self._grace_now_s = chunk.grace_s(time_limit_s, self._grace_s)
             time_limit_s = chunk.time_limit_s(time_limit_s)
         self._order(run)
         return self._ending(self._await(time_limit_s, chunk, on_slow), chunk)
@@ -165,8 +167,9 @@ class ExecutorProcess:
         with self._lock:
             self._task_id = run.task_id
             self._number += 1
+            self._grace_now_s = self._grace_s
             if run.task_id == self._unwanted:
-                self._ask()
+                self._ask(self._grace_s)
         self.has_printed = False
         self._out.forget()
         self._err.forget()
@@ -224,13 +227,13 @@ class ExecutorProcess:
                 return
             self._unwanted = task_id
             if task_id == self._task_id:
-                self._ask()
+                self._ask(self._grace_s)
 
-    def _ask(self) -> None:
+    def _ask(self, grace_s: float) -> None:
         """Called with the lock held."""
         # Without a signal, for a run that has just ended: the executor ends all the same.
         self._stop_request.ask(self._number)
-        self._process.ask(signal.SIGINT, self._grace_s)
+        self._process.ask(signal.SIGINT, grace_s)
 
     def drain(self) -> None:
         """Tell the running call that its executor is going to end."""
@@ -296,7 +299,7 @@ class ExecutorProcess:
     def _let_end(self) -> None:
         """Ask the present run to end, and wait until it has, or is killed after the grace."""
         with self._lock:
-            self._ask()
+            self._ask(self._grace_now_s)
         while self._wait(None):
             pass
 
