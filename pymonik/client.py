@@ -21,6 +21,7 @@ from pymonik.errors import (
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
+from pymonik.runs.waiting import update_views
 from pymonik.session.protocol import activate, active_session
 from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig
@@ -189,6 +190,12 @@ class Pymonik:
             self._ended = True
         if session is None:
             return
+        try:
+            self._end_session(session, cancel=cancel, wait=wait)
+        finally:
+            update_views()
+
+    def _end_session(self, session: RemoteSession, *, cancel: bool, wait: bool) -> None:
         if self._is_embedded:
             _forgotten.expect(session)
         if active_session() is session:

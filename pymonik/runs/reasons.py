@@ -96,7 +96,7 @@ class Why:
 
     Attributes:
         head: How many wait, and how long.
-        reasons: Those that hold up most calls first.
+        reasons: Those that hold up most calls first; calls that were not sent come last.
     """
 
     head: str
@@ -131,9 +131,9 @@ def explain(evidence: Evidence) -> Why:
     found: Counter[tuple[str, str, str]] = Counter()
     for task_id, calls in evidence.waiting.items():
         found[_reason(evidence, task_id)] += calls
-    if evidence.unsent:
-        found["held here", "they leave when others have ended", ""] += evidence.unsent
     reasons = [Reason(calls, *reason) for reason, calls in found.most_common()]
+    if evidence.unsent:  # the others are why these wait: they come last, however many they are
+        reasons.append(Reason(evidence.unsent, "held here", "they leave when others have ended"))
     return Why(_head(evidence), reasons)
 
 

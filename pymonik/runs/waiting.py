@@ -45,7 +45,7 @@ def wait(
     except WaitTimeoutError:
         raise over(states, timeout) from None
     finally:
-        _update_views()
+        update_views()
 
 
 def take(
@@ -72,7 +72,7 @@ def take(
         with _shown(pending()):
             return get(None if left is None else left - quiet_s)
     finally:
-        _update_views()
+        update_views()
 
 
 def over(
@@ -137,7 +137,7 @@ def _shown(states: Sequence[ResultState]) -> Iterator[None]:
         line.hide()
 
 
-def _update_views() -> None:
+def update_views() -> None:
     """Bring the views of a notebook up to date: somebody has waited for what they show."""
     if (notebook := sys.modules.get("pymonik.runs.notebook")) is not None:
         notebook.update_open_views()

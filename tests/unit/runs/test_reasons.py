@@ -143,8 +143,8 @@ def test_calls_are_grouped_and_the_largest_group_comes_first() -> None:
     assert lines[0] == "simulate · study: 118 of 200 not ended, longest wait 4 min 12 s"
     assert [line.split()[:2] for line in lines[1:4]] == [
         ["111", "queued"],
-        ["5", "held"],
         ["2", "paused"],
+        ["5", "held"],
     ]
     assert explain(found).brief == "\n".join(lines[:2])
 

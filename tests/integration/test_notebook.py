@@ -1,0 +1,101 @@
+"""Notebooks, run as nbclient and papermill run them: what their saved form shows."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+
+TIMEOUT_S = 120
+
+SET_UP = """
+import threading
+from pymonik import Pymonik, task
+client = Pymonik().create()
+
+@task
+def simulate(mesh, dt):
+    if mesh in (17, 88):
+        raise ValueError(f"negative volume {mesh}")
+    return mesh * dt
+
+@task
+def stay():
+    threading.Event().wait()
+"""
+
+
+class ThisPython(AsyncKernelManager):  # type: ignore[misc]
+    """A kernel of the interpreter that runs the tests, wherever kernels are installed."""
+
+    @property
+    def kernel_spec(self) -> Any:
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=command, display_name="this", language="python")
+
+
+def outputs(folder: Path, *cells: str) -> list[list[dict[str, Any]]]:
+    """Run the cells; gives what the saved notebook has below each of them."""
+    new: Any = nbformat.v4
+    notebook = new.new_notebook(cells=[new.new_code_cell(cell) for cell in (SET_UP, *cells)])
+    NotebookClient(
+        notebook,
+        timeout=TIMEOUT_S,
+        kernel_manager_class=ThisPython,
+        resources={"metadata": {"path": str(folder)}},
+    ).execute()
+    nbformat.validate(notebook)
+    return [cell["outputs"] for cell in notebook["cells"][1:]]
+
+
+def only(found: list[dict[str, Any]]) -> dict[str, str]:
+    """The data of the one display, which is the only output."""
+    (output,) = found
+    assert output["output_type"] == "display_data"
+    data: dict[str, str] = output["data"]
+    return data
+
+
+@pytest.mark.slow
+def test_the_saved_notebook_has_the_end_of_what_was_shown(tmp_path: Path) -> None:
+    shown, waited, _ = outputs(
+        tmp_path,
+        """
+m = simulate.map_invoke([{"mesh": n, "dt": 0.5} for n in range(100)], label="mesh-study")
+m
+""",
+        "errors = [error for error in m.exceptions() if error]",
+        "client.close()",
+    )
+    data = only(shown)
+    assert data["text/plain"] == "simulate · mesh-study   98/100 ok · 2 failed"
+    assert data["text/html"].count("<i ") == 100
+    assert 'title="17 failed · mesh=17, dt=0.5' in data["text/html"]
+    assert waited == []
+
+
+@pytest.mark.slow
+def test_a_cell_that_waits_shows_what_it_waits_for(tmp_path: Path) -> None:
+    (waited, again, _) = outputs(
+        tmp_path,
+        """
+m = stay.map_invoke([()] * 3, chunk_size=1)
+try:
+    m.get(timeout=5)
+except TimeoutError:
+    pass
+""",
+        "assert len(m.running) > 0",
+        "client.cancel()",
+    )
+    data = only(waited)
+    assert data["text/plain"].startswith("stay   0/3 ok")
+    # The end of the session was the last that happened to it.
+    assert "3 cancelled" in data["text/plain"]
+    assert again == []
