@@ -69,6 +69,7 @@ class PymonikContext:
         partition: str = "",
         task_handler: object = None,
         expected_results: Sequence[str] = (),
+        is_stopping: Callable[[], bool] = bool,
     ) -> None:
         self.session = session
         self.task_id = task_id
@@ -79,6 +80,7 @@ class PymonikContext:
         self.partition = partition or self.options.partition_id or ""
         self.logger = ContextLogger(task_id, session_id)
         self._handler = task_handler
+        self._is_stopping = is_stopping
         self._expected_results = tuple(expected_results)
 
     @classmethod
@@ -93,6 +95,15 @@ class PymonikContext:
     def is_local(self) -> bool:
         """Whether the function was called locally, not run as a task."""
         return not self.task_id
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the task is to come to its end: cancelled, out of time, or its worker drains.
+
+        At a cancel, or when the time is over, the main thread gets a `KeyboardInterrupt` too; what
+        has not ended after the grace is killed.
+        """
+        return self._is_stopping()
 
     @property
     def task_handler(self) -> Any:

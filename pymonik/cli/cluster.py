@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import argparse
 import os
-import queue
 import shlex
-import signal
 import sys
-import threading
 from pathlib import Path
 
 from pymonik.cluster import memory
 from pymonik.cluster.folder import private_folder
 from pymonik.cluster.host import ClusterConfig, EmbeddedCluster
 from pymonik.cluster.local import DEFAULT_PARTITION
+from pymonik.errors import UsageError
+from pymonik.launch import orphans
+from pymonik.launch.sizes import size
+from pymonik.launch.stopping import Stopping, end_by_force
 
 STOP_TIMEOUT_S = 15.0
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal comes; gives the exit code."""
     memory.set_up()
-    stopping = threading.Event()
-    _set_at_signals(stopping)
+    orphans.adopt()
+    stopping = Stopping()
     config = ClusterConfig(
         partitions=_partitions(options),
         worker=shlex.split(options.worker) if options.worker else None,
@@ -36,31 +36,15 @@ def run(options: argparse.Namespace) -> int:
     with private_folder(options.folder) as folder:
         cluster = EmbeddedCluster(config, folder)
         try:
-            cluster.start(stopping)
-            if not stopping.is_set():
+            cluster.start(stopping.requested)
+            if not stopping.requested.is_set():
                 _say(f"listening on {cluster.endpoint} ({_shown(config)}); Ctrl-C stops it")
-            stopping.wait()
+            stopping.requested.wait()
         finally:
-            timer = threading.Timer(STOP_TIMEOUT_S, os._exit, (1,))
-            timer.daemon = True
-            timer.start()
+            end_by_force(STOP_TIMEOUT_S)
             cluster.stop()
-            timer.cancel()
     _say("stopped")
     return 0
-
-
-def _set_at_signals(event: threading.Event) -> None:
-    """Set it from a thread: a handler interrupts the main one, which may hold the event's lock."""
-    arrived: queue.SimpleQueue[None] = queue.SimpleQueue()  # a handler may put
-
-    def wait() -> None:
-        arrived.get()
-        event.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: arrived.put(None))
-    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
 def _partitions(options: argparse.Namespace) -> dict[str, int]:
@@ -99,12 +83,10 @@ def _count(text: str) -> int:
 
 
 def _size(text: str) -> int:
-    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
-    if unit not in _UNITS or not number.isdecimal() or not int(number):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no size; write 500M, 2G or a number of bytes"
-        )
-    return int(number) * _UNITS[unit]
+    try:
+        return size(text, "a memory limit")
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,14 +12,15 @@ import logging
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymonik.cluster import memory
 from pymonik.cluster.folder import private_folder
 from pymonik.cluster.host import ClusterConfig, EmbeddedCluster
-from pymonik.errors import ConfigError
+from pymonik.errors import PymonikError
+from pymonik.launch import orphans
+from pymonik.launch.stopping import Stopping, end_by_force
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,32 +32,38 @@ STOP_TIMEOUT_S = 15.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; the exit code is 1 if it could not start."""
-    memory.set_up()
-    logging.basicConfig(format="pymonik cluster: %(levelname)s %(message)s", level=logging.WARNING)
     options = _parser().parse_args(arguments)
-    stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    memory.set_up()
+    orphans.adopt()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
-    threading.Thread(target=_watch, args=(stopping,), name="lifeline", daemon=True).start()
-    config = ClusterConfig(
-        partitions=json.loads(options.partitions),
-        worker=json.loads(options.worker) if options.worker else None,
-        port=options.port,
-        memory_limit=options.memory_limit,
-    )
+    logging.basicConfig(format="pymonik cluster: %(levelname)s %(message)s", level=logging.WARNING)
     try:
+        stopping = Stopping(signals=(signal.SIGTERM,), lifeline=sys.stdin.fileno())
         with private_folder(options.folder) as folder:
-            _run(EmbeddedCluster(config, folder), folder, stopping)
-    except ConfigError as error:
-        _tell({"error": str(error)})
+            os.chdir(folder)  # ours, so that it cannot vanish
+            _run(EmbeddedCluster(_config(options), folder), folder, stopping, options.stderr)
+    except (PymonikError, OSError, RuntimeError) as error:  # threads are refused as RuntimeError
+        _tell({"error": str(error)}, options.stderr)
         return 1
     return 0
 
 
-def _run(cluster: EmbeddedCluster, folder: Path, stopping: threading.Event) -> None:
+def _config(options: argparse.Namespace) -> ClusterConfig:
+    return ClusterConfig(
+        partitions=json.loads(options.partitions),
+        worker=json.loads(options.worker) if options.worker else None,
+        port=options.port,
+        memory_limit=options.memory_limit,
+        grace_s=options.grace,
+        path=tuple(json.loads(options.path)),
+        current_folder=options.current_folder,
+    )
+
+
+def _run(cluster: EmbeddedCluster, folder: Path, stopping: Stopping, stderr: int) -> None:
     try:
-        cluster.start(stopping)
-        if not stopping.is_set():
+        cluster.start(stopping.requested)
+        if not stopping.requested.is_set():
             _tell(
                 {
                     "endpoint": cluster.endpoint,
@@ -64,32 +71,23 @@ def _run(cluster: EmbeddedCluster, folder: Path, stopping: threading.Event) -> N
                     "storage_folder": str(cluster.storage_folder),
                     "folder": str(folder),
                     "pid": os.getpid(),
-                }
+                },
+                stderr,
             )
-        stopping.wait()
+        stopping.requested.wait()
     finally:
         end_by_force(STOP_TIMEOUT_S)
         cluster.stop()
 
 
-def end_by_force(after_s: float) -> None:
-    """End this process if it still runs after this time: nothing may be left behind."""
-    timer = threading.Timer(after_s, os._exit, (1,))
-    timer.daemon = True
-    timer.start()
-
-
-def _tell(message: dict[str, object]) -> None:
-    """Write the one line, then leave the pipe: what is printed later goes to standard error."""
+def _tell(message: dict[str, object], stderr: int) -> None:
+    """Write the one line, then leave both pipes: what is printed later goes to standard error."""
+    sys.stderr.flush()
+    os.dup2(stderr, sys.stderr.fileno())
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-
-
-def _watch(stopping: threading.Event) -> None:
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    stopping.set()
+    os.dup2(stderr, sys.stdout.fileno())
+    os.set_inheritable(stderr, False)  # noqa: FBT003 - positional only
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,6 +96,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--worker", help="JSON: command of a foreign worker, as a list")
     parser.add_argument("--port", type=int, help="loopback TCP instead of a private unix socket")
     parser.add_argument("--memory-limit", type=int, help="bytes that a task may use")
+    parser.add_argument("--grace", type=float, required=True, help="seconds, see LocalCluster")
+    parser.add_argument("--path", default="[]", help="JSON: where tasks import from besides")
+    parser.add_argument("--current-folder", help="where tasks run")
+    parser.add_argument("--stderr", type=int, default=2, help="where to write once it runs")
     parser.add_argument("--folder", type=Path, help="where to make the private folder")
     return parser
 

@@ -30,6 +30,7 @@ from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.storage import Storage
 from pymonik.errors import ConfigError
 from pymonik.executor.pool import ExecutorPool
+from pymonik.executor.process import GRACE_S, Place
 
 if TYPE_CHECKING:
     import threading
@@ -56,6 +57,9 @@ class ClusterConfig:
         socket: Listen on this unix socket instead of the private one.
         inherit_output: Let foreign workers write to our standard error.
         memory_limit: Bytes that a task of pymonik may use; ``None`` without a limit.
+        grace_s: Seconds from asking a task to end until it is killed.
+        path: Where tasks import from, besides what is installed.
+        current_folder: Of tasks and foreign workers; ``None`` for one that was removed.
     """
 
     partitions: Mapping[str, int]
@@ -64,6 +68,9 @@ class ClusterConfig:
     socket: Path | None = None
     inherit_output: bool = field(default=False, kw_only=True)
     memory_limit: int | None = field(default=None, kw_only=True)
+    grace_s: float = field(default=GRACE_S, kw_only=True)
+    path: Sequence[str] = field(default=(), kw_only=True)
+    current_folder: str | None = field(default=None, kw_only=True)
 
 
 class EmbeddedCluster:
@@ -170,6 +177,8 @@ class EmbeddedCluster:
                 folder=self._folder / "executors",
                 size=size,
                 memory_limit=self._config.memory_limit,
+                grace_s=self._config.grace_s,
+                place=Place(self._config.current_folder or "", self._config.path),
                 on_output=_show,
             )
             self._pool.start()
@@ -194,6 +203,7 @@ class EmbeddedCluster:
             self._config.worker or (),
             folder,
             hostname=hostname,
+            current_folder=self._config.current_folder or "",
             inherit_output=self._config.inherit_output,
         )
 

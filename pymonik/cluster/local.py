@@ -6,17 +6,18 @@ import atexit
 import contextlib
 import json
 import os
-import selectors
 import subprocess
 import sys
 import threading
-import time
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.folder import remove
-from pymonik.errors import ConfigError, UnavailableError, UsageError
+from pymonik.errors import ConfigError, UsageError
+from pymonik.launch.first_message import first_message, own_stderr
+from pymonik.launch.python import Plan, variables
+from pymonik.launch.sizes import size
 from pymonik.quantities import whole_number
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ DEFAULT_PARTITION = "pymonik"
 _MOST_WORKERS = 100_000
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
+GRACE_S = 5.0
+LONGEST_GRACE_S = 86_400.0
 _running: weakref.WeakSet[LocalCluster] = weakref.WeakSet()
 
 
@@ -44,7 +47,10 @@ class LocalCluster:
             this user can reach.
         folder: Where to make its private folder; by default in memory if there is room, and for
             large values on a disk if that is faster.
-        memory_limit: Bytes that each task may use: past them that call fails, and no other.
+        memory_limit: What each task may use with all that it starts, such as ``"2G"`` or a number
+            of bytes: past it that call fails, and no other.
+        grace_s: Seconds from asking a task to end, because it was cancelled or its time is over,
+            until it is killed with all that it started.
     """
 
     def __init__(
@@ -54,14 +60,17 @@ class LocalCluster:
         worker: Sequence[str] | None = None,
         port: int | None = None,
         folder: Path | None = None,
-        memory_limit: int | None = None,
+        memory_limit: int | str | None = None,
+        grace_s: float = GRACE_S,
     ) -> None:
         if workers is not None and partitions is not None:
             raise UsageError("give either workers= or partitions=, which has the numbers of each")
         if isinstance(worker, str):
             raise UsageError(f"worker= is a list of strings, such as {worker.split()!r}")
-        if memory_limit is not None and (worker is not None or memory_limit < 1):
-            raise UsageError("memory_limit= is a number of bytes; a worker= sets its own limit")
+        if memory_limit is not None and worker is not None:
+            raise UsageError("memory_limit= is for tasks of pymonik; a worker= sets its own limit")
+        if not 0 <= grace_s < LONGEST_GRACE_S:
+            raise UsageError(f"grace_s= is a number of seconds, not {grace_s!r}")
         count = _processors() if workers is None else workers
         self.partitions = {
             name: whole_number(f"the workers of partition {name!r}", number, 0, _MOST_WORKERS)
@@ -73,7 +82,8 @@ class LocalCluster:
         self._worker = list(worker) if worker is not None else None
         self._port = port
         self._parent_folder = folder
-        self._memory_limit = memory_limit
+        self._memory_limit = None if memory_limit is None else size(memory_limit, "memory_limit=")
+        self._grace_s = grace_s
         self._process: subprocess.Popen[bytes] | None = None
         self._about: dict[str, Any] = {}
 
@@ -111,20 +121,35 @@ class LocalCluster:
         if self.is_alive():
             return self
         self.stop()  # forget one that died
-        self._process = subprocess.Popen(
-            self._command(),
-            stdin=subprocess.PIPE,  # its lifeline
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
-            start_new_session=True,  # Ctrl-C in the terminal is not for it
-        )
+        self._process = self._launch()
         _running.add(self)
         try:
-            self._about = self._first_line(self._process)
+            self._about = first_message(self._process, START_TIMEOUT_S)
         except BaseException:
             self.stop()
             raise
         return self
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        """Start its process; what it writes while it starts comes here, then to our stderr."""
+        plan = Plan("pymonik.cluster", self._arguments(), last=_import_path())
+        with own_stderr() as stderr:
+            try:
+                return subprocess.Popen(
+                    [*plan.command(), "--stderr", str(stderr)],
+                    stdin=subprocess.PIPE,  # its lifeline
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    pass_fds=(stderr,),
+                    env=variables(),
+                    start_new_session=True,  # Ctrl-C in the terminal is not for it
+                )
+            except OSError as error:
+                raise ConfigError(
+                    f"the cluster cannot be started with {plan.command()[0]!r}, which "
+                    f"sys.executable names: {error}"
+                ) from error
 
     def stop(self) -> None:
         """Stop it with all that it started, and remove its folder; harmless when stopped."""
@@ -133,7 +158,7 @@ class LocalCluster:
         if process is None:
             return
         _running.discard(self)
-        for pipe in (process.stdin, process.stdout):
+        for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()  # the end of its lifeline
         try:
@@ -160,55 +185,30 @@ class LocalCluster:
             raise UsageError("the cluster is not started; use `with LocalCluster(...)`, or start()")
         return self._about[name]
 
-    def _command(self) -> list[str]:
-        command = [sys.executable, "-m", "pymonik.cluster"]
-        command += ["--partitions", json.dumps(self.partitions)]
+    def _arguments(self) -> list[str]:
+        arguments = ["--partitions", json.dumps(self.partitions)]
+        arguments += ["--grace", str(self._grace_s), "--path", json.dumps(_import_path())]
+        if (folder := _current_folder()) is not None:
+            arguments += ["--current-folder", folder]
         if self._worker is not None:
-            command += ["--worker", json.dumps(self._worker)]
+            arguments += ["--worker", json.dumps(self._worker)]
         if self._port is not None:
-            command += ["--port", str(self._port)]
+            arguments += ["--port", str(self._port)]
         if self._parent_folder is not None:
-            command += ["--folder", str(self._parent_folder)]
+            arguments += ["--folder", str(Path(self._parent_folder).absolute())]
         if self._memory_limit is not None:
-            command += ["--memory-limit", str(self._memory_limit)]
-        return command
-
-    def _first_line(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-        line = _read_line(process.stdout)
-        if not line:
-            code = process.poll()
-            state = "did not start in time" if code is None else f"ended with exit code {code}"
-            raise UnavailableError("start the cluster", f"its process {state}")
-        about: dict[str, Any] = json.loads(line)
-        if "error" in about:
-            raise ConfigError(about["error"])
-        return about
+            arguments += ["--memory-limit", str(self._memory_limit)]
+        return arguments
 
     def _forget(self) -> None:
         """In the child of a fork: the cluster is the parent's, so is its lifeline."""
         process, self._process, self._about = self._process, None, {}
         if process is None:
             return
-        for pipe in (process.stdin, process.stdout):
+        for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
         process.returncode = 0  # not our child: nothing to wait for
-
-
-def _read_line(pipe: Any) -> bytes:
-    """The first line, empty when the pipe ends or the time is over before it is complete."""
-    end = time.monotonic() + START_TIMEOUT_S
-    line = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        while not line.endswith(b"\n"):
-            if not selector.select(max(end - time.monotonic(), 0)):
-                return b""
-            part = os.read(pipe.fileno(), 65_536)
-            if not part:
-                return b""
-            line += part
-    return line
 
 
 def _processors() -> int:
@@ -217,9 +217,21 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
+def _current_folder() -> str | None:
+    try:
+        return os.getcwd()  # noqa: PTH109 - no need for a Path
+    except OSError:  # it was removed
+        return None
+
+
 def _import_path() -> list[str]:
-    """Where this process imports from, in order, so that tasks find the same modules."""
-    return list(dict.fromkeys(str(Path(entry or ".").absolute()) for entry in sys.path))
+    """Where this process imports from beside the standard library, in order."""
+    library = os.path.dirname(os.__file__)  # noqa: PTH120 - compared as text
+    own = (library, os.path.join(library, "lib-dynload"))  # noqa: PTH118
+    current = _current_folder()
+    entries = (current if entry in ("", ".") else entry for entry in sys.path)
+    known = (os.path.abspath(entry) for entry in entries if entry)  # noqa: PTH100
+    return [entry for entry in dict.fromkeys(known) if entry not in own]
 
 
 class _Shared:

@@ -2,7 +2,8 @@
 
 Arguments: the numbers of the socket, of the pipe and of the journal (see
 `pymonik.executor.claims`), of the pipe and of the runs sent ahead (see `pymonik.executor.ahead`),
-the memory limit in bytes (0: none), the folder of packages (empty: none), the parent.
+of the page of the stop request, the memory limit in bytes (0: none), the folder of packages
+(empty: none).
 """
 
 from __future__ import annotations
@@ -29,27 +30,29 @@ from pymonik.executor.frames import HandedOver, Ready, Run
 from pymonik.executor.limits import limit_reservations, memory_error
 from pymonik.executor.mappings import IDLE_S, inputs
 from pymonik.executor.run import execute
+from pymonik.executor.stop_request import StopRequest
 from pymonik.wire.framing import Inbox, framed
 
 if TYPE_CHECKING:
     from pymonik.executor.channel import Outcome
     from pymonik.wire.call import ResultRef
 
-_PR_SET_PDEATHSIG = 1
-
 
 def main() -> None:
     """Answer runs until the parent closes the socket."""
-    fd, pipe, journal, ahead, runs, memory_limit, packages, parent = sys.argv[1:9]
-    for ours in (fd, pipe, journal, ahead, runs):
+    fd, pipe, journal, ahead, runs, page, memory_limit, packages = sys.argv[1:9]
+    for ours in (fd, pipe, journal, ahead, runs, page):
         os.set_inheritable(int(ours), False)  # noqa: FBT003 - what user code starts has no business with them
-    _die_with(int(parent), int(fd))
+    _die_with_parent(int(fd))
     _set_up_output()
     _set_up_path(packages)
     del sys.argv[1:]
     sock = socket.socket(fileno=int(fd))
     behind = Behind((int(ahead), int(runs)), outputs=(1, 2))
-    share = _Share(sock, Claims(int(pipe), int(journal)), behind)
+    stop_request = StopRequest(int(page))
+    os.close(int(page))
+    share = _Share(sock, Claims(int(pipe), int(journal)), behind, stop_request)
+    signal.signal(signal.SIGINT, share.interrupt)
     _serve(sock, share, int(memory_limit))
     # Threads that user code left behind must not keep the process.
     os._exit(0)
@@ -60,27 +63,59 @@ def _serve(sock: socket.socket, share: _Share, memory_limit: int) -> None:
     owner = os.getpid()
     sock.sendall(framed(Ready(memory=_peak_memory())))
     while (run := share.next_run()) is not None:
+        share.begin()
         inputs.begin_call(run.files.values())
         answer = _answer(run, functions, share, memory_limit)
         frame = framed(msgspec.structs.replace(answer, task_id=run.task_id))
         _flush()
         if os.getpid() != owner:
             os._exit(0)  # a fork that user code made came back: it is not the executor
+        share.end()
         sock.sendall(frame)
         inputs.end_call()
 
 
 class _Share:
-    """The orders of the parent: runs, and what it takes back of one."""
+    """The orders of the parent: runs, what it takes back of one, and that one is to end."""
 
-    def __init__(self, sock: socket.socket, claims: Claims, behind: Behind) -> None:
+    def __init__(
+        self, sock: socket.socket, claims: Claims, behind: Behind, stop_request: StopRequest
+    ) -> None:
         self.claims = claims
         self._inbox = Inbox(sock)
         self._behind = behind
+        self._stop_request = stop_request
+        self._number = 0  # of the present run
         self._orders, self._both = select.poll(), select.poll()
         for poll in (self._orders, self._both):
             poll.register(sock, select.POLLIN)
         self._both.register(behind.fd, select.POLLIN)
+
+    def begin(self) -> None:
+        """A run begins."""
+        self._number += 1
+        self._stop_request.begin(self._number)
+        self.end_if_asked()
+
+    def end(self) -> None:
+        """The run has ended."""
+        self._stop_request.end()
+        self.end_if_asked()
+
+    def end_if_asked(self) -> None:
+        """End this process if the present run was asked to end: nothing may begin after it."""
+        if self._stop_request.was_asked(self._number):
+            _flush()
+            os._exit(0)
+
+    def is_stopping(self) -> bool:
+        """Whether the running call is to come to its end."""
+        return self._stop_request.is_stopping()
+
+    def interrupt(self, *_: object) -> None:
+        """SIGINT, of the parent or of anybody else: only a call is interrupted."""
+        if self._stop_request.running:
+            raise KeyboardInterrupt
 
     def next_run(self) -> Run | None:
         """The next task; ``None`` when the parent is gone."""
@@ -145,20 +180,10 @@ def _set_up_path(packages: str) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (packages, inherited)))
 
 
-def _die_with(parent: int, fd: int) -> None:
-    """End when the parent does, in the middle of a call too."""
-    if not _signalled_by_kernel():
-        threading.Thread(target=_watch, args=(fd,), name="lifeline", daemon=True).start()
-    if os.getppid() != parent:
-        os._exit(0)
-
-
-def _signalled_by_kernel() -> bool:
+def _die_with_parent(fd: int) -> None:
+    """End when the parent does, in the middle of a call too; on Linux the kernel sees to it."""
     if sys.platform != "linux":
-        return False
-    import ctypes
-
-    return bool(ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0)
+        threading.Thread(target=_watch, args=(fd,), name="lifeline", daemon=True).start()
 
 
 def _watch(fd: int) -> None:

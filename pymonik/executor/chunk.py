@@ -78,7 +78,13 @@ class Chunk:
         """When to stop it: in time to tell what was done, before others end the task."""
         if task_limit_s is None or self.size == 1:
             return task_limit_s
-        return task_limit_s - min(1.0, 0.1 * task_limit_s)
+        return task_limit_s - _margin_s(task_limit_s)
+
+    def grace_s(self, task_limit_s: float | None, grace_s: float) -> float:
+        """How long a call may take to end once its time is over; it is going to run again alone."""
+        if task_limit_s is None or self.size == 1:
+            return grace_s
+        return min(grace_s, _margin_s(task_limit_s) / 2)
 
     # -- while it runs -------------------------------------------------------------------------
 
@@ -164,6 +170,11 @@ class Chunk:
         )
         blobs = self._blobs[self._starts[start] : self._starts[stop]]
         tasks.add(meta, blobs, max(0, self._run.max_retries - earlier))
+
+
+def _margin_s(task_limit_s: float) -> float:
+    """What a task of several calls needs to tell what was done, before others end it."""
+    return min(1.0, 0.1 * task_limit_s)
 
 
 class _Tasks:

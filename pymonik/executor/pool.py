@@ -21,7 +21,7 @@ from pymonik.executor import files
 from pymonik.executor.chunk import Chunk
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost
 from pymonik.executor.line import Call, Line, Only
-from pymonik.executor.process import ExecutorProcess, timed_out
+from pymonik.executor.process import GRACE_S, ExecutorProcess, Place, timed_out
 from pymonik.wire import containers
 from pymonik.wire.call import MOST_CALLS, PayloadMeta
 
@@ -69,7 +69,9 @@ class ExecutorPool:
     Args:
         folder: Where executors may write; it is created.
         size: How many executors there are at most, and callers of `run` at once.
-        memory_limit: Of each executor, in bytes.
+        memory_limit: Of each executor and all that it starts, in bytes.
+        grace_s: From asking a task to end until it is killed.
+        place: Where executors run.
         on_output: Called with the task, ``"stdout"`` or ``"stderr"``, and what was printed.
     """
 
@@ -79,11 +81,15 @@ class ExecutorPool:
         folder: Path,
         size: int,
         memory_limit: int | None = None,
+        grace_s: float = GRACE_S,
+        place: Place | None = None,
         on_output: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self._folder = folder
         self._size = size
         self._memory_limit = memory_limit
+        self._grace_s = grace_s
+        self._place_of_executors = place or Place()
         self._on_output = on_output
         self._lock = threading.Lock()
         self._idle: list[_Seat] = []  # used last at the end
@@ -136,14 +142,14 @@ class ExecutorPool:
             self._run_next(line)
 
     def cancel(self, task_id: str) -> None:
-        """Kill what runs the task, if anything does; its `run` returns `Cancelled`."""
+        """Ask the task to end, if it runs, and kill it after the grace: it ends as `Cancelled`."""
         with self._lock:
             running = self._running.get(task_id)
             if running is None:
                 return
             running.is_cancelled = True
             if running.process is not None:
-                running.process.kill()
+                running.process.ask(task_id)
 
     def close(self) -> None:
         """Kill all executors; calls under way end as `Cancelled`."""
@@ -275,6 +281,8 @@ class ExecutorPool:
             ExecutorProcess,
             packages=packages,
             memory_limit=self._memory_limit,
+            grace_s=self._grace_s,
+            place=self._place_of_executors,
             on_output=self._on_output,
         )
         seat = _Seat(packages, self._starter.submit(start))

@@ -8,15 +8,14 @@
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pymonik.code.failure import Failure
@@ -27,23 +26,41 @@ from pymonik.executor.chunk import LATE_S
 from pymonik.executor.claims import Offer
 from pymonik.executor.endings import Ending, Failed, Lost, Retry, TimedOut
 from pymonik.executor.frames import HandedOver, Ready, Report, Run
-from pymonik.executor.limits import WATCH_INTERVAL_S, MemoryWatch, in_mib
+from pymonik.executor.limits import MemoryWatch, in_mib
 from pymonik.executor.output import OutputStream
+from pymonik.executor.stop_request import StopRequest, page
+from pymonik.launch.process import Supervised
+from pymonik.launch.python import Plan
 from pymonik.wire.framing import Inbox, framed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pymonik.executor.chunk import Chunk
 
+GRACE_S = 5.0  # from asking a run to end until it is killed
 _START_LIMIT_S = 120.0
 _LONGEST_POLL_S = 86_400.0
+_CUT_OFF_S = 2.0  # from the end of its socket to the end of a process
 _NOTHING = memoryview(b"")
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an executor runs.
+
+    Attributes:
+        folder: Its current folder; empty for that of its parent.
+        path: Folders for `sys.path`, before what is installed.
+    """
+
+    folder: str = ""
+    path: Sequence[str] = ()
+
+
 class ExecutorProcess:
-    """A running executor; one call at a time. `kill` may come from any thread.
+    """A running executor; one call at a time. `ask` and `kill` may come from any thread.
 
     Attributes:
         ahead: What it gets before it needs it.
@@ -55,14 +72,20 @@ class ExecutorProcess:
         *,
         packages: str = "",
         memory_limit: int | None = None,
+        grace_s: float = GRACE_S,
+        place: Place | None = None,
         on_output: Callable[[str, str, str], None] | None = None,
     ) -> None:
-        self._lock = threading.Lock()  # a process that was waited for must not be killed
+        self._lock = threading.Lock()  # guards the three below
+        self._task_id = ""
+        self._number = 0  # of the present run, as the executor counts them
+        self._unwanted = ""  # the task that `ask` was called for last
+        self._grace_s = grace_s
+        self._grace_now_s = grace_s  # of the present run, when its time is over
         self._memory_limit = memory_limit
         self._memory_watch: MemoryWatch | None = None
         self._memory_at_start: int | None = None
-        self._peak_memory = 0
-        self._task_id = ""
+        self._fate = ""  # why we ended it
         self._run: Run | None = None  # the present one
         self.has_printed = False
         self._unsent = _NOTHING
@@ -74,9 +97,11 @@ class ExecutorProcess:
             opened.callback(self.ahead.close)
             ours, theirs = socket.socketpair()
             opened.callback(ours.close)
-            with theirs:
-                fds = (theirs.fileno(), *self._offer.fds, *self.ahead.fds)
-                self._process = _spawn(fds, packages, memory_limit)
+            with theirs, page() as request:
+                self._stop_request = StopRequest(request.fileno())
+                opened.callback(self._stop_request.close)
+                fds = (theirs.fileno(), *self._offer.fds, *self.ahead.fds, request.fileno())
+                self._process = _start(fds, packages, memory_limit, place or Place())
             opened.pop_all()
         ours.settimeout(0)
         self._socket = ours
@@ -85,21 +110,19 @@ class ExecutorProcess:
             raise RuntimeError("the executor has no output")
         self._out = OutputStream(self._process.stdout.fileno(), "stdout", on_output)
         self._err = OutputStream(self._process.stderr.fileno(), "stderr", on_output)
-        self._sentinel = _sentinel(self._process.pid)
         self._poll = select.poll()
-        for fd in (ours.fileno(), self._out.fd, self._err.fd, self._sentinel):
-            if fd is not None:
-                self._poll.register(fd, _READABLE)
+        for fd in (ours.fileno(), self._out.fd, self._err.fd, self._process.fileno()):
+            self._poll.register(fd, _READABLE)
 
     @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._process.pid
+    def supervisor(self) -> int:
+        """The id of the process above it, and above all that it starts."""
+        return self._process.supervisor
 
     @property
     def is_alive(self) -> bool:
         """Whether it can take a call, as far as is known."""
-        return self._process.returncode is None
+        return self._process.death is None
 
     def run(
         self,
@@ -112,7 +135,7 @@ class ExecutorProcess:
 
         Args:
             run: The task.
-            time_limit_s: After so many seconds it is killed.
+            time_limit_s: After so many seconds it is asked to end, and killed after the grace.
             chunk: Its calls, if there are several.
             on_slow: Called when it takes long; of the runs sent ahead, `ahead` then counts only
                 those that have begun nevertheless.
@@ -124,6 +147,7 @@ class ExecutorProcess:
             return ending
         if chunk is not None:
             self._offer.offer(chunk.size)
+            self._grace_now_s = chunk.grace_s(time_limit_s, self._grace_s)
             time_limit_s = chunk.time_limit_s(time_limit_s)
         self._order(run)
         return self._ending(self._await(time_limit_s, chunk, on_slow), chunk)
@@ -139,8 +163,13 @@ class ExecutorProcess:
         return self._ending(self._await(time_limit_s, None, on_slow), None)
 
     def _begin(self, run: Run) -> None:
-        self._task_id = run.task_id
         self._run = run
+        with self._lock:
+            self._task_id = run.task_id
+            self._number += 1
+            self._grace_now_s = self._grace_s
+            if run.task_id == self._unwanted:
+                self._ask(self._grace_s)
         self.has_printed = False
         self._out.forget()
         self._err.forget()
@@ -191,23 +220,36 @@ class ExecutorProcess:
         # Told in any case: having found no call, the executor may be waiting for it.
         self._order(HandedOver(items=places or []))
 
+    def ask(self, task_id: str) -> None:
+        """Ask a run to end, now or once it begins; its executor ends with it, after a grace."""
+        with self._lock:
+            if task_id == self._unwanted:
+                return
+            self._unwanted = task_id
+            if task_id == self._task_id:
+                self._ask(self._grace_s)
+
+    def _ask(self, grace_s: float) -> None:
+        """Called with the lock held."""
+        # Without a signal, for a run that has just ended: the executor ends all the same.
+        self._stop_request.ask(self._number)
+        self._process.ask(signal.SIGINT, grace_s)
+
+    def drain(self) -> None:
+        """Tell the running call that its executor is going to end."""
+        self._stop_request.drain()
+
     def kill(self) -> None:
         """End it and whatever it started, at once; `run` then returns `Lost`."""
-        with self._lock:
-            if self._process.returncode is None:
-                _kill_group(self._process.pid)
+        self._process.kill()
 
     def close(self) -> None:
         """Kill it, wait for it, and free what belongs to it."""
-        self.stop()
+        self._process.close()
         self._socket.close()
         self._offer.close()
         self.ahead.close()
-        if self._sentinel is not None:
-            os.close(self._sentinel)
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+        self._stop_request.close()
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -216,6 +258,7 @@ class ExecutorProcess:
         if isinstance(started, Ready):
             self._memory_at_start = started.memory
             return None
+        self.stop("it took too long" if isinstance(started, TimedOut) else "")
         self._drain()
         return Lost(self._obituary("the executor did not start"))
 
@@ -232,7 +275,7 @@ class ExecutorProcess:
                 return answer
             spent = time.monotonic() - start
             if limit_s is not None and spent >= limit_s:
-                self.stop()
+                self._let_end()
                 return timed_out(limit_s)
             if chunk is not None and spent >= LATE_S:
                 self._hand_over(chunk)
@@ -248,18 +291,25 @@ class ExecutorProcess:
             )
             next_look_s = min((look for look in looks if look is not None), default=None)
             if not self._wait(None if next_look_s is None else next_look_s - spent):
-                self.stop()
                 return None
             if self._memory_watch is not None and self._memory_watch.is_exceeded():
-                self.stop()
-                return _too_much_memory(self._memory_limit or 0)
+                self.stop("its processes used more memory than they may")
+                return _too_much_memory(self._memory_watch)
+
+    def _let_end(self) -> None:
+        """Ask the present run to end, and wait until it has, or is killed after the grace."""
+        with self._lock:
+            self._ask(self._grace_now_s)
+        while self._wait(None):
+            pass
 
     def _wait(self, left_s: float | None) -> bool:
         """Until something happens, at most ``left_s``; ``False`` when the executor is dead."""
         if self._memory_limit is not None:
             if self._memory_watch is None:
-                self._memory_watch = MemoryWatch(self.pid, self._memory_limit)
-            left_s = WATCH_INTERVAL_S if left_s is None else min(left_s, WATCH_INTERVAL_S)
+                self._memory_watch = MemoryWatch(self._process.supervisor, self._memory_limit)
+            next_s = self._memory_watch.interval_s
+            left_s = next_s if left_s is None else min(left_s, next_s)
         # The system takes an int of milliseconds, which ends after 24 days: look again each day.
         wait_ms = None if left_s is None else min(left_s, _LONGEST_POLL_S) * 1000
         events = dict(self._poll.poll(wait_ms))
@@ -267,9 +317,15 @@ class ExecutorProcess:
         ours = self._socket.fileno()
         if events.get(ours, 0) & select.POLLOUT:
             self._send()
-        if events.get(ours, 0) & _READABLE:
-            return self._inbox.pump()  # an answer before death counts
-        return self._sentinel not in events
+        if events.get(ours, 0) & _READABLE:  # an answer before death counts
+            return self._inbox.pump() or self._is_cut_off()
+        return self._process.fileno() not in events or self._process.pump()
+
+    def _is_cut_off(self) -> bool:
+        """The socket has ended: the process has too, or a call has closed it."""
+        if self._process.wait(_CUT_OFF_S) is None:
+            self.stop("the call closed the connection of its executor, which it had not opened")
+        return False
 
     def _read_printed(self, events: Mapping[int, int]) -> None:
         """Read what is printed, unless the next run has begun: then it is of that one."""
@@ -317,74 +373,45 @@ class ExecutorProcess:
         for stream in (self._out, self._err):
             stream.finish(self._task_id)
 
-    def stop(self) -> None:
-        """Kill it and wait for it; learn how much memory it had."""
-        with self._lock:
-            if self._process.returncode is None:
-                _kill_group(self.pid)
-                self._reap()
-
-    def _reap(self) -> None:
-        try:
-            _, status, usage = os.wait4(self.pid, 0)
-        except ChildProcessError:  # somebody else in this process waits for all children
-            self._process.returncode = 0
-            return
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        self._peak_memory = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    def stop(self, why: str = "") -> None:
+        """Kill it, and wait until it and all that it started are gone."""
+        if self.is_alive:
+            self._fate = self._fate or why
+            self._process.end()
 
     def _obituary(self, what: str = "the executor died while it ran the task") -> str:
-        text = f"{what}: {_cause(self._process.returncode)}{self._memory()}"
+        text = f"{what}: {self._cause()}"
         for stream, name in ((self._out, "stdout"), (self._err, "stderr")):
             if lines := stream.last_lines():
                 text += f"\nlast lines of {name}:\n{lines}"
         return Failure.of(WorkerLostError(text)).to_text()
 
+    def _cause(self) -> str:
+        if self._fate:
+            return f"pymonik killed it, because {self._fate}"
+        return f"{self._process.death}{self._memory()}"
+
     def _memory(self) -> str:
-        if self._memory_at_start is None or self._peak_memory <= self._memory_at_start:
+        death = self._process.death
+        peak = 0 if death is None else death.peak_bytes
+        if self._memory_watch is not None:
+            peak = max(peak, self._memory_watch.peak)
+            return f", peak memory {in_mib(peak)} of {in_mib(self._memory_limit or 0)}"
+        if self._memory_at_start is None or peak <= self._memory_at_start:
             return ""
-        return f", peak memory {in_mib(self._peak_memory)}"
+        return f", peak memory {in_mib(peak)}"
 
 
-def _spawn(
-    fds: tuple[int, ...], packages: str, memory_limit: int | None
-) -> subprocess.Popen[bytes]:
-    arguments = [*map(str, fds), str(memory_limit or 0), packages, str(os.getpid())]
-    return subprocess.Popen(
-        [sys.executable, "-m", "pymonik.executor", *arguments],
-        stdin=subprocess.DEVNULL,
+def _start(
+    fds: tuple[int, ...], packages: str, memory_limit: int | None, place: Place
+) -> Supervised:
+    arguments = [*map(str, fds), str(memory_limit or 0), packages]
+    return Supervised(
+        Plan("pymonik.executor", arguments, first=place.path, folder=place.folder),
+        fds=fds,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        bufsize=0,
-        pass_fds=fds,
-        start_new_session=True,  # Ctrl-C in the terminal is for the program, not for executors
     )
-
-
-def _sentinel(pid: int) -> int | None:
-    """What becomes readable when the process ends; elsewhere its socket has to do."""
-    if sys.platform == "linux" and hasattr(os, "pidfd_open"):
-        return os.pidfd_open(pid)
-    return None
-
-
-def _kill_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    except PermissionError:  # macOS: the group has ended and was not waited for
-        return
-
-
-def _cause(returncode: int | None) -> str:
-    if returncode is None or returncode >= 0:
-        return f"exit code {returncode}"
-    try:
-        name = signal.Signals(-returncode).name
-    except ValueError:
-        name = f"signal {-returncode}"
-    return f"{name} (killed, by the system when memory is short)" if name == "SIGKILL" else name
 
 
 def timed_out(limit_s: float | None) -> TimedOut:
@@ -393,6 +420,9 @@ def timed_out(limit_s: float | None) -> TimedOut:
     return TimedOut(Failure.of(error).to_text())
 
 
-def _too_much_memory(limit: int) -> Failed:
-    error = WorkerLostError(f"the task used more memory than its executor may: {in_mib(limit)}")
+def _too_much_memory(watch: MemoryWatch) -> Failed:
+    error = WorkerLostError(
+        f"the task used more memory than its executor may: {in_mib(watch.peak)}, with all that it "
+        f"started, of {in_mib(watch.limit)}"
+    )
     return Failed(Failure.of(error).to_text())

@@ -52,6 +52,12 @@ class Share(Protocol):
     def handed_over(self) -> list[ResultRef]:
         """Where the values of the calls will stand that were taken away: the last ones."""
 
+    def end_if_asked(self) -> None:
+        """End this process if the run was asked to end: what the call gave is not wanted."""
+
+    def is_stopping(self) -> bool:
+        """Whether the running call is to come to its end."""
+
 
 def execute(
     run: Run,
@@ -108,8 +114,9 @@ class _NotHereError(Exception):
 class _ContextOf:
     """Gives the context of the calls of a task, made for the first that asks: most never do."""
 
-    def __init__(self, run: Run, meta: PayloadMeta, session: SubtaskSession) -> None:
+    def __init__(self, run: Run, meta: PayloadMeta, session: SubtaskSession, share: Share) -> None:
         self._run = run
+        self._share = share
         self._meta = meta
         self._session = session
 
@@ -127,6 +134,7 @@ class _ContextOf:
             environment=self._meta.environment,
             partition=self._session.options.partition_id or "",
             expected_results=(self._run.output_id,) if self._run.output_id else (),
+            is_stopping=self._share.is_stopping,
         )
 
 
@@ -148,7 +156,7 @@ class _Attempt:
         self._variables = self._meta.environment.env_variables
         self._session = SubtaskSession(run, self._meta)
         self._mark = self._session.begin_call()
-        self._context = _ContextOf(run, self._meta, self._session)
+        self._context = _ContextOf(run, self._meta, self._session, share)
         self._function = functions.get(self._meta.function.content_id, self._function_container)
 
     def _function_container(self) -> Buffer:
@@ -304,6 +312,7 @@ class _Attempt:
                 elsewhere = self._share.handed_over()  # nowhere: they are offered again
                 continue
             item, more, is_all = self._item(len(items))
+            self._share.end_if_asked()
             claims.note(item, more, is_all=is_all)
             items.append(item)
             blobs.extend(more)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymonik.errors import ConfigError
+from pymonik.errors import ConfigError, UsageError
 from pymonik.launch import memory
+from pymonik.launch.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,9 +103,12 @@ def _memory_limit(variables: Mapping[str, str]) -> int | None:
     text = variables.get("PYMONIK_WORKER_MEMORY_LIMIT", "")
     if not text:
         return _container_limit()
-    if not text.isdecimal():
-        raise ConfigError(f"PYMONIK_WORKER_MEMORY_LIMIT is {text!r}; write a number of bytes")
-    return int(text) or None
+    if text.strip() == "0":
+        return None
+    try:
+        return size(text, "PYMONIK_WORKER_MEMORY_LIMIT")
+    except UsageError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _container_limit() -> int | None:

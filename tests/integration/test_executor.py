@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -578,7 +579,7 @@ def test_executors_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         "from pymonik.executor.pool import ExecutorPool\n"
         "pool = ExecutorPool(folder=pathlib.Path(sys.argv[1]), size=1)\n"
         "pool.start()\n"
-        "print(next(iter(pool._seats)).process.result().pid, flush=True)\n"
+        "print(next(iter(pool._seats)).process.result().supervisor, flush=True)\n"
         "sys.stdin.read()\n"
     )
     with subprocess.Popen(
@@ -592,3 +593,88 @@ def test_executors_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         ready, _, _ = select.select([sentinel], [], [], 30)
         os.close(sentinel)
     assert ready
+
+
+def _clean_up(path: str) -> None:
+    child = subprocess.Popen(["sleep", "300"])
+    try:
+        print(child.pid, flush=True)  # noqa: T201
+        time.sleep(300)
+    finally:
+        Path(path).write_text(str(get_context().stopping))
+
+
+def _refuse_to_end() -> None:
+    while True:
+        try:
+            print("on", flush=True)  # noqa: T201
+            time.sleep(300)
+        except KeyboardInterrupt:  # noqa: PERF203
+            continue
+
+
+def test_a_call_past_its_time_is_asked_first_and_may_clean_up(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "cleaned"
+    ending = bench.end(bench.call(_clean_up, str(path)), time_limit_s=1.0)
+    assert isinstance(ending, TimedOut)
+    assert path.read_text() == "True"
+    child = int("".join(text for _, _, text in bench.printed))
+    assert not Path(f"/proc/{child}").exists()
+    assert bench.value(bench.call(add, 1, 2)) == 3
+
+
+def test_who_does_not_end_when_asked_is_killed_after_the_grace(make_bench: Any) -> None:
+    bench = make_bench(grace_s=0.2)
+    ending = bench.end(bench.call(_refuse_to_end), time_limit_s=0.5)
+    assert isinstance(ending, TimedOut)
+    assert [text for _, _, text in bench.printed] == ["on\n", "on\n"]
+
+
+def test_a_call_that_closes_the_connection_of_its_executor_is_told_so(bench: Bench) -> None:
+    def close_all() -> None:
+        os.closerange(3, 4096)
+        time.sleep(300)
+
+    ending = bench.end(bench.call(close_all))
+    assert isinstance(ending, Lost)
+    assert "the call closed the connection of its executor" in readable(ending.error)
+    assert bench.value(bench.call(add, 1, 2)) == 3
+
+
+def test_an_interrupt_by_anybody_else_is_an_exception_of_the_call(bench: Bench) -> None:
+    def interrupt() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(300)
+
+    assert "KeyboardInterrupt" in str(failure(bench.end(bench.call(interrupt))))
+    assert bench.value(bench.call(add, 1, 2)) == 3
+
+
+def test_an_interrupt_between_two_calls_is_ignored(bench: Bench) -> None:
+    def later() -> None:
+        subprocess.Popen(["sh", "-c", f"sleep 0.2; kill -INT {os.getpid()}"])
+
+    bench.value(bench.call(later))
+    time.sleep(0.5)
+    assert bench.value(bench.call(add, 1, 2)) == 3
+
+
+def test_children_count_for_the_memory_limit_and_shared_pages_once(make_bench: Any) -> None:
+    def fork(held: int, own: int) -> int:
+        data = b"x" * held
+        with ThreadPoolExecutor(4) as threads:
+            program = f"import time; x = b'x' * {own}; time.sleep(0.5)"
+            for _ in range(4):
+                threads.submit(subprocess.run, [sys.executable, "-S", "-c", program])
+            pid = os.fork()
+            if pid == 0:
+                time.sleep(0.4)
+                os._exit(len(data) % 2)
+            os.waitpid(pid, 0)
+        return len(data)
+
+    bench = make_bench(memory_limit=300 << 20)
+    assert bench.value(bench.call(fork, 180 << 20, 1)) == 180 << 20
+    ending = bench.end(bench.call(fork, 1, 100 << 20))
+    assert isinstance(ending, Failed)
+    assert "with all that it started" in readable(ending.error)

@@ -166,19 +166,6 @@ def test_a_fork_leaves_the_cluster_to_its_parent() -> None:
         assert cluster.is_alive()
 
 
-def test_a_signal_may_come_while_the_command_begins_to_wait() -> None:
-    program = """if True:
-        import signal, threading
-        from pymonik.cli.cluster import _set_at_signals
-        stopping = threading.Event()
-        _set_at_signals(stopping)
-        with stopping._cond:  # as at the start of `wait`
-            signal.raise_signal(signal.SIGTERM)
-        assert stopping.wait(20)
-    """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=DEADLINE_S)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_stops_at_a_signal(number: signal.Signals, short_path: Path) -> None:
     command = [sys.executable, "-m", "pymonik", "cluster", "--port", "0", "--partition", "P=1"]

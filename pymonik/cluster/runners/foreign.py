@@ -67,6 +67,7 @@ class ForeignSlot:
         command: Starts the worker.
         folder: A private folder for this slot, short enough for unix sockets.
         hostname: Shown as the host of the tasks' pod.
+        current_folder: Where the command runs; empty for that of this process.
         inherit_output: Let the worker write to our standard error.
 
     Attributes:
@@ -81,6 +82,7 @@ class ForeignSlot:
         folder: Path,
         *,
         hostname: str,
+        current_folder: str = "",
         inherit_output: bool = False,
     ) -> None:
         self.ready: Future[None] = Future()
@@ -93,7 +95,11 @@ class ForeignSlot:
         self._agent = AgentService(dispatch)
         self._agent_socket = folder / "agent.sock"
         self._worker = WorkerProcess(
-            command, folder, self._agent_socket, inherit_output=inherit_output
+            command,
+            folder,
+            self._agent_socket,
+            current_folder=current_folder,
+            inherit_output=inherit_output,
         )
         self._free = False  # the worker is known to wait for a task
         self._delay_s = 0.0  # before the next start

@@ -5,14 +5,11 @@ Knows nothing of tasks; `foreign` runs those.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -20,13 +17,16 @@ from armonik.protogen.common.objects_pb2 import Empty
 from armonik.protogen.common.worker_common_pb2 import HealthCheckReply
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
 
+from pymonik.launch.process import Supervised
+from pymonik.launch.python import Plan
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Sequence
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-LAUNCHER = Path(__file__).with_name("launcher.py")
 START_TIMEOUT_S = 60.0
 PROBE_TIMEOUT_S = 1.0
 STOP_TIMEOUT_S = 2.0
@@ -49,32 +49,37 @@ class WorkerProcess:
         command: Program and arguments.
         folder: Private folder of this worker, for its socket and its output.
         agent_socket: Where its agent listens.
+        current_folder: Where the command runs; empty for that of this process.
         inherit_output: Write to the standard error of this process instead of to a file.
     """
 
     def __init__(
-        self, command: Sequence[str], folder: Path, agent_socket: Path, *, inherit_output: bool
+        self,
+        command: Sequence[str],
+        folder: Path,
+        agent_socket: Path,
+        *,
+        current_folder: str,
+        inherit_output: bool,
     ) -> None:
         self._command = list(command)
+        self._current_folder = current_folder
         self._socket = folder / "worker.sock"
         self._agent_socket = agent_socket
         self._output = None if inherit_output else folder / "worker.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Supervised | None = None
         self._channel: Any = None
         self._stub: Any = None
 
     def start(self) -> None:
-        """Start the command; its end is bound to the calling thread's on Linux."""
+        """Start the command."""
         self._socket.unlink(missing_ok=True)
-        launch = [sys.executable, "-S", "-E", str(LAUNCHER), str(os.getpid())]
         with self._open_output() as output:
-            self._process = subprocess.Popen(
-                [*launch, *self._command],
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
+            self._process = Supervised(
+                Plan(arguments=self._command, folder=self._current_folder),
+                variables=self._addresses(),
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # a process group of its own, without Ctrl-C
             )
         self._channel = grpc.insecure_channel(f"unix:{self._socket}", CHANNEL_OPTIONS)
         self._stub = WorkerStub(self._channel)
@@ -102,7 +107,7 @@ class WorkerProcess:
 
     def is_alive(self) -> bool:
         """Whether the process runs."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.pump()
 
     def death(self, *, wait: bool) -> str:
         """How the process ended, in words; empty while it runs.
@@ -113,14 +118,10 @@ class WorkerProcess:
         if self._process is None:
             return "the worker was not started"
         if wait:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(DEATH_TIMEOUT_S)
-        code = self._process.poll()
-        if code is None:
+            self._process.wait(DEATH_TIMEOUT_S)
+        if self._process.pump():
             return ""
-        if code < 0:
-            return f"the worker process was ended by {signal.Signals(-code).name}"
-        return f"the worker process ended with exit code {code}"
+        return f"the worker process ended: {self._process.death}"
 
     def output_tail(self) -> str:
         """The last lines that the worker wrote, empty if they go elsewhere."""
@@ -141,15 +142,13 @@ class WorkerProcess:
         process, self._process = self._process, None
         if process is None:
             return
-        _signal_group(process, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_TIMEOUT_S)
-        _signal_group(process, signal.SIGKILL)
-        process.wait()
+        process.ask(signal.SIGTERM, STOP_TIMEOUT_S)
+        process.wait(2 * STOP_TIMEOUT_S)
+        process.close()
 
-    def _environment(self) -> dict[str, str]:
+    def _addresses(self) -> dict[str, str]:
         channels = {"WorkerChannel": self._socket, "AgentChannel": self._agent_socket}
-        own = dict(os.environ)
+        own = {}
         for name, path in channels.items():
             own[f"ComputePlane__{name}__Address"] = str(path)
             own[f"ComputePlane__{name}__SocketType"] = "unixdomainsocket"
@@ -159,9 +158,3 @@ class WorkerProcess:
         if self._output is None:
             return os.fdopen(os.dup(sys.stderr.fileno()), "wb")
         return self._output.open("ab")
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    # The group outlives its leader when the worker has children of its own.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)

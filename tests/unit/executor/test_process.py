@@ -20,7 +20,7 @@ def open_files() -> int:
     return len(list(Path("/dev/fd").iterdir()))
 
 
-@pytest.mark.parametrize(("owner", "name"), [(process, "_spawn"), (tempfile, "TemporaryFile")])
+@pytest.mark.parametrize(("owner", "name"), [(process, "_start"), (tempfile, "TemporaryFile")])
 def test_what_was_opened_is_closed_when_the_system_refuses(
     owner: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,120 @@
+"""The first file of every process that pymonik starts: run by its path, before the package.
+
+::
+
+    python .../pymonik/launch/entry.py CONTROL FOLDER FIRST LAST MODULE ARGUMENT ...
+
+CONTROL is the number of the socket to the owner, for a process with a supervisor; FOLDER the
+current folder; FIRST and LAST are folders for `sys.path`, as in ``PYTHONPATH``. Without a MODULE
+the arguments are a command. An empty argument stands for none. `pymonik.launch.python` writes all
+this.
+
+A script that is run by its path leaves the current folder out of `sys.path`, on every Python. The
+interpreter starts without ``PYTHONPATH``, so that no ``sitecustomize`` and no module of another
+interpreter is met; the variable is put back here, for what the program starts in turn.
+
+Nothing of pymonik is imported before a supervisor has forked: it needs none of it.
+"""
+
+import os
+import signal
+import sys
+from typing import Any
+
+HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib takes 3 ms
+ROOT = os.path.dirname(os.path.dirname(HERE))  # noqa: PTH120 - where the package lies
+MARK = "PYMONIK_LAUNCH"  # set while a Python of ours starts; see `pymonik.launch.python`
+ASIDE = f"{MARK}_"  # before the names of variables that the interpreter must not see
+
+
+def main() -> None:
+    """Become what the arguments say."""
+    control, folder, first, last, module, *arguments = sys.argv[1:]
+    _isolate()
+    _reset_signals()
+    if control:
+        _sibling("supervisor").supervise(int(control))
+    if folder:
+        _enter(folder)
+    if not module:
+        _become(arguments)
+    _extend_path(_entries(first), _entries(last))
+    sys.argv[1:] = arguments
+    import runpy
+
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _enter(folder: str) -> None:
+    """Make it the current folder; one that was removed is no reason not to start."""
+    try:
+        os.chdir(folder)
+    except OSError:
+        return
+
+
+def _entries(text: str) -> list[str]:
+    return text.split(os.pathsep) if text else []
+
+
+def _isolate() -> None:
+    """Forget the folder of this file, and put the variables back that were set aside."""
+    if sys.path and os.path.abspath(sys.path[0]) == HERE:  # noqa: PTH100 - not with PYTHONSAFEPATH
+        del sys.path[0]
+    os.environ.pop(MARK, None)
+    for name in [name for name in os.environ if name.startswith(ASIDE)]:
+        os.environ[name[len(ASIDE) :]] = os.environ.pop(name)
+
+
+def _reset_signals() -> None:
+    """Signals do what they do in a terminal, whatever the program does with its own.
+
+    A program that ignores or blocks a signal hands that on to all that it starts.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGPIPE:
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _sibling(name: str) -> Any:
+    """A module of this folder, by its path."""
+    from importlib.machinery import SourceFileLoader
+
+    loader = SourceFileLoader(f"pymonik.launch.{name}", os.path.join(HERE, f"{name}.py"))  # noqa: PTH118
+    module = type(sys)(loader.name)
+    module.__file__ = loader.path
+    loader.exec_module(module)
+    return module
+
+
+def _extend_path(first: list[str], last: list[str]) -> None:
+    """Add folders behind the standard library, before or behind what is installed.
+
+    The package is found where this file lies, not where another copy of it is installed.
+    """
+    places = [i for i, entry in enumerate(sys.path) if _is_of_packages(entry)]
+    start = places[0] if places else len(sys.path)
+    root = [] if ROOT in sys.path else [ROOT]
+    before = [entry for entry in first if entry not in sys.path]
+    sys.path[start:start] = [*before, *(entry for entry in root if entry not in before)]
+    sys.path += [entry for entry in last if entry not in sys.path]
+
+
+def _is_of_packages(entry: str) -> bool:
+    return os.path.basename(entry.rstrip(os.sep)) in ("site-packages", "dist-packages")  # noqa: PTH119
+
+
+def _become(command: list[str]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        os.execvp(command[0], command)
+    except (OSError, ValueError) as error:
+        sys.exit(f"cannot start {command[0]!r}: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Sizes of memory as people write them: ``"2G"``, ``"500M"``, or a number of bytes."""
+
+from __future__ import annotations
+
+import operator
+import re
+
+from pymonik.errors import UsageError
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", re.IGNORECASE)
+_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}  # powers of two
+
+
+def size(value: object, name: str) -> int:
+    """Bytes; units are powers of 1024, as those of memory.
+
+    Args:
+        value: What somebody wrote.
+        name: Of what it is, for the error.
+
+    Raises:
+        UsageError: It is no size, or not above zero.
+    """
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is not None:
+        nbytes = int(float(found[1]) * (1 << _UNITS[found[2].upper()]))
+    elif isinstance(value, bool | str):
+        nbytes = 0
+    else:
+        try:
+            nbytes = operator.index(value)  # type: ignore[arg-type]  # numpy's numbers too
+        except TypeError:
+            nbytes = 0
+    if nbytes < 1:
+        raise UsageError(
+            f"{name} is a size such as '500M', '2G' or a number of bytes, not {value!r}"
+        )
+    return nbytes
