@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pymonik.arguments import Parameters
     from pymonik.code.codec import Packed
+    from pymonik.code.references import Referable
     from pymonik.session.protocol import Session, Submission
     from pymonik.session.run import Run
 
@@ -70,20 +71,17 @@ class Items:
             UsageError: The message has the index of the item.
         """
         common, parameters = self._common, self._parameters
-        handles: dict[int, object] = {}
+        handles: dict[int, Referable] = {}
         if share is not None:
             values = self._repeated()
             # The values stay referred to: an id would be given anew.
             shared = zip(values, share(values), strict=True)
             handles = {id(value): handle for value, handle in shared if handle is not None}
-            common = _replaced_in_dict(common, handles)
         for index, item in enumerate(self._iterable):
             try:
                 args, kwargs = parameters.of_item(item, common)
                 parameters.check(self._name, args, kwargs)
-                if handles:
-                    args, kwargs = _replaced(args, handles), _replaced_in_dict(kwargs, handles)
-                packed = codec.pack_call(args, kwargs)
+                packed = codec.pack_call(args, kwargs, handles)
             except UsageError as error:
                 raise type(error)(f"item {index}: {error}") from error
             yield packed
@@ -241,11 +239,3 @@ def _put_large(values: list[object], session: Session, name: str) -> list[object
     states = session.put(list(large.values()), [name] * len(large)) if large else []
     handles: dict[int, object] = dict(zip(large, map(ResultHandle, states), strict=True))
     return [handles.get(index) for index in range(len(values))]
-
-
-def _replaced(args: tuple[object, ...], handles: dict[int, object]) -> tuple[object, ...]:
-    return tuple(handles.get(id(value), value) for value in args)
-
-
-def _replaced_in_dict(kwargs: dict[str, object], handles: dict[int, object]) -> dict[str, object]:
-    return {name: handles.get(id(value), value) for name, value in kwargs.items()}

@@ -10,6 +10,7 @@ import functools
 import inspect
 import sys
 import types
+import weakref
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -57,7 +58,7 @@ _HINTS: Final = {
     "packages": "write environment={'pip': [...]}",
     "pip": "write environment={'pip': [...]}",
 }
-_STATE: Final = ("func", "name", "require_context", "options", "retry_on", "of_class")
+_STATE: Final = ("func", "name", "require_context", "options", "retry_on", "of_class", "collects")
 
 
 class Task(Named, Generic[P, R]):
@@ -70,6 +71,8 @@ class Task(Named, Generic[P, R]):
         options: Those of the task; a call may say otherwise.
         retry_on: Exceptions after which the task is tried again.
         of_class: The function's first parameter is a class: ``@task`` above ``@classmethod``.
+        collects: The value of a generator is the list of what it yields. So it is for a function
+            under ``@task``; `Task` itself takes any callable, and sends what that returns.
     """
 
     func: Callable[P, R]
@@ -78,6 +81,7 @@ class Task(Named, Generic[P, R]):
     options: TaskOptions
     retry_on: tuple[type[BaseException], ...]
     of_class: bool
+    collects: bool
     __name__: str
 
     def __init__(
@@ -115,7 +119,8 @@ class Task(Named, Generic[P, R]):
         )
         name = func_name or _name_of(function)
         exceptions = _exceptions(retry_on)
-        self.__setstate__((function, name, require_context, options, exceptions, of_class))
+        state = (function, name, require_context, options, exceptions, of_class, False)
+        self.__setstate__(state)
 
     # -- as a value ----------------------------------------------------------------------------
 
@@ -128,8 +133,8 @@ class Task(Named, Generic[P, R]):
             setattr(self, name, value)
         self._cache: tuple[Fingerprint, PackedFunction] | None = None
         self._method: Task[..., R] | None = None
-        for cached in ("_parameters", "_single_calls"):
-            self.__dict__.pop(cached, None)
+        self._signature: tuple[object, bool, Parameters] | None = None
+        self.__dict__.pop("_single_calls", None)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # Plain pickle takes a task of a module as it takes a function: by its name there.
@@ -171,7 +176,7 @@ class Task(Named, Generic[P, R]):
 
     # -- calls ---------------------------------------------------------------------------------
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here; a context that it requires is added unless it is given."""
         if self.require_context and not (args and isinstance(args[0], PymonikContext)):
             function = cast("Callable[..., R]", self.func)
@@ -180,6 +185,7 @@ class Task(Named, Generic[P, R]):
 
     def invoke(
         self,
+        /,
         *args: object,
         pymonik: Session | SessionOwner | None = None,
         delegate: bool = False,
@@ -217,6 +223,7 @@ class Task(Named, Generic[P, R]):
 
     def map_invoke(
         self,
+        /,
         iterable: Iterable[object],
         *,
         pymonik: Session | SessionOwner | None = None,
@@ -298,9 +305,13 @@ class Task(Named, Generic[P, R]):
 
     # -- parameters ----------------------------------------------------------------------------
 
-    @functools.cached_property
+    @property
     def _parameters(self) -> Parameters:
-        return Parameters(self.func, skip_first=self.require_context)
+        known = self._signature
+        if known is None or known[0] is not self.func or known[1] is not self.require_context:
+            parameters = Parameters(self.func, skip_first=self.require_context)
+            known = self._signature = (self.func, self.require_context, parameters)
+        return known[2]
 
     def _check_reserved(self, pymonik: object, task_options: object, *, delegate: bool) -> None:
         if not self._parameters.reserved:
@@ -321,15 +332,15 @@ class BoundTask(Generic[R]):
         self._task = task
         self._instance = instance
 
-    def __call__(self, *args: object, **kwargs: object) -> R:
+    def __call__(self, /, *args: object, **kwargs: object) -> R:
         """Run the method here."""
         return self._task(self._instance, *args, **kwargs)
 
-    def invoke(self, *args: object, **kwargs: Any) -> ResultHandle[R]:
+    def invoke(self, /, *args: object, **kwargs: Any) -> ResultHandle[R]:
         """Run the method as a task; see `Task.invoke`."""
         return self._task.invoke(self._instance, *args, **kwargs)
 
-    def map_invoke(self, iterable: Iterable[object], **kwargs: Any) -> MultiResultHandle[R]:
+    def map_invoke(self, /, iterable: Iterable[object], **kwargs: Any) -> MultiResultHandle[R]:
         """Run the method once for each item; see `Task.map_invoke`."""
         method = self._task._parameters.without_first()
         reserved = {name: kwargs.pop(name) for name in RESERVED & kwargs.keys()}
@@ -370,11 +381,12 @@ class _Adopted(PackedFunction):
     def __init__(self, content_id: str, name: str, task: Task[..., Any]) -> None:
         object.__setattr__(self, "content_id", content_id)
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "_task", task)
+        # Weakly, since the task keeps this: whoever asks for the bytes has the task.
+        object.__setattr__(self, "_task", weakref.ref(task))
 
     @property
     def container(self) -> bytes:
-        return codec.pack_function(cast("Any", self)._task, self.name).container
+        return codec.pack_function(cast("Any", self)._task(), self.name).container
 
 
 def _chunk_size(given: object) -> int:
@@ -451,6 +463,8 @@ def task(
     refuse_unknown("@task", options.keys() - set(TASK_KEYWORDS), TASK_KEYWORDS, _HINTS)
 
     def wrap(function: Callable[..., Any]) -> Task[..., Any]:
-        return Task(function, require_context, function_name, **options)
+        made: Task[..., Any] = Task(function, require_context, function_name, **options)
+        made.collects = True
+        return made
 
     return wrap if func is None else wrap(func)

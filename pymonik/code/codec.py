@@ -21,7 +21,7 @@ import msgspec
 from pymonik.code import arrivals, main_module
 from pymonik.code.culprit import find_culprit
 from pymonik.code.gathering import CannotDefineError, gather
-from pymonik.code.pickler import Pickler
+from pymonik.code.pickler import Pickler, SharingPickler
 from pymonik.code.references import Referable
 from pymonik.errors import PymonikError, SerializationError
 from pymonik.wire.call import (
@@ -35,7 +35,7 @@ from pymonik.wire.containers import INLINE_BUFFER, Buffer, join, split
 from pymonik.wire.definitions import split_definitions, with_definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pymonik.wire.definitions import Definition
 
@@ -88,8 +88,16 @@ def _packed(
 ) -> tuple[Packed, Pickler]:
     buffers: list[Buffer] = []
     pickler = Pickler(is_code=is_code, buffer_callback=_keep_in(buffers))
+    return _packed_by(pickler, value, label, buffers, copy=copy), pickler
+
+
+def _packed_by(
+    pickler: Pickler, value: object, label: str, buffers: list[Buffer], *, copy: bool
+) -> Packed:
     try:
         stream = pickler.stream(value)
+        if pickler.is_code:
+            pickler.need_classes_of_main()
         if pickler.needs:
             stream = with_definitions(gather(pickler.needs), stream)
     except PymonikError:
@@ -98,12 +106,12 @@ def _packed(
         part = f"{label} ({error.label})"
         raise _refusal(error.value, part, error.reason, is_code=True) from error.reason
     except Exception as error:
-        raise _refusal(value, label, error, is_code=is_code) from error
+        raise _refusal(value, label, error, is_code=pickler.is_code) from error
     if copy:
         buffers = [bytes(buffer) for buffer in buffers]
     blobs = (stream, *buffers)
     size = sum(memoryview(blob).nbytes for blob in blobs)
-    return Packed(blobs, size, pickler.refs), pickler
+    return Packed(blobs, size, pickler.refs)
 
 
 def _refusal(
@@ -139,12 +147,26 @@ def _plain(value: object) -> Packed:
     return Packed((stream,), len(stream))
 
 
-def pack_call(args: tuple[object, ...], kwargs: dict[str, object]) -> Packed:
-    """Pickle the arguments of one call; see `pack`."""
-    plain = _PLAIN.issuperset(map(type, args))
+def pack_call(
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+    shared: Mapping[int, Referable] | None = None,
+) -> Packed:
+    """Pickle the arguments of one call; see `pack`.
+
+    Args:
+        args: By position.
+        kwargs: By keyword.
+        shared: Handles that stand for values which were put already, by the values' addresses.
+    """
+    plain = not shared and _PLAIN.issuperset(map(type, args))
     if plain and (not kwargs or _PLAIN.issuperset(map(type, kwargs.values()))):
         return _plain((args, kwargs))
     try:
+        if shared:
+            buffers: list[Buffer] = []
+            pickler = SharingPickler(shared, _keep_in(buffers))
+            return _packed_by(pickler, (args, kwargs), "arguments", buffers, copy=True)
         return pack((args, kwargs))
     except SerializationError:
         for label, value in _labelled(args, kwargs):
@@ -195,6 +217,12 @@ class _Unpickler(pickle.Unpickler):
         if name == "_slot" and module == _PICKLER and self._slot is not None:
             return self._slot
         return super().find_class(module, name)
+
+    def persistent_load(self, number: int) -> object:
+        """What stands for a value that was put elsewhere; see `SharingPickler`."""
+        if self._slot is None:
+            raise SerializationError("a value of this pickle stands elsewhere")
+        return self._slot(number)
 
 
 # -- functions ---------------------------------------------------------------------------------

@@ -1,11 +1,20 @@
-"""Finds what in a value cannot be pickled, for the error message."""
+"""Finds what in a value cannot be pickled, for the error message.
+
+The value is somebody else's and may be anything: a ``__repr__`` or a ``__dict__`` that raises, a
+proxy that has every attribute. So only built-in kinds are walked through, attributes are read past
+the object's own hooks, and no error in here hides the one that is being explained.
+"""
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
 
 _MAX_DEPTH = 8
 _MAX_CHILDREN = 200  # of one object: a long list of good values is not searched for ever
+_MAX_KEY = 60  # characters of a key in a path
 
 
 def find_culprit(
@@ -16,49 +25,64 @@ def find_culprit(
     The path reads like Python: ``args[1]['conn'].socket``.
     """
     for _ in range(_MAX_DEPTH):
-        for path, child in _children(value):
-            if not is_good(child):
-                label, value = label + path, child
-                break
-        else:
+        bad = _first_bad(value, is_good)
+        if bad is None:
             break
+        label, value = label + bad[0], bad[1]
     return label, value
 
 
+def _first_bad(value: object, is_good: Callable[[object], bool]) -> tuple[str, object] | None:
+    try:
+        for path, child in islice(_children(value), _MAX_CHILDREN):
+            if not is_good(child):
+                return path, child
+    except Exception:  # noqa: BLE001 - a mapping, or a set, of the user's that raises
+        return None
+    return None
+
+
 def _children(value: object) -> Iterator[tuple[str, object]]:
-    for count, child in enumerate(_all_children(value)):
-        if count >= _MAX_CHILDREN:
-            return
-        yield child
-
-
-def _all_children(value: object) -> Iterator[tuple[str, object]]:
-    if isinstance(value, Mapping):
-        yield from ((f"[{key!r}]", child) for key, child in list(value.items()))
-    elif isinstance(value, list | tuple):
-        yield from ((f"[{i}]", child) for i, child in enumerate(value))
-    elif isinstance(value, set | frozenset):
-        yield from ((f"{{{child!r}}}", child) for child in value)
-    elif not isinstance(value, type):
+    kind = type(value)
+    if issubclass(kind, Mapping):
+        items: Any = value
+        yield from ((f"[{_key(key)}]", child) for key, child in list(items.items()))
+    elif issubclass(kind, list | tuple):
+        parts: Any = value
+        yield from ((f"[{i}]", child) for i, child in enumerate(parts))
+    elif issubclass(kind, set | frozenset):
+        members: Any = value
+        yield from ((f"{{{_key(child)}}}", child) for child in members)
+    elif not issubclass(kind, type):
         yield from _attributes(value)
-        yield from _closure(value)
+        if isinstance(value, types.FunctionType):
+            yield from _closure(value)
+
+
+def _key(key: object) -> str:
+    try:
+        text = repr(key)
+    except Exception:  # noqa: BLE001 - also of a number with too many digits
+        return f"<{type(key).__name__}>"
+    return text if len(text) <= _MAX_KEY else f"{text[:_MAX_KEY]}..."
 
 
 def _attributes(value: object) -> Iterator[tuple[str, object]]:
-    attributes = getattr(value, "__dict__", None)
+    try:
+        attributes = object.__getattribute__(value, "__dict__")
+    except Exception:  # noqa: BLE001 - there is none, or it is a property that raises
+        return
     if isinstance(attributes, dict):
         yield from ((f".{name}", child) for name, child in list(attributes.items()))
 
 
-def _closure(value: object) -> Iterator[tuple[str, object]]:
+def _closure(function: types.FunctionType) -> Iterator[tuple[str, object]]:
     """What a function takes from around it: free variables, then the globals that it names."""
-    code = getattr(value, "__code__", None)
-    if code is None:
-        return
-    for name, cell in zip(code.co_freevars, getattr(value, "__closure__", None) or (), strict=True):
+    code = function.__code__
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
         try:
             yield f" (variable {name!r})", cell.cell_contents
         except ValueError:  # noqa: PERF203 - an empty cell: the variable has no value yet
             continue
-    known = getattr(value, "__globals__", {})
+    known = function.__globals__
     yield from ((f" (global {name!r})", known[name]) for name in code.co_names if name in known)

@@ -17,11 +17,13 @@ import enum
 import fractions
 import functools
 import logging
+import operator
 import pathlib
 import re
 import types
 import typing
 import uuid
+import weakref
 from typing import Any, Final
 
 from pymonik.code import functions, main_module, places
@@ -56,7 +58,8 @@ class Fingerprint:
         self.cells: list[tuple[types.CellType, object]] = []
         self.functions: list[tuple[types.FunctionType, object, object, object]] = []
         self.bases: list[tuple[type, tuple[type, ...]]] = []
-        self.parts: list[tuple[Named, tuple[object, ...]]] = []
+        # Weakly: a task keeps its fingerprint, and has to go as soon as nobody needs it.
+        self.parts: list[tuple[weakref.ref[Named], tuple[object, ...]]] = []
 
     def holds(self) -> bool:
         """Whether all of it is still the same."""
@@ -71,8 +74,9 @@ class Fingerprint:
                 return False
             if function.__kwdefaults__ is not keywords:
                 return False
-        for named, parts in self.parts:
-            if any(one is not other for one, other in zip(named.parts(), parts, strict=True)):
+        for reference, parts in self.parts:
+            named = reference()
+            if named is None or not all(map(operator.is_, named.parts(), parts)):
                 return False
         return all(_content(cell) is value for cell, value in self.cells) and all(
             cls.__bases__ is bases or cls.__bases__ == bases for cls, bases in self.bases
@@ -118,7 +122,7 @@ class _Walk:
         if isinstance(value, type):
             return (not root and self._is_referred_to(value)) or self._class(value)
         if isinstance(value, types.ModuleType):
-            return self._module(value, root=root)
+            return self._module(value)
         if isinstance(value, Named):
             return (not root and self._is_referred_to(value)) or self._named(value)
         return self._value(value)
@@ -134,15 +138,15 @@ class _Walk:
         current = main_module.current_names()
         return current is not None and places.name_in_main(value, current[1]) is not None
 
-    def _module(self, module: types.ModuleType, *, root: bool) -> bool:
+    def _module(self, module: types.ModuleType) -> bool:
         if places.travels_by_name(module.__name__):
             return True
-        if self._shallow and (root or main_module.main_id_of(vars(module)) is not None):
+        if self._shallow and main_module.main_id_of(vars(module)) is not None:
             return True
         return self._names(vars(module))
 
     def _named(self, named: Named) -> bool:
-        self.result.parts.append((named, named.parts()))
+        self.result.parts.append((weakref.ref(named), named.parts()))
         return self.visit(named.wrapped(), root=True)
 
     def _value(self, value: object) -> bool:
@@ -197,6 +201,8 @@ class _Walk:
         is_apart = self._shallow and main_module.main_id_of(known) is not None
         if places.home_of(known) is not None:
             return True  # the function is put into its module, as it is there
+        if not self._shallow and main_module.main_id_of(known) is not None:
+            self._classes_of_main(known)
         for name in functions.names_of(function.__code__):
             value = known.get(name, _ABSENT)
             if is_apart:
@@ -211,6 +217,14 @@ class _Walk:
             for name in functions.names_in_annotations(function.__annotations__):
                 self.result.entries.append((known, name, known.get(name, _ABSENT)))
         return True
+
+    def _classes_of_main(self, names: dict[str, Any]) -> None:
+        """All classes of the script travel with its functions: see a new one, or one made anew."""
+        if any(names is known for known, _ in self.result.sizes):
+            return
+        self.result.sizes.append((names, len(names)))
+        for name in main_module.classes_in(names):
+            self.result.entries.append((names, name, names[name]))
 
     def _class(self, cls: type) -> bool:
         self.result.bases.append((cls, cls.__bases__))

@@ -84,6 +84,18 @@ def put_in_place(main_id: str) -> None:
         sys.modules["__main__"] = module_of(main_id)
 
 
+def classes_in(names: dict[str, Any]) -> list[str]:
+    """Names under which ``__main__`` has classes of its own.
+
+    Pickles that the program wrote to files name them, without any code of a task doing so.
+    """
+    return [
+        name
+        for name, value in list(names.items())
+        if isinstance(value, type) and value.__module__ in MAIN_NAMES
+    ]
+
+
 def current_names() -> tuple[str, dict[str, Any]] | None:
     """Id and names of the ``__main__`` that is in place, unless it is one of pymonik's own."""
     main = sys.modules.get("__main__")

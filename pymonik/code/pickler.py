@@ -19,7 +19,7 @@ from pymonik.code.references import Named, Referable, ReferableGroup
 from pymonik.errors import SerializationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     _Reducer = Callable[[Any, Any], Any]
 
@@ -88,6 +88,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._roots = {id(root): root for root in roots}
         self.is_code = is_code
         self.needs: dict[str, Need] = {}
+        self._mains: list[dict[str, Any]] = []  # names of each `__main__` that code refers to
         self.refs: list[Referable] = []
         self._slots: dict[int, int] = {}
         self._cells: dict[int, types.CellType] = {}
@@ -144,6 +145,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     ) -> None:
         """Note that code refers to names of ``__main__``."""
         main_id = main_module.main_id_of(names)
+        if not any(names is known for known in self._mains):
+            self._mains.append(names)
         for name in wanted:
             if name not in names or name == "__builtins__":
                 continue
@@ -151,6 +154,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             known = self.needs.get(key)
             if known is None or known.is_optional:
                 self.needs[key] = Need(names, name, optional)
+
+    def need_classes_of_main(self) -> None:
+        """Note that code may unpickle what the program pickled, if it is code of ``__main__``."""
+        for names in self._mains:
+            self.need_names(names, main_module.classes_in(names), optional=True)
 
     def need_class(self, key: str, cls: type) -> None:
         """Note that the pickle refers to a class by value."""
@@ -176,6 +184,30 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self._slots[key] = len(self.refs)
             self.refs.append(obj)
         return self._slots[key]
+
+
+class SharingPickler(Pickler):
+    """Writes handles in place of values that were put elsewhere, wherever they occur.
+
+    The same object then is one object in the task, also where it is reached in two ways.
+
+    Args:
+        shared: Handles by the address of the value.
+        buffer_callback: As in `pickle`.
+    """
+
+    def __init__(
+        self,
+        shared: Mapping[int, Referable],
+        buffer_callback: Callable[[pickle.PickleBuffer], bool] | None = None,
+    ) -> None:
+        super().__init__(buffer_callback=buffer_callback)
+        self._shared = shared
+
+    def persistent_id(self, obj: object) -> int | None:
+        """The slot that stands for the object; called for each object, unlike a reducer."""
+        handle = self._shared.get(id(obj))
+        return None if handle is None else self.slot_of(handle)
 
 
 def _slot(number: int) -> object:

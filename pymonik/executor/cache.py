@@ -23,6 +23,7 @@ class Runnable(Protocol):
     name: str
     require_context: bool
     retry_on: tuple[type[BaseException], ...]
+    collects: bool
 
     def adopt(self, content_id: str) -> None:
         """Learn its own content id: submitted again, it need not be pickled again."""

@@ -20,6 +20,7 @@ class Identity:
 
     name = "identity"
     require_context = False
+    collects = False
     retry_on: tuple[type[BaseException], ...] = ()
 
     @staticmethod

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import socket
@@ -411,7 +412,18 @@ def _start(
         fds=fds,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        variables={"PYTHONHASHSEED": _hash_seed()},
     )
+
+
+def _hash_seed() -> str:
+    """The same for all executors: programs that divide data by ``hash(text) % n`` rely on it.
+
+    A constant, since workers of one session run on many machines that share nothing. What it gives
+    up, protection against chosen keys, tasks do not need: they run their users' code anyway.
+    """
+    given = os.environ.get("PYTHONHASHSEED", "random")
+    return "0" if given == "random" else given
 
 
 def timed_out(limit_s: float | None) -> TimedOut:

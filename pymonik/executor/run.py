@@ -26,6 +26,7 @@ from pymonik.executor import files
 from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
+from pymonik.executor.outcome import outcome
 from pymonik.executor.subtasks import SubtaskSession
 from pymonik.session.protocol import activate
 from pymonik.wire import containers
@@ -222,10 +223,15 @@ class _Attempt:
     def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
         # What a call sets in its context, or in the environment, is gone at the next.
         surroundings = self._surroundings.copy()
+        function = self._function
         if not self._variables:
-            return surroundings.run(self._function.func, *args, **kwargs)
+            return surroundings.run(
+                outcome, function.func, args, kwargs, collects=function.collects
+            )
         with _environment(self._variables):
-            return surroundings.run(self._function.func, *args, **kwargs)
+            return surroundings.run(
+                outcome, function.func, args, kwargs, collects=function.collects
+            )
 
     @cached_property
     def _surroundings(self) -> contextvars.Context:

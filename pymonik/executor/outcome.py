@@ -1,0 +1,46 @@
+"""What a call gives: coroutines are run to their end, and generators may be collected."""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+
+_LAZY = frozenset({types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType})
+
+
+def outcome(
+    function: Callable[..., Any],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    *,
+    collects: bool,
+) -> Any:
+    """What ``function`` gives; an ``async def`` one is run to its end.
+
+    Args:
+        function: Of the user.
+        args: By position.
+        kwargs: By keyword.
+        collects: Whether a generator's value is the list of what it yields.
+    """
+    value = function(*args, **kwargs)
+    if type(value) not in _LAZY:
+        return value
+    if isinstance(value, types.CoroutineType):
+        import asyncio  # most executors never need it, and it takes long to import
+
+        return asyncio.run(value)
+    if not collects:
+        return value
+    if isinstance(value, types.GeneratorType):
+        return list(value)
+    import asyncio
+
+    return asyncio.run(_collected(value))
+
+
+async def _collected(generator: AsyncGenerator[Any, None]) -> list[Any]:
+    return [value async for value in generator]

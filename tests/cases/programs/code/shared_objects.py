@@ -1,0 +1,45 @@
+"""What is one object in a program is one object in a task: in a call, in a map, and between names."""
+
+from pymonik import Pymonik, task
+
+TABLE = {"a": [1]}
+ALIAS = TABLE
+ROW = TABLE["a"]
+
+
+def make():
+    count = 0
+
+    def up():
+        nonlocal count
+        count += 1
+        return count
+
+    return up, lambda: count
+
+
+up, count = make()
+
+
+@task
+def names():
+    ROW.append(2)
+    before = count()
+    assert up() == before + 1 == count()
+    return TABLE is ALIAS, TABLE["a"] is ROW
+
+
+@task
+def arguments(config, parts, *, again):
+    parts["config"]["changed"] = True
+    return config is parts["config"] is again[0], "changed" in config
+
+
+if __name__ == "__main__":
+    config = {str(number): "x" * 100 for number in range(1000)}
+    with Pymonik():
+        assert names.invoke().result(60) == (True, True)
+        assert arguments.invoke(config, {"config": config}, again=[config]).result(60) == (True, True)
+        items = [(config, {"config": config})] * 3
+        values = arguments.map_invoke(items, again=[config], chunk_size=3).result(60)
+        assert values == [(True, True)] * 3, values
