@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pymonik.client import Pymonik
     from pymonik.cluster.local import LocalCluster
     from pymonik.futures import Executor
+    from pymonik.materialized import Materialize, materialize
     from pymonik.worker import run_pymonik_worker
 
 __version__ = "0.1.0"
@@ -43,6 +44,7 @@ __all__ = [
     "EnvironmentSetupError",
     "Executor",
     "LocalCluster",
+    "Materialize",
     "MultiResultHandle",
     "Pymonik",
     "PymonikContext",
@@ -62,6 +64,7 @@ __all__ = [
     "__version__",
     "as_completed",
     "get_context",
+    "materialize",
     "run_pymonik_worker",
     "task",
 ]
@@ -71,6 +74,8 @@ _LAZY = {
     "Executor": "pymonik.futures",
     "Pymonik": "pymonik.client",
     "LocalCluster": "pymonik.cluster.local",
+    "Materialize": "pymonik.materialized",
+    "materialize": "pymonik.materialized",
     "run_pymonik_worker": "pymonik.worker",
 }
 

@@ -15,6 +15,10 @@ _BY_POSITION = (_Kind.POSITIONAL_ONLY, _Kind.POSITIONAL_OR_KEYWORD)
 RESERVED: Final = frozenset({"pymonik", "delegate", "task_options", "chunk_size"})
 
 
+# Passes nothing, where PymoniK 0.2 wanted an argument of functions that have no parameter.
+NO_INPUT: Final = object()
+
+
 class Arguments(NamedTuple):
     """Those of one call; as an item of `map_invoke`, one whose meaning was already decided."""
 
@@ -93,7 +97,7 @@ class Parameters:
     ) -> tuple[tuple[object, ...], dict[str, object]]:
         """The arguments that an item of `map_invoke` stands for."""
         if type(item) is tuple:
-            return item, common
+            return (() if item and item[0] is NO_INPUT else item), common
         if type(item) is Arguments:
             return item
         if type(item) is dict and self._is_keywords(item, common):

@@ -10,7 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pymonik.arguments import NO_INPUT
 from pymonik.code import codec
+from pymonik.context import in_task
 from pymonik.errors import (
     ConfigError,
     ControlPlaneError,
@@ -40,12 +42,17 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pymonik.cluster.local import LocalCluster
+    from pymonik.materialized import Materialize
     from pymonik.runs.reasons import Why
     from pymonik.session.protocol import Session
+    from pymonik.task import Task
 
 _log = logging.getLogger(__name__)
 _DEFAULT_PARTITION = "pymonik"
 _HINTS = {
+    "is_worker": "a client is never one; in a task `get_context().is_local` is False",
+    "local_session": "call the task to run it here: add(1, 2)",
+    "polling_batch_size": "leave it out: as many results as a request can hold are asked for",
     "workers": "it belongs to the cluster: Pymonik(LocalCluster(workers=...))",
     "memory_limit": "it belongs to the cluster: Pymonik(LocalCluster(memory_limit=...))",
     "retries": "did you mean max_retries?",
@@ -144,6 +151,7 @@ class Pymonik:
             "patience_s": positive_s(unavailable_timeout, "unavailable_timeout"),
             "polling_s": polling_s if disable_events_client else None,
         }
+        self._uploads: dict[str, ResultHandle[bytes]] = {}  # by the hash of the content
         self._lock = threading.Lock()
         self._session: RemoteSession | None = None
         self._is_embedded = False  # the session is in the embedded cluster of this process
@@ -301,6 +309,36 @@ class Pymonik:
             partition = _only_partition(plane.list_partitions(), error)
         options = TaskOptions(partition_id=partition).over(options)
         return plane.create_session(options, [partition]), [partition], options
+
+    # -- as PymoniK 0.2 had it -----------------------------------------------------------------
+
+    NoInput = NO_INPUT
+
+    def is_worker(self) -> bool:
+        """Whether this runs in a task."""
+        return in_task()
+
+    def register_tasks(self, tasks: Iterable[Task[..., Any]]) -> None:
+        """Pickle the functions now rather than with their first calls, which send them.
+
+        Raises:
+            SerializationError: A function cannot be pickled.
+        """
+        for one in tasks:
+            one.packed()
+
+    def upload_materialize(self, mat: Materialize, force_upload: bool = False) -> Materialize:  # noqa: FBT001, FBT002
+        """Store the content of a file or folder, once for each content; gives ``mat`` itself.
+
+        Args:
+            mat: What `materialize` gave.
+            force_upload: Store it even if the same content was stored.
+        """
+        if force_upload or mat.content_hash not in self._uploads:
+            self._uploads[mat.content_hash] = self.put(mat.content(), f"file {mat.source_path}")
+        mat.handle = self._uploads[mat.content_hash]
+        mat.result_id = mat.handle.result_id
+        return mat
 
     # -- values --------------------------------------------------------------------------------
 

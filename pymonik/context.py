@@ -16,11 +16,14 @@ from pymonik.errors import UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions
 from pymonik.session.protocol import active_session
+from pymonik.stored_ids import ObjectFiles
 from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
+    from pymonik.materialized import Materialize
     from pymonik.session.protocol import Session
 
 T = TypeVar("T")
@@ -80,16 +83,25 @@ class PymonikContext:
         self.partition = partition or self.options.partition_id or ""
         self.logger = ContextLogger(task_id, session_id)
         self._handler = task_handler
+        self._objects = ObjectFiles()
         self._is_stopping = is_stopping
         self._expected_results = tuple(expected_results)
 
     @classmethod
-    def from_local(cls) -> PymonikContext:
-        """The context of a local call: no task; the current session, if there is one."""
+    def from_local(cls, logger: logging.Logger | None = None) -> PymonikContext:
+        """The context of a local call: no task; the current session, if there is one.
+
+        Args:
+            logger: Gets the lines of ``context.logger``; without it, ``"pymonik.task"`` does.
+        """
         session = active_session()
-        if session is None:
-            return cls()
-        return cls(session, session_id=session.session_id, environment=session.environment)
+        context = cls()
+        if session is not None:
+            session_id = session.session_id
+            context = cls(session, session_id=session_id, environment=session.environment)
+        if logger is not None:
+            context.logger = ContextLogger(local=logger)
+        return context
 
     @property
     def is_local(self) -> bool:
@@ -111,6 +123,45 @@ class PymonikContext:
         if self._handler is not None:
             return self._handler
         return TaskHandler(self.task_id, self.session_id, self.options, self._expected_results)
+
+    # -- as PymoniK 0.2 had it -----------------------------------------------------------------
+
+    def retrieve_object(
+        self,
+        result_id: str,
+        auto_unpickle: bool = True,  # noqa: FBT001, FBT002
+        check_exists: bool = True,  # noqa: ARG002, FBT001, FBT002
+        force_retrieve: bool = False,  # noqa: ARG002, FBT001, FBT002
+    ) -> Any:
+        """The value that `Pymonik.put` stored; a handle among the arguments gives it more simply.
+
+        Args:
+            result_id: ``handle.result_id``, as an argument of the task.
+            auto_unpickle: ``False`` gives the bytes of the file instead, which is a pickle.
+            check_exists: Accepted: the value is at hand in any case.
+            force_retrieve: Likewise.
+
+        Raises:
+            UsageError: In a local call, or the id did not come as an argument.
+        """
+        if self.is_local:
+            raise UsageError("retrieve_object is for tasks; use handle.get() here")
+        value = self._objects.retrieve(result_id)
+        return value if auto_unpickle else self.get_object_path(result_id).read_bytes()
+
+    def get_object_path(self, result_id: str) -> Path:
+        """Where `retrieve_object` puts the file of an object; it goes with the task."""
+        return self._objects.path(result_id)
+
+    def object_exists_locally(self, result_id: str) -> bool:
+        """Whether `retrieve_object` has put it there."""
+        return self.get_object_path(result_id).exists()
+
+    def materialize_file(self, mat: Materialize) -> bool:
+        """Whether a file or folder is in its place, where arguments are put by themselves."""
+        return self.is_local or mat.is_there()
+
+    # -- values --------------------------------------------------------------------------------
 
     def put(self, value: T, name: str = "") -> ResultHandle[T]:
         """Store ``value`` as a result, to hand it to several subtasks.
@@ -175,10 +226,12 @@ class ContextLogger:
     local call it goes to the logger ``"pymonik.task"`` of the program.
     """
 
-    def __init__(self, task_id: str = "", session_id: str = "") -> None:
+    def __init__(
+        self, task_id: str = "", session_id: str = "", *, local: logging.Logger | None = None
+    ) -> None:
         self._task_id = task_id
         self._session_id = session_id
-        self._local = logging.getLogger("pymonik.task")
+        self._local = local or logging.getLogger("pymonik.task")
 
     def debug(self, message: object, *args: object, **fields: object) -> None:
         """For who looks for a defect."""

@@ -27,6 +27,7 @@ from pymonik.runs.looks import CallLook, CallsLook
 from pymonik.session.detached import detached
 from pymonik.session.forgetting import keep, keep_results
 from pymonik.session.result import ResultState, Status
+from pymonik.stored_ids import StoredId
 from pymonik.wire.call import WHOLE
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
             self._state.session.send()
         if self._state.result_id is None:
             raise self._state.error or UsageError("the call was not sent: it has no result id")
+        if not self._state.task_id and self._state.status is Status.COMPLETED:
+            return StoredId(self._state.result_id, self)
         return self._state.result_id
 
     @property
@@ -286,6 +289,16 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
     def as_completed(self, timeout: float | None = None) -> Iterator[ResultHandle[R_co]]:
         """The handles in the order in which they end; see `as_completed`."""
         return as_completed(self, timeout)
+
+    @property
+    def result_handles(self) -> list[ResultHandle[R_co]]:
+        """All of them, as a list."""
+        return self._handles
+
+    @property
+    def session_id(self) -> str | None:
+        """The id of the session of the first of them."""
+        return self._handles[0].session_id if self._handles else None
 
     def append(self, handle: ResultHandle[Any]) -> None:
         """Add a handle at the end; it may belong to another client."""

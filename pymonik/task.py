@@ -61,6 +61,9 @@ _HINTS: Final = {
 _STATE: Final = ("func", "name", "require_context", "options", "retry_on", "of_class", "collects")
 
 
+_NOT_GIVEN: Any = object()
+
+
 class Task(Named, Generic[P, R]):
     """A function that can be invoked; calling it runs it here, as if it were not a task.
 
@@ -121,6 +124,18 @@ class Task(Named, Generic[P, R]):
         exceptions = _exceptions(retry_on)
         state = (function, name, require_context, options, exceptions, of_class, False)
         self.__setstate__(state)
+
+    # -- as PymoniK 0.2 had it -----------------------------------------------------------------
+
+    @property
+    def func_name(self) -> str:
+        """The name under its older name."""
+        return self.name
+
+    @property
+    def task_options(self) -> TaskOptions:
+        """The options under their older name."""
+        return self.options
 
     # -- as a value ----------------------------------------------------------------------------
 
@@ -224,11 +239,11 @@ class Task(Named, Generic[P, R]):
     def map_invoke(
         self,
         /,
-        iterable: Iterable[object],
-        *,
+        iterable: Iterable[object] = _NOT_GIVEN,
         pymonik: Session | SessionOwner | None = None,
-        delegate: bool = False,
+        delegate: bool = False,  # noqa: FBT001, FBT002 - as older programs write it
         task_options: object = None,
+        *,
         chunk_size: int | Literal["auto"] = "auto",
         **kwargs: object,
     ) -> MultiResultHandle[R]:
@@ -248,11 +263,14 @@ class Task(Named, Generic[P, R]):
                 call: a number (at most 4 096), or ``"auto"``: the first calls go alone, and those
                 that turn out to be short then share tasks of half a second. Each call still has
                 a handle, a value and an error of its own. In a task, ``"auto"`` means 1.
-            kwargs: Passed to each call, and ``pmk_*`` options.
+            kwargs: Passed to each call, and ``pmk_*`` options. Without an iterable, ``args_list``
+                is one, as older programs call it.
 
         Raises:
             UsageError: As in `invoke`; the message has the index of the item.
         """
+        if iterable is _NOT_GIVEN:
+            iterable = _args_list(self.name, kwargs)
         self._check_reserved(pymonik, task_options, delegate=delegate)
         options = self._call_options(task_options, kwargs)
         session = session_of(pymonik)
@@ -352,6 +370,14 @@ class BoundTask(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<BoundTask {self._task.name}>"
+
+
+def _args_list(name: str, kwargs: dict[str, object]) -> Iterable[object]:
+    """The items of `Task.map_invoke` under the name that PymoniK 0.2 had for them."""
+    items: Any = kwargs.pop("args_list", _NOT_GIVEN)
+    if items is _NOT_GIVEN:
+        raise ArgumentsError(f"{name}.map_invoke() takes an iterable of arguments")
+    return cast("Iterable[object]", items)
 
 
 class _ContextSecond:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import NoReturn, cast
 
 import msgspec
 
@@ -24,6 +24,17 @@ class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __hash__(self) -> int:
         return hash((self.pip, frozenset(self.env_variables.items())))
+
+    def install_package(self, package_name: str, version: str | None = None) -> NoReturn:
+        """Refused: packages are there before a task starts.
+
+        Raises:
+            UsageError: It says how to ask for the package.
+        """
+        wanted = f"{package_name}{version or ''}"
+        raise UsageError(
+            f"packages are installed before a task: Pymonik(environment={{'pip': [{wanted!r}]}})"
+        )
 
     def over(self, base: Environment) -> Environment:
         """This environment, and of ``base`` the packages if it names none, and its variables."""
