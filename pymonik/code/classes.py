@@ -12,7 +12,7 @@ import threading
 import types
 from typing import TYPE_CHECKING, Any, Final
 
-from pymonik.code import arrivals, enums, identities, main_module, places
+from pymonik.code import arrivals, enums, identities, main_module, places, statements
 from pymonik.code.functions import names_in_annotations
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ _states: dict[str, frozenset[str]] = {}  # names that arrived with the class of 
 def reduce_class(pickler: Pickler, cls: type) -> Any:
     """What `pickle` takes for a class: a reference, unless it is what is being defined."""
     if pickler.is_root(cls):
+        if pickler.by_statement and (statement := statements.statement_of(cls)) is not None:
+            return statements.define(pickler, cls, statement)
         return enums.define(pickler, cls) if issubclass(cls, enum.Enum) else define(pickler, cls)
     if cls.__module__ == "builtins" and not _is_by_value(cls):
         return pickler.reduce_special_class(cls)

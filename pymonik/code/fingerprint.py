@@ -2,8 +2,9 @@
 
 A `Fingerprint` remembers which objects a function reaches: its code, defaults and closure, the
 globals that the code names, and so on through the user's functions and classes. They are compared
-by identity. A function that reaches something that can change in place (a list, an instance of a
-user's class) has no fingerprint: only pickling tells.
+by identity, and so is what small lists, dicts and sets hold. A function that reaches something else
+that can change in place (a large list, an instance of a user's class) has no fingerprint: only
+pickling tells.
 
 The *shape* of a function or a class is the part of it that belongs to its own definition: it stops
 at what a pickle refers to by name, and at names of ``__main__``.
@@ -26,15 +27,18 @@ import uuid
 import weakref
 from typing import Any, Final
 
-from pymonik.code import functions, main_module, places
+from pymonik.code import functions, main_module, places, reducers
 from pymonik.code.references import Named
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    _ItemsOf = Callable[[Any], tuple[object, ...]]
 
 _ABSENT: Final = object()
 _EMPTY_CELL: Final = object()
 _MOST: Final = 5000  # objects that are looked at; who reaches more is pickled each time
+_LARGEST: Final = 64  # items of a container that is compared item by item
 
 _IMMUTABLE = (
     *(int, float, complex, str, bytes, bool, type(None), type(...), type(NotImplemented), range),
@@ -58,6 +62,9 @@ class Fingerprint:
         self.cells: list[tuple[types.CellType, object]] = []
         self.functions: list[tuple[types.FunctionType, object, object, object]] = []
         self.bases: list[tuple[type, tuple[type, ...]]] = []
+        self.contents: list[
+            tuple[Any, Callable[[Any], tuple[object, ...]], tuple[object, ...]]
+        ] = []
         # Weakly: a task keeps its fingerprint, and has to go as soon as nobody needs it.
         self.parts: list[tuple[weakref.ref[Named], tuple[object, ...]]] = []
 
@@ -76,11 +83,30 @@ class Fingerprint:
                 return False
         for reference, parts in self.parts:
             named = reference()
-            if named is None or not all(map(operator.is_, named.parts(), parts)):
+            if named is None or not _same(named.parts(), parts):
+                return False
+        for container, items, content in self.contents:
+            if not _same(items(container), content):
                 return False
         return all(_content(cell) is value for cell, value in self.cells) and all(
             cls.__bases__ is bases or cls.__bases__ == bases for cls, bases in self.bases
         )
+
+
+def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+    return len(one) == len(other) and all(map(operator.is_, one, other))
+
+
+def _items(mapping: dict[object, object]) -> tuple[object, ...]:
+    return (*mapping, *mapping.values())
+
+
+# A set gives its items in the same order as long as it is the same set and has not changed.
+_CONTAINERS: Final[dict[type, _ItemsOf]] = {
+    list: tuple,
+    set: tuple,
+    dict: _items,
+}
 
 
 def fingerprint(function: object) -> Fingerprint | None:
@@ -157,7 +183,25 @@ class _Walk:
             return places.travels_by_name(type(value).__module__) or (
                 isinstance(value, enum.Enum) and self.visit(type(value))
             )
-        return self._callable(value)
+        if (items := _CONTAINERS.get(type(value))) is not None:
+            return self._container(value, items)
+        return self._callable(value) or self._is_bare(value)
+
+    def _container(self, value: Any, items: _ItemsOf) -> bool:
+        if len(value) > _LARGEST:
+            return False
+        content = items(value)
+        self.result.contents.append((value, items, content))
+        return all(map(self.visit, content))
+
+    def _is_bare(self, value: object) -> bool:
+        """A sentinel of an installed module, such as that of `dataclasses`."""
+        kind = type(value)
+        return (
+            reducers.may_be_sentinel(kind)
+            and not reducers.has_attributes(value)
+            and (kind is object or places.travels_by_name(kind.__module__))
+        )
 
     def _callable(self, value: object) -> bool:
         if isinstance(value, types.BuiltinFunctionType):

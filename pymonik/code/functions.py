@@ -57,9 +57,9 @@ class Namespace:
 
 def reduce_function(pickler: Pickler, function: types.FunctionType) -> Any:
     """What `pickle` takes for a function."""
+    if places.is_by_name(function):
+        return NotImplemented
     if not pickler.is_root(function):
-        if places.is_by_name(function):
-            return NotImplemented
         if (place := pickler.place_in_main(function, function.__globals__)) is not None:
             return place
         if (task := _task_around(function)) is not None:

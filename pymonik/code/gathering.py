@@ -14,7 +14,7 @@ import hashlib
 import types
 from typing import Any, Final
 
-from pymonik.code import arrivals, identities, main_module, places
+from pymonik.code import arrivals, identities, main_module, places, statements
 from pymonik.code.fingerprint import Fingerprint, is_constant, shape
 from pymonik.code.pickler import Need, Pickler
 from pymonik.code.references import Named
@@ -136,8 +136,7 @@ def _define(key: str, need: Need) -> _Made | None:
         return known
     mark = shape(target) if isinstance(target, _WITH_SHAPE) else None
     label = f"global {need.target!r}" if need.names is not None else f"class {target.__qualname__}"
-    pickler = Pickler(roots=(target,), is_code=True)
-    definition = _pickled(pickler, key, target, label)
+    pickler, definition = _pickled(key, need, target, label)
     made = _Made(definition, pickler.needs, target, mark, pickler)
     if mark is not None:
         if len(_made) >= _MOST_MADE:
@@ -146,18 +145,28 @@ def _define(key: str, need: Need) -> _Made | None:
     return made
 
 
-_WITH_SHAPE: Final = (type, types.FunctionType, types.ModuleType, Named)
+# Of what else there is, pickling it again costs no more than finding out whether it has changed.
+_WITH_SHAPE: Final = (type, types.FunctionType, types.ModuleType, Named, list, dict, set, tuple)
 
 
-def _pickled(pickler: Pickler, key: str, target: object, label: str) -> Definition:
+def _pickled(key: str, need: Need, target: Any, label: str) -> tuple[Pickler, Definition]:
+    is_class = isinstance(target, type) and need.names is None
+    by_statement = is_class and statements.is_tied(target)
+    # A name that stands for a class refers to it: the class is a definition of its own.
+    roots = () if isinstance(target, type) and need.names is not None else (target,)
+    pickler = Pickler(roots=roots, is_code=True, by_statement=by_statement)
     try:
         stream = pickler.stream(target)
     except Exception as error:
-        raise CannotDefineError(label, target, error) from error
+        if not is_class or by_statement or statements.statement_of(target) is None:
+            raise CannotDefineError(label, target, error) from error
+        # What the class holds does not pickle; running its statement makes it anew.
+        pickler = Pickler(roots=(target,), is_code=True, by_statement=True)
+        stream = pickler.stream(target)
     if pickler.refs:
         text = "it refers to a handle; pass the handle as an argument"
         raise CannotDefineError(label, target, SerializationError(text))
-    return Definition(key, _digest(stream), stream, tuple(pickler.needs))
+    return pickler, Definition(key, _digest(stream), stream, tuple(pickler.needs))
 
 
 def _digest(stream: bytes) -> bytes:

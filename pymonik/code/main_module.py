@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pymonik.wire.definitions import Definition
 
 MAIN_NAMES: Final = ("__main__", "__mp_main__")  # the second in children of multiprocessing
+OF_EACH_MODULE: Final = frozenset(
+    {"__name__", "__builtins__", "__annotations__", "__spec__", "__loader__", "__doc__"}
+)
 _OWN: Final = uuid.uuid4().hex[:16]
 
 

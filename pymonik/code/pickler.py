@@ -65,6 +65,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     Args:
         roots: Objects that are pickled by value although they could be referred to: what is
             defined.
+        by_statement: A class is made by running its statement again; see `pymonik.code.statements`.
         is_code: Locks in it are those of code: they are made anew where the code runs, as they
             would be if the module were imported there. In data, a lock is an error.
         buffer_callback: As in `pickle`.
@@ -78,6 +79,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self,
         *,
         roots: Iterable[object] = (),
+        by_statement: bool = False,
         is_code: bool = False,
         buffer_callback: Callable[[pickle.PickleBuffer], bool] | None = None,
     ) -> None:
@@ -86,6 +88,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self._file, protocol=pickle.HIGHEST_PROTOCOL, buffer_callback=buffer_callback
         )
         self._roots = {id(root): root for root in roots}
+        self.by_statement = by_statement
         self.is_code = is_code
         self.needs: dict[str, Need] = {}
         self._mains: list[dict[str, Any]] = []  # names of each `__main__` that code refers to
@@ -121,9 +124,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reduce_named(self, obj: Any) -> Any:
         """A task: by the name that its module knows it under, else by value."""
+        if places.is_by_name(obj):
+            return functions.by_name, (obj.__module__, obj.__qualname__)
         if not self.is_root(obj):
-            if places.is_by_name(obj):
-                return functions.by_name, (obj.__module__, obj.__qualname__)
             current = main_module.current_names()
             if current is not None and (place := self.place_in_main(obj, current[1])) is not None:
                 return place
@@ -148,7 +151,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if not any(names is known for known in self._mains):
             self._mains.append(names)
         for name in wanted:
-            if name not in names or name == "__builtins__":
+            if name not in names or name in main_module.OF_EACH_MODULE:
                 continue
             key = arrivals.key_of_name(str(main_id), name)
             known = self.needs.get(key)

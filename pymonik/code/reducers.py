@@ -128,9 +128,9 @@ def _reduce_of_parameters(pickler: Pickler, part: Any) -> Any:
 
 def _reduce_cached(pickler: Pickler, wrapper: Any) -> Any:
     """A function of `functools.lru_cache`: what it has cached stays behind."""
+    if places.is_by_name(wrapper):
+        return NotImplemented
     if not pickler.is_root(wrapper):
-        if places.is_by_name(wrapper):
-            return NotImplemented
         names = getattr(wrapper.__wrapped__, "__globals__", None)
         if names is not None and (place := pickler.place_in_main(wrapper, names)) is not None:
             return place
@@ -231,7 +231,7 @@ _LARGEST_SENTINEL: Final = _Empty.__basicsize__
 def reduce_sentinel(pickler: Pickler, obj: Any) -> Any:
     """What `pickle` takes for an object without content: the name under which a module has it."""
     kind = type(obj)
-    if pickler.is_root(obj) or (kind is not object and _has_attributes(obj)):
+    if pickler.is_root(obj) or (kind is not object and has_attributes(obj)):
         return NotImplemented
     if kind is not object and kind.__module__ not in main_module.MAIN_NAMES:
         return _by_module(obj, kind.__module__)
@@ -249,7 +249,8 @@ def reduce_sentinel(pickler: Pickler, obj: Any) -> Any:
     return _reduce_the_one(obj, object) if pickler.is_code else NotImplemented
 
 
-def _has_attributes(obj: object) -> bool:
+def has_attributes(obj: object) -> bool:
+    """Whether an object has anything in its ``__dict__``."""
     try:
         return bool(object.__getattribute__(obj, "__dict__"))
     except AttributeError:  # it has slots, and none is defined by its class
