@@ -24,6 +24,7 @@ from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.runs.waiting import update_views
+from pymonik.session.machine import BATCH_TASKS
 from pymonik.session.protocol import activate, active_session
 from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig
@@ -31,8 +32,7 @@ from pymonik.transport.control_plane import ControlPlane
 from pymonik.transport.direct import DirectChannel
 from pymonik.transport.forgotten import ForgottenSessions
 from pymonik.transport.messages import DEFAULTS
-from pymonik.transport.outbox import BATCH_TASKS
-from pymonik.transport.session import RemoteSession
+from pymonik.transport.opening import open_session
 from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pymonik.runs.reasons import Why
     from pymonik.session.protocol import Session
     from pymonik.task import Task
+    from pymonik.session.remote import RemoteSession
 
 _log = logging.getLogger(__name__)
 _DEFAULT_PARTITION = "pymonik"
@@ -257,16 +258,18 @@ class Pymonik:
             is_direct = cluster is not None and self._direct
             if cluster is not None and is_direct:
                 channel = DirectChannel(cluster.direct_socket, channel)
+                settings["direct_socket"] = cluster.direct_socket
             opened.callback(channel.close)
             plane = ControlPlane(
                 channel,
                 endpoint=config.endpoint,
                 timeout_s=self._request_timeout,
+                patience_s=self._settings["patience_s"],
                 is_direct=is_direct,
             )
             settings["chunk_bytes"] = plane.connect(self._connect_timeout)
             session_id, partitions, options = self._create_session(plane)
-            session = RemoteSession(
+            session = open_session(
                 plane,
                 session_id,
                 environment=self._environment,

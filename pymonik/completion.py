@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import queue
 import time
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -11,8 +10,9 @@ from pymonik.code.references import Referable
 from pymonik.runs.waiting import over, take
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
+    from pymonik.session.protocol import Session
     from pymonik.session.result import ResultState
 
 H = TypeVar("H", bound=Referable)
@@ -82,33 +82,42 @@ class _Waiting(Generic[H]):
     def __init__(self, handles: Iterable[H]) -> None:
         self.total = 0
         self.pending = 0
-        self._ended: queue.SimpleQueue[tuple[int, H]] = queue.SimpleQueue()
-        self._callbacks: dict[int, tuple[ResultState, Callable[[ResultState], None]]] = {}
+        self._ended: queue.SimpleQueue[ResultState] = queue.SimpleQueue()
+        self._handles: dict[ResultState, list[H]] = {}  # several may share a state
         self.add(handles)
 
     def add(self, handles: Iterable[H]) -> None:
+        states: dict[Session, list[ResultState]] = {}
         for handle in handles:
-            number = self.total
             self.total += 1
             self.pending += 1
-            callback = functools.partial(self._tell, number, handle)
-            self._callbacks[number] = (handle._state, callback)
-            handle._state.when_final(callback)
+            state = handle._state
+            self._handles.setdefault(state, []).append(handle)
+            states.setdefault(state.session, []).append(state)
+        for session, some in states.items():
+            session.observe(some, self)
 
-    def _tell(self, number: int, handle: H, _: ResultState) -> None:
-        self._ended.put((number, handle))
+    def ended(self, state: ResultState) -> None:
+        """One of them is final; see `Observer`."""
+        self._ended.put(state)
 
     def next(self, timeout: float | None) -> H:
-        number, handle = self._ended.get(timeout=timeout)
-        del self._callbacks[number]
+        state = self._ended.get(timeout=timeout)
+        handles = self._handles[state]
+        handle = handles.pop()
+        if not handles:
+            del self._handles[state]
         self.pending -= 1
         return handle
 
     def states(self) -> list[ResultState]:
         """Of those that have not ended, or were not told of."""
-        return [state for state, _ in self._callbacks.values()]
+        return list(self._handles)
 
     def forget(self) -> None:
-        for state, callback in self._callbacks.values():
+        states: dict[Session, list[ResultState]] = {}
+        for state in self._handles:
             if not state.is_final:
-                state.forget(callback)
+                states.setdefault(state.session, []).append(state)
+        for session, some in states.items():
+            session.ignore(some, self)

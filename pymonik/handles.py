@@ -11,7 +11,6 @@ A handle is a view of a `ResultState`. Waiting and fetching are the session's bu
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
@@ -24,6 +23,7 @@ from pymonik.quantities import wait_s
 from pymonik.runs import waiting
 from pymonik.runs.figures import learn
 from pymonik.runs.looks import CallLook, CallsLook
+from pymonik.session.callbacks import call
 from pymonik.session.detached import detached
 from pymonik.session.forgetting import keep, keep_results
 from pymonik.session.result import ResultState, Status
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
-_logger = logging.getLogger(__name__)
 _UNKNOWN = object()  # the value was not fetched yet
 _LOADED_TOGETHER = 4096  # values
 _SPENT: list[ResultHandle[Any]] = []  # stands for handles that `as_completed` has consumed
@@ -79,7 +78,7 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
     @property
     def task_id(self) -> str:
         """The id of the task that produces the value; empty for data."""
-        if self._state.result_id is None:
+        if not self._state.task_id:
             self._state.session.send()
         return self._state.task_id
 
@@ -155,17 +154,17 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
     def add_done_callback(self, callback: Callable[[ResultHandle[Any]], object]) -> None:
         """Call ``callback`` with this handle once it is done: now if it is.
 
-        Otherwise it runs in a thread of the session, which it must not keep for long; what it
+        Otherwise it runs in a thread that is there for callbacks: it may wait, and invoke. What it
         raises is logged.
         """
 
-        def run(_: ResultState) -> None:
-            try:
-                callback(self)
-            except (Exception, SystemExit):  # a thread that ends here leaves others waiting
-                _logger.exception("a callback of %r failed", self)
+        def run() -> None:
+            callback(self)
 
-        self._state.when_final(run)
+        if self._state.is_final:
+            call(run)
+        else:
+            self._state.session.call_back(self._state, run)
 
     def future(self) -> CallFuture[R_co]:
         """The value as a `concurrent.futures.Future`, for `concurrent.futures.wait` and the like.
@@ -463,17 +462,26 @@ def _ended(states: Sequence[ResultState]) -> Generator[Any, None, None]:
 
 
 def _end_of(state: ResultState, loop: asyncio.AbstractEventLoop) -> Generator[Any, None, None]:
-    ended: asyncio.Future[None] = loop.create_future()
-
-    def tell(_: ResultState) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody awaits
-            loop.call_soon_threadsafe(_set, ended)
-
-    state.when_final(tell)
+    observer = _Awaiting(loop)
+    state.session.observe([state], observer)
     try:
-        yield from ended
+        yield from observer.future
     finally:
-        state.forget(tell)
+        if not state.is_final:
+            state.session.ignore([state], observer)
+
+
+class _Awaiting:
+    """Somebody in an event loop who waits for one state."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.future: asyncio.Future[None] = loop.create_future()
+
+    def ended(self, _: ResultState) -> None:
+        """Tell the loop; see `Observer`."""
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody awaits
+            self._loop.call_soon_threadsafe(_set, self.future)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:

@@ -19,7 +19,6 @@ from pymonik.arguments import Arguments
 from pymonik.code import codec
 from pymonik.errors import SerializationError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
-from pymonik.session.bulk import no_collections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -121,8 +120,7 @@ def map_items(
 
     drawing = Drawing(items.packed(share), session, submission, run)
     if not items.is_drawn:
-        with no_collections():
-            return MultiResultHandle(drawing.draw_all())
+        return MultiResultHandle(drawing.draw_all())
     handles = drawing.draw_first(DRAWN_AT_FIRST)
     if drawing.is_exhausted:
         return MultiResultHandle(handles)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,17 @@ from pymonik.code.failure import Failure
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.context import PymonikContext, enter
 from pymonik.errors import DependencyFailedError, UsageError
+from pymonik.session.callbacks import Callback, Callbacks
 from pymonik.session.protocol import Drawn, Session, Submission, activate, active_session
 from pymonik.session.result import Countdown, ResultState
 from pymonik.wire.call import WHOLE
 from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pymonik.code.codec import Packed, PackedFunction
+    from pymonik.session.result import Observer
     from pymonik.wire.call import ResultRef
 
 
@@ -47,6 +50,8 @@ class FakeSession:
         self.stored: list[str] = []
         self.cancelled: list[ResultState] = []
         self._lazy = lazy
+        self._lock = threading.Lock()  # of the observers
+        self._callbacks = Callbacks()
         self._queue: list[tuple[PackedFunction, Packed, Submission, ResultState]] = []
         self._store: dict[str, bytes] = {}
         self._states: dict[str, ResultState] = {}
@@ -83,7 +88,8 @@ class FakeSession:
     def store(self, state: ResultState, container: bytes) -> None:
         assert state.result_id is not None
         self._store[state.result_id] = container
-        state.complete()
+        with self._lock:
+            state.complete()
 
     def attach(
         self, result_id: str, name: str = "", task_id: str = "", item: int = WHOLE
@@ -97,8 +103,30 @@ class FakeSession:
     def before_end(self, drawn: Drawn) -> None:
         self.drawn = drawn
 
-    def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
-        Countdown(states).wait(timeout)
+    def wait(
+        self,
+        states: Sequence[ResultState],
+        timeout: float | None,
+        *,
+        until_failure: bool = False,
+    ) -> None:
+        countdown = Countdown(states, until_failure=until_failure)
+        self.observe(states, countdown)
+        countdown.wait(timeout)
+
+    def observe(self, states: Iterable[ResultState], observer: Observer) -> None:
+        for state in states:
+            with self._lock:
+                if not state.is_final:
+                    state.observers += (observer,)
+                    continue
+            observer.ended(state)
+
+    def ignore(self, states: Iterable[ResultState], observer: Observer) -> None:
+        pass
+
+    def call_back(self, state: ResultState, callback: Callable[[], object]) -> None:
+        self.observe([state], Callback(self._callbacks, callback))
 
     def fetch(self, states: Sequence[ResultState]) -> list[codec.OpenedResult]:
         self.fetches += 1
@@ -107,6 +135,12 @@ class FakeSession:
 
     def cancel(self, states: Sequence[ResultState]) -> None:
         self.cancelled += states
+
+    def wait_for_callbacks(self) -> None:
+        """Return when those that were due have been called."""
+        called = threading.Event()
+        self._callbacks.put(called.set)
+        assert called.wait(10)
 
     def _new_state(self, name: str) -> ResultState:
         number = len(self._states)
@@ -140,7 +174,9 @@ class FakeSession:
                 value = surroundings.run(task.func, *args, **kwargs)
             self._end(state, value)
         except Exception as error:  # noqa: BLE001 - the user's function
-            state.fail(Failure.of(error).to_exception(state.task_id, str(state.result_id)))
+            failed = Failure.of(error).to_exception(state.task_id, str(state.result_id))
+            with self._lock:
+                state.fail(failed)
 
     def _end(self, state: ResultState, value: object) -> None:
         if isinstance(value, Referable):
@@ -179,7 +215,22 @@ class FakeTaskSession:
     def before_end(self, drawn: Drawn) -> None:
         drawn.draw_all()
 
-    def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
+    def wait(
+        self,
+        states: Sequence[ResultState],
+        timeout: float | None,
+        *,
+        until_failure: bool = False,
+    ) -> None:
+        raise UsageError("a task cannot wait")
+
+    def observe(self, states: Iterable[ResultState], observer: Observer) -> None:
+        raise UsageError("a task cannot wait")
+
+    def ignore(self, states: Iterable[ResultState], observer: Observer) -> None:
+        pass
+
+    def call_back(self, state: ResultState, callback: Callable[[], object]) -> None:
         raise UsageError("a task cannot wait")
 
     def fetch(self, states: Sequence[ResultState]) -> list[codec.OpenedResult]:

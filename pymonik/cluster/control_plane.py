@@ -66,6 +66,7 @@ class ControlPlane:
         creations: Sequence[TaskCreation],
         *,
         payloads: Sequence[bytes] = (),
+        outputs: Sequence[str] = (),
         own_payloads: bool = False,
     ) -> list[Task]:
         """Create tasks, and results with the payloads of those that name none.
@@ -75,6 +76,7 @@ class ControlPlane:
             requested: Options of the request.
             creations: The tasks.
             payloads: See `DirectRequest`.
+            outputs: See `DirectRequest`.
             own_payloads: Whether payloads end with their tasks.
         """
         made: dict[str, Stored] = {}
@@ -90,6 +92,7 @@ class ControlPlane:
                     requested,
                     creations,
                     made,
+                    outputs,
                     own_payloads=own_payloads,
                     new_id=new_id,
                     now=now,

@@ -34,12 +34,13 @@ from pymonik.wire.call import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pymonik.code.codec import OpenedResult, Packed, PackedFunction
     from pymonik.code.references import Referable
     from pymonik.executor.frames import Run
     from pymonik.session.protocol import Drawn, Submission
+    from pymonik.session.result import Observer
     from pymonik.wire.containers import Buffer
     from pymonik.wire.environment import Environment
 
@@ -123,9 +124,28 @@ class SubtaskSession:
     def send(self) -> None:
         """Do nothing: every state has its id from the start."""
 
-    def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
+    def wait(
+        self,
+        states: Sequence[ResultState],
+        timeout: float | None,
+        *,
+        until_failure: bool = False,
+    ) -> None:
         """Refuse: a task that waits for another may wait for ever."""
-        del states, timeout
+        del states, timeout, until_failure
+        _refuse("wait for a result")
+
+    def observe(self, states: Iterable[ResultState], observer: Observer) -> None:
+        """Refuse, as `wait` does."""
+        del states, observer
+        _refuse("wait for a result")
+
+    def ignore(self, states: Iterable[ResultState], observer: Observer) -> None:
+        """Do nothing: nobody observes."""
+
+    def call_back(self, state: ResultState, callback: Callable[[], object]) -> None:
+        """Refuse, as `wait` does."""
+        del state, callback
         _refuse("wait for a result")
 
     def fetch(self, states: Sequence[ResultState]) -> list[OpenedResult]:

@@ -94,7 +94,18 @@ class InlineSession:
         """Refused, as in a task."""
         self._refuse()
 
-    def wait(self, _: Sequence[ResultState], __: float | None) -> None:
+    def wait(self, *_: object, **_settings: object) -> None:
+        """Refused, as in a task."""
+        self._refuse()
+
+    def observe(self, *_: object) -> None:
+        """Refused, as in a task."""
+        self._refuse()
+
+    def ignore(self, *_: object) -> None:
+        """Nobody observes."""
+
+    def call_back(self, *_: object) -> None:
         """Refused, as in a task."""
         self._refuse()
 

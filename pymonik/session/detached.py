@@ -41,13 +41,13 @@ class DetachedSession:
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
 
-    def _refuse(self, *_: object) -> NoReturn:
+    def _refuse(self, *_: object, **_settings: object) -> NoReturn:
         raise UsageError(
             f"this handle comes out of a pickle and its session {self.session_id} is not the "
             "current one: unpickle it while that session is active"
         )
 
-    submit = before_end = put = wait = fetch = cancel = _refuse
+    submit = before_end = put = wait = observe = ignore = call_back = fetch = cancel = _refuse
 
     def send(self) -> None:
         """Nothing is left to send."""

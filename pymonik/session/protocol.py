@@ -10,10 +10,10 @@ from pymonik.errors import UsageError
 from pymonik.options import TaskOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pymonik.code.codec import OpenedResult, Packed, PackedFunction
-    from pymonik.session.result import ResultState
+    from pymonik.session.result import Observer, ResultState
     from pymonik.wire.environment import Environment
 
 
@@ -79,12 +79,35 @@ class Session(Protocol):
     def send(self) -> None:
         """Have everything submitted so far sent; afterwards each state has its result id."""
 
-    def wait(self, states: Sequence[ResultState], timeout: float | None) -> None:
+    def wait(
+        self,
+        states: Sequence[ResultState],
+        timeout: float | None,
+        *,
+        until_failure: bool = False,
+    ) -> None:
         """Block until all are final; `WaitTimeoutError` after ``timeout`` seconds.
+
+        Args:
+            states: Of this session.
+            timeout: Seconds; ``None`` waits without limit.
+            until_failure: Whether one that failed is enough.
 
         Raises:
             UsageError: In a task, where waiting is not possible.
         """
+
+    def observe(self, states: Iterable[ResultState], observer: Observer) -> None:
+        """Tell ``observer`` once of the end of each of the states; as `wait` where that is refused.
+
+        For states that are final it is told now, for others by the thread that ends them.
+        """
+
+    def ignore(self, states: Iterable[ResultState], observer: Observer) -> None:
+        """Take back `observe`."""
+
+    def call_back(self, state: ResultState, callback: Callable[[], object]) -> None:
+        """Run ``callback`` once the state is final, in a thread that may be kept."""
 
     def fetch(self, states: Sequence[ResultState]) -> list[OpenedResult]:
         """The results in which these completed states have their values, in order."""

@@ -13,6 +13,7 @@ from pymonik.errors import (
     TaskTimeoutError,
     WorkerLostError,
 )
+from pymonik.session.dependencies import dependency_failed
 
 if TYPE_CHECKING:
     from pymonik.transport.messages import TaskInfo
@@ -69,20 +70,6 @@ def _of_dependency(
     else:
         original = TaskCancelledError(words or "the task was cancelled", origin)
     error = dependency_failed(original, task.task_id, result_id)
-    error.__cause__ = original
-    return error
-
-
-def dependency_failed(
-    original: BaseException, task_id: str = "", result_id: str = ""
-) -> DependencyFailedError:
-    """For a task that did not run because of ``original``."""
-    said = original.message if isinstance(original, TaskFailedError) else str(original)
-    error = DependencyFailedError(
-        f"the task did not run, since one that it needs failed: {type(original).__name__}: {said}",
-        task_id,
-        result_id,
-    )
     error.__cause__ = original
     return error
 

@@ -1,17 +1,16 @@
-"""One batch of calls as requests: functions, outputs, payloads, tasks."""
+"""One batch of tasks as requests: functions, outputs, payloads, tasks."""
 
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError
+from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.session.labels import with_labels
-from pymonik.session.result import Status
-from pymonik.transport.aborts import dependency_failed
 from pymonik.transport.data import INLINE_BYTES, REQUEST_BYTES
 from pymonik.transport.messages import NewTask
-from pymonik.transport.outputs import Outputs
 from pymonik.wire import containers
 from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta, result_ids
 
@@ -20,20 +19,34 @@ if TYPE_CHECKING:
 
     from pymonik.code.codec import Packed
     from pymonik.options import TaskOptions
-    from pymonik.session.result import ResultState
+    from pymonik.session.tasks import OutgoingTask
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.transport.data import DataStore
-    from pymonik.transport.outbox import OutgoingTask
     from pymonik.wire.containers import Buffer
     from pymonik.wire.environment import Environment
 
 _MOST_FUNCTIONS = 32  # that a payload tells of; subtasks upload others themselves
-_MOST_OPTIONS = 256  # that are kept complete
+_MOST_OPTIONS = 1000  # sets of options that are remembered
+_RETRY = "###"  # in the id of a task that is a retry: the first one's id stands before it
 _PLAIN = CallMeta(1)  # the same for all that are alike
+
+Refused = tuple["OutgoingTask", ControlPlaneError]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Tasks that go into one request, since they share their options."""
+
+    options: TaskOptions
+    tasks: Sequence[OutgoingTask]
+    new: Sequence[NewTask]
 
 
 class BatchSender:
-    """Sends batches of one session; remembers which functions it uploaded."""
+    """Sends batches of one session; remembers which functions it uploaded.
+
+    The threads of the channel use it, several at a time.
+    """
 
     def __init__(
         self,
@@ -44,7 +57,6 @@ class BatchSender:
         environment: Environment,
         options: TaskOptions,
         nonce: str,
-        watch: Callable[[Iterable[ResultState]], None],
     ) -> None:
         self._plane = plane
         self._session_id = session_id
@@ -52,86 +64,122 @@ class BatchSender:
         self._environment = environment
         self._options = options
         self._nonce = nonce
-        self._watch = watch
-        self._outputs = Outputs(plane, session_id)
         self._functions: dict[str, str] = {}  # content id to result id
+        self._uploading = threading.Lock()  # two batches with the same function upload it once
         self._full: dict[tuple[TaskOptions, str], TaskOptions] = {}  # see `_complete`
 
-    def __call__(self, batch: Sequence[OutgoingTask]) -> None:
-        """Send; a call whose dependency failed fails alone, an error of a request is raised."""
-        self._upload_functions(batch)
-        self._create_outputs(batch)
-        for task in batch:
-            _drop_failed_calls(task)
-        sent = [task for task in batch if self._can_run(task)]
-        metas = [self._meta(task) for task in sent]
-        packed = [
-            (
-                task.function.name,
-                containers.join(meta, [blob for call in task.calls for blob in call.blobs]),
-            )
-            for task, meta in zip(sent, metas, strict=True)
-        ]
-        payloads = self._payloads(packed)
-        new = [
-            NewTask(payload, task.state.result_id or "", result_ids(meta))
-            for task, payload, meta in zip(sent, payloads, metas, strict=True)
-        ]
-        self._watch(task.state for task in sent)  # before its events can come
-        for options, group in self._by_options(sent, new):
-            for part in _by_size(group):
-                runnable = [pair for pair in part if self._can_run(pair[0])]
-                if runnable:
-                    self._submit(options, runnable)
-        self._drop_orphans(sent)
+    def send(
+        self,
+        batch: Sequence[OutgoingTask],
+        created: Callable[[Sequence[OutgoingTask]], None],
+    ) -> list[Refused]:
+        """Submit the tasks, and wait for it; those that the control plane refused.
 
-    def _payloads(self, containers: Sequence[tuple[str, list[Buffer]]]) -> list[str | bytes]:
-        """Results with the payloads; what is small goes with its task, if that is possible."""
-        if not self._plane.takes_payloads:
-            return list(self._data.store(containers))
-        large = [one for one in containers if _nbytes(one[1]) > INLINE_BYTES]
-        ids = iter(self._data.store(large) if large else ())
-        return [
-            next(ids) if _nbytes(segments) > INLINE_BYTES else b"".join(segments)
-            for _, segments in containers
-        ]
+        It may be called again for a batch that failed: what was done is not done again.
+
+        Args:
+            batch: The tasks.
+            created: Called once the outputs have their ids, before news of them can come.
+
+        Raises:
+            ControlPlaneError: Of a request; some tasks may have been submitted.
+        """
+        self._find_submitted([task for task in batch if task.is_doubtful])
+        left = [task for task in batch if not task.task_id]
+        self._upload_functions(left)
+        self._create_outputs(left)
+        created(left)
+        self._make_payloads(left)
+        refused: list[Refused] = []
+        for part in self._parts(left):
+            refused += self._submit(part)
+        return refused
+
+    def quick_parts(self, batch: Sequence[OutgoingTask]) -> list[Part]:
+        """The same as requests that nothing has to be asked for before."""
+        known = self._told_functions()
+        for task in batch:
+            task.payload = b"".join(self._container(task, known))
+        return self._parts(batch)
+
+    def _find_submitted(self, doubtful: Sequence[OutgoingTask]) -> None:
+        """Tasks whose request was not answered own their outputs, if it was carried out."""
+        if not doubtful:
+            return
+        found = self._plane.list_results([task.result_id for task in doubtful])
+        for task in doubtful:
+            info = found.get(task.result_id)
+            owner = info.owner_task_id if info is not None else ""
+            if owner and owner != self._session_id:
+                task.give_task_id(owner.partition(_RETRY)[0])
 
     def _upload_functions(self, batch: Sequence[OutgoingTask]) -> None:
-        new = {task.function.content_id: task.function for task in batch}
-        for content_id in self._functions:
-            new.pop(content_id, None)
-        if new:
-            ids = self._data.store([(f.name, [f.container]) for f in new.values()])
-            self._functions.update(zip(new, ids, strict=True))
+        with self._uploading:
+            new = {task.function.content_id: task.function for task in batch}
+            for content_id in self._functions:
+                new.pop(content_id, None)
+            if new:
+                ids = self._data.store([(f.name, [f.container]) for f in new.values()])
+                # A new object: another thread may go through the present one.
+                self._functions = {**self._functions, **dict(zip(new, ids, strict=True))}
 
     def _create_outputs(self, batch: Sequence[OutgoingTask]) -> None:
-        ids = self._outputs.take([task.state.name for task in batch])
-        for task, result_id in zip(batch, ids, strict=True):
-            task.state.result_id = result_id
-            for item in task.items:
-                item.result_id = result_id
+        new = [task for task in batch if not task.result_id]
+        if not new:
+            return
+        ids = self._plane.create_results_metadata(self._session_id, [task.name for task in new])
+        for task, result_id in zip(new, ids, strict=True):
+            task.give_id(result_id)
 
-    def _can_run(self, task: OutgoingTask) -> bool:
-        """Whether there is a call of which nothing that it needs has failed; else it fails."""
-        error = _failed_dependency(task.calls[0])
-        if error is not None and all(map(_failed_dependency, task.calls)):
-            task.state.fail(dependency_failed(error, "", task.state.result_id or ""))
-        return not task.state.is_final
+    def _make_payloads(self, batch: Sequence[OutgoingTask]) -> None:
+        """Results with the payloads; what is small goes with its task, if that is possible."""
+        known = self._told_functions()
+        large: list[tuple[OutgoingTask, list[Buffer]]] = []
+        for task in batch:
+            if task.payload:
+                continue
+            segments = self._container(task, known)
+            if self._plane.takes_payloads and _nbytes(segments) <= INLINE_BYTES:
+                task.payload = b"".join(segments)
+            else:
+                large.append((task, segments))
+        if large:
+            ids = self._data.store([(task.name, segments) for task, segments in large])
+            for (task, _), result_id in zip(large, ids, strict=True):
+                task.payload = result_id
 
-    def _by_options(
-        self, tasks: Sequence[OutgoingTask], new: Sequence[NewTask]
-    ) -> Iterable[tuple[TaskOptions, list[tuple[OutgoingTask, NewTask]]]]:
+    def _told_functions(self) -> dict[str, str]:
+        return dict(islice(reversed(self._functions.items()), _MOST_FUNCTIONS))
+
+    def _container(self, task: OutgoingTask, functions: dict[str, str]) -> list[Buffer]:
+        meta = self._meta(task, functions)
+        task.dependencies = result_ids(meta)
+        return containers.join(meta, [blob for call in task.calls for blob in call.blobs])
+
+    def _meta(self, task: OutgoingTask, functions: dict[str, str]) -> PayloadMeta:
+        content_id = task.function.content_id
+        return PayloadMeta(
+            function=FunctionRef(content_id, self._functions[content_id], task.function.name),
+            calls=tuple(map(_call_meta, task.calls)),
+            environment=self._environment_of(task.options),
+            run=task.options.label or self._options.label or "",
+            nonce=self._nonce,
+            functions=functions,
+            chunked=task.chunked,
+        )
+
+    def _parts(self, batch: Sequence[OutgoingTask]) -> list[Part]:
         """Tasks in one request share their options; in the order of the first task of each."""
-        groups: dict[TaskOptions, list[tuple[OutgoingTask, NewTask]]] = {}
+        groups: dict[TaskOptions, list[OutgoingTask]] = {}
         given: TaskOptions | None = None
         name, group = "", []
-        for task, one in zip(tasks, new, strict=True):
+        for task in batch:
             # Tasks that follow each other mostly share the object: its hash is not taken again.
             if task.options is not given or task.function.name != name:
                 given, name = task.options, task.function.name
                 group = groups.setdefault(self._complete(given, name), [])
-            group.append((task, one))
-        return groups.items()
+            group.append(task)
+        return [part for options, tasks in groups.items() for part in _by_size(options, tasks)]
 
     def _complete(self, given: TaskOptions, name: str) -> TaskOptions:
         """All options of the tasks of a function, with the labels that ArmoniK's tools show."""
@@ -148,81 +196,32 @@ class BatchSender:
         own = options.environment
         return self._environment if own is None else own.over(self._environment)
 
-    def _drop_orphans(self, sent: Sequence[OutgoingTask]) -> None:
-        """Cancel tasks that would wait for ever, since one that they need was refused."""
-        if not any(task.state.status is Status.FAILED for task in sent):
-            return
-        pending = [task for task in sent if not task.state.is_final]
-        orphans = [task.state.task_id for task in pending if not self._can_run(task)]
-        if orphans:
-            self._plane.cancel_tasks(orphans)
-
-    def _meta(self, task: OutgoingTask) -> PayloadMeta:
-        content_id = task.function.content_id
-        return PayloadMeta(
-            function=FunctionRef(content_id, self._functions[content_id], task.function.name),
-            calls=tuple(_call_meta(call) for call in task.calls),
-            environment=self._environment_of(task.options),
-            run=task.options.label or self._options.label or "",
-            nonce=self._nonce,
-            functions=dict(islice(reversed(self._functions.items()), _MOST_FUNCTIONS)),
-            chunked=bool(task.items),
-        )
-
-    def _submit(self, options: TaskOptions, group: Sequence[tuple[OutgoingTask, NewTask]]) -> None:
+    def _submit(self, part: Part) -> list[Refused]:
         """Submit; where the control plane refuses, halves until only the guilty are refused."""
+        for task in part.tasks:
+            task.is_doubtful = True
         try:
-            ids = self._plane.submit_tasks(self._session_id, options, [task for _, task in group])
-        except (UnavailableError, SessionClosedError) as error:
-            _fail(group, error)
+            ids = self._plane.submit_tasks(self._session_id, part.options, part.new)
+        except UnavailableError:
+            raise
         except ControlPlaneError as error:
-            if not _is_about_dependencies(error):
-                _fail(group, error)
-                return
-            if len(group) == 1:
-                _fail_with_dependency(group[0][0], error)
-                return
-            middle = len(group) // 2
-            self._submit(options, group[:middle])
-            self._submit(options, group[middle:])
-        else:
-            for (task, _), task_id in zip(group, ids, strict=True):
-                task.state.task_id = task_id
-                for item in task.items:
-                    item.task_id = task_id
+            for task in part.tasks:
+                task.is_doubtful = False
+            if len(part.tasks) == 1 or not _is_about_dependencies(error):
+                return [(task, error) for task in part.tasks]
+            middle = len(part.tasks) // 2
+            halves = (
+                Part(part.options, part.tasks[half], part.new[half])
+                for half in (slice(middle), slice(middle, None))
+            )
+            return [refused for half in halves for refused in self._submit(half)]
+        for task, task_id in zip(part.tasks, ids, strict=True):
+            task.give_task_id(task_id)
+        return []
 
 
 def _nbytes(segments: Sequence[Buffer]) -> int:
     return sum(memoryview(segment).nbytes for segment in segments)
-
-
-def _failed_dependency(call: Packed) -> BaseException | None:
-    for ref in call.refs:
-        if ref._state.status is Status.FAILED:
-            return ref._state.error or ControlPlaneError("SubmitTasks", "unknown")
-    return None
-
-
-def _drop_failed_calls(task: OutgoingTask) -> None:
-    """Of several calls, the others go without those given up and those that need what failed."""
-    if not task.items:
-        return
-    errors = [item.error for item in task.items]
-    if any(call.refs for call in task.calls):
-        errors = [
-            error or _failed_dependency(call)
-            for error, call in zip(errors, task.calls, strict=True)
-        ]
-    if not any(errors) or all(errors):
-        return
-    left: list[tuple[Packed, ResultState]] = []
-    for call, item, error in zip(task.calls, task.items, errors, strict=True):
-        if error is None:
-            item.item = len(left)
-            left.append((call, item))
-        else:
-            item.fail(dependency_failed(error, "", item.result_id or ""))
-    task.calls, task.items = [call for call, _ in left], [item for _, item in left]
 
 
 def _call_meta(call: Packed) -> CallMeta:
@@ -231,52 +230,21 @@ def _call_meta(call: Packed) -> CallMeta:
     return CallMeta(len(call.blobs), tuple(ref._state.place for ref in call.refs))
 
 
-def _fail(group: Iterable[tuple[OutgoingTask, NewTask]], error: BaseException) -> None:
-    for task, _ in group:
-        task.state.fail(error)
-
-
-def _fail_with_dependency(task: OutgoingTask, error: ControlPlaneError) -> None:
-    """Fail a refused task with the reason of the dependency that failed.
-
-    The control plane may know of the failure before its event has come: then this waits for it.
-    """
-    refs = {id(ref._state): ref._state for call in task.calls for ref in call.refs}
-    waiting = [state for state in refs.values() if not state.is_final]
-    left = len(waiting)
-
-    def one_is_final(state: ResultState) -> None:
-        nonlocal left
-        left -= 1
-        if state.error is not None:
-            reason = dependency_failed(state.error, "", task.state.result_id or "")
-            task.state.fail(reason)
-        elif left <= 0:
-            task.state.fail(error)
-
-    for state in refs.values():
-        if state.error is not None:
-            one_is_final(state)
-    if not waiting:
-        task.state.fail(error)
-    for state in waiting:
-        state.when_final(one_is_final)
-
-
 def _is_about_dependencies(error: ControlPlaneError) -> bool:
     return "Some dependencies" in error.detail
 
 
-def _by_size(
-    group: Sequence[tuple[OutgoingTask, NewTask]],
-) -> Iterable[list[tuple[OutgoingTask, NewTask]]]:
-    part: list[tuple[OutgoingTask, NewTask]] = []
+def _by_size(options: TaskOptions, tasks: Sequence[OutgoingTask]) -> Iterable[Part]:
+    part: list[OutgoingTask] = []
+    new: list[NewTask] = []
     nbytes = 0
-    for pair in group:
-        if part and nbytes + pair[1].nbytes > REQUEST_BYTES:
-            yield part
-            part, nbytes = [], 0
-        part.append(pair)
-        nbytes += pair[1].nbytes
+    for task in tasks:
+        one = NewTask(task.payload, task.result_id, task.dependencies, task.name)
+        if part and nbytes + one.nbytes > REQUEST_BYTES:
+            yield Part(options, part, new)
+            part, new, nbytes = [], [], 0
+        part.append(task)
+        new.append(one)
+        nbytes += one.nbytes
     if part:
-        yield part
+        yield Part(options, part, new)

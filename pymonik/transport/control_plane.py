@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import itertools
 import logging
 import time
 from functools import partial
@@ -34,7 +36,14 @@ from pymonik.transport import messages, streams
 from pymonik.transport.errors import translated
 from pymonik.transport.listing import Listing
 from pymonik.transport.news import News, of_event
-from pymonik.wire.embedded import RESULTS, SMALL_DATA, ended_decoder, small_data_decoder
+from pymonik.wire import containers
+from pymonik.wire.embedded import (
+    RESULTS,
+    SMALL_DATA,
+    DirectRequest,
+    ended_decoder,
+    small_data_decoder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -47,9 +56,10 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 IDS_PER_LIST = 500  # ids of one list request
-_ATTEMPTS = 4
-_FIRST_PAUSE_S = 0.1
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 2.0
 _STREAM_S = 3600.0  # the longest that one value may take
+_SUBMIT_TASKS = "/armonik.api.grpc.v1.tasks.Tasks/SubmitTasks"
 _RESULTS = "/armonik.api.grpc.v1.results.Results"
 _USUAL_SIZE = 16  # workers of a partition that does not say how many
 
@@ -65,7 +75,13 @@ class ControlPlane:
     """
 
     def __init__(
-        self, channel: Any, *, endpoint: str, timeout_s: float = 60.0, is_direct: bool = False
+        self,
+        channel: Any,
+        *,
+        endpoint: str,
+        timeout_s: float = 60.0,
+        patience_s: float = 30.0,
+        is_direct: bool = False,
     ) -> None:
         """Nothing is requested before `connect`.
 
@@ -73,12 +89,14 @@ class ControlPlane:
             channel: Of gRPC, or a `DirectChannel`.
             endpoint: For messages.
             timeout_s: Seconds in which a request must be answered.
+            patience_s: Seconds for which a request is repeated while nobody answers.
             is_direct: Whether it is a `DirectChannel`.
         """
         self.endpoint = endpoint
         self._channel = channel
         self.takes_payloads = self._is_direct = is_direct
         self._timeout_s = timeout_s
+        self._patience_s = patience_s
         self._last_options: tuple[TaskOptions, Any] | None = None
         self._sessions = sessions_service_pb2_grpc.SessionsStub(channel)
         self._tasks = tasks_service_pb2_grpc.TasksStub(channel)
@@ -90,6 +108,12 @@ class ControlPlane:
         # Data goes past protobuf, as bytes.
         self._upload = channel.stream_unary(f"{_RESULTS}/UploadResultData")
         self._download = channel.unary_stream(f"{_RESULTS}/DownloadResultData")
+
+    def impatient(self) -> ControlPlane:
+        """The same, each of whose requests fails at once: for whoever repeats them himself."""
+        one = copy.copy(self)
+        one._patience_s = 0.0
+        return one
 
     # -- connection ----------------------------------------------------------------------------
 
@@ -240,15 +264,33 @@ class ControlPlane:
         )
         self._once("ImportResultsData", self._results.ImportResultsData, request)
 
-    def download(self, session_id: str, result_id: str) -> memoryview:
-        """The data of a result, in memory that may be written to."""
+    def download(
+        self, session_id: str, result_id: str, most_bytes: int | None = None
+    ) -> memoryview | None:
+        """The data of a result, in memory that may be written to.
+
+        Args:
+            session_id: Of the result.
+            result_id: Of the result.
+            most_bytes: Gives ``None`` for a container that says that it is larger.
+
+        Raises:
+            ControlPlaneError: There are no data, or not yet.
+        """
         request = results_common_pb2.DownloadResultDataRequest(
             session_id=session_id, result_id=result_id
         ).SerializeToString()
 
-        def attempt() -> memoryview:
+        def attempt() -> memoryview | None:
             answers = self._download(request, timeout=_STREAM_S)
-            return streams.gather(map(_downloaded, answers))
+            pieces = map(_downloaded, answers)
+            first = next(pieces, b"")
+            if not first:  # what we store is never empty
+                raise ControlPlaneError("DownloadResultData", "the result has no data yet")
+            if most_bytes is not None and (containers.size_of(first) or 0) > most_bytes:
+                answers.cancel()
+                return None
+            return streams.gather(itertools.chain((first,), pieces))
 
         return self._attempts("DownloadResultData", attempt)
 
@@ -284,18 +326,35 @@ class ControlPlane:
     ) -> list[str]:
         """Their ids, in order. Not tried twice: a second attempt would run them twice.
 
-        Their payloads can be data if `takes_payloads`.
+        Their payloads can be data if `takes_payloads`; then their outputs need not exist.
         """
-        request = tasks_common_pb2.SubmitTasksRequest(
+        request = self._submission(session_id, options, tasks)
+        method = self._tasks.SubmitTasks
+        if self._is_direct:
+            outputs = [task.name for task in tasks]
+            method = partial(method, payloads=_payloads(tasks), outputs=outputs)
+        return _task_ids(self._once("SubmitTasks", method, request))
+
+    def direct_submission(
+        self, session_id: str, options: TaskOptions, tasks: Sequence[NewTask]
+    ) -> DirectRequest:
+        """The same as it goes over the direct socket; see `submitted` for its answer."""
+        message = self._submission(session_id, options, tasks).SerializeToString()
+        outputs = [task.name for task in tasks]
+        return DirectRequest(_SUBMIT_TASKS, message, [], _payloads(tasks), outputs)
+
+    def submitted(self, message: bytes) -> list[str]:
+        """The ids of tasks in the answer to `direct_submission`."""
+        return _task_ids(tasks_common_pb2.SubmitTasksResponse.FromString(message))
+
+    def _submission(
+        self, session_id: str, options: TaskOptions, tasks: Sequence[NewTask]
+    ) -> tasks_common_pb2.SubmitTasksRequest:
+        return tasks_common_pb2.SubmitTasksRequest(
             session_id=session_id,
             task_options=self._options_message(options),
             task_creations=[messages.task_creation(task) for task in tasks],
         )
-        method = self._tasks.SubmitTasks
-        if payloads := [task.payload for task in tasks if isinstance(task.payload, bytes)]:
-            method = partial(method, payloads=payloads)
-        answer = self._once("SubmitTasks", method, request)
-        return [info.task_id for info in answer.task_infos]
 
     def _options_message(self, options: TaskOptions) -> Any:
         """One message for requests that follow each other with the same options."""
@@ -342,16 +401,17 @@ class ControlPlane:
 
     def _attempts(self, operation: str, attempt: Callable[[], _T]) -> _T:
         """Again after a pause while the control plane cannot be reached."""
+        end = time.monotonic() + self._patience_s
         pause_s = _FIRST_PAUSE_S
-        for _ in range(_ATTEMPTS - 1):
+        while True:
             outcome = self._attempt(operation, attempt)
             if not isinstance(outcome, UnavailableError):
                 return outcome
+            if time.monotonic() + pause_s >= end:
+                raise outcome
             _log.debug("%s is tried again: %s", operation, outcome.detail)
             time.sleep(pause_s)
-            pause_s *= 2
-        with translated(operation):
-            return attempt()
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _attempt(self, operation: str, attempt: Callable[[], _T]) -> _T | UnavailableError:
         try:
@@ -359,6 +419,14 @@ class ControlPlane:
                 return attempt()
         except UnavailableError as error:
             return error
+
+
+def _payloads(tasks: Sequence[NewTask]) -> list[bytes]:
+    return [task.payload for task in tasks if isinstance(task.payload, bytes)]
+
+
+def _task_ids(answer: Any) -> list[str]:
+    return [info.task_id for info in answer.task_infos]
 
 
 def _downloaded(answer: bytes) -> Buffer:

@@ -99,11 +99,23 @@ class DataStore:
         streamed = self._download(_missing(ids, found))
         return [data for data in _filled(found, streamed) if data is not None]
 
+    def read(self, result_id: str, most_bytes: int | None = None) -> memoryview | None:
+        """The data of one result; ``None`` if more than ``most_bytes`` would have to be sent.
+
+        Raises:
+            ControlPlaneError: They are not there, or not yet.
+        """
+        if self._folder is not None:
+            return self.fetch([result_id])[0]
+        return self._plane.download(self._session_id, result_id, most_bytes)
+
     def _download(self, ids: Sequence[str]) -> list[memoryview]:
         return _side_by_side(self._download_one, ids)
 
     def _download_one(self, result_id: str) -> memoryview:
-        return self._plane.download(self._session_id, result_id)
+        data = self._plane.download(self._session_id, result_id)
+        assert data is not None
+        return data
 
 
 def _side_by_side(move: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:

@@ -7,9 +7,10 @@ or one stream; there are as many as threads use at once.
 
 from __future__ import annotations
 
+import contextlib
 import socket
-import threading
 import weakref
+from collections import deque
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +56,7 @@ class DirectChannel:
     def __init__(self, path: Path, grpc_channel: grpc.Channel) -> None:
         self._path = str(path)
         self._grpc = grpc_channel
-        self._lock = threading.Lock()
-        self._idle: list[_Connection] = []
+        self._idle: deque[_Connection] = deque()  # without a lock: signal handlers take some too
         self._most_idle = _MOST_IDLE
         self.stream_unary = grpc_channel.stream_unary
         self.stream_stream = grpc_channel.stream_stream
@@ -75,9 +75,10 @@ class DirectChannel:
             timeout: float | None = None,
             metadata: Sequence[tuple[str, str]] = (),
             payloads: Sequence[bytes] = (),
+            outputs: Sequence[str] = (),
         ) -> Any:
             message = request_serializer(request)
-            sent = DirectRequest(method, message, list(metadata), list(payloads))
+            sent = DirectRequest(method, message, list(metadata), list(payloads), list(outputs))
             return response_deserializer(self._answer(sent, timeout))
 
         return call
@@ -103,9 +104,9 @@ class DirectChannel:
 
     def rest(self) -> None:
         """Keep no connection from now on: a request opens one for itself."""
-        with self._lock:
-            self._most_idle = 0
-            while self._idle:
+        self._most_idle = 0
+        with contextlib.suppress(IndexError):
+            while True:
                 self._idle.pop().close()
 
     def close(self) -> None:
@@ -126,17 +127,16 @@ class DirectChannel:
         return _checked(answer).message
 
     def _take(self, timeout: float | None) -> _Connection:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return _Connection(self._path, timeout)
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return _Connection(self._path, timeout)
 
     def _give_back(self, connection: _Connection) -> None:
-        with self._lock:
-            if len(self._idle) < self._most_idle:
-                self._idle.append(connection)
-                return
-        connection.close()
+        if len(self._idle) < self._most_idle:
+            self._idle.append(connection)
+        else:
+            connection.close()
 
 
 class DirectStream:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from armonik.protogen.common import (
     filters_common_pb2,
     objects_pb2,
-    result_status_pb2,
     results_common_pb2,
     results_fields_pb2,
     results_filters_pb2,
@@ -42,9 +41,6 @@ _TEXTS = (
     "engine_type",
 )
 
-COMPLETED: int = result_status_pb2.RESULT_STATUS_COMPLETED
-ABORTED: int = result_status_pb2.RESULT_STATUS_ABORTED
-DELETED: int = result_status_pb2.RESULT_STATUS_DELETED
 HELD: frozenset[int] = frozenset(  # a worker has the task
     {
         task_status_pb2.TASK_STATUS_DISPATCHED,
@@ -77,11 +73,16 @@ class TaskInfo:
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A task to be submitted; its payload is a result, or data that go with it."""
+    """A task to be submitted; its payload is a result, or data that go with it.
+
+    Attributes:
+        name: Of the output, where that is created together with the task.
+    """
 
     payload: str | bytes
     output_id: str
     dependencies: Sequence[str]
+    name: str = ""
 
     @property
     def nbytes(self) -> int:

@@ -19,6 +19,12 @@ SMALL_DATA: Final = "/pymonik.Embedded/SmallData"
 RESULTS: Final = "/pymonik.Embedded/Results"
 
 
+# Statuses of results, as in ArmoniK's messages.
+COMPLETED: Final = 2
+ABORTED: Final = 3
+DELETED: Final = 4
+
+
 class Ended(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A result got a status that is final, or may be.
 
@@ -42,12 +48,15 @@ class DirectRequest(msgspec.Struct, frozen=True, array_like=True):
         metadata: Pairs, as gRPC has them.
         payloads: Of SubmitTasks: those of the tasks that name none, in their order. Whoever
             submits here gives each task a payload of its own, which is deleted when the task ends.
+        outputs: Of SubmitTasks: a name for each task, whose expected output is created with it and
+            has the id that the client made, unless it exists.
     """
 
     method: str
     message: bytes
     metadata: list[tuple[str, str]] = []
     payloads: list[bytes] = []
+    outputs: list[str] = []
 
 
 class AnswerKind(IntEnum):

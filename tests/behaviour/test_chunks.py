@@ -272,8 +272,3 @@ def test_an_error_in_the_block_cancels_what_was_not_sent_yet(
 def test_a_size_that_is_none_is_refused(client: Pymonik, size: Any) -> None:
     with pytest.raises(UsageError, match="chunk_size"):
         double.map_invoke(range(3), chunk_size=size)
-
-
-def test_the_session_knows_how_many_workers_there_are(client: Pymonik) -> None:
-    assert len(double.map_invoke(range(10)).result(TIMEOUT_S)) == 10
-    assert client.session._workers == {"": 2}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymonik.transport.pace import Pace
+from pymonik.session.pace import Pace
 from pymonik.wire.call import MOST_CALLS
 
 workers = st.integers(0, 1000)

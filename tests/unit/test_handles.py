@@ -115,6 +115,7 @@ def test_callbacks_get_the_handle_and_do_no_harm(lazy, caplog):
     handle.add_done_callback(seen.append)
     assert not seen
     lazy.run_all()
+    lazy.wait_for_callbacks()
     assert seen == [handle]
     assert "ZeroDivisionError" in caplog.text
 
@@ -125,6 +126,7 @@ def test_a_callback_that_exits_keeps_nobody_waiting(lazy, caplog):
     handle.add_done_callback(lambda h: sys.exit(1))
     handle.add_done_callback(seen.append)
     lazy.run_all()
+    lazy.wait_for_callbacks()
     assert seen == [handle]
     assert "SystemExit" in caplog.text
 

@@ -167,11 +167,12 @@ class DirectContext:
     """As much of `grpc.ServicerContext` as the services use.
 
     Attributes:
-        payloads: See `DirectRequest`.
+        payloads: See `DirectRequest`, as for ``outputs``.
     """
 
     def __init__(self, request: DirectRequest, connection: socket.socket) -> None:
         self.payloads = request.payloads
+        self.outputs = request.outputs
         self._metadata = request.metadata
         self._connection = connection
         self._lock = threading.Lock()

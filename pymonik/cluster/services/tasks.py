@@ -48,6 +48,7 @@ class TasksService(TasksServicer):  # type: ignore[misc]
             requested_options(request, "task_options"),
             [task_creation(one) for one in request.task_creations],
             payloads=context.payloads if is_direct else (),
+            outputs=context.outputs if is_direct else (),
             own_payloads=is_direct,
         )
         return pb.SubmitTasksResponse(task_infos=[task_info(task) for task in tasks])

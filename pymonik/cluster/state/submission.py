@@ -45,6 +45,7 @@ def submit(
     requested: RequestedOptions | None,
     creations: Sequence[TaskCreation],
     payloads: Mapping[str, Stored] = MappingProxyType({}),
+    outputs: Sequence[str] = (),
     *,
     own_payloads: bool = False,
     new_id: Callable[[], str],
@@ -58,6 +59,8 @@ def submit(
         requested: Options of the request.
         creations: The tasks.
         payloads: Results that are made for them, unless they are refused.
+        outputs: Names of the outputs to create with the ids that the tasks expect, one for each
+            task; those that exist are left alone.
         own_payloads: Whether nobody else has to do with the payloads: they end with their tasks.
         new_id: Gives the IDs of tasks.
         now: The instant.
@@ -67,8 +70,11 @@ def submit(
     if not session.client_submission:
         raise SubmissionClosed("Client submission is closed")
     options = [session.shared(merged(creation.options, base)) for creation in creations]
+    made = _named_outputs(state, creations, outputs)
     inputs = [(one.payload_id, *one.data_dependencies) for one in creations]
-    check_inputs(state, inputs, created=payloads)
+    check_inputs(state, inputs, created={**payloads, **made} if made else payloads)
+    for result_id, name in made.items():
+        create(state, result_id, session.session_id, name, now)
     for result_id, stored in payloads.items():
         create(state, result_id, session.session_id, PAYLOAD, now, stored=stored)
     tasks, parents = [], (session.session_id,)
@@ -90,6 +96,18 @@ def submit(
         tasks.append(task)
     insert(state, tasks, now)
     return tasks
+
+
+def _named_outputs(
+    state: State, creations: Sequence[TaskCreation], names: Sequence[str]
+) -> dict[str, str]:
+    """Outputs that do not exist, and what they are to be called."""
+    return {
+        result_id: name
+        for creation, name in zip(creations, names)  # noqa: B905 - mostly there are no names
+        for result_id in creation.expected_output_ids
+        if result_id not in state.results
+    }
 
 
 def checked_options(

@@ -31,7 +31,7 @@ from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig
 from pymonik.transport.control_plane import ControlPlane as RemoteControlPlane
 from pymonik.transport.direct import DirectChannel
-from pymonik.transport.session import RemoteSession
+from pymonik.transport.opening import open_session
 from pymonik.wire import containers
 from pymonik.wire.call import PayloadMeta
 from pymonik.wire.environment import Environment
@@ -123,6 +123,11 @@ class InlineCluster:
         channel = open_channel(ClusterConfig(self.endpoint))
         return DirectChannel(self.direct_socket, channel) if self.is_direct else channel
 
+    def allow_priority(self, most: int) -> None:
+        """Refuse tasks of a higher one from now on."""
+        with self._state.changing as (state, _):
+            state.max_priority = most
+
     def start_runner(self) -> None:
         self._runner = threading.Thread(target=self._run, name="runner", daemon=True)
         self._runner.start()
@@ -193,7 +198,9 @@ class Connection:
         self.channel = channel
         options = TaskOptions()
         settings.setdefault("environment", Environment())
-        self.session = RemoteSession(
+        if cluster.is_direct:
+            settings.setdefault("direct_socket", cluster.direct_socket)
+        self.session = open_session(
             self.plane, self.plane.create_session(options, []), options=options, **settings
         )
 

@@ -95,7 +95,7 @@ def test_a_wrong_endpoint_is_named_and_can_be_tried_again(cluster: Any) -> None:
 
 def test_without_a_partition_the_default_of_the_cluster_is_used(cluster: Any) -> None:
     with Pymonik(cluster.endpoint) as client:
-        assert client.session._plane.session_partitions(client.session_id) == ["pymonik"]
+        assert client.session.list_partitions() == ["pymonik"]
 
 
 def test_the_first_of_several_partitions_is_the_default(cluster: Any) -> None:

@@ -12,8 +12,8 @@ from pymonik.cluster.services.embedded import MOST_TOLD
 from pymonik.code import codec
 from pymonik.errors import ControlPlaneError
 from pymonik.options import TaskOptions
-from pymonik.transport.messages import COMPLETED, NewTask
-from pymonik.wire.embedded import RESULTS, SMALL_DATA, Ended, ended_decoder
+from pymonik.transport.messages import NewTask
+from pymonik.wire.embedded import COMPLETED, RESULTS, SMALL_DATA, Ended, ended_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,12 +32,15 @@ def test_the_value_of_a_call_comes_with_the_news_of_its_end(
 ) -> None:
     cluster.start_runner()
     one = connect(storage_folder=cluster.storage_folder)
-    end = time.monotonic() + WAIT_S  # else the end is found in a list
-    while not one.session._watcher._stream_up:
+    end = time.monotonic() + WAIT_S
+
+    def was_asked_for() -> bool:
+        before = cluster.counter.calls["SmallData"]
+        assert one.get(one.invoke(repeat, "ab", 2)) == "abab"
+        return bool(cluster.counter.calls["SmallData"] > before)
+
+    while was_asked_for():  # until the stream is up, ends are found in lists
         assert time.monotonic() < end
-        time.sleep(0.01)
-    assert one.get(one.invoke(repeat, "ab", 2)) == "abab"
-    assert cluster.counter.calls["SmallData"] == 0
 
 
 def test_a_value_that_is_not_so_small_is_asked_for(
@@ -106,9 +109,9 @@ def test_a_session_that_has_ended_keeps_no_connection(
     one = connect(storage_folder=cluster.storage_folder)
     state = one.invoke(repeat, "a", 2000)
     one.session.wait([state], WAIT_S)
-    threads = list(cluster._direct._connections.values())
     one.session.close()
-    for thread in threads:
-        thread.join(WAIT_S)
-    assert not cluster._direct._connections
+    end = time.monotonic() + WAIT_S
+    while cluster._direct._connections:  # their threads end when they notice
+        assert time.monotonic() < end
+        time.sleep(0.01)
     assert one.get(state) == "a" * 2000

@@ -20,12 +20,17 @@ class Pace:
     """Decides for the calls of one function; not thread-safe.
 
     Args:
-        workers: That may run them at the same time.
+        workers: That may run them at the same time, as far as is known.
         size: Calls in each task, if that is given.
+
+    Attributes:
+        partition: Where the calls run; ``""`` is the session's own.
     """
 
     def __init__(self, workers: int, size: int | None = None) -> None:
-        self._workers = max(1, workers)
+        self.partition = ""
+        self._most_workers = max(1, workers)
+        self._seen: set[object] = set()
         self._size = size if size is None else min(size, MOST_CALLS)
         self._seconds = 0.0
         self._calls = 0.0
@@ -41,6 +46,19 @@ class Pace:
     def call_s(self) -> float:
         """Seconds that a call takes, as far as is known."""
         return self._seconds / self._calls if self._calls else 0.0
+
+    def may_run_on(self, workers: int) -> None:
+        """How many workers there may be at most, once somebody said so."""
+        self._most_workers = max(1, workers)
+
+    def saw(self, worker: object) -> None:
+        """A task of these calls ran on ``worker``: a number of pods that may exist says little."""
+        self._seen.add(worker)
+
+    @property
+    def _workers(self) -> int:
+        """Those that have run a task, once some have; until then those that there may be."""
+        return min(len(self._seen), self._most_workers) or self._most_workers
 
     def learn(self, seconds: float, calls: int) -> None:
         """A task of ``calls`` calls has taken ``seconds``."""
@@ -68,17 +86,17 @@ class Pace:
         """
         if not self.is_known:
             doubled = min(int(waited_s / _DOUBLED_EVERY_S), 30)
-            return min(2 * self._workers, _FIRST << doubled)
+            return min(2 * self._most_workers, _FIRST << doubled)
         if not self._calls:
-            return 2 * self._workers
+            return 2 * self._most_workers
         # Few at first: what is packed meanwhile keeps these from leaving.
-        few = max(2, 1 + self._ended // self._workers)
+        few = max(2, 1 + self._ended // self._most_workers)
         task_s = self._seconds / self._tasks
-        return self._workers * min(1 + ceil(_AHEAD_S / task_s), _MOST_AHEAD, few)
+        return self._most_workers * min(1 + ceil(_AHEAD_S / task_s), _MOST_AHEAD, few)
 
     def next_look_s(self, waited_s: float) -> float | None:
         """Seconds after which the window grows by itself, if it does."""
-        if self.is_known or self.window(waited_s) >= 2 * self._workers:
+        if self.is_known or self.window(waited_s) >= 2 * self._most_workers:
             return None
         next_s = (int(waited_s / _DOUBLED_EVERY_S) + 1) * _DOUBLED_EVERY_S
         return max(0.001, next_s - waited_s)

@@ -1,0 +1,363 @@
+"""`RemoteSession`: a session of the control plane as `pymonik.session.protocol.Session`.
+
+Everything that happens is posted to the session's `Engine`; callers wait on locks of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pymonik.code import codec
+from pymonik.code.codec import OpenedResult
+from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError, UsageError
+from pymonik.session import events
+from pymonik.session.callbacks import Callback, Callbacks
+from pymonik.session.forgetting import Hold
+from pymonik.session.result import Countdown, Held, ResultState, Status
+from pymonik.wire.call import WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pymonik.code.codec import Packed
+    from pymonik.session.engine import Engine
+    from pymonik.session.protocol import Drawn, Session, Submission
+    from pymonik.session.result import Observer
+    from pymonik.wire.containers import Buffer
+    from pymonik.wire.environment import Environment
+
+_log = logging.getLogger(__name__)
+_ENDED = "The session transition is invalid"  # somebody else closed or cancelled it
+
+
+class Store(Protocol):
+    """Data of a cluster on this machine: files and a socket, used by callers' own threads.
+
+    It holds no lock between two steps of Python: an interrupt or a signal handler finds nothing
+    half done.
+    """
+
+    def store(self, items: Sequence[tuple[str, Sequence[Buffer]]]) -> list[str]:
+        """Create results from their (name, segments of data); their ids, in order."""
+
+    def fetch(self, ids: Sequence[str]) -> list[memoryview]:
+        """The data of completed results, in order; writable, and nobody else's."""
+
+
+class RemoteSession:
+    """Submits, waits and reads through an engine."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        session_id: str,
+        *,
+        environment: Environment,
+        partitions: Sequence[str] = (),
+        store: Store | None = None,
+        is_private: bool = False,
+        patience_s: float = 30.0,
+        lists: Any = None,
+    ) -> None:
+        """Calls can be submitted at once.
+
+        Args:
+            engine: Of the session, started.
+            session_id: Its id.
+            environment: What calls get around them.
+            partitions: That calls may name.
+            store: Where callers read and write themselves, on the machine of the cluster.
+            is_private: Whether nobody else can ask for results: those that nothing here refers to
+                any more are forgotten.
+            patience_s: Seconds without any answer after which whoever waits for one is told.
+            lists: What the control plane can be asked for by people who look.
+        """
+        self._engine = engine
+        self._session_id = session_id
+        self._environment = environment
+        self._partitions = frozenset(partitions)
+        self._store = store
+        self._is_private = is_private
+        self._patience_s = patience_s
+        self.lists = lists
+        self._drawn: list[Drawn] = []
+        self._pid = os.getpid()
+        self._closed = ""
+        self._needed: set[Session] = set()  # whose results are inputs here: not to be forgotten
+        self._callbacks = Callbacks()
+
+    # -- Session -------------------------------------------------------------------------------
+
+    @property
+    def session_id(self) -> str:
+        """The id that the control plane gave."""
+        return self._session_id
+
+    @property
+    def environment(self) -> Environment:
+        """What calls get around them."""
+        return self._environment
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes calls, in this process."""
+        return not self._closed and os.getpid() == self._pid
+
+    def submit(self, submission: Submission) -> list[ResultState]:
+        """One state for each call; see `pymonik.session.protocol.Session`.
+
+        Raises:
+            UsageError: A delegation, which only a task can do, or a partition out of reach.
+            SessionClosedError: The session was closed or cancelled.
+        """
+        self._check_open("SubmitTasks")
+        if submission.delegate:
+            raise UsageError("delegate=True: only a task can delegate its result to another")
+        self._check_partition(submission.options.partition_id)
+        self._send_foreign(submission.calls)
+        name = submission.function.name
+        states = [ResultState(self, name) for _ in submission.calls]
+        self._engine.post(events.Submitted(submission, states), is_urgent=len(states) > 1)
+        if self._engine.is_crowded and not self._engine.is_current:
+            reply = events.Reply()
+            self._engine.post(events.Drained(reply))
+            reply.wait()
+        return states
+
+    def list_partitions(self) -> list[str]:
+        """The partitions that calls may name."""
+        partitions: list[str] = self._ask(events.ListPartitions())
+        return partitions
+
+    def before_end(self, drawn: Drawn) -> None:
+        """Have ``drawn`` submit what is left of it before the session is closed."""
+        self._drawn = [*(one for one in self._drawn if not one.is_exhausted), drawn]
+
+    def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
+        """Store values; they are there when this returns."""
+        self._check_open("CreateResults")
+        if any(packed.refs for packed in values):
+            raise UsageError("put() takes values, not handles; pass the handle as an argument")
+        items = [
+            (name, codec.join_value(packed)) for name, packed in zip(names, values, strict=True)
+        ]
+        ids = self._ask(events.Store(items)) if self._store is None else self._store.store(items)
+        states = []
+        for name, result_id in zip(names, ids, strict=True):
+            state = ResultState(self, name, result_id)
+            if self._is_private:
+                state.holds = (Hold(result_id, self._engine.forget),)
+            state.complete()
+            states.append(state)
+        return states
+
+    def attach(
+        self, result_id: str, name: str = "", task_id: str = "", item: int = WHOLE
+    ) -> ResultState:
+        """The state of a result that this object did not create, kept up to date from now on."""
+        self._check_process()
+        state = ResultState(self, name, result_id, item)
+        state.task_id = task_id
+        self._engine.post(events.Attached(state))
+        return state
+
+    def send(self) -> None:
+        """Have everything submitted so far sent; afterwards each state has its result id.
+
+        Raises:
+            UnavailableError: Nobody has answered for long.
+        """
+        self._check_process()
+        self._engine.check_thread()
+        reply = events.Reply()
+        self._engine.post(events.Flushed(reply))
+        while not reply.wait(self._patience_s):
+            if self._engine.is_silent:
+                raise UnavailableError("SubmitTasks", "the control plane does not answer")
+
+    def observe(self, states: Iterable[ResultState], observer: Observer) -> None:
+        """Tell ``observer`` once of the end of each of the states; what waits is sent now."""
+        self._check_process()
+        pending = []
+        for state in states:
+            if state.status is Status.PENDING:
+                pending.append(state)
+            else:
+                observer.ended(state)
+        if pending:
+            self._engine.post(events.Observed(pending, observer))
+
+    def ignore(self, states: Iterable[ResultState], observer: Observer) -> None:
+        """Take back `observe`."""
+        self._engine.post(events.Unobserved(list(states), observer))
+
+    def call_back(self, state: ResultState, callback: Callable[[], object]) -> None:
+        """Run ``callback`` once the state is final, in a thread that is there for it."""
+        self.observe([state], Callback(self._callbacks, callback))
+
+    def wait(
+        self,
+        states: Sequence[ResultState],
+        timeout: float | None,
+        *,
+        until_failure: bool = False,
+    ) -> None:
+        """Block until all are final, or until one has failed."""
+        self._check_process()
+        pending = [state for state in states if state.status is Status.PENDING]
+        if not pending:
+            return
+        self._engine.check_thread()
+        countdown = Countdown(pending, until_failure=until_failure)
+        self._engine.post(events.Observed(pending, countdown))
+        try:
+            countdown.wait(timeout)
+        except BaseException:
+            self._engine.post(events.Unobserved(pending, countdown))
+            raise
+
+    def fetch(self, states: Sequence[ResultState]) -> list[OpenedResult]:
+        """The results in which these completed states have their values, in order.
+
+        Values do not share memory, except those of one chunk, which gives each of them anew.
+        """
+        self._check_process()
+        found = [_read_already(state) for state in states]
+        missing = [i for i, opened in enumerate(found) if opened is None]
+        if missing:
+            ids = [states[i].result_id or "" for i in missing]
+            for i, opened in zip(missing, self._read(ids), strict=True):
+                found[i] = opened
+        return [opened for opened in found if opened is not None]
+
+    def cancel(self, states: Sequence[ResultState]) -> None:
+        """Cancel the calls that produce these results; those that ended stay as they are.
+
+        A task ends with the last of its calls. Does not wait for it.
+        """
+        self._check_process()
+        self._engine.post(events.Cancelled(list(states)))
+
+    # -- end -----------------------------------------------------------------------------------
+
+    def wait_for_all(self) -> None:
+        """Block until everything that was submitted has ended."""
+        if os.getpid() != self._pid:  # the session is the parent's
+            return
+        for drawn in self._drawn:
+            if not drawn.is_exhausted:
+                drawn.draw_all()
+        self._engine.check_thread()
+        reply = events.Reply()
+        self._engine.post(events.Emptied(reply))
+        reply.wait()
+
+    def close(self) -> None:
+        """Close the session: it takes no more tasks, and those that wait do not start.
+
+        Results that are there can still be fetched.
+        """
+        self._end("closed")
+
+    def cancel_all(self) -> None:
+        """Cancel the session: every task of it stops, what waits to be sent is dropped."""
+        self._end("cancelled")
+
+    def _end(self, how: str) -> None:
+        if os.getpid() != self._pid:  # the session is the parent's
+            return
+        reply = events.Reply()
+        self._engine.post(events.Ending(how == "cancelled", reply))
+        self._closed = self._closed or how
+        if self._engine.is_current:
+            return
+        try:
+            reply.get()
+        except SessionClosedError:
+            _log.debug("session %s does not exist any more", self._session_id)
+        except UnavailableError:
+            raise
+        except ControlPlaneError as error:
+            if not error.detail.startswith(_ENDED):
+                raise
+            _log.debug("session %s had ended: %s", self._session_id, error.detail)
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _ask(self, request: events.Request) -> Any:
+        self._engine.check_thread()
+        reply = events.Reply()
+        self._engine.post(events.Asked(request, reply))
+        return reply.get()
+
+    def _read(self, ids: Sequence[str]) -> list[OpenedResult]:
+        """The results, in order; a single value that comes again is read again: it can change."""
+        unique = list(dict.fromkeys(ids))
+        opened = dict(zip(unique, self._read_once(unique), strict=True))
+        results, given = [], set()
+        for one in ids:
+            result = opened[one]
+            if one in given and not result.meta.chunked:
+                result = self._read_once([one])[0]
+            given.add(one)
+            results.append(result)
+        return results
+
+    def _read_once(self, ids: Sequence[str]) -> list[OpenedResult]:
+        if self._store is not None:
+            return [OpenedResult(data) for data in self._store.fetch(ids)]
+        self._engine.check_thread()
+        reply = events.Reply()
+        self._engine.post(events.Wanted(ids, reply))
+        opened: list[OpenedResult] = reply.get()
+        return opened
+
+    # -- checks --------------------------------------------------------------------------------
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise UsageError(
+                "this session belongs to the parent process, and gRPC does not survive a fork; "
+                "create a new `Pymonik()` here, or start processes with 'spawn'"
+            )
+
+    def _check_open(self, operation: str) -> None:
+        self._check_process()
+        if self._closed:
+            raise SessionClosedError(
+                operation, f"this session is {self._closed}; open another `Pymonik()`"
+            )
+
+    def _check_partition(self, partition: str | None) -> None:
+        if partition is None or partition in self._partitions:
+            return
+        if not self._partitions:
+            self._partitions = frozenset(self.list_partitions())
+        if partition not in self._partitions:
+            known = ", ".join(sorted(self._partitions))
+            raise UsageError(
+                f"partition {partition!r} is not one of this session ({known}); "
+                f"name it when you connect: Pymonik(partition=[..., {partition!r}])"
+            )
+
+    def _send_foreign(self, calls: Sequence[Packed]) -> None:
+        """Results of another session must have their ids before ours refers to them."""
+        for call in calls:
+            for ref in call.refs:
+                state = ref._state
+                if state.session is not self:
+                    self._needed.add(state.session)
+                if state.session is self or state.result_id or state.status is not Status.PENDING:
+                    continue
+                if state.session is not None:
+                    state.session.send()
+
+
+def _read_already(state: ResultState) -> OpenedResult | None:
+    """The result, if its data came with the news or were read ahead, and are kept."""
+    news, state.news = state.news, None  # who reads it again fetches it
+    if news is None:
+        return None
+    return news.opened if isinstance(news, Held) else OpenedResult(bytearray(news))

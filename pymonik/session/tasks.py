@@ -1,0 +1,143 @@
+"""Tasks on their way out and under way, as the machine keeps them."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+from pymonik.wire.call import WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pymonik.code.codec import Packed, PackedFunction
+    from pymonik.code.references import Referable
+    from pymonik.options import TaskOptions
+    from pymonik.session.result import ResultState
+    from pymonik.session.series import Series
+
+TASK_BYTES = 512  # of memory and request, besides the arguments
+
+
+class Stage(enum.Enum):
+    """Where a task is.
+
+    ::
+
+        WAITING ──► LEAVING ──► SENT
+    """
+
+    WAITING = enum.auto()
+    LEAVING = enum.auto()  # its request is under way: the control plane may not know it yet
+    SENT = enum.auto()
+
+
+class Awaited:
+    """A result whose end ends states of ours.
+
+    Attributes:
+        result_id: ``""`` until it is known.
+        states: Those that it ends: the value itself, or items of it.
+        inputs: Handles of what the calls need: they are not forgotten before the end.
+        is_ours: Whether no calls but those of ``states`` share the result.
+        attempts: How often its data were asked for in vain.
+    """
+
+    __slots__ = ("attempts", "inputs", "is_ours", "result_id", "states")
+
+    def __init__(
+        self,
+        result_id: str,
+        states: list[ResultState],
+        inputs: Sequence[Referable] = (),
+        *,
+        is_ours: bool = False,
+    ) -> None:
+        self.result_id = result_id
+        self.states = states
+        self.inputs = inputs
+        self.is_ours = is_ours
+        self.attempts = 0
+
+
+class OutgoingTask(Awaited):
+    """A task of this session: one call, or several that share a result.
+
+    Attributes:
+        calls: Until they were sent.
+        chunked: Whether the result holds a list of items.
+        payload: The result that holds the payload, once it is stored, or the payload itself.
+        dependencies: The results that the payload needs.
+        is_chosen: Whether it is one of the batch that is put together just now.
+        is_doubtful: Whether a request for it was sent that nobody answered.
+        is_cancelled: Whether it is to be cancelled as soon as it was sent.
+        wants_seconds: Whether its result is read for how long the calls took.
+    """
+
+    __slots__ = (
+        "calls", "chunked", "dependencies", "function", "is_cancelled", "is_chosen",
+        "is_doubtful", "nbytes", "options", "payload", "series", "stage", "task_id",
+        "wants_seconds",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        function: PackedFunction,
+        calls: Sequence[Packed],
+        options: TaskOptions,
+        states: list[ResultState],
+        series: Series | None = None,
+    ) -> None:
+        refs = [ref for call in calls for ref in call.refs] if any(c.refs for c in calls) else ()
+        super().__init__("", states, refs, is_ours=True)
+        self.function = function
+        self.calls = calls
+        self.options = options
+        self.series = series
+        self.chunked = len(calls) > 1
+        self.payload: str | bytes = ""
+        self.dependencies: Sequence[str] = ()
+        self.task_id = ""
+        self.stage = Stage.WAITING
+        self.is_chosen = False
+        self.is_doubtful = False
+        self.is_cancelled = False
+        self.wants_seconds = False
+        self.nbytes = TASK_BYTES + sum(call.nbytes for call in calls)
+        for state in states:
+            state.awaited = self
+
+    @property
+    def name(self) -> str:
+        """Of the function."""
+        return self.function.name
+
+    def number_items(self) -> None:
+        """Give each call its place in the result; once, when it is certain which calls are sent."""
+        if self.chunked:
+            for number, state in enumerate(self.states):
+                state.item = number
+
+    def give_id(self, result_id: str) -> None:
+        """The result that the task is to produce."""
+        self.result_id = result_id
+        for state in self.states:
+            state.result_id = result_id
+
+    def give_task_id(self, task_id: str) -> None:
+        """The id under which the task was submitted."""
+        self.task_id = task_id
+        for state in self.states:
+            state.task_id = task_id
+
+    def was_sent(self) -> None:
+        """Let go of the arguments."""
+        self.stage = Stage.SENT
+        self.calls = ()
+        self.payload = ""
+        self.dependencies = ()
+
+
+def is_item(state: ResultState) -> bool:
+    """Whether the value is one of several in its result."""
+    return state.item != WHOLE

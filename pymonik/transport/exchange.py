@@ -1,0 +1,293 @@
+"""`Exchange`: what the machine of a session asks for, done in threads.
+
+::
+
+    requests ──► waiting ──► up to ten threads ──► control plane ──► answers
+             └──► the lane, on the machine of the cluster (see `pymonik.transport.lane`)
+
+Threads come when there is something to do and leave when there is nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from pymonik.code.codec import OpenedResult
+from pymonik.errors import UnavailableError
+from pymonik.session import events
+from pymonik.transport import aborts
+from pymonik.transport.errors import code_of, to_error
+from pymonik.wire.embedded import ABORTED, COMPLETED, DELETED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pymonik.code.failure import Failure
+    from pymonik.session.engine import Poller
+    from pymonik.transport.batch import BatchSender
+    from pymonik.transport.control_plane import ControlPlane
+    from pymonik.transport.data import DataStore
+    from pymonik.transport.lane import Lane
+    from pymonik.transport.messages import ResultInfo
+    from pymonik.transport.news import News
+
+_log = logging.getLogger(__name__)
+
+_MOST_THREADS = 10  # requests at the same time over one connection
+_IDLE_S = 1.0  # after which a thread leaves
+_NO_STREAM = frozenset({grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.PERMISSION_DENIED})
+
+
+class Exchange:
+    """Implements `pymonik.session.engine.Channel`.
+
+    Args:
+        plane: Its requests fail at once: the machine repeats them.
+        session_id: Of the session.
+        sender: Submits tasks.
+        data: Of the session.
+        lane: For small tasks and news, on the machine of the cluster.
+        is_alive: Whether the process of an embedded cluster runs; if not, nobody waits.
+    """
+
+    def __init__(
+        self,
+        plane: ControlPlane,
+        session_id: str,
+        sender: BatchSender,
+        data: DataStore,
+        *,
+        lane: Lane | None = None,
+        is_alive: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._plane = plane
+        self._session_id = session_id
+        self._sender = sender
+        self._data = data
+        self._lane = lane
+        self._is_alive = is_alive
+        self._post: Callable[[Any], None] = lambda _: None
+        self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._lock = threading.Lock()  # of the numbers; taken by our own threads only
+        self._threads = 0
+        self._jobs = 0  # that wait or are being done
+        self._stream: News | None = None
+        self._is_closed = False
+
+    def start(self, post: Callable[[Any], None], poller: Poller) -> None:
+        """Have answers and news posted."""
+        self._post = post
+        if self._lane is not None:
+            self._lane.start(self._post_or_end, poller)
+
+    def request(self, request: events.Request) -> None:
+        """Begin it."""
+        if isinstance(request, events.Send) and request.is_quick and self._lane is not None:
+            self._lane.send(request)
+        elif isinstance(request, events.Subscribe):
+            self._subscribe()
+        elif isinstance(request, events.Read) and len(request.ids) > 1 and self._lane is None:
+            self._read_side_by_side(request)
+        else:
+            self._do(lambda: self._answer(request))
+
+    def close(self) -> None:
+        """End the stream."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._lane is not None:
+            self._lane.close()
+        if self._stream is not None:
+            self._stream.cancel()
+        self._plane.rest()  # values can be fetched as long as there are handles
+
+    # -- threads -------------------------------------------------------------------------------
+
+    def _do(self, job: Callable[[], None]) -> None:
+        with self._lock:
+            self._jobs += 1
+            self._waiting.put(job)
+            if self._jobs <= self._threads or self._threads >= _MOST_THREADS:
+                return
+            self._threads += 1
+        try:
+            threading.Thread(target=self._run, name="pymonik-requests", daemon=True).start()
+        except RuntimeError:  # no thread left, or the interpreter ends
+            with self._lock:
+                self._threads -= 1
+                if self._threads:
+                    return
+            raise
+
+    def _run(self) -> None:
+        while job := self._next():
+            job()
+            del job  # it refers to arguments and handles
+            with self._lock:
+                self._jobs -= 1
+
+    def _next(self) -> Callable[[], None] | None:
+        try:
+            return self._waiting.get(timeout=_IDLE_S)
+        except queue.Empty:
+            pass
+        with self._lock:  # nobody can put one now
+            if not self._waiting.empty():
+                return self._waiting.get()
+            self._threads -= 1
+        return None
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def _answer(self, request: events.Request) -> None:
+        try:
+            value = self._perform(request)
+            answer = events.Answered(request, value, _silence(value))
+        except BaseException as error:  # noqa: BLE001 - whoever asked must learn why
+            answer = events.Answered(request, error=error)
+        self._post_or_end(answer)
+
+    def _post_or_end(self, event: Any) -> None:
+        """Post an event; if nobody answers since the cluster has ended, nobody ever will."""
+        error = getattr(event, "error", None)
+        if isinstance(error, UnavailableError) and not self._is_closed and not self._is_alive():
+            detail = f"the control plane at {self._plane.endpoint} has ended: {error.detail}"
+            gone = UnavailableError(error.operation, detail)
+            gone.__cause__ = error
+            self._post(events.Gone(gone))
+            return
+        self._post(event)
+
+    def _perform(self, request: events.Request) -> object:
+        plane = self._plane
+        match request:
+            case events.Send():
+                return self._sender.send(request.tasks, self._created)
+            case events.Look():
+                return self._looked(request.ids)
+            case events.Read():
+                return [self._outcome(one, request.most_bytes) for one in request.ids]
+            case events.Explain():
+                return _explained(request.result_id, request.opened)
+            case events.Store():
+                return self._data.store(request.items)
+            case events.CancelTasks():
+                self._cancel(request.tasks)
+            case events.CountWorkers():
+                partition = request.partition or plane.session_partitions(self._session_id)[0]
+                return plane.partition_size(partition)
+            case events.ListPartitions():
+                return plane.session_partitions(self._session_id)
+            case events.Delete():
+                plane.delete_data(request.ids)
+            case events.End():
+                end = plane.cancel_session if request.is_cancelled else plane.close_session
+                end(self._session_id)
+            case _:
+                raise TypeError(f"{type(request).__name__} is no request that has an answer")
+        return None
+
+    def _created(self, tasks: Sequence[Any]) -> None:
+        self._post(events.Created(tasks))
+
+    def _cancel(self, tasks: Any) -> None:
+        # A retry, or a delegation, has made another task the owner since.
+        infos = self._plane.list_results(list(tasks))
+        owners = {info.owner_task_id for info in infos.values()}
+        owners.update(tasks.values())
+        self._plane.cancel_tasks(sorted(owners - {"", self._session_id}))
+
+    # -- results -------------------------------------------------------------------------------
+
+    def _looked(self, ids: Sequence[str]) -> events.Looked:
+        known = self._plane.list_results(ids)
+        gone = (ABORTED, DELETED)
+        lost = [one for one in ids if one not in known or known[one].status in gone]
+        completed = [one for one in ids if one in known and known[one].status == COMPLETED]
+        return events.Looked(completed, self._why(lost, known) if lost else {})
+
+    def _why(self, ids: Sequence[str], known: dict[str, ResultInfo]) -> dict[str, BaseException]:
+        owners = {known[one].owner_task_id for one in ids if one in known}
+        tasks = self._plane.list_tasks(sorted(owners - {"", self._session_id}))
+        errors: dict[str, BaseException] = {}
+        for one in ids:
+            info = known.get(one)
+            if info is None or info.status == DELETED:
+                errors[one] = aborts.deleted(one)
+            else:
+                errors[one] = aborts.why(tasks.get(info.owner_task_id), one)
+        return errors
+
+    def _read_side_by_side(self, request: events.Read) -> None:
+        """Each of them is a request: ten of them wait for their answers at the same time."""
+        outcomes: dict[int, object] = {}
+
+        def read(index: int) -> None:
+            outcome = self._outcome(request.ids[index], request.most_bytes)
+            with self._lock:
+                outcomes[index] = outcome
+                is_last = len(outcomes) == len(request.ids)
+            if is_last:
+                value = [outcomes[i] for i in range(len(request.ids))]
+                self._post_or_end(events.Answered(request, value, _silence(value)))
+
+        for index in range(len(request.ids)):
+            self._do(lambda index=index: read(index))  # type: ignore[misc]
+
+    def _outcome(self, result_id: str, most_bytes: int | None) -> object:
+        try:
+            return self._contents(result_id, most_bytes)
+        except BaseException as error:  # noqa: BLE001 - whoever asked must learn why
+            return error
+
+    def _contents(self, result_id: str, most_bytes: int | None) -> events.Contents | None:
+        data = self._data.read(result_id, most_bytes)
+        return None if data is None else _explained(result_id, OpenedResult(data))
+
+    # -- news ----------------------------------------------------------------------------------
+
+    def _subscribe(self) -> None:
+        if self._lane is not None:
+            self._lane.subscribe()
+        else:
+            threading.Thread(target=self._listen, name="pymonik-events", daemon=True).start()
+
+    def _listen(self) -> None:
+        try:
+            stream = self._plane.results(self._session_id)
+            self._stream = stream
+            if self._is_closed:
+                stream.cancel()
+            stream.wait_until_up()
+            self._post(events.StreamUp())
+            for ended in stream:
+                self._post(list(ended))
+        except grpc.RpcError as error:
+            is_refused = code_of(error) in _NO_STREAM
+            self._post_or_end(events.StreamLost(to_error("GetEvents", error), is_refused))
+        except BaseException as error:  # noqa: BLE001 - the machine must learn that nobody listens
+            self._post(events.StreamLost(error))
+        else:
+            self._post(events.StreamLost(None))
+
+
+def _silence(value: object) -> UnavailableError | None:
+    """The error of one of several requests that were answered together, if nobody did answer."""
+    outcomes = value if isinstance(value, list) else ()
+    return next((one for one in outcomes if isinstance(one, UnavailableError)), None)
+
+
+def _explained(result_id: str, opened: OpenedResult) -> events.Contents:
+    """A result with the exceptions of the items that failed."""
+    errors: dict[int, BaseException] = {}
+    for number, item in enumerate(opened.meta.items):
+        if item.failed and opened.meta.chunked:
+            failure: Failure = opened.value(number)
+            errors[number] = failure.to_exception("", result_id)
+    return events.Contents(opened, errors)

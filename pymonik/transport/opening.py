@@ -1,0 +1,140 @@
+"""Puts a session together: machine, channel, engine."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import weakref
+from typing import TYPE_CHECKING
+
+from pymonik.session.engine import Engine
+from pymonik.session.forgetting import Hold, keeps_results
+from pymonik.session.machine import BATCH_TASKS, Machine
+from pymonik.session.remote import RemoteSession
+from pymonik.transport.batch import BatchSender
+from pymonik.transport.data import DataStore
+from pymonik.transport.exchange import Exchange
+from pymonik.transport.lane import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pymonik.options import TaskOptions
+    from pymonik.session.engine import Channel
+    from pymonik.transport.control_plane import ControlPlane
+    from pymonik.wire.environment import Environment
+
+
+def open_session(
+    plane: ControlPlane,
+    session_id: str,
+    *,
+    environment: Environment,
+    options: TaskOptions,
+    partitions: Sequence[str] = (),
+    chunk_bytes: int = 0,
+    storage_folder: Path | None = None,
+    direct_socket: Path | None = None,
+    batch_tasks: int = BATCH_TASKS,
+    polling_s: float | None = None,
+    patience_s: float = 30.0,
+    is_alive: Callable[[], bool] = lambda: True,
+    is_private: bool = False,
+    wrap: Callable[[Channel], Channel] = lambda channel: channel,
+) -> RemoteSession:
+    """A session whose engine runs.
+
+    Args:
+        plane: Of the session, which exists there.
+        session_id: Its id.
+        environment: What calls get around them.
+        options: Those of every call, under its own.
+        partitions: That calls may name.
+        chunk_bytes: Of data that are streamed.
+        storage_folder: Of the object storage, where it can be reached.
+        direct_socket: Of the cluster on this machine.
+        batch_tasks: Most calls of one request.
+        polling_s: Longest time between questions, where no events can tell.
+        patience_s: Seconds without any answer after which whoever waits for one is told.
+        is_alive: Whether the process of an embedded cluster runs.
+        is_private: Whether nobody else can ask for results: those that nothing here refers to any
+            more are forgotten.
+        wrap: Stands between the machine and what does its requests; for tests.
+    """
+    impatient = plane.impatient()
+    data = DataStore(impatient, session_id, chunk_bytes=chunk_bytes, folder=storage_folder)
+    nonce = secrets.token_hex(16)  # known to this session and its workers only
+    sender = BatchSender(
+        impatient, session_id, data, environment=environment, options=options, nonce=nonce
+    )
+    lane = None
+    if direct_socket is not None:
+        lane = Lane(direct_socket, session_id, impatient, sender)
+    kept = _Kept()
+    machine = Machine(
+        batch_tasks=batch_tasks,
+        new_id=None if lane is None else NewIds(),
+        polling_s=polling_s,
+        patience_s=patience_s,
+        hold=kept.hold if is_private else None,
+        are_kept=kept,
+        reads_ahead=lane is None,
+    )
+    channel = Exchange(impatient, session_id, sender, data, lane=lane, is_alive=is_alive)
+    engine = Engine(machine, wrap(channel))
+    store = None
+    if lane is not None:
+        store = DataStore(plane, session_id, chunk_bytes=chunk_bytes, folder=storage_folder)
+    session = RemoteSession(
+        engine,
+        session_id,
+        environment=environment,
+        partitions=partitions,
+        store=store,
+        is_private=is_private,
+        patience_s=patience_s,
+        lists=plane.lists,
+    )
+    kept.belong_to(session, engine)
+    engine.start()
+    return session
+
+
+class _Kept:
+    """Whether results of a session are kept, and what keeps one; does not keep the session."""
+
+    def __init__(self) -> None:
+        self._session: weakref.ref[RemoteSession] | None = None
+        self._engine: weakref.ref[Engine] | None = None
+
+    def belong_to(self, session: RemoteSession, engine: Engine) -> None:
+        """Both refer to this object in turn."""
+        self._session, self._engine = weakref.ref(session), weakref.ref(engine)
+
+    def hold(self, result_id: str) -> Hold:
+        """What the states of a result refer to, as long as its data are to stay."""
+        engine = self._engine() if self._engine is not None else None
+        return Hold(result_id, engine.forget if engine is not None else _forget_nothing)
+
+    def __call__(self) -> bool:
+        session = self._session() if self._session is not None else None
+        return session is not None and keeps_results(session)
+
+
+def _forget_nothing(_: str) -> None:
+    """The session is gone, and what it had is deleted with it."""
+
+
+class NewIds:
+    """Ids that look like UUIDs: the random part of a session, then a number."""
+
+    def __init__(self) -> None:
+        digits = os.urandom(10).hex()
+        self._start = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-"
+        self._numbers = itertools.count(1)
+
+    def __call__(self) -> str:
+        """A new one."""
+        return f"{self._start}{next(self._numbers):012x}"
