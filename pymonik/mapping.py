@@ -19,6 +19,7 @@ from pymonik.arguments import Arguments
 from pymonik.code import codec
 from pymonik.errors import SerializationError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.session.bulk import no_collections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -120,7 +121,8 @@ def map_items(
 
     drawing = Drawing(items.packed(share), session, submission, run)
     if not items.is_drawn:
-        return MultiResultHandle(drawing.draw_all())
+        with no_collections():
+            return MultiResultHandle(drawing.draw_all())
     handles = drawing.draw_first(DRAWN_AT_FIRST)
     if drawing.is_exhausted:
         return MultiResultHandle(handles)

@@ -50,7 +50,10 @@ class Reply:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until there is something, or ``timeout`` seconds have passed."""
-        return acquire(self._lock, timeout)
+        is_given = acquire(self._lock, timeout)
+        if is_given:
+            release(self._lock)
+        return is_given
 
     def get(self) -> Any:
         """Block; give the value, or raise the error."""

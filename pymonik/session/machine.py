@@ -357,6 +357,7 @@ class Machine:
             behind, self._behind = self._behind, []
             for task in behind:
                 self._enqueue(task, now)
+            self._hurried = len(self._waiting)  # they have waited for long enough
 
     def _leave(self, now: float) -> None:
         """Send what is due."""
