@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from pymonik.materialized import Materialize
     from pymonik.runs.reasons import Why
     from pymonik.session.protocol import Session
-    from pymonik.task import Task
     from pymonik.session.remote import RemoteSession
+    from pymonik.task import Task
 
 _log = logging.getLogger(__name__)
 _DEFAULT_PARTITION = "pymonik"
