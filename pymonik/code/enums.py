@@ -24,7 +24,9 @@ _OF_MEMBERS: Final = frozenset(
 _HOOKS: Final = ("__new__", "__init__", "__new_member__")
 _PLAIN: Final = (int, str, bytes, float, complex, tuple, frozenset)
 
-Member = tuple[str, Any, Any]  # name, value, content of the type that is mixed in
+_object_reduce: Any = object.__reduce__
+
+Member = tuple[str, Any, Any]  # name, value, arguments for the type that is mixed in
 
 
 def reduce_member(pickler: Pickler, member: enum.Enum) -> Any:
@@ -61,14 +63,22 @@ def define(pickler: Pickler, cls: type[enum.Enum]) -> Any:
 
 
 def _content(member: Any, mixed: type) -> Any:
+    """Arguments from which the mixed-in type makes what the member holds of it."""
+    if mixed is object:
+        return None
     plain: Any = next((kind for kind in _PLAIN if issubclass(mixed, kind)), None)
     if plain is None:
-        return None
+        reduce: Any = getattr(mixed, "__reduce__", None)
+        is_own = reduce is not None and reduce is not _object_reduce
+        return reduce(member)[1] if is_own else ()
     # The text of a member may say something else than what it holds.
-    return str.__str__(member) if issubclass(plain, str) else plain.__new__(plain, member)
+    return (str.__str__(member) if issubclass(plain, str) else plain.__new__(plain, member),)
 
 
 def _is_made_by_hooks(cls: type[enum.Enum]) -> bool:
+    mixed: Any = cast("Any", cls)._member_type_
+    if mixed is not object and not issubclass(mixed, _PLAIN):
+        return True
     if any(vars(member).keys() - _OF_MEMBERS for member in cls):
         return True
     users = (base for base in cls.__mro__ if base.__module__ not in ("enum", "builtins"))
@@ -135,7 +145,7 @@ def _stand_in(members: list[Member]) -> Any:
         if content is None or mixed is object:
             member: Any = object.__new__(cls)
         else:
-            member = mixed.__new__(cls, content)
+            member = mixed.__new__(cls, *content)
         member._value_ = value
         return member
 

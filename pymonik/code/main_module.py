@@ -29,6 +29,9 @@ class ArrivedMain(types.ModuleType):
     def __init__(self, main_id: str) -> None:
         super().__init__("__main__")
         self.__dict__["__builtins__"] = __builtins__
+        from pymonik.code.spawned import MainSpec  # needs what this module has
+
+        self.__spec__ = MainSpec(main_id)
         state = _State(self, main_id)
         _arrived[main_id] = state
         _by_names[id(self.__dict__)] = state
