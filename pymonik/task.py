@@ -140,7 +140,7 @@ class Task(Named, Generic[P, R]):
     # -- as a value ----------------------------------------------------------------------------
 
     def __getstate__(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in _STATE)
+        return self.parts()
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         functools.update_wrapper(self, state[0])
@@ -163,8 +163,17 @@ class Task(Named, Generic[P, R]):
         return self.func
 
     def parts(self) -> tuple[object, ...]:
-        """All that the task consists of."""
-        return tuple(getattr(self, name) for name in _STATE)
+        """All that the task consists of, in the order of `_STATE`."""
+        # Written out: it is asked for at each call.
+        return (
+            self.func,
+            self.name,
+            self.require_context,
+            self.options,
+            self.retry_on,
+            self.of_class,
+            self.collects,
+        )
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"

@@ -268,6 +268,7 @@ class LoadedFunction:
             raise SerializationError("this is not a function")
         self.nbytes = memoryview(container).nbytes
         self._main = meta.main
+        self._accepted_at = -1
         self._definitions, stream = split_definitions(bytes(blobs[0]))
         self.put_in_place()
         self.function: Any = unpack((stream, *blobs[1:]))
@@ -276,8 +277,9 @@ class LoadedFunction:
         """Let the program's ``__main__``, and classes by value, be as they were at its client."""
         if self._main:
             main_module.put_in_place(self._main)
-        if self._definitions:
+        if self._definitions and self._accepted_at != arrivals.changes():
             accept(self._definitions)
+            self._accepted_at = arrivals.changes()
 
 
 def load_function(container: Buffer) -> Any:

@@ -45,6 +45,9 @@ def _reducer_of(kind: type) -> _Reducer | None:
     return reducers.reduce_sentinel if reducers.may_be_sentinel(kind) else None
 
 
+_NOTHING: Final[dict[int, object]] = {}
+
+
 class Need(NamedTuple):
     """A definition to which a pickle refers.
 
@@ -84,10 +87,12 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         buffer_callback: Callable[[pickle.PickleBuffer], bool] | None = None,
     ) -> None:
         self._file = io.BytesIO()
-        super().__init__(
-            self._file, protocol=pickle.HIGHEST_PROTOCOL, buffer_callback=buffer_callback
+        # Past cloudpickle's own, which prepares what only its reducers of functions need: a pickler
+        # is made for each call.
+        pickle.Pickler.__init__(
+            self, self._file, pickle.HIGHEST_PROTOCOL, buffer_callback=buffer_callback
         )
-        self._roots = {id(root): root for root in roots}
+        self._roots = {id(root): root for root in roots} if roots else _NOTHING
         self.by_statement = by_statement
         self.is_code = is_code
         self.needs: dict[str, Need] = {}
