@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import sys
 import threading
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymonik.arguments import NO_INPUT
 from pymonik.code import codec
+from pymonik.code.program import Program
 from pymonik.context import in_task
 from pymonik.errors import (
     ConfigError,
@@ -36,7 +38,6 @@ from pymonik.transport.opening import open_session
 from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Sequence
     from datetime import timedelta
     from types import TracebackType
@@ -98,6 +99,8 @@ class Pymonik:
         polling_interval: float = 0.5,
         storage_folder: str | os.PathLike[str] | None = None,
         direct: bool = True,
+        include: Sequence[str | os.PathLike[str]] = (),
+        exclude: Sequence[str] = (),
         **_unknown: NoReturn,
     ) -> None:
         """Nothing is opened before `create` or ``with``.
@@ -127,6 +130,9 @@ class Pymonik:
                 large data then does not pass through the network.
             direct: ``False`` sends everything through gRPC: nothing goes through files or sockets
                 of this machine.
+            include: Modules, files and folders of the program that go with its calls although
+                nothing refers to them.
+            exclude: Patterns of files that do not: ``"tests/*"``, ``"*.csv"``.
         """
         refuse_unknown("Pymonik()", _unknown, _keywords(), _HINTS)
         self._endpoint = endpoint
@@ -145,6 +151,8 @@ class Pymonik:
         self._request_timeout = positive_s(request_timeout, "request_timeout")
         self._storage_folder = Path(storage_folder) if storage_folder else None
         self._direct = direct
+        self._include = tuple(os.fspath(one) for one in include)
+        self._exclude = tuple(exclude)
         batch_tasks = whole_number("batch_size", batch_size, 1, sys.maxsize)
         polling_s = positive_s(polling_interval, "polling_interval")
         self._settings: dict[str, Any] = {
@@ -276,6 +284,11 @@ class Pymonik:
                 options=options,
                 partitions=partitions,
                 storage_folder=folder if self._direct else None,
+                program=Program(
+                    self._include,
+                    self._exclude,
+                    shares_paths=cluster is not None and cluster.shares_paths,
+                ),
                 **settings,
             )
             # Kept open by the session: results can be fetched after its end.

@@ -29,6 +29,7 @@ from pymonik.code import codec, places
 from pymonik.code.codec import PackedFunction
 from pymonik.code.fingerprint import Fingerprint, fingerprint
 from pymonik.code.references import Named
+from pymonik.code.settings import baselines
 from pymonik.context import PymonikContext, get_context
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
@@ -124,6 +125,7 @@ class Task(Named, Generic[P, R]):
         exceptions = _exceptions(retry_on)
         state = (function, name, require_context, options, exceptions, of_class, False)
         self.__setstate__(state)
+        baselines.look()
 
     # -- as PymoniK 0.2 had it -----------------------------------------------------------------
 

@@ -107,6 +107,11 @@ class LocalCluster:
         """ID of its process."""
         return int(self._known("pid"))
 
+    @property
+    def shares_paths(self) -> bool:
+        """Whether tasks may use what lies in folders of this machine."""
+        return self._worker is None
+
     def is_alive(self) -> bool:
         """Whether it runs."""
         return self._process is not None and self._process.poll() is None

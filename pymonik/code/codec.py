@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pymonik.wire.definitions import Definition
 
 _PICKLER = "pymonik.code.pickler"
+_NO_MODULES: frozenset[str] = frozenset()
 _PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 
@@ -48,20 +49,23 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         nbytes: Size of all blobs.
+        modules: Those that travel as files and to which the pickle refers by name.
     """
 
     blobs: Sequence[Buffer]
     nbytes: int
     refs: Sequence[Referable] = ()
+    modules: frozenset[str] = _NO_MODULES
 
 
 @dataclass(frozen=True, slots=True)
 class PackedFunction:
-    """A function as it travels, known by the hash of its content."""
+    """A function as it travels, known by the hash of its content; see `Packed` for ``modules``."""
 
     content_id: str
     name: str
     container: bytes
+    modules: frozenset[str] = _NO_MODULES
 
 
 # -- values ------------------------------------------------------------------------------------
@@ -99,7 +103,8 @@ def _packed_by(
         if pickler.is_code:
             pickler.need_classes_of_main()
         if pickler.needs:
-            stream = with_definitions(gather(pickler.needs), stream)
+            definitions = gather(pickler.needs, pickler.modules)
+            stream = with_definitions(definitions, stream)
     except PymonikError:
         raise
     except CannotDefineError as error:
@@ -111,7 +116,8 @@ def _packed_by(
         buffers = [bytes(buffer) for buffer in buffers]
     blobs = (stream, *buffers)
     size = sum(memoryview(blob).nbytes for blob in blobs)
-    return Packed(blobs, size, pickler.refs)
+    modules = frozenset(pickler.modules) if pickler.modules else _NO_MODULES
+    return Packed(blobs, size, pickler.refs, modules)
 
 
 def _refusal(
@@ -229,7 +235,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def pack_function(function: object, name: str) -> PackedFunction:
-    """Pickle a function (by value, with what it needs of the user's modules) and hash it.
+    """Pickle a function (by value, unless its module travels as a file) and hash it.
 
     Raises:
         SerializationError: It refers to something that cannot be pickled.
@@ -246,7 +252,7 @@ def pack_function(function: object, name: str) -> PackedFunction:
     digest = hashlib.sha256(main.encode())
     for blob in packed.blobs:
         digest.update(blob)
-    return PackedFunction(digest.hexdigest()[:32], name, b"".join(container))
+    return PackedFunction(digest.hexdigest()[:32], name, b"".join(container), packed.modules)
 
 
 class LoadedFunction:

@@ -97,16 +97,21 @@ def _reduce_by_value(pickler: Pickler, function: types.FunctionType) -> Any:
         else:
             module = main_module.module_of(main_id)
             pickler.need_names(names, used)
+            if names.get("__package__"):  # under `python -m`: relative imports start there
+                pickler.need_names(names, ("__package__",))
             pickler.need_names(names, _in_annotations(function.__annotations__), optional=True)
     else:
         module, values = home, []
     cells, filled = _cells(pickler, function.__closure__ or ())
     values += [content for _, content in filled]
+    submodules = list(_submodules(code, values))
+    for submodule in submodules:
+        pickler.note_module(submodule)
     state = (
         *(vars(function), function.__name__, function.__qualname__, function.__module__),
         *(function.__doc__, function.__defaults__, function.__kwdefaults__),
         *(function.__annotations__, getattr(function, "__type_params__", ())),
-        *(filled, captured, list(_submodules(code, values))),
+        *(filled, captured, submodules),
     )
     arguments = (code, module, cells, sources.source_of(code))
     return make_function, arguments, state, None, None, set_function_state

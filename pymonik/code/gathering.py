@@ -73,8 +73,12 @@ class _Made:
 _made: dict[str, _Made] = {}
 
 
-def gather(needs: dict[str, Need]) -> list[Definition]:
+def gather(needs: dict[str, Need], modules: set[str] | None = None) -> list[Definition]:
     """The definitions, each once.
+
+    Args:
+        needs: Those that a pickle refers to.
+        modules: Is given the names of modules that travel as files and to which they refer.
 
     Raises:
         CannotDefineError: One of them cannot be pickled.
@@ -88,6 +92,8 @@ def gather(needs: dict[str, Need]) -> list[Definition]:
     for key, need in list(optional.items()):
         if key not in found:
             _collect_optional(key, need, found)
+    if modules is not None:
+        modules.update(*(made.pickler.modules for made in found.values() if made.pickler))
     return [made.definition for made in together(found).values()]
 
 
@@ -153,7 +159,9 @@ def _pickled(key: str, need: Need, target: Any, label: str) -> tuple[Pickler, De
     is_class = isinstance(target, type) and need.names is None
     by_statement = is_class and statements.is_tied(target)
     # A name that stands for a class refers to it: the class is a definition of its own.
-    roots = () if isinstance(target, type) and need.names is not None else (target,)
+    # A function or a task that `__main__` has imported is what its module has, too.
+    is_class_name = isinstance(target, type) and need.names is not None
+    roots = () if is_class_name or places.is_by_name(target) else (target,)
     pickler = Pickler(roots=roots, is_code=True, by_statement=by_statement)
     try:
         stream = pickler.stream(target)
@@ -248,7 +256,8 @@ def _joined(group: list[_Made]) -> list[_Made]:
     """One definition with all values; the others refer to it."""
     values = {made.definition.key: made.target for made in group}
     carrier = group[0].definition
-    pickler = Pickler(roots=values.values(), is_code=True)
+    roots = [value for value in values.values() if not places.is_by_name(value)]
+    pickler = Pickler(roots=roots, is_code=True)
     stream = pickler.stream(arrivals.Together(values))
     needs = tuple(dict.fromkeys(key for made in group for key in made.definition.needs))
     first = _Made(Definition(carrier.key, carrier.digest, stream, needs), pickler.needs)

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import cloudpickle
 
-from pymonik.code import arrivals, classes, enums, functions, main_module, places, reducers
+from pymonik.code import (
+    arrivals,
+    classes,
+    closure,
+    enums,
+    first_party,
+    functions,
+    main_module,
+    places,
+    reducers,
+)
+from pymonik.code.imports import imported_names
 from pymonik.code.references import Named, Referable, ReferableGroup
 from pymonik.errors import SerializationError
 
@@ -31,6 +42,9 @@ _SUBCLASSES: Final[tuple[tuple[type, _Reducer], ...]] = (
     (enum.Enum, enums.reduce_member),
     (types.ModuleType, functions.reduce_module),
 )
+
+
+_OF_MODULES: Final = (types.FunctionType, type, types.ModuleType, Named)
 
 
 def _reducer_of(kind: type) -> _Reducer | None:
@@ -76,6 +90,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     Attributes:
         needs: Definitions that the pickle refers to, by key.
         refs: Handles that were found, by slot.
+        modules: Those that travel as files and to which the pickle refers.
     """
 
     def __init__(
@@ -98,6 +113,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.needs: dict[str, Need] = {}
         self._mains: list[dict[str, Any]] = []  # names of each `__main__` that code refers to
         self.refs: list[Referable] = []
+        self.modules: set[str] = set()
         self._slots: dict[int, int] = {}
         self._cells: dict[int, types.CellType] = {}
         self._namespaces: dict[int, functions.Namespace] = {}
@@ -115,7 +131,26 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             reduce = self._kinds[kind]
         except KeyError:
             reduce = self._kinds[kind] = _reducer_of(kind)
-        return NotImplemented if reduce is None else reduce(self, obj)
+        if reduce is None:
+            return NotImplemented
+        if issubclass(kind, _OF_MODULES):
+            self._note(obj)
+        return reduce(self, obj)
+
+    def _note(self, obj: Any) -> None:
+        """Remember the module of a function, a class or a task, and what a function imports."""
+        is_module = isinstance(obj, types.ModuleType)
+        self.note_module(obj.__name__ if is_module else getattr(obj, "__module__", None))
+        if isinstance(obj, types.FunctionType) and not places.is_by_name(obj):
+            package = obj.__globals__.get("__package__") or ""
+            for name in imported_names(obj.__code__, package):
+                if closure.find(name) is not None:
+                    self.modules.add(name)
+
+    def note_module(self, name: object) -> None:
+        """Remember a module, if it travels as a file."""
+        if isinstance(name, str) and name not in self.modules and first_party.travels(name):
+            self.modules.add(name)
 
     # -- what reducers ask -----------------------------------------------------------------------
 

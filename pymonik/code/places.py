@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from pymonik.code import main_module, modules
+from pymonik.code import first_party, main_module
 
 if TYPE_CHECKING:
     import types
@@ -18,9 +18,9 @@ def travels_by_name(name: object) -> bool:
     if not isinstance(name, str) or name in main_module.MAIN_NAMES:
         return False
     module = sys.modules.get(name)
-    if module is None or modules.is_users(name):
+    if module is None:
         return False
-    if name in sys.builtin_module_names or getattr(module, "__spec__", None) is not None:
+    if first_party.can_be_imported(module, name):
         return True
     # Packages that make modules by hand below themselves make them wherever they are imported.
     package = sys.modules.get(name.partition(".")[0])

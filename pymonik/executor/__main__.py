@@ -3,7 +3,7 @@
 Arguments: the numbers of the socket, of the pipe and of the journal (see
 `pymonik.executor.claims`), of the pipe and of the runs sent ahead (see `pymonik.executor.ahead`),
 of the page of the stop request, the memory limit in bytes (0: none), the folder of packages
-(empty: none).
+(empty: none), whether files of the program may be read where it has them (0 or 1).
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pymonik.code import modules
+from pymonik.code import first_party
+from pymonik.code.finder import bundles
+from pymonik.code.settings import baselines
 from pymonik.executor.ahead import Behind
 from pymonik.executor.cache import FunctionCache
 from pymonik.executor.channel import order_decoder
@@ -40,13 +42,15 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Answer runs until the parent closes the socket."""
-    fd, pipe, journal, ahead, runs, page, memory_limit, packages = sys.argv[1:9]
+    fd, pipe, journal, ahead, runs, page, memory_limit, packages, originals = sys.argv[1:10]
     for ours in (fd, pipe, journal, ahead, runs, page):
         os.set_inheritable(int(ours), False)  # noqa: FBT003 - what user code starts has no business with them
     _die_with_parent(int(fd))
     _set_up_output()
     _set_up_path(packages)
     del sys.argv[1:]
+    baselines.is_watching = False
+    bundles.uses_originals = originals == "1"
     sock = socket.socket(fileno=int(fd))
     behind = Behind((int(ahead), int(runs)), outputs=(1, 2))
     stop_request = StopRequest(int(page))
@@ -82,6 +86,7 @@ class _Share:
         self, sock: socket.socket, claims: Claims, behind: Behind, stop_request: StopRequest
     ) -> None:
         self.claims = claims
+        self._sock = sock
         self._inbox = Inbox(sock)
         self._behind = behind
         self._stop_request = stop_request
@@ -116,6 +121,10 @@ class _Share:
         """SIGINT, of the parent or of anybody else: only a call is interrupted."""
         if self._stop_request.running:
             raise KeyboardInterrupt
+
+    def is_loaded(self) -> None:
+        """Tell the parent that the modules of the calls are imported: their time begins."""
+        self._sock.sendall(framed(Ready(memory=_peak_memory())))
 
     def next_run(self) -> Run | None:
         """The next task; ``None`` when the parent is gone."""
@@ -175,7 +184,7 @@ def _set_up_path(packages: str) -> None:
     if packages:
         sys.path.insert(0, packages)
         site.addsitedir(packages)
-        modules.installed_in(packages)  # else numpy's own functions would travel by value
+        first_party.installed_in(packages)  # else they would count as files of the program
         inherited = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (packages, inherited)))
 

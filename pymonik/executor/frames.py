@@ -18,6 +18,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
         output_id: The expected output, ``""`` when the task has none.
         options: Those of the task.
         folder: Where the executor may write files, which are then the parent's.
+        code: Folder of the bundle whose modules the calls may import; ``""`` where there is none,
+            and where the executor has entered it before.
     """
 
     task_id: str
@@ -29,6 +31,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     output_id: str
     options: TaskOptions = TaskOptions()
     folder: str
+    code: str = ""
 
     def input(self, result_id: str) -> str | bytes:
         """The file of an input, or its bytes.
@@ -89,6 +92,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
-    """Executor to parent: it has started. ``memory`` is its peak until now, in bytes."""
+    """Executor to parent: it has started, or has loaded the code of a run that came with some.
+
+    Attributes:
+        memory: Its peak until now, in bytes.
+    """
 
     memory: int

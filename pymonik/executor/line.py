@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pymonik.executor.chunk import HandOver
     from pymonik.executor.endings import Ending
     from pymonik.executor.frames import Run
+    from pymonik.wire.call import PayloadMeta
 
 LEAST_LIMIT_S = 1.0  # a run with less time is not sent ahead: its time counts from its start
 
@@ -35,6 +36,7 @@ class Call:
     run: Run
     time_limit_s: float | None
     hand_over: HandOver | None = None
+    counts_loading: bool = False
 
 
 class Source(Protocol):
@@ -70,12 +72,12 @@ class Line:
         """A call ended."""
         self._waiting.extend(self._source.ended(call, ending))
 
-    def send(self, ahead: Ahead, pip: Sequence[str]) -> None:
-        """Send ahead what can be: small runs of single calls that need these packages."""
+    def send(self, ahead: Ahead, meta: PayloadMeta) -> None:
+        """Send ahead what can be: small runs of single calls that need what this one needed."""
         if not ahead.count:  # and what was claimed has ended
             ahead.clear()
         behind = islice(self._waiting, ahead.count, DEPTH)
-        following = takewhile(lambda call: _may_follow(call, pip), behind)
+        following = takewhile(lambda call: _may_follow(call, meta), behind)
         ahead.send([call.run for call in following])
 
     def shorten(self, length: int) -> None:
@@ -84,14 +86,19 @@ class Line:
             self._source.not_begun(self._waiting.pop())
 
 
-def _may_follow(call: Call, pip: Sequence[str]) -> bool:
+def _may_follow(call: Call, meta: PayloadMeta) -> bool:
     if call.time_limit_s is not None and call.time_limit_s < LEAST_LIMIT_S:
         return False
     payload = call.run.data.get(call.run.payload_id)
     if payload is None:
         return False
     needs = containers.needs_of(payload)
-    return needs is not None and not needs.chunked and needs.environment.pip == pip
+    return (
+        needs is not None
+        and not needs.chunked
+        and needs.environment == meta.environment
+        and needs.bundle == meta.bundle
+    )
 
 
 class Only:

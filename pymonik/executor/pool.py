@@ -10,16 +10,20 @@ import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pymonik.code.failure import Failure
+from pymonik.content.unpacked import UnpackedBundles
 from pymonik.environments.folders import packages_folder
 from pymonik.errors import EnvironmentSetupError, PymonikError, SerializationError
 from pymonik.executor import files
 from pymonik.executor.chunk import Chunk
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost
+from pymonik.executor.holdings import Holdings
 from pymonik.executor.line import Call, Line, Only
 from pymonik.executor.process import GRACE_S, ExecutorProcess, Place, timed_out
 from pymonik.wire import containers
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from pymonik.content.unpacked import UnpackedBundle
     from pymonik.executor.chunk import HandOver
     from pymonik.executor.frames import Run
     from pymonik.executor.line import Source
@@ -37,22 +42,38 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_WARM = 2  # executors for each place where one can run: the running ones, and as many idle
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What an executor is started with: it serves calls that want the same, and no others."""
+
+    packages: str = ""
+    variables: tuple[tuple[str, str], ...] = ()
+
 
 @dataclass(eq=False, slots=True)
 class _Seat:
     """The place of one executor, which may still be starting."""
 
-    packages: str
+    surroundings: _Surroundings
     process: Future[ExecutorProcess]
+    holdings: Holdings = field(default_factory=Holdings)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a call runs."""
+    """Where a call runs.
+
+    Attributes:
+        code: The bundle that its executor has to enter first; ``""`` where it has already.
+    """
 
     seat: _Seat
-    pip: Sequence[str]
+    meta: PayloadMeta
     chunk: Chunk | None
+    code: str
 
 
 @dataclass(eq=False, slots=True)
@@ -72,6 +93,9 @@ class ExecutorPool:
         memory_limit: Of each executor and all that it starts, in bytes.
         grace_s: From asking a task to end until it is killed.
         place: Where executors run.
+        uses_originals: Whether executors may read files of the program where the program has them,
+            if their bytes are the same.
+        bundles: Where the files of programs are kept; by default in the user's cache.
         on_output: Called with the task, ``"stdout"`` or ``"stderr"``, and what was printed.
     """
 
@@ -84,8 +108,12 @@ class ExecutorPool:
         grace_s: float = GRACE_S,
         place: Place | None = None,
         on_output: Callable[[str, str, str], None] | None = None,
+        uses_originals: bool = True,
+        bundles: Path | None = None,
     ) -> None:
         self._folder = folder
+        self._uses_originals = uses_originals
+        self._bundles = UnpackedBundles(bundles)
         self._size = size
         self._memory_limit = memory_limit
         self._grace_s = grace_s
@@ -116,10 +144,16 @@ class ExecutorPool:
         """Start executors without packages; returns before they are up."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._lock:
-            self._idle += [self._new_seat("") for _ in range(self._size - len(self._seats))]
+            missing = self._size - len(self._seats)
+            self._idle += [self._new_seat(_Surroundings()) for _ in range(missing)]
 
     def run(
-        self, run: Run, *, time_limit_s: float | None, hand_over: HandOver | None = None
+        self,
+        run: Run,
+        *,
+        time_limit_s: float | None,
+        hand_over: HandOver | None = None,
+        counts_loading: bool = False,
     ) -> Ending:
         """Run one task and wait for its end; at most ``size`` callers do so at once.
 
@@ -127,9 +161,10 @@ class ExecutorPool:
             run: The task.
             time_limit_s: It is killed after so many seconds; starting the executor does not count.
             hand_over: Takes calls from a task of several that takes long; see `HandOver`.
+            counts_loading: Whether the time in which modules of the program are imported counts.
         """
         only = Only()
-        self.run_line(Call(run, time_limit_s, hand_over), only)
+        self.run_line(Call(run, time_limit_s, hand_over, counts_loading), only)
         return only.endings[0]
 
     def run_line(self, first: Call, source: Source) -> None:
@@ -167,6 +202,7 @@ class ExecutorPool:
         for _ in range(self._size):  # until the last caller has left
             self._free.acquire()
         self._starter.shutdown()
+        self._bundles.close()
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -207,16 +243,24 @@ class ExecutorPool:
             return timed_out(call.time_limit_s)
         try:
             meta, blobs = _payload(call.run)
-            packages = packages_folder(meta.environment)
+            variables = tuple(sorted(meta.environment.env_variables.items()))
+            surroundings = _Surroundings(packages_folder(meta.environment), variables)
+            bundle = self._bundle(call.run, meta)
         except (PymonikError, OSError, KeyError) as error:
             return Failed(Failure.of(_as_setup_error(error)).to_text())
         seats.enter_context(self._free)
         if self._is_closed or running.is_cancelled:
             return Cancelled()
-        seat = self._take(packages)
+        seat = self._take(surroundings, bundle)
         seats.callback(self._give_back, seat)
         chunk = Chunk(call.run, meta, blobs, call.hand_over) if meta.chunked else None
-        return _Place(seat, meta.environment.pip, chunk)
+        return _Place(seat, meta, chunk, _entering(seat, bundle))
+
+    def _bundle(self, run: Run, meta: PayloadMeta) -> UnpackedBundle | None:
+        """The files that a call may import, unpacked."""
+        if meta.bundle is None:
+            return None
+        return self._bundles.get(meta.bundle, lambda result_id: files.load(run.input(result_id)))
 
     def _run(self, call: Call, running: _Running, place: _Place, line: Line) -> Ending:
         try:
@@ -228,7 +272,10 @@ class ExecutorPool:
                 return Cancelled()
             running.process = process
         on_slow = partial(line.shorten, 0) if line else None
-        return process.run(call.run, call.time_limit_s, place.chunk, on_slow)
+        run = msgspec.structs.replace(call.run, code=place.code) if place.code else call.run
+        return process.run(
+            run, call.time_limit_s, place.chunk, on_slow, counts_loading=call.counts_loading
+        )
 
     def _run_behind(self, place: _Place, line: Line) -> None:
         """Go on in the same executor, while there is something that it can be sent ahead."""
@@ -238,7 +285,7 @@ class ExecutorPool:
         ahead = process.ahead
         while process.is_alive:
             if not process.has_printed and self._memory_limit is None:
-                line.send(ahead, place.pip)
+                line.send(ahead, place.meta)
             if not ahead.count:
                 return
             call = line.next()
@@ -248,17 +295,23 @@ class ExecutorPool:
                 )
             line.ended(call, Cancelled() if running.is_cancelled else ending)
 
-    def _take(self, packages: str) -> _Seat:
+    def _take(self, surroundings: _Surroundings, bundle: UnpackedBundle | None) -> _Seat:
+        """An idle executor that can run such calls, or a new one.
+
+        As many again as can run at once stay warm: what they imported is there when the next call
+        of their kind comes. The one that was idle longest makes room.
+        """
         evicted = None
         with self._lock:
-            for seat in reversed(self._idle):
-                if seat.packages == packages:
-                    self._idle.remove(seat)
-                    return seat
-            if len(self._seats) >= self._size and self._idle:  # empty when closed meanwhile
+            alike = [seat for seat in reversed(self._idle) if seat.surroundings == surroundings]
+            seat = _fitting(alike, bundle)
+            if seat is not None:
+                self._idle.remove(seat)
+                return seat
+            if len(self._seats) >= _WARM * self._size and self._idle:  # empty when closed meanwhile
                 evicted = self._idle.pop(0)
                 self._seats.remove(evicted)
-            seat = self._new_seat(packages)
+            seat = self._new_seat(surroundings)
         if evicted is not None:
             self._dismiss(evicted)
         return seat
@@ -272,20 +325,22 @@ class ExecutorPool:
         with self._lock:
             self._seats.discard(seat)
             if not self._is_closed:
-                self._idle.append(self._new_seat(seat.packages))
+                self._idle.append(self._new_seat(seat.surroundings))
         self._dismiss(seat)
 
-    def _new_seat(self, packages: str) -> _Seat:
+    def _new_seat(self, surroundings: _Surroundings) -> _Seat:
         """Called with the lock held; the process starts in the starter's thread."""
         start = partial(
             ExecutorProcess,
-            packages=packages,
+            packages=surroundings.packages,
+            variables=dict(surroundings.variables),
+            uses_originals=self._uses_originals,
             memory_limit=self._memory_limit,
             grace_s=self._grace_s,
             place=self._place_of_executors,
             on_output=self._on_output,
         )
-        seat = _Seat(packages, self._starter.submit(start))
+        seat = _Seat(surroundings, self._starter.submit(start))
         self._seats.add(seat)
         return seat
 
@@ -294,6 +349,22 @@ class ExecutorPool:
             seat.process.result().close()
         except OSError as error:
             logger.warning("an executor could not be started: %s", error)
+
+
+def _fitting(seats: Sequence[_Seat], bundle: UnpackedBundle | None) -> _Seat | None:
+    """One whose executor has entered the bundle, else one that may."""
+    if bundle is None:
+        return seats[0] if seats else None
+    there = (seat for seat in seats if seat.holdings.has(bundle))
+    return next(there, None) or next((s for s in seats if s.holdings.accept(bundle)), None)
+
+
+def _entering(seat: _Seat, bundle: UnpackedBundle | None) -> str:
+    """The folder that the executor of a seat has to enter for a bundle."""
+    if bundle is None or seat.holdings.has(bundle):
+        return ""
+    seat.holdings.add(bundle)
+    return str(bundle.folder)
 
 
 def _is_alive(seat: _Seat) -> bool:

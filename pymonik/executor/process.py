@@ -72,6 +72,8 @@ class ExecutorProcess:
         self,
         *,
         packages: str = "",
+        variables: Mapping[str, str] | None = None,
+        uses_originals: bool = True,
         memory_limit: int | None = None,
         grace_s: float = GRACE_S,
         place: Place | None = None,
@@ -102,7 +104,8 @@ class ExecutorProcess:
                 self._stop_request = StopRequest(request.fileno())
                 opened.callback(self._stop_request.close)
                 fds = (theirs.fileno(), *self._offer.fds, *self.ahead.fds, request.fileno())
-                self._process = _start(fds, packages, memory_limit, place or Place())
+                given = (str(memory_limit or 0), packages, str(int(uses_originals)))
+                self._process = _start(fds, given, variables or {}, place or Place())
             opened.pop_all()
         ours.settimeout(0)
         self._socket = ours
@@ -131,6 +134,8 @@ class ExecutorProcess:
         time_limit_s: float | None,
         chunk: Chunk | None = None,
         on_slow: Callable[[], None] | None = None,
+        *,
+        counts_loading: bool = False,
     ) -> Ending:
         """Run one task and wait; afterwards the executor may be dead, see `is_alive`.
 
@@ -140,6 +145,8 @@ class ExecutorProcess:
             chunk: Its calls, if there are several.
             on_slow: Called when it takes long; of the runs sent ahead, `ahead` then counts only
                 those that have begun nevertheless.
+            counts_loading: Whether the limit includes the import of modules: somebody else counts
+                as well, from the start of the task.
         """
         self._drain_ready()  # what threads of the call before have printed since is theirs
         self._finish_lines()
@@ -148,9 +155,15 @@ class ExecutorProcess:
             return ending
         if chunk is not None:
             self._offer.offer(chunk.size)
+        start = time.monotonic()
+        self._order(run)
+        if run.code and not isinstance(answer := self._await(_START_LIMIT_S), Ready):
+            return self._ending(answer, chunk)
+        if counts_loading and time_limit_s is not None:
+            time_limit_s = max(time_limit_s - (time.monotonic() - start), 0.0)
+        if chunk is not None:
             self._grace_now_s = chunk.grace_s(time_limit_s, self._grace_s)
             time_limit_s = chunk.time_limit_s(time_limit_s)
-        self._order(run)
         return self._ending(self._await(time_limit_s, chunk, on_slow), chunk)
 
     def follow(
@@ -404,15 +417,16 @@ class ExecutorProcess:
 
 
 def _start(
-    fds: tuple[int, ...], packages: str, memory_limit: int | None, place: Place
+    fds: tuple[int, ...], given: tuple[str, ...], variables: Mapping[str, str], place: Place
 ) -> Supervised:
-    arguments = [*map(str, fds), str(memory_limit or 0), packages]
+    arguments = [*map(str, fds), *given]
     return Supervised(
         Plan("pymonik.executor", arguments, first=place.path, folder=place.folder),
         fds=fds,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        variables={"PYTHONHASHSEED": _hash_seed()},
+        # Libraries read some of them when they are imported.
+        variables={"PYTHONHASHSEED": _hash_seed(), **variables},
     )
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextvars
-import os
 import sys
 import time
-from contextlib import contextmanager
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -14,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pymonik.code import codec
 from pymonik.code.failure import Failure
+from pymonik.code.finder import bundles
 from pymonik.code.references import Referable
+from pymonik.code.settings import applied
 from pymonik.context import PymonikContext, enter
 from pymonik.errors import (
     DependencyFailedError,
@@ -34,7 +34,7 @@ from pymonik.wire.call import NEW, ItemMeta, PayloadMeta, ResultMeta, ResultRef
 
 if TYPE_CHECKING:
     import types
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pymonik.code.codec import Packed
     from pymonik.executor.cache import FunctionCache
@@ -49,6 +49,9 @@ class Share(Protocol):
     """What is known of the calls of a chunk while it runs: which are ours, and which are not."""
 
     claims: Claims
+
+    def is_loaded(self) -> None:
+        """Tell the parent that the modules of the calls are imported: their time begins."""
 
     def handed_over(self) -> list[ResultRef]:
         """Where the values of the calls will stand that were taken away: the last ones."""
@@ -154,11 +157,14 @@ class _Attempt:
         self._meta, self._blobs = _payload(run)
         self._starts = [0, *accumulate(call.blobs for call in self._meta.calls)]
         _check_python(self._meta.python)
-        self._variables = self._meta.environment.env_variables
+        bundles.enter(run.code)
         self._session = SubtaskSession(run, self._meta)
         self._mark = self._session.begin_call()
         self._context = _ContextOf(run, self._meta, self._session, share)
         self._function = functions.get(self._meta.function.content_id, self._function_container)
+        applied.apply(self._meta.settings)
+        if run.code:
+            share.is_loaded()
 
     def _function_container(self) -> Buffer:
         return files.load(self._run.input(self._meta.function.result_id))
@@ -221,17 +227,11 @@ class _Attempt:
             self._session.reroute(refs, index, blobs)
 
     def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
-        # What a call sets in its context, or in the environment, is gone at the next.
-        surroundings = self._surroundings.copy()
+        # What a call sets in its context is gone at the next.
         function = self._function
-        if not self._variables:
-            return surroundings.run(
-                outcome, function.func, args, kwargs, collects=function.collects
-            )
-        with _environment(self._variables):
-            return surroundings.run(
-                outcome, function.func, args, kwargs, collects=function.collects
-            )
+        return self._surroundings.copy().run(
+            outcome, function.func, args, kwargs, collects=function.collects
+        )
 
     @cached_property
     def _surroundings(self) -> contextvars.Context:
@@ -371,20 +371,6 @@ def _check_python(python: tuple[int, int]) -> None:
             f"the call was sent from Python {python[0]}.{python[1]} and this worker has "
             f"{here[0]}.{here[1]}: functions do not cross minor versions; use the same one"
         )
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _dependency_failed(failure: Failure) -> DependencyFailedError:

@@ -300,6 +300,8 @@ class SubtaskSession:
             function=self._meta.function,
             calls=(call,),
             environment=self._meta.environment,
+            bundle=self._meta.bundle,
+            settings=self._meta.settings,
             run=self._meta.run,
             nonce=self._meta.nonce,
             chunked=self._meta.chunked,

@@ -156,7 +156,7 @@ class Machine:
         self._leave_at: float | None = None
         self._hurried = 0  # of the tasks that wait, so many leave now
         self._sends: dict[events.Send, int] = {}  # under way, and how often each was tried
-        self._uploaded: set[object] = set()  # keys of functions
+        self._uploaded: set[str] = set()  # see `OutgoingTask.uploads`
         self._refused: list[tuple[OutgoingTask, ControlPlaneError]] = []
         self._flushes: list[Reply] = []
         self._drains: list[Reply] = []
@@ -311,7 +311,9 @@ class Machine:
             return
         for call, state in zip(submission.calls, states, strict=True):
             if state.status is Status.PENDING:
-                task = OutgoingTask(submission.function, (call,), submission.options, [state])
+                task = OutgoingTask(
+                    submission.function, (call,), submission.options, [state], code=submission.code
+                )
                 self._enqueue(task, now)
 
     def _pace(self, submission: Submission) -> Pace:
@@ -424,7 +426,7 @@ class Machine:
 
     def _send(self, batch: list[OutgoingTask]) -> None:
         is_quick = self._new_id is not None and all(
-            task.nbytes <= _QUICK_BYTES and task.function.content_id in self._uploaded
+            task.nbytes <= _QUICK_BYTES and self._uploaded.issuperset(task.uploads)
             for task in batch
         )
         if is_quick and self._new_id is not None:
@@ -489,7 +491,7 @@ class Machine:
             self._schedule_look(now if self._is_stream_up else now + self._early_look_s())
 
     def _submission_done(self, task: OutgoingTask) -> None:
-        self._uploaded.add(task.function.content_id)
+        self._uploaded.update(task.uploads)
         task.was_sent()
         if task.is_cancelled:
             self._cancel_tasks([task])

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from pymonik.code.program import NO_CODE, Code
 from pymonik.errors import UsageError
 from pymonik.options import TaskOptions
 
@@ -33,6 +34,7 @@ class Submission:
         delegate: The (only) result takes the place of the running task's own.
         chunk_size: How many calls share a task and its result; `AUTO`: as their durations say.
         series: The same in several submissions that belong together.
+        code: What of the program the calls need besides; the session finds out.
     """
 
     function: PackedFunction
@@ -41,6 +43,7 @@ class Submission:
     delegate: bool = False
     chunk_size: int = 1
     series: Series = field(default_factory=Series)
+    code: Code = NO_CODE
 
     def of(self, calls: Sequence[Packed]) -> Submission:
         """The same for these calls."""

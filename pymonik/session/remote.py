@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pymonik.code import codec
 from pymonik.code.codec import OpenedResult
+from pymonik.code.program import Program
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError, UsageError
 from pymonik.session import events
 from pymonik.session.callbacks import Callback, Callbacks
@@ -60,6 +62,7 @@ class RemoteSession:
         is_private: bool = False,
         patience_s: float = 30.0,
         lists: Any = None,
+        program: Program | None = None,
     ) -> None:
         """Calls can be submitted at once.
 
@@ -73,10 +76,12 @@ class RemoteSession:
                 any more are forgotten.
             patience_s: Seconds without any answer after which whoever waits for one is told.
             lists: What the control plane can be asked for by people who look.
+            program: What of it goes with calls; by default what they refer to.
         """
         self._engine = engine
         self._session_id = session_id
         self._environment = environment
+        self._program = Program() if program is None else program
         self._partitions = frozenset(partitions)
         self._store = store
         self._is_private = is_private
@@ -117,6 +122,9 @@ class RemoteSession:
             raise UsageError("delegate=True: only a task can delegate its result to another")
         self._check_partition(submission.options.partition_id)
         self._send_foreign(submission.calls)
+        code = self._program.code(submission.function, submission.calls)
+        if code is not submission.code:
+            submission = replace(submission, code=code)
         name = submission.function.name
         states = [ResultState(self, name) for _ in submission.calls]
         self._engine.post(events.Submitted(submission, states), is_urgent=len(states) > 1)

@@ -44,6 +44,7 @@ class Series:
     ) -> None:
         self._function = submission.function
         self._options = submission.options
+        self._code = submission.code
         self._calls = deque(submission.calls)
         self._states = deque(states)  # of the calls
         self._first_at = now
@@ -109,7 +110,7 @@ class Series:
 
     def _task(self, calls: Sequence[Packed], states: list[ResultState]) -> OutgoingTask:
         self.under_way += 1
-        task = OutgoingTask(self._function, calls, self._options, states, self)
+        task = OutgoingTask(self._function, calls, self._options, states, self, self._code)
         task.wants_seconds = not task.chunked and not self.pace.is_known
         return task
 

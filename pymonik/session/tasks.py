@@ -5,12 +5,14 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
+from pymonik.code.program import NO_CODE
 from pymonik.wire.call import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pymonik.code.codec import Packed, PackedFunction
+    from pymonik.code.program import Code
     from pymonik.code.references import Referable
     from pymonik.options import TaskOptions
     from pymonik.session.result import ResultState
@@ -65,6 +67,7 @@ class OutgoingTask(Awaited):
 
     Attributes:
         calls: Until they were sent.
+        code: What of the program they need besides their function.
         chunked: Whether the result holds a list of items.
         payload: The result that holds the payload, once it is stored, or the payload itself.
         dependencies: The results that the payload needs.
@@ -75,7 +78,7 @@ class OutgoingTask(Awaited):
     """
 
     __slots__ = (
-        "calls", "chunked", "dependencies", "function", "is_cancelled", "is_chosen",
+        "calls", "chunked", "code", "dependencies", "function", "is_cancelled", "is_chosen",
         "is_doubtful", "nbytes", "options", "payload", "series", "stage", "task_id",
         "wants_seconds",
     )  # fmt: skip
@@ -87,6 +90,7 @@ class OutgoingTask(Awaited):
         options: TaskOptions,
         states: list[ResultState],
         series: Series | None = None,
+        code: Code = NO_CODE,
     ) -> None:
         refs = [ref for call in calls for ref in call.refs] if any(c.refs for c in calls) else ()
         super().__init__("", states, refs, is_ours=True)
@@ -94,6 +98,7 @@ class OutgoingTask(Awaited):
         self.calls = calls
         self.options = options
         self.series = series
+        self.code = code
         self.chunked = len(calls) > 1
         self.payload: str | bytes = ""
         self.dependencies: Sequence[str] = ()
@@ -111,6 +116,13 @@ class OutgoingTask(Awaited):
     def name(self) -> str:
         """Of the function."""
         return self.function.name
+
+    @property
+    def uploads(self) -> tuple[str, ...]:
+        """Keys of what has to be uploaded before the task: its function, and files."""
+        bundle = self.code.bundle
+        content_id = self.function.content_id
+        return (content_id,) if bundle is None else (content_id, bundle.digest)
 
     def number_items(self) -> None:
         """Give each call its place in the result; once, when it is certain which calls are sent."""

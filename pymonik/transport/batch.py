@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from pymonik.content.uploads import Uploads
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.session.labels import with_labels
 from pymonik.transport.data import INLINE_BYTES, REQUEST_BYTES
@@ -64,6 +65,7 @@ class BatchSender:
         self._environment = environment
         self._options = options
         self._nonce = nonce
+        self._uploads = Uploads(data.store)
         self._functions: dict[str, str] = {}  # content id to result id
         self._uploading = threading.Lock()  # two batches with the same function upload it once
         self._full: dict[tuple[TaskOptions, str], TaskOptions] = {}  # see `_complete`
@@ -86,7 +88,7 @@ class BatchSender:
         """
         self._find_submitted([task for task in batch if task.is_doubtful])
         left = [task for task in batch if not task.task_id]
-        self._upload_functions(left)
+        self._upload_code(left)
         self._create_outputs(left)
         created(left)
         self._make_payloads(left)
@@ -113,7 +115,7 @@ class BatchSender:
             if owner and owner != self._session_id:
                 task.give_task_id(owner.partition(_RETRY)[0])
 
-    def _upload_functions(self, batch: Sequence[OutgoingTask]) -> None:
+    def _upload_code(self, batch: Sequence[OutgoingTask]) -> None:
         with self._uploading:
             new = {task.function.content_id: task.function for task in batch}
             for content_id in self._functions:
@@ -122,6 +124,9 @@ class BatchSender:
                 ids = self._data.store([(f.name, [f.container]) for f in new.values()])
                 # A new object: another thread may go through the present one.
                 self._functions = {**self._functions, **dict(zip(new, ids, strict=True))}
+            for task in batch:
+                if task.code.bundle is not None:
+                    self._uploads.ref(task.code.bundle)
 
     def _create_outputs(self, batch: Sequence[OutgoingTask]) -> None:
         new = [task for task in batch if not task.result_id]
@@ -165,6 +170,8 @@ class BatchSender:
             run=task.options.label or self._options.label or "",
             nonce=self._nonce,
             functions=functions,
+            bundle=None if task.code.bundle is None else self._uploads.ref(task.code.bundle),
+            settings=task.code.settings,
             chunked=task.chunked,
         )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pymonik.code.program import Program
     from pymonik.options import TaskOptions
     from pymonik.session.engine import Channel
     from pymonik.transport.control_plane import ControlPlane
@@ -43,6 +44,7 @@ def open_session(
     is_alive: Callable[[], bool] = lambda: True,
     is_private: bool = False,
     wrap: Callable[[Channel], Channel] = lambda channel: channel,
+    program: Program | None = None,
 ) -> RemoteSession:
     """A session whose engine runs.
 
@@ -62,6 +64,7 @@ def open_session(
         is_private: Whether nobody else can ask for results: those that nothing here refers to any
             more are forgotten.
         wrap: Stands between the machine and what does its requests; for tests.
+        program: What of it goes with calls; by default what they refer to.
     """
     impatient = plane.impatient()
     data = DataStore(impatient, session_id, chunk_bytes=chunk_bytes, folder=storage_folder)
@@ -96,6 +99,7 @@ def open_session(
         is_private=is_private,
         patience_s=patience_s,
         lists=plane.lists,
+        program=program,
     )
     kept.belong_to(session, engine)
     engine.start()

@@ -80,6 +80,8 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
         python: Version of the client's Python: functions by value do not cross minor versions.
         functions: What else of the session is already uploaded: content id to result id.
         bundle: The files of the program; ``None`` where no call needs any.
+        settings: Variables that the program has set in its modules, pickled; see
+            `pymonik.code.settings`.
         run: Label of the run that the calls belong to.
         nonce: Of the session. A failure in ``Output.error`` is believed only behind this text,
             which is made by the client, handed on to subtasks, and never shown to user code.
@@ -92,6 +94,7 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
     environment: Environment = Environment()
     functions: dict[str, str] = msgspec.field(default_factory=dict)
     bundle: BundleRef | None = None
+    settings: bytes = b""
     run: str = ""
     nonce: str = ""
     chunked: bool = False
@@ -213,11 +216,15 @@ class BundleMeta(msgspec.Struct, frozen=True, kw_only=True, tag="bundle", omit_d
         files: By path.
         roots: Folders of it that stand on the path of imports, in order; ``""`` is the bundle's.
         origins: For each root, where it lies at the client: file names in tracebacks are of there.
+        imports: Modules that are imported before the first call: plug-ins that register themselves.
+        paths: Folders of packages that are installed beside the program, where workers see them.
     """
 
     files: tuple[BundleFile, ...]
     roots: tuple[str, ...] = ("",)
     origins: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
     version: int = msgspec.field(default_factory=_format)
 
 

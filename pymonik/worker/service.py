@@ -103,6 +103,7 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
             return self._pool.run(
                 _to_run(request),
                 time_limit_s=_time_limit(request, context),
+                counts_loading=True,  # the agent gives the call up at its own time
                 hand_over=lambda report: hand_over(report, TaskAgent(self._agent, request)),
             )
         finally:

@@ -1,0 +1,297 @@
+"""Variables that the program sets in its own modules: ``config.SEED = args.seed``.
+
+A worker imports the module from its file, which says nothing of that. So what differs from the file
+travels with each call, if it is plain data, and is set once the modules are imported.
+
+Two ways to find what differs were compared. A fresh import in an executor tells what the file gives
+there, but not whether a difference was made by the program or by the machine: a process id, a path,
+the time. Here the literals of the file are compared instead; a variable that the file computes is
+compared with the value that it had when it was first seen: at the first ``@task`` after its import.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib
+import logging
+import operator
+import pickle
+import sys
+import types
+from typing import TYPE_CHECKING, Any, Final
+
+from pymonik.code import first_party
+from pymonik.code.closure import code_of, imports_of
+from pymonik.code.first_party import Kind
+from pymonik.code.literals import Literals, literals_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_log = logging.getLogger(__name__)
+
+_ATOMS: Final = (int, float, complex, bool, str, bytes, type(None))
+_GROUPS: Final = (tuple, list, set, frozenset)
+_MOST_PARTS: Final = 1000  # of one list or dict that travels
+_MOST_TEXT: Final = 1 << 16  # characters of one text
+_CODE: Final = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type)
+_ABSENT: Final = object()
+
+_Values = dict[str, dict[str, Any]]  # by module and name
+
+
+class _Baseline:
+    """What the variables of a module are as long as the program sets none.
+
+    Args:
+        module: Imported, and not changed since.
+    """
+
+    def __init__(self, module: types.ModuleType, literals: Literals) -> None:
+        self.spec = module.__spec__
+        self._literals = literals
+        self._seen = {
+            name: copy.deepcopy(value) if is_plain(value) else value
+            for name, value in vars(module).items()
+            if name not in literals.given
+        }
+
+    def is_set(self, name: str, value: object) -> bool:
+        """Whether the program must have set a variable, since the file does not give this value."""
+        given = self._literals.given.get(name)
+        if given is not None:
+            return not any(_is_same(value, one) for one in given)
+        before = self._seen.get(name, _ABSENT)
+        return before is not value and not _is_same(value, before)
+
+    def is_own(self, name: str) -> bool:
+        """Whether the module itself changes the variable when its functions are called."""
+        return name in self._literals.own
+
+
+class Baselines:
+    """What is known of the modules of this process. The program's modules only."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Baseline] = {}
+        self._seen: set[str] = set()
+        self.is_watching = True  # an executor does not: there, what is set came from a program
+
+    def look(self) -> None:
+        """Note what the modules are that were imported since the last look."""
+        if not self.is_watching:
+            return
+        new = sys.modules.keys() - self._seen
+        for name in new:
+            module = sys.modules.get(name)
+            if getattr(getattr(module, "__spec__", None), "_initializing", False):
+                continue  # its names are not complete
+            self._seen.add(name)
+            if module is not None and first_party.is_first_party(name):
+                self._add(name, module)
+
+    def of(self, name: str, module: types.ModuleType) -> _Baseline | None:
+        """That of a module, a new one after it was reloaded."""
+        known = self._known.get(name)
+        if known is None or known.spec is not module.__spec__:
+            self._add(name, module)
+        return self._known.get(name)
+
+    def _add(self, name: str, module: types.ModuleType) -> None:
+        source = first_party.source_of(module, name)
+        code = code_of(source) if source is not None else None
+        if code is not None:
+            self._known[name] = _Baseline(module, literals_of(code))
+
+
+baselines = Baselines()
+
+
+class _Looked:
+    """The variables of a module when they were looked at: comparing with them costs little."""
+
+    def __init__(self, variables: dict[str, Any]) -> None:
+        self._values = list(variables.values())
+        self._groups = [
+            (name, copy.deepcopy(value))
+            for name, value in variables.items()
+            if isinstance(value, list | dict | set) and name[:2] != "__" and is_plain(value)
+        ]
+
+    def is_same(self, variables: dict[str, Any]) -> bool:
+        """Whether none was set since, and no list or dict has changed in place."""
+        return (
+            len(variables) == len(self._values)
+            and all(map(operator.is_, variables.values(), self._values))
+            and all(variables[name] == value for name, value in self._groups)
+        )
+
+
+class Settings:
+    """The variables that the program has set, as one session sends them."""
+
+    def __init__(self) -> None:
+        self._sent: dict[tuple[str, str], Any] = {}  # copies; once set, a variable is always sent
+        self._told: set[tuple[str, str]] = set()
+        self._looked: dict[str, _Looked] = {}
+        self._data = b""
+
+    def current(self, names: Iterable[str]) -> bytes:
+        """The settings in these modules, as they are now."""
+        changed = False
+        for name in names:
+            module = sys.modules.get(name)
+            if module is None or getattr(module, "__spec__", None) is None:
+                continue
+            looked = self._looked.get(name)
+            if looked is not None and looked.is_same(vars(module)):
+                continue
+            self._looked[name] = _Looked(vars(module))
+            changed |= self._look(name, module)
+        if changed:
+            self._data = self._packed()
+        return self._data
+
+    def _look(self, name: str, module: types.ModuleType) -> bool:
+        baseline = baselines.of(name, module)
+        if baseline is None:
+            return False
+        changed = False
+        for variable, value in list(vars(module).items()):
+            if variable.startswith("__") or isinstance(value, _CODE):
+                continue
+            key = name, variable
+            if key in self._sent:
+                if not _is_same(value, self._sent[key]) and is_plain(value):
+                    self._sent[key] = copy.deepcopy(value)
+                    changed = True
+            elif baseline.is_set(variable, value):
+                if is_plain(value):
+                    self._sent[key] = copy.deepcopy(value)
+                    changed = True
+                elif not baseline.is_own(variable):
+                    self._tell(name, variable, value)
+        return changed
+
+    def _tell(self, name: str, variable: str, value: object) -> None:
+        if (name, variable) in self._told:
+            return
+        self._told.add((name, variable))
+        _log.warning(
+            "%s.%s was set to a %s, which does not travel: tasks have what the file gives; pass it "
+            "to the task as an argument",
+            name,
+            variable,
+            type(value).__name__,
+        )
+
+    def _packed(self) -> bytes:
+        values: _Values = {}
+        for (name, variable), value in self._sent.items():
+            values.setdefault(name, {})[variable] = value
+        return pickle.dumps((_imported_before(values), values), protocol=5)
+
+
+def _imported_before(values: _Values) -> list[str]:
+    """The program's modules that import one with settings, in the order of their import.
+
+    They took what they needed from it before the program set anything: so they do at the worker.
+    """
+    found = []
+    for name in list(sys.modules):
+        source = first_party.source_of(sys.modules.get(name), name)
+        if source is None or source.kind is not Kind.FIRST_PARTY:
+            continue
+        if name in values or not imports_of(source).isdisjoint(values):
+            found.append(name)
+    return found
+
+
+class AppliedSettings:
+    """Settings in an executor: set again only when the program has changed them."""
+
+    def __init__(self) -> None:
+        self._last = b""
+        self._applied: dict[tuple[str, str], bytes] = {}
+        self._originals: dict[tuple[str, str], Any] = {}
+
+    def apply(self, data: bytes) -> None:
+        """Set the variables as the program had them; those of another program get theirs back."""
+        if data == self._last:
+            return
+        self._last = data
+        names: list[str] = []
+        values: _Values = {}
+        if data:
+            names, values = pickle.loads(data)
+        for name in names:
+            with contextlib.suppress(Exception):  # a call that needs it fails itself
+                importlib.import_module(name)
+        wanted = {(n, v): value for n, group in values.items() for v, value in group.items()}
+        for key in [key for key in self._applied if key not in wanted]:
+            self._restore(key)
+        for key, value in wanted.items():
+            self._set(key, value)
+
+    def _set(self, key: tuple[str, str], value: object) -> None:
+        name, variable = key
+        packed = pickle.dumps(value, protocol=5)
+        module = sys.modules.get(name)
+        if module is None or self._applied.get(key) == packed:
+            return
+        self._originals.setdefault(key, getattr(module, variable, _ABSENT))
+        self._applied[key] = packed
+        setattr(module, variable, value)
+
+    def _restore(self, key: tuple[str, str]) -> None:
+        name, variable = key
+        del self._applied[key]
+        original = self._originals.pop(key)
+        module = sys.modules.get(name)
+        if module is not None and original is not _ABSENT:
+            setattr(module, variable, original)
+        elif module is not None:
+            delattr(module, variable)
+
+
+applied = AppliedSettings()  # of this process, which is an executor
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value is made of numbers, texts and small groups of them."""
+    return _parts(value, _MOST_PARTS, 8) is not None
+
+
+def _parts(value: object, most: int, depth: int) -> int | None:
+    """How many parts a plain value has; ``None`` if it is not plain, or too large."""
+    kind = type(value)
+    if kind in _ATOMS:
+        return 1 if not isinstance(value, str | bytes) or len(value) <= _MOST_TEXT else None
+    if not depth:
+        return None
+    if isinstance(value, dict) and kind is dict:
+        children: list[Any] = [*value.keys(), *value.values()]
+    elif isinstance(value, _GROUPS) and kind in _GROUPS:
+        children = list(value)
+    else:
+        return None
+    count = 1
+    for child in children:
+        parts = _parts(child, most - count, depth - 1)
+        if parts is None or count + parts > most:
+            return None
+        count += parts
+    return count
+
+
+def _is_same(value: object, other: object) -> bool:
+    """Whether two values are equal and of the same types."""
+    if value is other:
+        return True
+    if type(value) is not type(other):
+        return False
+    try:
+        return bool(value == other)
+    except Exception:  # noqa: BLE001 - an __eq__ of the user's, or of an array
+        return False

@@ -1,0 +1,2 @@
+def shade(colour):
+    return f"dark {colour}"

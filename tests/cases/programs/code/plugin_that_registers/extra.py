@@ -1,0 +1,6 @@
+import kinds
+
+
+@kinds.register
+def shout(text):
+    return text.upper()

@@ -1,0 +1,2 @@
+def zweites():
+    return 2

@@ -1,0 +1,8 @@
+import threading
+
+_lock = threading.Lock()
+
+
+def count(things):
+    with _lock:
+        return len(things)
