@@ -64,6 +64,13 @@ def accept(definitions: Sequence[Definition]) -> None:
     Raises:
         Exception: What a module raises that one of them imports.
     """
+    if not definitions:
+        return
+    if main_module.Turns.taken:
+        for main_id in main_ids(definitions)[:1]:
+            main_module.put_in_place(main_id)
+    else:
+        _recognise(definitions)
     new = [one for one in definitions if not _is_here(one)]
     if not new:
         return
@@ -82,6 +89,18 @@ def accept(definitions: Sequence[Definition]) -> None:
         finally:
             for one in new:
                 _pending.pop(one.key, None)
+
+
+def _recognise(definitions: Sequence[Definition]) -> None:
+    """Take classes of an earlier run of this program for those that it has now, by their names."""
+    for one in definitions:
+        main_id, _, name = one.key[1:].partition(":")
+        needs = [key for key in one.needs if key != one.key]
+        if one.key[0] != _NAME or main_module.is_own(main_id) or len(needs) != 1:
+            continue
+        names = main_module.own_names()
+        if needs[0][0] == _CLASS and name in main_module.classes_in(names):
+            identities.adopt(needs[0][1:], names[name])
 
 
 def _is_here(one: Definition) -> bool:

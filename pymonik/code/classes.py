@@ -48,7 +48,18 @@ def reduce_class(pickler: Pickler, cls: type) -> Any:
     uid = identities.id_of(cls)
     key = arrivals.key_of_class(uid)
     pickler.need_class(key, cls)
+    _need_name(pickler, cls)
     return arrivals.class_of, (uid,)
+
+
+def _need_name(pickler: Pickler, cls: type) -> None:
+    """A class of ``__main__`` is there by its name too, as plain pickle looks for it in a task."""
+    current = main_module.current_names()
+    if cls.__module__ not in main_module.MAIN_NAMES or current is None:
+        return
+    name = cls.__qualname__.partition(".")[0]
+    if isinstance(current[1].get(name), type):
+        pickler.need_names(current[1], (name,))
 
 
 def _is_by_value(cls: type) -> bool:

@@ -240,16 +240,15 @@ def pack_function(function: object, name: str) -> PackedFunction:
     Raises:
         SerializationError: It refers to something that cannot be pickled.
     """
-    packed, _pickler = _packed(function, f"function {name!r}", copy=True, is_code=True)
+    packed, pickler = _packed(function, f"function {name!r}", copy=True, is_code=True)
     if packed.refs:
         raise SerializationError(
             f"function {name!r} refers to a handle from outside; pass the handle as an argument"
         )
-    current = main_module.current_names()
-    main = "" if current is None else current[0]
+    main = pickler.main_id
     meta = FunctionMeta(name=name, blobs=len(packed.blobs), main=main)
     container = join(meta, packed.blobs)
-    digest = hashlib.sha256(main.encode())
+    digest = hashlib.sha256()
     for blob in packed.blobs:
         digest.update(blob)
     return PackedFunction(digest.hexdigest()[:32], name, b"".join(container), packed.modules)

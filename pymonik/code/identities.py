@@ -57,6 +57,12 @@ def remember(uid: str, obj: object) -> None:
     _objects[uid] = get
 
 
+def adopt(uid: str, obj: object) -> None:
+    """Let an id that another process gave stand for ``obj``, which this process defined."""
+    if uid not in _objects:
+        _objects[uid] = weakref.ref(obj, lambda _: _objects.pop(uid, None))
+
+
 def find(uid: str) -> Any:
     """The object with this id, or ``None``."""
     get = _objects.get(uid)

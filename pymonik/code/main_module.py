@@ -73,6 +73,11 @@ def module_of(main_id: str) -> types.ModuleType:
     return ArrivedMain(main_id) if state is None else state.module
 
 
+def own_names() -> dict[str, Any]:
+    """The names of the ``__main__`` of this process."""
+    return sys.modules["__main__"].__dict__
+
+
 def names_of(main_id: str) -> dict[str, Any]:
     """The names of that program's ``__main__``."""
     return module_of(main_id).__dict__
@@ -84,9 +89,19 @@ def definitions_of(main_id: str) -> dict[str, tuple[Definition, object]]:
     return _arrived[main_id].definitions
 
 
+class Turns:
+    """Whether programs take turns in this process, as they do in an executor.
+
+    Attributes:
+        taken: If not, ``sys.modules["__main__"]`` is the program's own and stays so.
+    """
+
+    taken = False
+
+
 def put_in_place(main_id: str) -> None:
     """Let this program's module be ``sys.modules["__main__"]``: its calls come next."""
-    if main_id != _OWN:
+    if main_id != _OWN and Turns.taken:
         sys.modules["__main__"] = module_of(main_id)
 
 

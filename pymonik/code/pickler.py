@@ -203,6 +203,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         for names in self._mains:
             self.need_names(names, main_module.classes_in(names), optional=True)
 
+    @property
+    def main_id(self) -> str:
+        """The program whose ``__main__`` the pickle refers to, ``""`` without one."""
+        return str(main_module.main_id_of(self._mains[0])) if self._mains else ""
+
     def need_class(self, key: str, cls: type) -> None:
         """Note that the pickle refers to a class by value."""
         self.needs[key] = Need(None, cls)

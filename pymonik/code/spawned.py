@@ -70,6 +70,7 @@ def handed_down() -> dict[str, Any]:
     parts = (os.environ.get(f"{VARIABLE}_{number}", "") for number in range(_MOST_PARTS))
     definitions, main_id = split_definitions(zlib.decompress(base64.b64decode("".join(parts))))
     program = bytes(main_id).decode()
+    main_module.Turns.taken = True
     main_module.put_in_place(program)
     codec.accept(definitions)
     return main_module.names_of(program)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pymonik.code import first_party
+from pymonik.code import first_party, main_module
 from pymonik.code.finder import bundles
 from pymonik.code.settings import baselines
 from pymonik.executor.ahead import Behind
@@ -48,6 +48,7 @@ def main() -> None:
     _die_with_parent(int(fd))
     _set_up_output()
     _set_up_path(packages)
+    main_module.Turns.taken = True
     del sys.argv[1:]
     baselines.is_watching = False
     bundles.uses_originals = originals == "1"
