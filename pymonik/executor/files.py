@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import mmap
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymonik.content import objects
+from pymonik.content.mapped import mapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ def load(source: str | bytes) -> Buffer:
     try:
         size = os.fstat(fd).st_size
         if size > _SMALL:
-            return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_COPY))
+            return mapped(fd, size)
         return _read(fd, size)
     finally:
         os.close(fd)

@@ -19,8 +19,9 @@ import mmap
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pymonik.content.mapped import mapped
 from pymonik.executor import files
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _NOT_COPIED = bytes([0x00, 0xA0, 0xA1])
 
 @dataclass(eq=False, slots=True)
 class _Kept:
-    mapping: mmap.mmap
+    mapping: ctypes.Array[ctypes.c_char]
     file: tuple[int, ...]
     faults: int  # of this process, when nobody had written
 
@@ -73,11 +74,11 @@ class Mappings:
         if kept is None or kept.file != file or not kept.is_pristine():
             content = files.load(path)
             mapping = content.obj if isinstance(content, memoryview) else None
-            if not isinstance(mapping, mmap.mmap) or len(mapping) < _LEAST or not _writes_show():
+            if not isinstance(mapping, ctypes.Array) or len(mapping) < _LEAST or not _writes_show():
                 return content
             kept = _Kept(mapping, file, _faults())
         self._kept[path] = kept
-        return memoryview(kept.mapping)
+        return memoryview(kept.mapping).cast("B")
 
     def begin_call(self, paths: Collection[str]) -> None:
         """Give up what the call does not have among its inputs."""
@@ -104,12 +105,13 @@ def _writes_show() -> bool:
     try:
         with os.fdopen(os.memfd_create("pymonik"), "wb") as page:
             page.truncate(mmap.PAGESIZE)
-            mapping = mmap.mmap(page.fileno(), mmap.PAGESIZE, access=mmap.ACCESS_COPY)
+            view = mapped(page.fileno(), mmap.PAGESIZE)
     except (AttributeError, OSError):  # no such call, or forbidden
         return False
-    read = mapping[0]
+    mapping: Any = view.obj
+    read = view[0]
     before, was_copied = _faults(), _has_copies(mapping)
-    mapping[0] = read + 1
+    view[0] = read + 1
     return not was_copied and _has_copies(mapping) and _faults() != before
 
 
@@ -126,9 +128,9 @@ def _faults() -> int:
     return usage.ru_minflt + usage.ru_majflt
 
 
-def _has_copies(mapping: mmap.mmap) -> bool:
+def _has_copies(mapping: ctypes.Array[ctypes.c_char]) -> bool:
     """Whether a page of it is a copy, or may be one."""
-    first = ctypes.addressof(ctypes.c_char.from_buffer(mapping)) // mmap.PAGESIZE
+    first = ctypes.addressof(mapping) // mmap.PAGESIZE
     count = -(-len(mapping) // mmap.PAGESIZE)
     try:
         page_map = os.open(_PAGE_MAP, os.O_RDONLY | os.O_CLOEXEC)
@@ -153,7 +155,7 @@ def _tells_of_copies(page_map: int, first: int, count: int) -> bool:
 
 
 def _references() -> int:
-    kept = _Kept(mmap.mmap(-1, 1), (), 0)
+    kept = _Kept((ctypes.c_char * 1)(), (), 0)
     return sys.getrefcount(kept.mapping)
 
 

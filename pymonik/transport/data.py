@@ -9,11 +9,11 @@
 
 from __future__ import annotations
 
-import mmap
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from pymonik.content import objects
+from pymonik.content.mapped import mapped
 from pymonik.errors import ControlPlaneError
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _read(folder: Path, name: str) -> memoryview | None:
         with open(objects.path_in(folder, name), "rb") as opened:  # noqa: PTH123
             size = opened.seek(0, 2)
             if size >= _MAPPED_BYTES:
-                return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY))
+                return mapped(opened.fileno(), size)
             opened.seek(0)
             return memoryview(bytearray(opened.read()))
     except FileNotFoundError:
