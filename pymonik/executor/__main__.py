@@ -8,8 +8,6 @@ of the page of the stop request, the memory limit in bytes (0: none), the folder
 
 from __future__ import annotations
 
-import faulthandler
-import io
 import os
 import select
 import signal
@@ -28,12 +26,15 @@ from pymonik.executor.ahead import Behind
 from pymonik.executor.cache import FunctionCache
 from pymonik.executor.channel import order_decoder
 from pymonik.executor.claims import Claims
-from pymonik.executor.frames import HandedOver, Ready, Run
+from pymonik.executor.frames import HandedOver, Ready, Retires, Run
 from pymonik.executor.limits import limit_reservations, memory_error
 from pymonik.executor.mappings import IDLE_S, inputs
 from pymonik.executor.run import execute
 from pymonik.executor.stop_request import StopRequest
+from pymonik.executor.surroundings import CUT_OFF, Surroundings, flush, set_up_streams
 from pymonik.wire.framing import Inbox, framed
+
+_NO_TIME_S = 0.001  # calls of a chunk that take less leave little behind
 
 if TYPE_CHECKING:
     from pymonik.executor.channel import Outcome
@@ -46,7 +47,7 @@ def main() -> None:
     for ours in (fd, pipe, journal, ahead, runs, page):
         os.set_inheritable(int(ours), False)  # noqa: FBT003 - what user code starts has no business with them
     _die_with_parent(int(fd))
-    _set_up_output()
+    set_up_streams()
     _set_up_path(packages)
     main_module.Turns.taken = True
     del sys.argv[1:]
@@ -56,8 +57,11 @@ def main() -> None:
     behind = Behind((int(ahead), int(runs)), outputs=(1, 2))
     stop_request = StopRequest(int(page))
     os.close(int(page))
-    share = _Share(sock, Claims(int(pipe), int(journal)), behind, stop_request)
+    claims = Claims(int(pipe), int(journal))
+    surroundings = Surroundings([int(one) for one in (fd, pipe, journal, ahead, runs)])
+    share = _Share(sock, claims, behind, stop_request, surroundings)
     signal.signal(signal.SIGINT, share.interrupt)
+    surroundings.learn_handlers()
     _serve(sock, share, int(memory_limit))
     # Threads that user code left behind must not keep the process.
     os._exit(0)
@@ -72,11 +76,13 @@ def _serve(sock: socket.socket, share: _Share, memory_limit: int) -> None:
         inputs.begin_call(run.files.values())
         answer = _answer(run, functions, share, memory_limit)
         frame = framed(msgspec.structs.replace(answer, task_id=run.task_id))
-        _flush()
+        flush()
         if os.getpid() != owner:
             os._exit(0)  # a fork that user code made came back: it is not the executor
-        share.end()
-        sock.sendall(frame)
+        reason = share.end()
+        sock.sendall((framed(Retires(reason=reason)) if reason else b"") + frame)
+        if reason:
+            os._exit(0)
         inputs.end_call()
 
 
@@ -84,13 +90,20 @@ class _Share:
     """The orders of the parent: runs, what it takes back of one, and that one is to end."""
 
     def __init__(
-        self, sock: socket.socket, claims: Claims, behind: Behind, stop_request: StopRequest
+        self,
+        sock: socket.socket,
+        claims: Claims,
+        behind: Behind,
+        stop_request: StopRequest,
+        surroundings: Surroundings,
     ) -> None:
         self.claims = claims
         self._sock = sock
         self._inbox = Inbox(sock)
         self._behind = behind
         self._stop_request = stop_request
+        self._surroundings = surroundings
+        self._reason = ""  # why no other call may run here
         self._number = 0  # of the present run
         self._orders, self._both = select.poll(), select.poll()
         for poll in (self._orders, self._both):
@@ -103,15 +116,31 @@ class _Share:
         self._stop_request.begin(self._number)
         self.end_if_asked()
 
-    def end(self) -> None:
-        """The run has ended."""
+    def end(self) -> str:
+        """The run has ended; why no other may follow, or nothing."""
         self._stop_request.end()
+        self._put_back()
         self.end_if_asked()
+        if not self._surroundings.can_answer:
+            os._exit(CUT_OFF)
+        return self._reason
+
+    def item_ended(self, seconds: float) -> None:
+        """A call of several has ended."""
+        self._surroundings.end_lines()
+        if seconds < _NO_TIME_S:
+            self._surroundings.put_back_little()
+        else:
+            self._put_back()
+
+    def _put_back(self) -> None:
+        reason = self._surroundings.put_back()
+        self._reason = self._reason or reason
 
     def end_if_asked(self) -> None:
         """End this process if the present run was asked to end: nothing may begin after it."""
         if self._stop_request.was_asked(self._number):
-            _flush()
+            flush()
             os._exit(0)
 
     def is_stopping(self) -> bool:
@@ -160,22 +189,6 @@ def _answer(run: Run, functions: FunctionCache, share: _Share, memory_limit: int
         return execute(run, functions, share)
     limit_reservations(memory_limit, run.files.values())
     return execute(run, functions, share, lambda: memory_error(memory_limit))
-
-
-def _set_up_output() -> None:
-    """What is printed leaves line by line: it is there when the process dies."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    faulthandler.enable()
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (AttributeError, ValueError, OSError):  # noqa: PERF203 - closed by user code
-            continue
 
 
 def _set_up_path(packages: str) -> None:

@@ -99,3 +99,13 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     """
 
     memory: int
+
+
+class Retires(msgspec.Struct, frozen=True, kw_only=True, tag="retires"):
+    """Executor to parent, before its last answer: a call left it as no other may find it.
+
+    Attributes:
+        reason: What cannot be put back.
+    """
+
+    reason: str

@@ -186,6 +186,13 @@ class ExecutorPool:
             if running.process is not None:
                 running.process.ask(task_id)
 
+    def drain(self) -> None:
+        """Tell the calls that run that their executors are going to end."""
+        with self._lock:
+            for running in self._running.values():
+                if running.process is not None:
+                    running.process.drain()
+
     def close(self) -> None:
         """Kill all executors; calls under way end as `Cancelled`."""
         with self._lock:

@@ -26,10 +26,11 @@ from pymonik.executor.channel import Answer, answer_decoder
 from pymonik.executor.chunk import LATE_S
 from pymonik.executor.claims import Offer
 from pymonik.executor.endings import Ending, Failed, Lost, Retry, TimedOut
-from pymonik.executor.frames import HandedOver, Ready, Report, Run
+from pymonik.executor.frames import HandedOver, Ready, Report, Retires, Run
 from pymonik.executor.limits import MemoryWatch, in_mib
 from pymonik.executor.output import OutputStream
 from pymonik.executor.stop_request import StopRequest, page
+from pymonik.executor.surroundings import CUT_OFF
 from pymonik.launch.process import Supervised
 from pymonik.launch.python import Plan
 from pymonik.wire.framing import Inbox, framed
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 GRACE_S = 5.0  # from asking a run to end until it is killed
 _START_LIMIT_S = 120.0
 _LONGEST_POLL_S = 86_400.0
+_CUT_OFF_TEXT = "the call closed the connection of its executor, or wrote to it"
 _CUT_OFF_S = 2.0  # from the end of its socket to the end of a process
 _NOTHING = memoryview(b"")
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
@@ -89,6 +91,7 @@ class ExecutorProcess:
         self._memory_watch: MemoryWatch | None = None
         self._memory_at_start: int | None = None
         self._fate = ""  # why we ended it
+        self._retires = False
         self._run: Run | None = None  # the present one
         self.has_printed = False
         self._unsent = _NOTHING
@@ -206,10 +209,14 @@ class ExecutorProcess:
         ending = self._checked(answer)
         if chunk is not None and not self.is_alive:
             return self._salvaged(chunk, ending)
+        if self._retires:
+            self.ahead.take_back()  # it claims none of them
+            self.ahead.count = 0
+            self.stop()
         return ending
 
     def _checked(self, answer: Answer | TimedOut | Failed | None) -> Ending:
-        if answer is None or isinstance(answer, Ready):
+        if answer is None or isinstance(answer, Ready | Retires):
             return Lost(self._obituary())
         if isinstance(answer, Report | Failed | Retry) and answer.task_id not in (
             "",
@@ -286,7 +293,10 @@ class ExecutorProcess:
         start = time.monotonic()
         while True:
             if (answer := self._inbox.take(answer_decoder)) is not None:
-                return answer
+                if not isinstance(answer, Retires):
+                    return answer
+                self._retires = True
+                continue
             spent = time.monotonic() - start
             if limit_s is not None and spent >= limit_s:
                 self._let_end()
@@ -338,7 +348,7 @@ class ExecutorProcess:
     def _is_cut_off(self) -> bool:
         """The socket has ended: the process has too, or a call has closed it."""
         if self._process.wait(_CUT_OFF_S) is None:
-            self.stop("the call closed the connection of its executor, which it had not opened")
+            self.stop(_CUT_OFF_TEXT)
         return False
 
     def _read_printed(self, events: Mapping[int, int]) -> None:
@@ -403,6 +413,8 @@ class ExecutorProcess:
     def _cause(self) -> str:
         if self._fate:
             return f"pymonik killed it, because {self._fate}"
+        if self._process.death is not None and self._process.death.status == CUT_OFF:
+            return _CUT_OFF_TEXT
         return f"{self._process.death}{self._memory()}"
 
     def _memory(self) -> str:

@@ -56,6 +56,9 @@ class Share(Protocol):
     def handed_over(self) -> list[ResultRef]:
         """Where the values of the calls will stand that were taken away: the last ones."""
 
+    def item_ended(self, seconds: float) -> None:
+        """Put back what a call of several, which took so long, changed around it."""
+
     def end_if_asked(self) -> None:
         """End this process if the run was asked to end: what the call gave is not wanted."""
 
@@ -317,8 +320,10 @@ class _Attempt:
             if not claims.claim():
                 elsewhere = self._share.handed_over()  # nowhere: they are offered again
                 continue
+            begun = time.monotonic()
             item, more, is_all = self._item(len(items))
             self._share.end_if_asked()
+            self._share.item_ended(time.monotonic() - begun)
             claims.note(item, more, is_all=is_all)
             items.append(item)
             blobs.extend(more)

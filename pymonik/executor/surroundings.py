@@ -1,0 +1,332 @@
+"""Calls do not meet: what one changed in its process is put back before the next begins.
+
+Where something cannot be put back, the executor is retired: another takes its place. To look at all
+of it takes some 25 µs after each task. Between the items of a chunk that take no time,
+`put_back_little` looks at what calls change most, in 2 µs.
+
+What a module sets when it is imported stays, as far as it harms nobody: filters that ignore a
+certain warning, folders added to `sys.path`. It is imported once, so that would not come back.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # its `getsignal` makes no enums: 0.1 µs a signal
+import builtins
+import contextlib
+import faulthandler
+import fcntl
+import gc
+import io
+import locale
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_STANDARD = {0: "stdin", 1: "stdout", 2: "stderr"}
+_SIGNALS = sorted({*map(int, signal.valid_signals())} - {signal.SIGKILL, signal.SIGSTOP})
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_LIMITS = ("NOFILE", "DATA", "AS", "CPU", "FSIZE", "STACK", "NPROC", "CORE")
+_HOOKS = (
+    (sys, "excepthook"),
+    (sys, "unraisablehook"),
+    (sys, "displayhook"),
+    (threading, "excepthook"),
+    (warnings, "showwarning"),
+    (warnings, "formatwarning"),
+    (socket, "socket"),
+)
+CUT_OFF = 121  # exit code of an executor whose call closed the socket to its parent
+_ENDS = (b"", b"\n")  # what was written last: nothing, or a whole line
+_STATUS = "/proc/self/status"  # tells the mask of new files without changing it
+_STATUS_BYTES = 512  # the mask is in its second line
+
+_File = tuple[int, int]
+
+
+class Surroundings:
+    """What an executor had around it before its first call.
+
+    Args:
+        own_fds: Descriptors of the executor; the first is the socket that it answers on.
+    """
+
+    def __init__(self, own_fds: Sequence[int]) -> None:
+        import resource
+
+        self._copies = {fd: os.dup(fd) for fd in _STANDARD}  # calls may close or redirect theirs
+        self._files = {fd: _file(fd) for fd in _STANDARD}
+        self._streams = {name: getattr(sys, name) for name in _STANDARD.values()}
+        self._socket = own_fds[0]
+        self._socket_file = _file(own_fds[0])
+        self._status = os.open(_STATUS, os.O_RDONLY) if os.path.exists(_STATUS) else None  # noqa: PTH110
+        own = [*own_fds, *self._copies.values(), *([] if self._status is None else [self._status])]
+        self._flags = {fd: fcntl.fcntl(fd, fcntl.F_GETFL) for fd in own}
+        self._folder = os.getcwd()  # noqa: PTH109 - compared as text
+        self._environ = os.environ
+        self._variables = dict(os.environb)
+        self._data: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
+        self._data_before = dict(self._data)
+        self._mask = self._file_mask()
+        self._handlers: dict[int, Any] = {}
+        self._blocked = _signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._hooks = [(owner, name, getattr(owner, name)) for owner, name in _HOOKS]
+        self._builtins = dict(vars(builtins))
+        self._filters = list(warnings.filters)
+        self._path = list(sys.path)
+        self._modules = {name: one for name, one in sys.modules.items() if name != "__main__"}
+        self._locale = locale.setlocale(locale.LC_ALL)
+        kinds = [getattr(resource, f"RLIMIT_{name}", None) for name in _LIMITS]
+        self._limits = {kind: resource.getrlimit(kind) for kind in kinds if kind is not None}
+        self._get_limit, self._set_limit = resource.getrlimit, resource.setrlimit
+        self._settings = [(get, put, get()) for get, put in _settings()]
+        self._owner = os.getresuid(), os.getresgid()
+        self._priority = os.getpriority(os.PRIO_PROCESS, 0)
+        self._processors = _processors()
+
+    def learn_handlers(self) -> None:
+        """The handlers of the executor are set: they are what a call finds."""
+        self._handlers = {number: _signal.getsignal(number) for number in _SIGNALS}
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether the socket of the executor is still what it was."""
+        try:
+            return _file(self._socket) == self._socket_file
+        except OSError:
+            return False
+
+    def put_back_little(self) -> None:
+        """After an item that took no time: the folder, variables, and standard streams."""
+        for name, stream in self._streams.items():
+            if getattr(sys, name, None) is not stream or not _is_open(stream):
+                self._put_back_standard_files()
+                break
+        self._put_back_folder()
+        self._put_back_variables()
+
+    def end_lines(self) -> None:
+        """After an item: a line that it did not end does not get the next one's text."""
+        for fd in (1, 2):
+            stream = self._streams[_STANDARD[fd]]
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # closed by the call
+                stream.flush()
+                last = stream.buffer.raw
+                if last.last not in _ENDS:
+                    os.write(fd, b"\n")
+                    last.last = b""
+
+    def put_back(self) -> str:
+        """After a task: put all back; why that cannot be done, or nothing."""
+        try:
+            return self._put_back_all()
+        except (OSError, ValueError, RuntimeError) as error:
+            return f"{type(error).__name__}: {error}"
+
+    def _put_back_all(self) -> str:
+        self._put_back_timers()
+        if problem := self._changed_for_good():
+            return problem
+        self._put_back_standard_files()
+        self._put_back_folder()
+        self._put_back_variables()
+        self._put_back_signals()
+        self._put_back_modules()
+        self._put_back_warnings()
+        self._put_back_limits()
+        for get, put, before in self._settings:
+            if get() != before:
+                put(before)
+        for owner, name, before in self._hooks:
+            if getattr(owner, name, None) is not before:
+                setattr(owner, name, before)
+        if self._mask is not None and self._file_mask() != self._mask:
+            os.umask(self._mask)
+        if locale.setlocale(locale.LC_ALL) != self._locale:
+            locale.setlocale(locale.LC_ALL, self._locale)
+        return ""
+
+    def _changed_for_good(self) -> str:
+        for fd, flags in self._flags.items():
+            try:
+                found = fcntl.fcntl(fd, fcntl.F_GETFL)
+            except OSError:
+                found = None
+            if found != flags:
+                return "descriptors of the executor were closed or replaced"
+        if (os.getresuid(), os.getresgid()) != self._owner:
+            return "the process belongs to another user"
+        if os.getpriority(os.PRIO_PROCESS, 0) != self._priority:
+            return "the priority of the process was changed"
+        if _processors() != self._processors:
+            return "the processors of the process were changed"
+        return ""
+
+    def _put_back_timers(self) -> None:
+        for timer in _TIMERS:
+            if signal.getitimer(timer) != (0.0, 0.0):
+                signal.setitimer(timer, 0.0)
+        faulthandler.cancel_dump_traceback_later()
+        if not faulthandler.is_enabled():
+            faulthandler.enable(self._copies[2])
+
+    def _put_back_standard_files(self) -> None:
+        for fd, name in _STANDARD.items():
+            try:
+                is_same = _file(fd) == self._files[fd]
+            except OSError:
+                is_same = False
+            if not is_same:
+                os.dup2(self._copies[fd], fd)
+            if not os.get_blocking(fd):  # of the pipe, which others share
+                os.set_blocking(fd, True)
+            if not _is_open(self._streams[name]):
+                _open_stream(fd)
+                self._streams[name] = getattr(sys, name)
+            if getattr(sys, name, None) is not self._streams[name]:
+                setattr(sys, name, self._streams[name])
+
+    def _put_back_folder(self) -> None:
+        try:
+            is_same = os.getcwd() == self._folder  # noqa: PTH109
+        except OSError:
+            is_same = False
+        if not is_same:
+            with contextlib.suppress(OSError):  # removed: then nobody has it
+                os.chdir(self._folder)
+
+    def _put_back_variables(self) -> None:
+        if os.environ is not self._environ:
+            os.environ = self._environ  # noqa: B003 - a call has put another in its place
+        if self._data == self._data_before:
+            return
+        had = dict(self._data)
+        for name in had.keys() - self._variables.keys():
+            del os.environb[name]
+        for name, value in self._variables.items():
+            if had.get(name) != value:
+                os.environb[name] = value
+        if had.get(b"TZ") != self._variables.get(b"TZ"):
+            time.tzset()
+
+    def _put_back_signals(self) -> None:
+        for number, before in self._handlers.items():
+            if before is not None and _signal.getsignal(number) is not before:
+                if _signal.getsignal(number) == before:
+                    continue  # constants are made anew
+                signal.signal(number, before)
+        signal.set_wakeup_fd(-1)
+        if _signal.pthread_sigmask(signal.SIG_BLOCK, ()) != self._blocked:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
+
+    def _put_back_modules(self) -> None:
+        if not self._builtins.items() <= vars(builtins).items():
+            vars(builtins).update(self._builtins)
+        if not self._modules.items() <= sys.modules.items():
+            sys.modules.update(self._modules)
+        if sys.path != self._path:
+            added = [entry for entry in sys.path if entry not in self._path]
+            sys.path[:] = self._path = [*self._path, *added]
+
+    def _put_back_warnings(self) -> None:
+        if warnings.filters == self._filters:
+            return
+        kept = [one for one in warnings.filters if one not in self._filters and _is_harmless(one)]
+        self._filters = [*kept, *self._filters]
+        warnings.filters[:] = self._filters  # type: ignore[index]
+        warnings._filters_mutated()  # type: ignore[attr-defined]
+
+    def _put_back_limits(self) -> None:
+        for kind, before in self._limits.items():
+            if self._get_limit(kind) != before:
+                self._set_limit(kind, before)
+
+    def _file_mask(self) -> int | None:
+        if self._status is None:
+            return None
+        status = os.pread(self._status, _STATUS_BYTES, 0)
+        start = status.find(b"Umask:")
+        return int(status[start + 6 : start + 11], 8) if start >= 0 else None
+
+
+class _Last(io.FileIO):
+    """A file that knows what was written to it last."""
+
+    last = b""
+
+    def write(self, data: Any, /) -> int:
+        """Write, as any file does."""
+        written = super().write(data)
+        if written:
+            self.last = bytes(memoryview(data).cast("B")[written - 1 : written])
+        return written
+
+
+def set_up_streams() -> None:
+    """What is printed leaves line by line: it is there when the process dies."""
+    for fd in (1, 2):
+        _open_stream(fd)
+    faulthandler.enable()
+
+
+def _open_stream(fd: int) -> None:
+    name = _STANDARD[fd]
+    if fd == 0:
+        stream = open(fd, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    else:
+        buffer = io.BufferedWriter(_Last(fd, "w", closefd=False))
+        stream = io.TextIOWrapper(buffer, "utf-8", "backslashreplace", line_buffering=True)
+    setattr(sys, name, stream)
+    setattr(sys, f"__{name}__", stream)
+
+
+def flush() -> None:
+    """What the call has printed leaves, also if it put other streams in place."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        with contextlib.suppress(Exception):  # those of user code may raise anything
+            stream.flush()  # type: ignore[union-attr]
+
+
+def _settings() -> list[tuple[Callable[[], Any], Callable[[Any], object]]]:
+    """What gives and sets the settings of the interpreter."""
+    pairs: list[tuple[Callable[[], Any], Callable[[Any], object]]] = [
+        (sys.getrecursionlimit, sys.setrecursionlimit),
+        (sys.getswitchinterval, sys.setswitchinterval),
+        (sys.gettrace, sys.settrace),
+        (sys.getprofile, sys.setprofile),
+        (socket.getdefaulttimeout, socket.setdefaulttimeout),
+        (gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
+        (gc.get_threshold, lambda numbers: gc.set_threshold(*numbers)),
+    ]
+    if hasattr(sys, "get_int_max_str_digits"):  # from Python 3.10.7 on
+        pairs.append((sys.get_int_max_str_digits, sys.set_int_max_str_digits))
+    return pairs
+
+
+def _is_harmless(entry: Any) -> bool:
+    """Whether a filter ignores a certain warning, as modules do when they are imported."""
+    action, message, _, module, _ = entry
+    return bool(action == "ignore" and (message is not None or module is not None))
+
+
+def _is_open(stream: Any) -> bool:
+    try:
+        return not stream.closed
+    except ValueError:  # its buffer was taken away
+        return False
+
+
+def _file(fd: int) -> _File:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
+def _processors() -> set[int]:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
