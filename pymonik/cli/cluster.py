@@ -11,13 +11,14 @@ from pathlib import Path
 from pymonik.cluster import memory
 from pymonik.cluster.folder import private_folder
 from pymonik.cluster.host import ClusterConfig, EmbeddedCluster
-from pymonik.cluster.local import DEFAULT_PARTITION
+from pymonik.cluster.local import DEFAULT_PARTITION, GRACE_S, LONGEST_DRAIN_S, current_folder
 from pymonik.errors import UsageError
 from pymonik.launch import orphans
 from pymonik.launch.sizes import size
 from pymonik.launch.stopping import Stopping, end_by_force
 
 STOP_TIMEOUT_S = 15.0
+LINGER_S = 5.0  # for clients to read the values of tasks that have just ended
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
         socket=options.socket,
         inherit_output=True,
         memory_limit=options.memory_limit,
+        grace_s=options.grace,
+        current_folder=current_folder(),
     )
     with private_folder(options.folder) as folder:
         cluster = EmbeddedCluster(config, folder)
@@ -40,11 +43,23 @@ def run(options: argparse.Namespace) -> int:
             if not stopping.requested.is_set():
                 _say(f"listening on {cluster.endpoint} ({_shown(config)}); Ctrl-C stops it")
             stopping.requested.wait()
+            _drain(cluster, options.drain, stopping)
         finally:
             end_by_force(STOP_TIMEOUT_S)
             cluster.stop()
     _say("stopped")
     return 0
+
+
+def _drain(cluster: EmbeddedCluster, timeout_s: float, stopping: Stopping) -> None:
+    """Let running tasks end, and clients read what they gave."""
+    if timeout_s <= 0:
+        return
+    _say(f"running tasks have {timeout_s:g} s to end; a second signal ends them at once")
+    running = cluster.drain(timeout_s, stopping.hurried)
+    if running:
+        _say(f"{running} tasks did not end in time")
+    cluster.linger(LINGER_S, stopping.hurried)
 
 
 def _partitions(options: argparse.Namespace) -> dict[str, int]:
@@ -82,6 +97,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_DRAIN_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to a day")
+    return seconds
+
+
 def _size(text: str) -> int:
     try:
         return size(text, "a memory limit")
@@ -110,5 +135,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_size,
         metavar="SIZE",
         help="what each task may use, such as 500M or 2G; default: no limit",
+    )
+    parser.add_argument(
+        "--drain",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long running tasks may go on after a signal; default: 0",
+    )
+    parser.add_argument(
+        "--grace",
+        type=_seconds,
+        default=GRACE_S,
+        metavar="SECONDS",
+        help=f"from asking a task to end until it is killed; default: {GRACE_S:g}",
     )
     parser.add_argument("--folder", type=Path, help="where to make the private folder")

@@ -19,7 +19,7 @@ from pymonik.cluster import memory
 from pymonik.cluster.folder import private_folder
 from pymonik.cluster.host import ClusterConfig, EmbeddedCluster
 from pymonik.errors import PymonikError
-from pymonik.launch import orphans
+from pymonik.launch import orphans, threads
 from pymonik.launch.stopping import Stopping, end_by_force
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 15.0
+THREADS = 24  # of gRPC and of this process, beside one for each worker
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,11 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
     logging.basicConfig(format="pymonik cluster: %(levelname)s %(message)s", level=logging.WARNING)
     try:
+        threads.check(THREADS + sum(json.loads(options.partitions).values()))
         stopping = Stopping(signals=(signal.SIGTERM,), lifeline=sys.stdin.fileno())
         with private_folder(options.folder) as folder:
             os.chdir(folder)  # ours, so that it cannot vanish
             _run(EmbeddedCluster(_config(options), folder), folder, stopping, options.stderr)
-    except (PymonikError, OSError, RuntimeError) as error:  # threads are refused as RuntimeError
+    except (PymonikError, OSError) as error:
         _tell({"error": str(error)}, options.stderr)
         return 1
     return 0
@@ -61,6 +63,7 @@ def _config(options: argparse.Namespace) -> ClusterConfig:
 
 
 def _run(cluster: EmbeddedCluster, folder: Path, stopping: Stopping, stderr: int) -> None:
+    answers = os.dup(sys.stdout.fileno())  # of orders; what is printed goes elsewhere
     try:
         cluster.start(stopping.requested)
         if not stopping.requested.is_set():
@@ -74,7 +77,10 @@ def _run(cluster: EmbeddedCluster, folder: Path, stopping: Stopping, stderr: int
                 },
                 stderr,
             )
-        stopping.requested.wait()
+        while (order := stopping.orders.get()) is not None:
+            _, timeout_s = order.split()  # "drain SECONDS" is the only one
+            running = cluster.drain(float(timeout_s), stopping.hurried)
+            os.write(answers, json.dumps({"running": running}).encode() + b"\n")
     finally:
         end_by_force(STOP_TIMEOUT_S)
         cluster.stop()

@@ -125,7 +125,7 @@ class Dispatch:
         with self._changing as (state, now):
             self._let_go(state, task_id, pod_id)
             execution.finish(state, task_id, outcome, stored, now, pod_id=pod_id)
-            most = 0 if self._locked.closed else most
+            most = 0 if self._locked.closed or self._locked.draining else most
             tasks = execution.take_more(
                 state, partition_id, waiting, most, pod_id=pod_id, hostname=hostname, now=now
             )
@@ -162,7 +162,7 @@ class Dispatch:
     ) -> tuple[Task, Session | None, dict[str, str]] | None:
         while True:
             with self._changing as (state, now):
-                if self._locked.closed:
+                if self._locked.closed or self._locked.draining:
                     return None
                 task = execution.acquire(
                     state, partition_id, pod_id=pod_id, hostname=hostname, now=now

@@ -190,6 +190,10 @@ class EventHub:
         self._subscriptions.setdefault(interest.session_id, []).append(subscription)
         return subscription
 
+    def has_subscriptions(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._subscriptions)
+
     def leave(self, subscription: Subscription) -> None:
         """Forget a subscriber; one that is gone already is ignored."""
         session_id = subscription.interest.session_id

@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 SOCKET = "control_plane.sock"
 DIRECT_SOCKET = "direct.sock"
+_LOOK_S = 0.05  # between two looks at whether somebody is in a hurry
 STOP_GRACE_S = 0.2  # for requests that are being answered
 
 
@@ -137,6 +138,30 @@ class EmbeddedCluster:
                 started=time.time(),
             ),
         )
+
+    def drain(self, timeout_s: float, hurried: threading.Event) -> int:
+        """Let running tasks end, and cancel the others; how many still run when that is over.
+
+        Args:
+            timeout_s: Seconds to wait for them.
+            hurried: Set by another thread when nobody wants to wait any longer.
+        """
+        self._state.drain()
+        if self._pool is not None:
+            self._pool.drain()
+        end = time.monotonic() + timeout_s
+        for slot in self._slots:
+            while not slot.join(_LOOK_S) and time.monotonic() < end and not hurried.is_set():
+                pass
+        self._state.drain()  # what running tasks have submitted meanwhile
+        return self._state.count_running()
+
+    def linger(self, most_s: float, hurried: threading.Event) -> None:
+        """Wait until no client listens, at most so long: values are read when news have come."""
+        end = time.monotonic() + most_s
+        while self._state.has_listeners() and time.monotonic() < end:
+            if hurried.wait(_LOOK_S):
+                return
 
     def stop(self) -> None:
         """Stop everything that `start` started, also after a start that failed."""

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.folder import remove
-from pymonik.errors import ConfigError, UsageError
-from pymonik.launch.first_message import first_message, own_stderr
+from pymonik.errors import ConfigError, UnavailableError, UsageError
+from pymonik.launch import threads
+from pymonik.launch.first_message import answer, first_message, own_stderr
 from pymonik.launch.python import Plan, variables
 from pymonik.launch.sizes import size
-from pymonik.quantities import whole_number
+from pymonik.quantities import wait_s, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +29,9 @@ DEFAULT_PARTITION = "pymonik"
 _MOST_WORKERS = 100_000
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
+THREADS = 16  # of gRPC and of a client in this process
 GRACE_S = 5.0
-LONGEST_GRACE_S = 86_400.0
+LONGEST_GRACE_S = LONGEST_DRAIN_S = 86_400.0
 _running: weakref.WeakSet[LocalCluster] = weakref.WeakSet()
 
 
@@ -126,6 +128,7 @@ class LocalCluster:
         if self.is_alive():
             return self
         self.stop()  # forget one that died
+        threads.check(THREADS)
         self._process = self._launch()
         _running.add(self)
         try:
@@ -137,7 +140,7 @@ class LocalCluster:
 
     def _launch(self) -> subprocess.Popen[bytes]:
         """Start its process; what it writes while it starts comes here, then to our stderr."""
-        plan = Plan("pymonik.cluster", self._arguments(), last=_import_path())
+        plan = Plan("pymonik.cluster", self._arguments(), last=import_path())
         with own_stderr() as stderr:
             try:
                 return subprocess.Popen(
@@ -155,6 +158,30 @@ class LocalCluster:
                     f"the cluster cannot be started with {plan.command()[0]!r}, which "
                     f"sys.executable names: {error}"
                 ) from error
+
+    def drain(self, timeout: float) -> int:
+        """Let running tasks end, and cancel those that have not begun; it goes on answering.
+
+        Running tasks see it in `PymonikContext.stopping`. From then on it begins no task; `stop` it
+        when the values that are wanted have been read.
+
+        Args:
+            timeout: Seconds to wait for running tasks.
+
+        Returns:
+            How many tasks still run after that.
+        """
+        seconds = wait_s(timeout)
+        seconds = LONGEST_DRAIN_S if seconds is None else min(seconds, LONGEST_DRAIN_S)
+        self._known("pid")
+        process = self._process
+        if process is None or process.stdin is None:
+            raise UsageError("the cluster has ended")
+        try:
+            process.stdin.write(f"drain {seconds}\n".encode())
+        except OSError as error:
+            raise UnavailableError("drain the cluster", "its process has ended") from error
+        return int(answer(process, seconds + STOP_TIMEOUT_S)["running"])
 
     def stop(self) -> None:
         """Stop it with all that it started, and remove its folder; harmless when stopped."""
@@ -192,8 +219,8 @@ class LocalCluster:
 
     def _arguments(self) -> list[str]:
         arguments = ["--partitions", json.dumps(self.partitions)]
-        arguments += ["--grace", str(self._grace_s), "--path", json.dumps(_import_path())]
-        if (folder := _current_folder()) is not None:
+        arguments += ["--grace", str(self._grace_s), "--path", json.dumps(import_path())]
+        if (folder := current_folder()) is not None:
             arguments += ["--current-folder", folder]
         if self._worker is not None:
             arguments += ["--worker", json.dumps(self._worker)]
@@ -222,18 +249,19 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _current_folder() -> str | None:
+def current_folder() -> str | None:
+    """Of this process; ``None`` when it was removed."""
     try:
         return os.getcwd()  # noqa: PTH109 - no need for a Path
     except OSError:  # it was removed
         return None
 
 
-def _import_path() -> list[str]:
+def import_path() -> list[str]:
     """Where this process imports from beside the standard library, in order."""
     library = os.path.dirname(os.__file__)  # noqa: PTH120 - compared as text
     own = (library, os.path.join(library, "lib-dynload"))  # noqa: PTH118
-    current = _current_folder()
+    current = current_folder()
     entries = (current if entry in ("", ".") else entry for entry in sys.path)
     known = (os.path.abspath(entry) for entry in entries if entry)  # noqa: PTH100
     return [entry for entry in dict.fromkeys(known) if entry not in own]

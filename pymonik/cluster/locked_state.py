@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pymonik.cluster.events import EventHub, Interest, Subscription
+from pymonik.cluster.state import draining
 from pymonik.cluster.state.tables import State
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class LockedState:
         self.ready = {key: threading.Condition(self._lock) for key in self._state.partitions}
         self.on_cancel: dict[str, Callable[[str], None]] = {}
         self.closed = False
+        self.draining = False
 
     @contextmanager
     def reading(self) -> Iterator[State]:
@@ -91,6 +93,26 @@ class LockedState:
             if self.closed:
                 subscription.stop()
             return subscription
+
+    def drain(self) -> None:
+        """Have runners take no more tasks, and cancel those that have not begun."""
+        with self._lock:
+            self.draining = True
+        with self.changing as (state, now):
+            draining.drain(state, now)
+        with self._lock:
+            for condition in self.ready.values():
+                condition.notify_all()
+
+    def has_listeners(self) -> bool:
+        """Whether a client listens to news."""
+        with self._lock:
+            return self._hub.has_subscriptions()
+
+    def count_running(self) -> int:
+        """How many tasks run."""
+        with self._lock:
+            return draining.count_running(self._state)
 
     def close(self) -> None:
         """End every subscription, and have every runner that waits look again."""

@@ -58,6 +58,19 @@ def first_message(process: subprocess.Popen[bytes], timeout_s: float) -> dict[st
     return message
 
 
+def answer(process: subprocess.Popen[bytes], timeout_s: float) -> dict[str, Any]:
+    """What a process that has started answers to an order.
+
+    Raises:
+        UnavailableError: It ended, or took too long.
+    """
+    line, _ = _read(process, time.monotonic() + timeout_s)
+    if not line.endswith(b"\n"):
+        raise UnavailableError("give an order to the cluster", "its process does not answer")
+    answered: dict[str, Any] = json.loads(line)
+    return answered
+
+
 def _read(process: subprocess.Popen[bytes], end: float) -> tuple[bytes, bytes]:
     """The line on standard output, and what is on standard error until it has come."""
     if process.stdout is None or process.stderr is None:

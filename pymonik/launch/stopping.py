@@ -4,7 +4,7 @@
 
     SIGTERM, SIGINT ──► pipe ──┐
                                ├──► thread "stopping" ──► requested; at the second one: hurried
-    standard input ends ───────┘
+    standard input ends ───────┘                     └──► orders: lines of standard input
 
 The interpreter writes the signal to the pipe at once, whatever thread the system interrupts and
 whatever that holds. A handler in Python would run in the main thread only, between two of its
@@ -14,6 +14,7 @@ steps: while that waits, or with a lock held that is needed to stop.
 from __future__ import annotations
 
 import os
+import queue
 import select
 import signal
 import threading
@@ -35,6 +36,7 @@ class Stopping:
     Attributes:
         requested: Set when it is to end.
         hurried: Set when it is to end at once, with what still runs.
+        orders: Lines of the lifeline, then ``None`` when this process is to end.
     """
 
     def __init__(
@@ -42,6 +44,8 @@ class Stopping:
     ) -> None:
         self.requested = threading.Event()
         self.hurried = threading.Event()
+        self.orders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._unread = b""
         self._lifeline = lifeline
         self._told, teller = os.pipe()
         os.set_blocking(teller, False)
@@ -61,17 +65,29 @@ class Stopping:
                 if fd == self._told:
                     for number in os.read(fd, 4096):
                         self._tell(signal.Signals(number))
-                elif not os.read(fd, 4096):
+                elif not self._read(fd):
                     poll.unregister(fd)
                     self.hurried.set()
-                    self.requested.set()
+                    self._request()
+
+    def _read(self, fd: int) -> bool:
+        """Take the orders that have come; whether there may be more."""
+        data = os.read(fd, 4096)
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            self.orders.put(line.decode(errors="replace"))
+        return bool(data)
 
     def _tell(self, number: signal.Signals) -> None:
         if number not in _SIGNALS:
             return
         if self.requested.is_set():
             self.hurried.set()
+        self._request()
+
+    def _request(self) -> None:
         self.requested.set()
+        self.orders.put(None)
 
 
 def end_by_force(after_s: float) -> None:

@@ -123,9 +123,10 @@ class ForeignSlot:
         if call is not None:
             call.cancel()
 
-    def join(self) -> None:
-        """Wait until everything that `start` started has ended."""
-        self._thread.join()
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait until the thread has ended; whether it has."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         server = self._serve_agent()

@@ -123,9 +123,10 @@ class ExecutorSlot:
         """Take no more tasks; closing the pool and the state ends the running one."""
         self._stopping.set()
 
-    def join(self) -> None:
-        """Wait until the thread has ended."""
-        self._thread.join()
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait until the thread has ended; whether it has."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         _give_way()

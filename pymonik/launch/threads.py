@@ -1,0 +1,46 @@
+"""Whether the system grants the threads that a process of ours needs.
+
+gRPC ends the whole process, without a word in Python, when it cannot start one of its threads. So
+they are tried before: where the limit of processes is low, that is an error that says so.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from pymonik.errors import ConfigError
+
+
+def check(count: int) -> None:
+    """Start so many threads at once, and end them; takes about a millisecond.
+
+    Raises:
+        ConfigError: The system refuses one.
+    """
+    over = threading.Event()
+    started: list[threading.Thread] = []
+    try:
+        for number in range(count):
+            thread = threading.Thread(target=over.wait, name=f"trial {number}", daemon=True)
+            thread.start()
+            started.append(thread)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the system grants {len(started)} of {count} threads that are needed{_limit()}"
+        ) from error
+    finally:
+        over.set()
+        for thread in started:
+            thread.join()
+
+
+def _limit() -> str:
+    if sys.platform == "win32":
+        return ""
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    if soft == resource.RLIM_INFINITY:
+        return ": is the limit of processes of the container too low?"
+    return f": this user may have {soft} processes and threads (`ulimit -u`), all programs counted"
