@@ -14,6 +14,7 @@ import mmap
 import os
 import resource
 import shutil
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -64,6 +65,7 @@ def private_folder(parent: Path | None = None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked_folder(parent: Path) -> Iterator[Path]:
+    _refuse_shared(parent)
     _sweep(parent)
     try:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()  # mode 0700
@@ -75,6 +77,19 @@ def _locked_folder(parent: Path) -> Iterator[Path]:
             yield folder
     finally:
         remove(folder)
+
+
+def _refuse_shared(parent: Path) -> None:
+    """Refuse a folder in which others can put a folder of theirs in the place of ours."""
+    try:
+        mode = parent.stat().st_mode
+    except OSError:  # making a folder there tells why
+        return
+    if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
+        raise ConfigError(
+            f"{parent} can be written by others and has no sticky bit, so another user could put a "
+            f"folder in the place of the cluster's: give another folder, or `chmod +t {parent}`"
+        )
 
 
 def remove(folder: Path) -> None:

@@ -77,7 +77,7 @@ class Storage:
                 return None
             # It may be completed a second time, or have an ID of a worker's own.
             is_taken = result_id in self._held or result_id in self._filed
-            opaque_id = new_id() if is_taken or not _is_name(result_id) else result_id
+            opaque_id = new_id() if is_taken or not objects.is_name(result_id) else result_id
             self._held[opaque_id] = data
             self._held_bytes += size
         return opaque_id
@@ -90,7 +90,7 @@ class Storage:
         return opaque_id
 
     def _is_free(self, opaque_id: str) -> bool:
-        if not _is_name(opaque_id) or opaque_id in self._held or opaque_id in self._filed:
+        if not objects.is_name(opaque_id) or opaque_id in self._held or opaque_id in self._filed:
             return False
         return not os.path.lexists(self._prefix + opaque_id)
 
@@ -258,14 +258,9 @@ class Storage:
         return data is not None
 
     def _place(self, opaque_id: str) -> str:
-        if not _is_name(opaque_id):
+        if not objects.is_name(opaque_id):
             raise ValueError(f"not the name of an object: {opaque_id!r}")
         return self._prefix + opaque_id
-
-
-def _is_name(opaque_id: str) -> bool:
-    """Whether a file can have it: names come from clients that import, and stay in the folder."""
-    return opaque_id[:1] not in ("", ".") and os.sep not in opaque_id and "\0" not in opaque_id
 
 
 def _start(chunks: Iterator[Buffer]) -> list[Buffer]:

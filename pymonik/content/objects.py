@@ -131,6 +131,11 @@ def path_in(folder: Path, name: str) -> str:
     return f"{folder}{os.sep}{name}"
 
 
+def is_name(name: str) -> bool:
+    """Whether a file can have this name: names come from others, and stay in their folder."""
+    return name[:1] not in ("", ".") and os.sep not in name and "\0" not in name
+
+
 def remove(path: str) -> None:
     """Remove a file, unless it is gone."""
     with contextlib.suppress(FileNotFoundError):

@@ -25,6 +25,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from pymonik.content import objects
+from pymonik.executor.nameless import nameless_file
 from pymonik.executor.tokens import Tokens, take
 from pymonik.wire.call import ItemMeta
 from pymonik.wire.containers import Buffer  # noqa: TC001 - of a NamedTuple
@@ -57,10 +58,7 @@ class Offer:
     """The parent's side."""
 
     def __init__(self) -> None:
-        import tempfile  # not for executors: they start without it
-
-        self._journal = tempfile.TemporaryFile(prefix="pymonik-journal-", buffering=0)  # noqa: SIM115
-        objects.write(self._journal.fileno(), [bytes(_MAPPED_BYTES)])  # a full disk shows now
+        self._journal = nameless_file("journal", _MAPPED_BYTES)
         self._tokens = Tokens()
 
     @property
@@ -71,10 +69,14 @@ class Offer:
     def offer(self, calls: int) -> None:
         """Offer that many calls, and empty the journal."""
         self.take_back()
+        self.clear()
+        self._tokens.put(calls)
+
+    def clear(self) -> None:
+        """Empty the journal: what was in it takes no memory any more."""
         os.pwrite(self._journal.fileno(), _NOTHING, 0)
         self._journal.seek(_MAPPED_BYTES)
         self._journal.truncate()
-        self._tokens.put(calls)
 
     def take_back(self) -> int:
         """Take the calls that nobody has begun: how many."""

@@ -19,7 +19,12 @@ import msgspec
 from pymonik.code.failure import Failure
 from pymonik.content.unpacked import UnpackedBundles
 from pymonik.environments.folders import packages_folder
-from pymonik.errors import EnvironmentSetupError, PymonikError, SerializationError
+from pymonik.errors import (
+    EnvironmentSetupError,
+    PymonikError,
+    SerializationError,
+    WorkerLostError,
+)
 from pymonik.executor import files
 from pymonik.executor.chunk import Chunk
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost
@@ -273,7 +278,8 @@ class ExecutorPool:
         try:
             process = place.seat.process.result()
         except OSError as error:
-            return Lost(Failure.of(error).to_text())
+            text = f"an executor could not be started: {error}"
+            return Lost(Failure.of(WorkerLostError(text)).to_text())
         with self._lock:
             if running.is_cancelled or self._is_closed:
                 return Cancelled()
@@ -331,7 +337,8 @@ class ExecutorPool:
                     return
         with self._lock:
             self._seats.discard(seat)
-            if not self._is_closed:
+            # Where none can be started, the next call tries once more, and not all the time.
+            if not self._is_closed and seat.process.exception() is None:
                 self._idle.append(self._new_seat(seat.surroundings))
         self._dismiss(seat)
 

@@ -33,7 +33,7 @@ from pymonik.executor.stop_request import StopRequest, page
 from pymonik.executor.surroundings import CUT_OFF
 from pymonik.launch.process import Supervised
 from pymonik.launch.python import Plan
-from pymonik.wire.framing import Inbox, framed
+from pymonik.wire.framing import FramingError, Inbox, framed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -208,7 +208,9 @@ class ExecutorProcess:
         self._run = None  # an executor may be idle for long
         ending = self._checked(answer)
         if chunk is not None and not self.is_alive:
-            return self._salvaged(chunk, ending)
+            ending = self._salvaged(chunk, ending)
+        if chunk is not None:
+            self._offer.clear()
         if self._retires:
             self.ahead.take_back()  # it claims none of them
             self.ahead.count = 0
@@ -292,11 +294,13 @@ class ExecutorProcess:
         """What comes first: an answer, the end of the time or of the memory, or death (`None`)."""
         start = time.monotonic()
         while True:
-            if (answer := self._inbox.take(answer_decoder)) is not None:
+            if (answer := self._take_answer()) is not None:
                 if not isinstance(answer, Retires):
                     return answer
                 self._retires = True
                 continue
+            if not self.is_alive:
+                return None
             spent = time.monotonic() - start
             if limit_s is not None and spent >= limit_s:
                 self._let_end()
@@ -319,6 +323,14 @@ class ExecutorProcess:
             if self._memory_watch is not None and self._memory_watch.is_exceeded():
                 self.stop("its processes used more memory than they may")
                 return _too_much_memory(self._memory_watch)
+
+    def _take_answer(self) -> Answer | None:
+        """What the executor has said; user code that wrote to its socket has killed it."""
+        try:
+            return self._inbox.take(answer_decoder)
+        except FramingError:
+            self.stop(_CUT_OFF_TEXT)
+            return None
 
     def _let_end(self) -> None:
         """Ask the present run to end, and wait until it has, or is killed after the grace."""

@@ -16,8 +16,9 @@ never meets the next one, however late it comes.
 from __future__ import annotations
 
 import mmap
-import os
 from typing import IO
+
+from pymonik.executor.nameless import nameless_file
 
 _ASKED, _RUNNING, _DRAINING = 0, 1, 2  # places of 8 bytes
 _BYTES = 24
@@ -76,11 +77,4 @@ class StopRequest:
 
 def page() -> IO[bytes]:
     """A new page, as a file without a name."""
-    if hasattr(os, "memfd_create"):
-        file: IO[bytes] = os.fdopen(os.memfd_create("pymonik-stop"), "r+b", buffering=0)
-    else:
-        import tempfile
-
-        file = tempfile.TemporaryFile(prefix="pymonik-stop-", buffering=0)  # noqa: SIM115
-    file.truncate(_BYTES)
-    return file
+    return nameless_file("stop", _BYTES)

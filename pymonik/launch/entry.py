@@ -25,6 +25,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - path
 ROOT = os.path.dirname(os.path.dirname(HERE))  # noqa: PTH120 - where the package lies
 MARK = "PYMONIK_LAUNCH"  # set while a Python of ours starts; see `pymonik.launch.python`
 ASIDE = f"{MARK}_"  # before the names of variables that the interpreter must not see
+# Python ignores them, and raises an exception instead.
+OF_PYTHON = {
+    getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ") if hasattr(signal, name)
+}
 
 
 def main() -> None:
@@ -74,7 +78,7 @@ def _reset_signals() -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in signal.valid_signals():
-        if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGPIPE:
+        if signal.getsignal(number) is signal.SIG_IGN and number not in OF_PYTHON:
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -109,7 +113,8 @@ def _is_of_packages(entry: str) -> bool:
 
 def _become(command: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for number in OF_PYTHON:
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execvp(command[0], command)
     except (OSError, ValueError) as error:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pymonik.errors import ConfigError, UnavailableError
+from pymonik.launch.death import ending
 
 if TYPE_CHECKING:
     import subprocess
@@ -98,7 +99,7 @@ def _problem(process: subprocess.Popen[bytes], said: bytes) -> str:
     deadline = time.monotonic() + _END_S
     while (code := process.poll()) is None and time.monotonic() < deadline:
         time.sleep(0.01)  # nothing but its end is left to come
-    state = "did not start in time" if code is None else f"ended with exit code {code}"
+    state = "did not start in time" if code is None else f"ended with {ending(code)}"
     text = f"its process {state}; {process.args[0]!r}, which sys.executable names, "  # type: ignore[index]
     shown = said.decode(errors="replace").strip()[-_MOST_SHOWN:]
     return text + (f"wrote:\n{shown}" if shown else "wrote nothing: is it a Python?")

@@ -168,7 +168,7 @@ def _write(folder: Path, name: str, segments: Sequence[Buffer]) -> None:
 
 def _read(folder: Path, name: str) -> memoryview | None:
     """The content as memory that may be written without changing the file; ``None`` if absent."""
-    if not name:
+    if not objects.is_name(name):  # as a control plane of others may say
         return None
     try:
         with open(objects.path_in(folder, name), "rb") as opened:  # noqa: PTH123

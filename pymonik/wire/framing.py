@@ -1,4 +1,9 @@
-"""Frames on a socket: a length, then msgpack."""
+"""Frames on a socket: a mark, a length, then msgpack.
+
+The mark tells garbage at once: user code may write to a descriptor that is not its own, and any
+program of the user may connect to a socket. Without it such bytes would be a length, and all that
+comes after them would be waited for in vain.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LENGTH = struct.Struct("<Q")
+_HEAD = struct.Struct("<4sQ")
+_MARK = b"\xc1pmk"  # no msgpack begins like this
+_MOST_BYTES = 1 << 31  # of a frame: large data lie in files
 _CHUNK = 1 << 16  # bytes read at once; the allocator maps larger blocks anew each time
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -21,7 +28,11 @@ _encode = msgspec.msgpack.Encoder().encode
 def framed(message: msgspec.Struct) -> bytes:
     """``message`` as it goes over the socket."""
     body = _encode(message)
-    return _LENGTH.pack(len(body)) + body
+    return _HEAD.pack(_MARK, len(body)) + body
+
+
+class FramingError(msgspec.DecodeError):
+    """What came is no frame: whoever sent it is not to be listened to any longer."""
 
 
 class Inbox:
@@ -57,13 +68,24 @@ class Inbox:
         return bool(self._buffer)
 
     def take(self, decoder: msgspec.msgpack.Decoder[T]) -> T | None:
-        """The next frame, if it is complete."""
-        if len(self._buffer) < _LENGTH.size:
+        """The next frame, if it is complete.
+
+        Raises:
+            FramingError: It is none, or not one that the decoder knows.
+        """
+        if not _MARK.startswith(self._buffer[:4]) and self._buffer[:4] != _MARK:
+            raise FramingError("what came on a socket is no frame")
+        if len(self._buffer) < _HEAD.size:
             return None
-        (length,) = _LENGTH.unpack_from(self._buffer)
-        end = _LENGTH.size + length
+        _, length = _HEAD.unpack_from(self._buffer)
+        if length > _MOST_BYTES:
+            raise FramingError(f"a frame on a socket says that it has {length} bytes")
+        end = _HEAD.size + length
         if len(self._buffer) < end:
             return None
-        body = bytes(memoryview(self._buffer)[_LENGTH.size : end])
+        body = bytes(memoryview(self._buffer)[_HEAD.size : end])
         del self._buffer[:end]
-        return decoder.decode(body)
+        try:
+            return decoder.decode(body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise FramingError(f"what came on a socket is not understood: {error}") from error

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -16,6 +14,8 @@ from armonik.protogen.worker.worker_service_pb2_grpc import add_WorkerServicer_t
 
 from pymonik.errors import ConfigError
 from pymonik.executor.pool import ExecutorPool
+from pymonik.launch import orphans
+from pymonik.launch.stopping import Stopping
 from pymonik.worker.clef import log_as_clef, log_output
 from pymonik.worker.service import WorkerService
 from pymonik.worker.settings import Settings
@@ -38,20 +38,19 @@ def run_pymonik_worker() -> None:
     except ConfigError as error:
         sys.exit(f"pymonik.worker: {error}")
     log_as_clef(settings.log_level)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    serve(settings, stopping)
+    orphans.adopt()
+    serve(settings, Stopping())
 
 
-def serve(settings: Settings, stopping: threading.Event) -> None:
-    """Serve until ``stopping`` is set, then drain."""
+def serve(settings: Settings, stopping: Stopping) -> None:
+    """Serve until told to stop, then let the running task end; a second signal ends it at once."""
     settings.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         pool = ExecutorPool(
             folder=settings.folder,
             size=1,
             memory_limit=settings.memory_limit,
+            grace_s=settings.grace_s,
             on_output=log_output,
         )
         stack.enter_context(pool)
@@ -61,10 +60,11 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
         server = _listen(service, settings)
         stack.callback(lambda: server.stop(STOP_S).wait(2 * STOP_S))
         logger.info("worker serves on %s, agent at %s", settings.worker, settings.agent)
-        while not stopping.wait(WAKE_S):
-            pass  # a signal that reaches another thread does not wake this one
+        while not stopping.requested.wait(WAKE_S):
+            orphans.reap()  # the first process of a container gets those of all others
         logger.info("worker stops")
-        if not service.drain(settings.drain_s):
+        pool.drain()
+        if not service.drain(settings.drain_s, stopping.hurried):
             logger.warning("the running task did not end in %s s", settings.drain_s)
 
 

@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 TURN_S = 30.0  # for the executor of a task that was given up to be gone
 CANCEL_AGAIN_S = 0.1
+LOOK_S = 0.05  # between two looks at whether somebody is in a hurry
 
 
 class WorkerService(WorkerServicer):  # type: ignore[misc]
@@ -52,11 +53,18 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
         self._turn = threading.Lock()  # held while a task runs
         self._draining = threading.Event()
 
-    def drain(self, timeout_s: float) -> bool:
-        """Refuse new tasks and wait for the running one; whether it has ended in time."""
+    def drain(self, timeout_s: float, hurried: threading.Event) -> bool:
+        """Refuse new tasks and wait for the running one; whether it has ended in time.
+
+        Args:
+            timeout_s: Seconds to wait.
+            hurried: Set by another thread when nobody wants to wait any longer.
+        """
         self._draining.set()
-        if not self._turn.acquire(timeout=timeout_s):
-            return False
+        end = time.monotonic() + timeout_s
+        while not self._turn.acquire(timeout=LOOK_S):
+            if hurried.is_set() or time.monotonic() >= end:
+                return False
         self._turn.release()
         return True
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymonik.errors import ConfigError, UsageError
+from pymonik.executor.process import GRACE_S
 from pymonik.launch import memory
 from pymonik.launch.sizes import size
 
@@ -31,6 +32,8 @@ class Settings:
         memory_limit: Bytes that an executor may use; ``None`` without a limit.
         drain_s: How long a running task may go on after SIGTERM.
         log_level: A level of `logging`.
+        grace_s: From asking a task to end, because ArmoniK gave it up or its time is over, until
+            it is killed with all that it started.
     """
 
     worker: str
@@ -39,6 +42,7 @@ class Settings:
     memory_limit: int | None = None
     drain_s: float = DRAIN_S
     log_level: str = "INFO"
+    grace_s: float = GRACE_S
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Settings:
@@ -54,6 +58,7 @@ class Settings:
             memory_limit=_memory_limit(variables),
             drain_s=_seconds(variables, "PYMONIK_WORKER_DRAIN_S", DRAIN_S),
             log_level=_level(variables),
+            grace_s=_seconds(variables, "PYMONIK_WORKER_GRACE_S", GRACE_S),
         )
 
     @property

@@ -43,6 +43,7 @@ class Function:
     """Stands for a task: what an executor needs of it."""
 
     require_context = False
+    collects = False
 
     def __init__(self, func: Any, retry_on: tuple[type[BaseException], ...] = ()) -> None:
         self.func = func
@@ -678,3 +679,21 @@ def test_children_count_for_the_memory_limit_and_shared_pages_once(make_bench: A
     ending = bench.end(bench.call(fork, 1, 100 << 20))
     assert isinstance(ending, Failed)
     assert "with all that it started" in readable(ending.error)
+
+
+def _write_to_all(data: bytes) -> None:
+    for fd in range(3, 40):
+        try:
+            os.set_blocking(fd, False)
+            os.write(fd, data)
+        except OSError:  # noqa: PERF203 - none, or not to be written to
+            continue
+    time.sleep(300)
+
+
+@pytest.mark.parametrize("data", [b"hello", b"\xff" * 100, b"\xc1pmk" + b"\xff" * 8])
+def test_a_call_that_writes_to_our_sockets_harms_itself_only(bench: Bench, data: bytes) -> None:
+    ending = bench.end(bench.call(_write_to_all, data))
+    assert isinstance(ending, Lost)
+    assert "or wrote to it" in readable(ending.error)
+    assert bench.value(bench.call(add, 1, 2)) == 3

@@ -26,6 +26,7 @@ class Function:
     """Stands for a task: what an executor needs of it."""
 
     require_context = False
+    collects = False
     retry_on = ()
 
     def __init__(self, func: Any) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 class Function:
     require_context = False
+    collects = False
     retry_on = ()
     name = "version"
 

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import msgspec
 
 from pymonik.wire.embedded import AnswerKind, DirectAnswer, request_decoder
-from pymonik.wire.framing import Inbox, framed
+from pymonik.wire.framing import FramingError, Inbox, framed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -113,8 +112,10 @@ class DirectServer:
         try:
             while self._serve_one(connection, inbox):
                 pass
-        except (OSError, msgspec.DecodeError) as error:
+        except OSError as error:
             logger.debug("a connection ended: %s", error)
+        except FramingError as error:
+            logger.warning("a connection was closed: %s", error)
         finally:
             with self._lock:
                 self._connections.pop(connection, None)
@@ -133,10 +134,13 @@ class DirectServer:
         return True
 
     def _handler(self, method: str) -> Any:
-        if method not in self._known:
+        known = self._known.get(method)
+        if known is None:
             found = (handler.service(_Details(method)) for handler in self._handlers)
-            self._known[method] = next((one for one in found if one is not None), None)
-        return self._known[method]
+            known = next((one for one in found if one is not None), None)
+            if known is not None:  # the names of others would be kept for ever
+                self._known[method] = known
+        return known
 
 
 def _wake(path: str) -> None:

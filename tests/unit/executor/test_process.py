@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +20,7 @@ def open_files() -> int:
     return len(list(Path("/dev/fd").iterdir()))
 
 
-@pytest.mark.parametrize(("owner", "name"), [(process, "_start"), (tempfile, "TemporaryFile")])
+@pytest.mark.parametrize(("owner", "name"), [(process, "_start"), (os, "memfd_create")])
 def test_what_was_opened_is_closed_when_the_system_refuses(
     owner: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
