@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymonik.arguments import NO_INPUT
 from pymonik.code import codec
+from pymonik.code.own_frames import uncaught_errors, unlink
 from pymonik.code.program import Program
 from pymonik.context import in_task
 from pymonik.errors import (
@@ -210,6 +211,7 @@ class Pymonik:
         try:
             self._end_session(session, cancel=cancel, wait=wait)
         finally:
+            uncaught_errors.close()
             update_views()
 
     def _end_session(self, session: RemoteSession, *, cancel: bool, wait: bool) -> None:
@@ -245,6 +247,7 @@ class Pymonik:
         if error is None:
             self.close()
             return
+        unlink(error)
         try:
             self.cancel()
         except ControlPlaneError as failed:
@@ -293,6 +296,7 @@ class Pymonik:
             )
             # Kept open by the session: results can be fetched after its end.
             opened.pop_all()
+        uncaught_errors.open()
         if self._is_embedded:
             _forgotten.delete(plane)
         return session

@@ -1,14 +1,9 @@
-"""`PymonikContext`: what a task can ask about itself, and its logger."""
+"""`PymonikContext`: what a task can ask about itself."""
 
 from __future__ import annotations
 
-import json
-import logging
-import sys
-import traceback
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymonik.code import codec
@@ -17,9 +12,11 @@ from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions
 from pymonik.session.protocol import active_session
 from pymonik.stored_ids import ObjectFiles
+from pymonik.task_log import ContextLogger
 from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
@@ -27,14 +24,6 @@ if TYPE_CHECKING:
     from pymonik.session.protocol import Session
 
 T = TypeVar("T")
-
-_LEVELS = {
-    logging.DEBUG: "Debug",
-    logging.INFO: "Information",
-    logging.WARNING: "Warning",
-    logging.ERROR: "Error",
-    logging.CRITICAL: "Fatal",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,70 +206,3 @@ def in_task() -> bool:
 def enter(provider: Callable[[], PymonikContext]) -> None:
     """Have the current context be what this gives, in this context of variables."""
     _current.set(provider)
-
-
-class ContextLogger:
-    """Writes a line for a message and its fields: ``logger.info("step", n=3)``.
-
-    In a task the line is JSON on stderr, in the CLEF form that ArmoniK's log tools read. In a
-    local call it goes to the logger ``"pymonik.task"`` of the program.
-    """
-
-    def __init__(
-        self, task_id: str = "", session_id: str = "", *, local: logging.Logger | None = None
-    ) -> None:
-        self._task_id = task_id
-        self._session_id = session_id
-        self._local = local or logging.getLogger("pymonik.task")
-
-    def debug(self, message: object, *args: object, **fields: object) -> None:
-        """For who looks for a defect."""
-        self._write(logging.DEBUG, message, args, fields)
-
-    def info(self, message: object, *args: object, **fields: object) -> None:
-        """What goes as planned. ``args`` are put into the message with ``%``."""
-        self._write(logging.INFO, message, args, fields)
-
-    def warning(self, message: object, *args: object, **fields: object) -> None:
-        """What may be wrong."""
-        self._write(logging.WARNING, message, args, fields)
-
-    def error(self, message: object, *args: object, **fields: object) -> None:
-        """What went wrong."""
-        self._write(logging.ERROR, message, args, fields)
-
-    def critical(self, message: object, *args: object, **fields: object) -> None:
-        """What ends the task."""
-        self._write(logging.CRITICAL, message, args, fields)
-
-    def exception(self, message: object, *args: object, **fields: object) -> None:
-        """Like `error`, with the exception that is being handled."""
-        self._write(logging.ERROR, message, args, {**fields, "exc_info": True})
-
-    def _write(
-        self, level: int, message: object, args: tuple[object, ...], fields: dict[str, object]
-    ) -> None:
-        with_exception = bool(fields.pop("exc_info", False))
-        text = str(message) % args if args else str(message)
-        if self._task_id:
-            self._write_line(level, text, fields, with_exception=with_exception)
-            return
-        extra = "".join(f" {name}={value!r}" for name, value in fields.items())
-        self._local.log(level, "%s%s", text, extra, exc_info=with_exception, stacklevel=3)
-
-    def _write_line(
-        self, level: int, text: str, fields: dict[str, object], *, with_exception: bool
-    ) -> None:
-        line: dict[str, object] = {
-            "@t": datetime.now(timezone.utc).isoformat().replace("+00:00", "Z"),
-            "@l": _LEVELS[level],
-            "@m": text,
-            "task_id": self._task_id,
-            "session_id": self._session_id,
-        }
-        if with_exception:
-            line["@x"] = traceback.format_exc()
-        # A field never hides what the line says of itself.
-        line |= {name if name not in line else f"{name}_": value for name, value in fields.items()}
-        sys.stderr.write(json.dumps(line, default=repr) + "\n")
-        sys.stderr.flush()

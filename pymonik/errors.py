@@ -14,7 +14,8 @@
     │   └── EnvironmentSetupError   a package or variable could not be set on the worker
     └── WaitTimeoutError            also a built-in TimeoutError
 
-An exception of the user's function is raised as it is, with a `TaskFailedError` as its cause.
+An exception of the user's function is raised as it is, with the frames of the task and one note; if
+it has no cause of its own, a `TaskFailedError` is its cause.
 Errors cross processes, so each one pickles: all parameters go to ``super().__init__`` by position.
 """
 
@@ -76,6 +77,8 @@ class TaskFailedError(PymonikError):
         remote_traceback: The traceback of the exception in the task, empty without one.
     """
 
+    message = task_id = result_id = remote_traceback = ""
+
     def __init__(
         self, message: str, task_id: str = "", result_id: str = "", remote_traceback: str = ""
     ) -> None:
@@ -86,9 +89,7 @@ class TaskFailedError(PymonikError):
         self.remote_traceback = remote_traceback
 
     def __str__(self) -> str:
-        task = f" (task {self.task_id})" if self.task_id else ""
-        trace = f"\n\nIn the task:\n{self.remote_traceback}" if self.remote_traceback else ""
-        return f"{self.message}{task}{trace}"
+        return f"{self.message} (task {self.task_id})" if self.task_id else self.message
 
 
 class TaskCancelledError(TaskFailedError):

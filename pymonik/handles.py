@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+from pymonik.code.exceptions import again, note_item
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.completion import completions
 from pymonik.errors import UsageError, WaitTimeoutError
@@ -108,12 +109,14 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
             WaitTimeoutError: The result is still pending after ``timeout``.
             BaseException: What the task raised, or a `TaskFailedError`.
         """
+        __tracebackhide__ = True
         _settle([self], timeout)
         self._raise_error()
         return self
 
     def get(self, timeout: float | None = None) -> R_co:
         """The value, waiting for it; the same as `result`."""
+        __tracebackhide__ = True
         return self.result(timeout)
 
     def result(self, timeout: float | None = None) -> R_co:
@@ -128,6 +131,7 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
                 its session is not the current one.
             BaseException: What the task raised, or a `TaskFailedError`.
         """
+        __tracebackhide__ = True
         if self._value is _UNKNOWN:
             state = self._state
             if state.status is Status.PENDING:
@@ -140,7 +144,7 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
         """What `result` would raise for the task, or ``None``; waits in the same way."""
         if self._value is _UNKNOWN:
             _settle([self], timeout)
-        return self._state.error
+        return _told(self._state)
 
     def cancel(self) -> None:
         """Cancel the call; does nothing once it ended.
@@ -185,9 +189,10 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
     # -- inside --------------------------------------------------------------------------------
 
     def _raise_error(self) -> None:
-        if (error := self._state.error) is not None:
-            # The same object may be raised many times: its traceback starts anew.
-            raise error.with_traceback(None)
+        __tracebackhide__ = True
+        if (error := _told(self._state)) is not None:
+            # Raised a second time, it must not show the frames that the first one went through.
+            raise again(error)
 
     def __reduce__(self) -> tuple[object, ...]:
         keep(self._state.session)
@@ -253,16 +258,19 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
             WaitTimeoutError: Some are still pending after ``timeout``.
             BaseException: What the first of the failed tasks raised, in order of the handles.
         """
+        __tracebackhide__ = True
         _settle(self._handles, timeout)
         self._raise_first_error()
         return self
 
     def get(self, timeout: float | None = None) -> list[R_co]:
         """The values in order, waiting for them; the same as `result`."""
+        __tracebackhide__ = True
         return self.result(timeout)
 
     def result(self, timeout: float | None = None) -> list[R_co]:
         """The values in order, fetched in parallel; raises like `wait`."""
+        __tracebackhide__ = True
         if wait_s(timeout) is None:
             self._load_while_others_run()
         _settle(self._handles, timeout)
@@ -273,7 +281,7 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
     def exceptions(self, timeout: float | None = None) -> list[BaseException | None]:
         """For each handle, what its task raised, or ``None``; waits for all."""
         _settle(self._handles, timeout)
-        return [handle._state.error for handle in self._handles]
+        return [_told(handle._state) for handle in self._handles]
 
     def done(self) -> bool:
         """Whether all of them are done."""
@@ -356,6 +364,7 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
             _load(part)
 
     def _raise_first_error(self) -> None:
+        __tracebackhide__ = True
         for handle in self._handles:
             if handle._state.error is not None:
                 handle._raise_error()
@@ -364,6 +373,14 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
         done = sum(handle.done() for handle in self._drawn)
         more = "" if self._more is None else " and more"
         return f"<MultiResultHandle {done} of {len(self._drawn)}{more} done>"
+
+
+def _told(state: ResultState) -> BaseException | None:
+    """Why a call failed, with a note of which one it was of several."""
+    error, run = state.error, state.run
+    if error is not None and run is not None and state.index >= 0:
+        note_item(error, state.index, run.total)
+    return error
 
 
 def _checked(handles: Iterable[ResultHandle[Any]]) -> list[ResultHandle[Any]]:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pymonik.code import codec
-from pymonik.code.failure import Failure
+from pymonik.code.exceptions import exception_of
+from pymonik.code.failure import describe
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.context import PymonikContext, enter
 from pymonik.errors import DependencyFailedError, UsageError
@@ -174,7 +175,7 @@ class FakeSession:
                 value = surroundings.run(task.func, *args, **kwargs)
             self._end(state, value)
         except Exception as error:  # noqa: BLE001 - the user's function
-            failed = Failure.of(error).to_exception(state.task_id, str(state.result_id))
+            failed = exception_of(describe(error), state.task_id, str(state.result_id))
             with self._lock:
                 state.fail(failed)
 

@@ -14,7 +14,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -33,6 +33,7 @@ from pymonik.wire.call import (
 )
 from pymonik.wire.containers import INLINE_BUFFER, Buffer, join, split
 from pymonik.wire.definitions import split_definitions, with_definitions
+from pymonik.wire.failure import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 _PICKLER = "pymonik.code.pickler"
 _NO_MODULES: frozenset[str] = frozenset()
-_PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
+PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 
 class Packed(msgspec.Struct, frozen=True, gc=False):
@@ -82,7 +83,7 @@ def pack(value: object, *, label: str = "value", copy: bool = True) -> Packed:
     Raises:
         SerializationError: It cannot be pickled; the message has the path to the culprit.
     """
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return _plain(value)
     return _packed(value, label, copy=copy)[0]
 
@@ -147,6 +148,22 @@ def _keep_in(buffers: list[Buffer]) -> Callable[[pickle.PickleBuffer], bool]:
     return keep
 
 
+def pack_if_possible(value: object) -> Packed | None:
+    """`pack` without a word where it fails; buffers of arrays are not copied."""
+    if type(value) in PLAIN:
+        return _plain(value)
+    buffers: list[Buffer] = []
+    pickler = Pickler(buffer_callback=_keep_in(buffers))
+    try:
+        stream = pickler.stream(value)
+        if pickler.needs:
+            stream = with_definitions(gather(pickler.needs), stream)
+    except BaseException:  # noqa: BLE001 - code of the user's
+        return None
+    blobs = (stream, *buffers)
+    return Packed(blobs, sum(memoryview(blob).nbytes for blob in blobs), pickler.refs)
+
+
 def _plain(value: object) -> Packed:
     """What needs no care: numbers, texts and tuples of them."""
     stream = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
@@ -165,8 +182,8 @@ def pack_call(
         kwargs: By keyword.
         shared: Handles that stand for values which were put already, by the values' addresses.
     """
-    plain = not shared and _PLAIN.issuperset(map(type, args))
-    if plain and (not kwargs or _PLAIN.issuperset(map(type, kwargs.values()))):
+    plain = not shared and PLAIN.issuperset(map(type, args))
+    if plain and (not kwargs or PLAIN.issuperset(map(type, kwargs.values()))):
         return _plain((args, kwargs))
     try:
         if shared:
@@ -348,7 +365,7 @@ class OpenedResult:
     def value(self, item: int = WHOLE, follow: Callable[[ResultRef], object] | None = None) -> Any:
         """The whole (a list, if it is chunked) or one item of it.
 
-        An item that failed is given as its `pymonik.code.failure.Failure`. ``follow`` gives the
+        An item that failed is given as its `pymonik.wire.failure.Failure`. ``follow`` gives the
         value of another result, for an item that stands elsewhere.
         """
         if not self.meta.chunked:
@@ -359,6 +376,8 @@ class OpenedResult:
 
     def _item(self, index: int, follow: Callable[[ResultRef], object] | None) -> Any:
         meta = self.meta.items[index]
+        if meta.failed:
+            return decode(self._blobs[self._firsts[index]])
         if meta.blobs == 1:
             return unpack((self._blobs[self._firsts[index]],))
         if meta.ref is None:
@@ -393,25 +412,3 @@ def loads(data: Buffer) -> Any:
     definitions, stream = split_definitions(data)
     arrivals.accept(definitions)
     return _Unpickler(stream, (), None).load()
-
-
-# -- exceptions --------------------------------------------------------------------------------
-
-
-def dump_exception(error: BaseException) -> bytes | None:
-    """``error`` as bytes, or ``None`` where it cannot be pickled and read back."""
-    try:
-        data = dumps(error)
-        restored = cast("object", loads(data))
-    except Exception:  # noqa: BLE001 - an exception class of the user
-        return None
-    return data if type(restored).__name__ == type(error).__name__ else None
-
-
-def load_exception(data: bytes) -> BaseException | None:
-    """The exception in ``data``, or ``None`` where it cannot be read here."""
-    try:
-        error = loads(data)
-    except Exception:  # noqa: BLE001 - an exception class of the user
-        return None
-    return error if isinstance(error, BaseException) else None

@@ -1,89 +1,264 @@
-"""An exception of a task as it travels to the client: readable first, machine-readable behind."""
+"""From an exception to a `Failure`: what is known of it, in a form that travels.
+
+Nothing here may raise: the exception, its class and everything on it are the user's. Where Python
+would run code of the class to answer, the answer is taken from `BaseException` itself instead.
+"""
 
 from __future__ import annotations
 
-import base64
-import traceback
-import zlib
-
-import msgspec
+import copyreg
+import sys
+import types
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pymonik.code import codec
-from pymonik.errors import TaskFailedError
+from pymonik.code.short_reprs import ShortReprs, cut, readable
+from pymonik.code.stack import frames_of
+from pymonik.wire.failure import NONE, Failure, Piece, Raised
 
-_MARK = "\n--- pymonik failure: "
-_MAX_PICKLE = 256 * 1024  # bytes; a larger exception travels as text only
-_MAX_TEXT = 256 * 1024  # characters of a traceback
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOST_EXCEPTIONS: Final = 64  # of a chain; those further down are left out
+_MOST_BYTES: Final = 64 * 1024  # of one argument or attribute, and of the text
+_MOST_PIECES: Final = 100  # arguments, or attributes
+_KNOWN_KINDS: Final = 256  # classes whose pickles are kept
+
+_args = BaseException.__dict__["args"].__get__
+_attributes = BaseException.__dict__["__dict__"].__get__
+_cause = BaseException.__dict__["__cause__"].__get__
+_context = BaseException.__dict__["__context__"].__get__
+_suppress_context = BaseException.__dict__["__suppress_context__"].__get__
+_traceback = BaseException.__dict__["__traceback__"].__get__
+_bases = type.__dict__["__mro__"].__get__
+_plain_name = type.__dict__["__name__"].__get__
+
+_Group: Any = getattr(sys.modules["builtins"], "BaseExceptionGroup", None)  # not on Python 3.10
+_NO_SLOTS = frozenset({"__dict__", "__weakref__", "obj"})  # `obj` can be anything, however large
+_FIELDS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 
 
-class Failure(msgspec.Struct, frozen=True):
-    """What is known of an exception that ended a task.
+def describe(error: BaseException, *, with_locals: bool = True) -> Failure:
+    """What to send of ``error``.
+
+    Args:
+        error: Any exception, however odd.
+        with_locals: Whether the reprs of local variables are part of it.
+    """
+    try:
+        return _Description(with_locals=with_locals).failure(error)
+    except BaseException:  # noqa: BLE001 - see the top of this module
+        return Failure((Raised("", _name(type(error)), "(nothing else can be said of it)"),))
+
+
+class _Kind(NamedTuple):
+    """What is known of a class of exceptions.
 
     Attributes:
-        kind: Name of its class.
-        message: Its text.
-        traceback: As Python prints it, in the task.
-        pickle: The exception itself; ``None`` where it does not pickle.
+        kind: Itself; held, so that its id is not given to another.
+        blobs: Its pickle; none for one of Python's own, or where it cannot be pickled.
+        slots: Names of fields outside ``__dict__``, and whether they are of Python's own class.
+        pickles_itself: Whether the class says how it is pickled.
     """
 
-    kind: str
-    message: str
-    traceback: str
-    pickle: bytes | None = None
+    kind: type
+    module: str
+    name: str
+    blobs: tuple[bytes, ...]
+    slots: dict[str, bool]
+    pickles_itself: bool
 
-    @classmethod
-    def of(cls, error: BaseException) -> Failure:
-        """What to send of ``error``."""
-        data = codec.dump_exception(error)
-        if data is not None and len(data) > _MAX_PICKLE:
-            data = None
-        return cls(type(error).__name__, _text_of(error), _traceback_of(error), data)
 
-    def to_text(self) -> str:
-        """For ``Output.error``: the traceback, then what `from_text` reads."""
-        data = base64.b64encode(zlib.compress(msgspec.msgpack.encode(self))).decode()
-        return f"{self.traceback.rstrip()}{_MARK}{data}"
+_kinds: dict[int, _Kind] = {}
 
-    @classmethod
-    def from_text(cls, text: str) -> Failure | None:
-        """The failure in the error of a task, also of one that quotes another's; else ``None``."""
-        _, mark, data = text.partition(_MARK)
-        if not mark:
-            return None
+
+class _Description:
+    def __init__(self, *, with_locals: bool) -> None:
+        self._with_locals = with_locals
+        self._reprs = ShortReprs()
+        self._errors: list[BaseException] = []
+        self._numbers: dict[int, int] = {}  # by id; `_errors` holds them
+
+    def failure(self, error: BaseException) -> Failure:
+        self._number(error)
+        raised: list[Raised] = []
+        while len(raised) < len(self._errors):  # describing one may find others
+            raised.append(self._raised(self._errors[len(raised)]))
+        return Failure(tuple(raised))
+
+    def _number(self, error: BaseException | None) -> int:
+        """The number of an exception, which is described in its turn."""
+        if error is None:
+            return NONE
+        number = self._numbers.get(id(error))
+        if number is None:
+            if len(self._errors) >= _MOST_EXCEPTIONS:
+                return NONE
+            number = self._numbers[id(error)] = len(self._errors)
+            self._errors.append(error)
+        return number
+
+    def _raised(self, error: BaseException) -> Raised:
+        kind = _kind_of(type(error))
+        text = cut(self._reprs.text_of(error), _MOST_BYTES)
+        whole = _whole(error, kind, text) if kind.pickles_itself else ()
+        reprs = self._reprs if self._with_locals and error is self._errors[0] else None
+        frames, left_out = frames_of(_traceback(error), reprs)
+        attributes = dict(_attributes(error))
+        notes = attributes.pop("__notes__", ())
+        return Raised(
+            kind.module,
+            kind.name,
+            text,
+            kind.blobs,
+            whole,
+            self._pieces(("", value) for value in self._arguments(error)),
+            self._pieces(attributes.items()),
+            self._pieces(_slots(error, kind)),
+            self._notes(notes),
+            frames,
+            left_out,
+            self._number(_cause(error)),
+            self._number(_context(error)),
+            bool(_suppress_context(error)),
+            self._members(error),
+        )
+
+    def _arguments(self, error: BaseException) -> tuple[object, ...]:
+        args: tuple[object, ...] = _args(error)
+        # The members of a group travel by number.
+        return args[:1] if _Group is not None and issubclass(type(error), _Group) else args
+
+    def _members(self, error: BaseException) -> tuple[int, ...]:
+        if _Group is None or not issubclass(type(error), _Group):
+            return ()
+        members = _Group.exceptions.__get__(error)
+        numbers = (self._number(member) for member in members)
+        return tuple(number for number in numbers if number != NONE)
+
+    def _notes(self, notes: object) -> tuple[str, ...]:
+        if not isinstance(notes, list | tuple):
+            return ()
+        texts = (note if type(note) is str else self._reprs.of(note) for note in notes)
+        return tuple(cut(readable(text), _MOST_BYTES) for text in islice(texts, _MOST_PIECES))
+
+    def _pieces(self, named: Any) -> tuple[Piece, ...]:
+        return tuple(
+            self._piece(readable(name), value)
+            for name, value in islice(named, _MOST_PIECES)
+            if type(name) is str
+        )
+
+    def _piece(self, name: str, value: object) -> Piece:
+        kind = type(value)
+        if kind in (str, bytes) and len(value) > _MOST_BYTES:  # type: ignore[arg-type]
+            value = _shortened(value)
+        elif issubclass(kind, BaseException):
+            number = self._number(value)  # type: ignore[arg-type]
+            return Piece(name, shown="" if number != NONE else self._reprs.of(value), raised=number)
+        packed = codec.pack_if_possible(value)
+        fits = packed is not None and packed.nbytes <= _MOST_BYTES and not packed.refs
+        blobs = tuple(bytes(blob) for blob in packed.blobs) if packed is not None and fits else ()
+        is_plain = kind in codec.PLAIN and fits
+        return Piece(name, blobs, "" if is_plain else self._reprs.of(value))
+
+
+def _shortened(value: Any) -> str | bytes:
+    """The start of a huge text: of its own type, so that the text of the exception stays one."""
+    end = f"... (cut, {len(value)} in all)"
+    return value[: _MOST_BYTES // 2] + (end if isinstance(value, str) else end.encode())  # type: ignore[no-any-return]
+
+
+def _slots(error: BaseException, kind: _Kind) -> Iterator[tuple[str, object]]:
+    for name, is_of_python in kind.slots.items():
         try:
-            raw = zlib.decompress(base64.b64decode(data.split()[0], validate=True))
-            return msgspec.msgpack.decode(raw, type=cls)
-        except (ValueError, IndexError, zlib.error, msgspec.MsgspecError):
-            return None
-
-    def to_exception(self, task_id: str = "", result_id: str = "") -> BaseException:
-        """The original exception with a `TaskFailedError` as cause, or that error alone."""
-        summary = f"{self.kind}: {self.message}" if self.message else self.kind
-        cause = TaskFailedError(f"the task raised {summary}", task_id, result_id, self.traceback)
-        original = codec.load_exception(self.pickle) if self.pickle is not None else None
-        if original is None:
-            return cause
-        if isinstance(original, TaskFailedError):
-            return original
-        original.__cause__ = cause
-        return original
+            value = object.__getattribute__(error, name)
+        except Exception:  # noqa: BLE001 - it was never set
+            continue
+        if value is not None or not is_of_python:  # else it was not set either
+            yield name, value
 
 
-def readable(text: str) -> str:
-    """The error of a task without the part that is for machines."""
-    return text.partition(_MARK)[0]
+# -- pickles of its own --------------------------------------------------------------------------
 
 
-def _text_of(error: BaseException) -> str:
+def _whole(error: BaseException, kind: _Kind, text: str) -> tuple[bytes, ...]:
+    """The pickle that the class makes of an exception, if it can be read and says the same.
+
+    Its ``args`` may differ: those of some classes in C hold what they were made from.
+    """
+    packed = codec.pack_if_possible(error)
+    if packed is None or packed.refs or packed.nbytes > _MOST_BYTES:
+        return ()
+    blobs = tuple(bytes(blob) for blob in packed.blobs)
     try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - the __str__ of a user's exception
-        return "(its text cannot be made)"
+        copy = codec.unpack(blobs)
+        if isinstance(copy, BaseException) and type(copy) is kind.kind:
+            return blobs if ShortReprs().text_of(copy) == text else ()
+    except BaseException:  # noqa: BLE001 - code of the user's
+        return ()
+    return ()
 
 
-def _traceback_of(error: BaseException) -> str:
+# -- classes -------------------------------------------------------------------------------------
+
+
+def _kind_of(kind: type) -> _Kind:
+    known = _kinds.get(id(kind))
+    if known is None:
+        if len(_kinds) >= _KNOWN_KINDS:
+            _kinds.clear()
+        known = _kinds[id(kind)] = _described(kind)
+    return known
+
+
+def _described(kind: type) -> _Kind:
+    module = _text(kind, "__module__")
+    name = _text(kind, "__qualname__") or _name(kind)
+    is_own = module == "builtins" and getattr(sys.modules["builtins"], name, None) is kind
+    packed = None if is_own else codec.pack_if_possible(kind)
+    blobs = () if packed is None or packed.refs else tuple(bytes(blob) for blob in packed.blobs)
+    return _Kind(kind, module, name, blobs, _slot_names(kind), _pickles_itself(kind))
+
+
+def _slot_names(kind: type) -> dict[str, bool]:
+    names: dict[str, bool] = {}
+    for base in _bases(kind):
+        if base is BaseException or base is object or base is _Group:
+            continue
+        is_of_python = _text(base, "__module__") == "builtins"
+        fields = _FIELDS if is_of_python else _FIELDS[:1]
+        names.update(
+            (name, is_of_python)
+            for name, one in type.__dict__["__dict__"].__get__(base).items()
+            if isinstance(one, fields) and name not in _NO_SLOTS
+        )
+    return names
+
+
+def _pickles_itself(kind: type) -> bool:
     try:
-        text = "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001 - the __str__ of a user's exception
-        text = "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
-    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}\n... (cut)"
+        if kind in copyreg.dispatch_table:
+            return True
+    except Exception:  # noqa: BLE001 - a metaclass of the user's has a `__hash__` or `__eq__`
+        return False
+    for base in _bases(kind):
+        if _text(base, "__module__") == "builtins":
+            return False
+        own = type.__dict__["__dict__"].__get__(base)
+        if "__reduce__" in own or "__reduce_ex__" in own or "__setstate__" in own:
+            return True
+    return False
+
+
+def _text(kind: type, name: str) -> str:
+    try:
+        text = type.__getattribute__(kind, name)
+        return readable(text) if type(text) is str else ""
+    except BaseException:  # noqa: BLE001 - a metaclass of the user's
+        return ""
+
+
+def _name(kind: type) -> str:
+    return readable(_plain_name(kind))

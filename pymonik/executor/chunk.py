@@ -20,19 +20,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pymonik.code import codec
-from pymonik.code.failure import Failure
 from pymonik.executor import files
 from pymonik.executor.claims import Finished
 from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
 from pymonik.executor.frames import Created, Report, Subtask
 from pymonik.wire import containers
 from pymonik.wire.call import NEW, ItemMeta, ResultMeta, ResultRef, result_ids
+from pymonik.wire.failure import encode
 
 if TYPE_CHECKING:
     from pymonik.executor.frames import Run
     from pymonik.wire.call import PayloadMeta
     from pymonik.wire.containers import Buffer
+    from pymonik.wire.failure import Failure
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Chunk:
         tasks = _Tasks(self._run)
         values = dict(enumerate(finished))
         if begun > len(finished) and not self._may_run_again(ending):
-            values[begun - 1] = _failed(ending.error)
+            values[begun - 1] = _failed(ending.failure)
         missing = [
             index for index in range(begun) if index not in values or not values[index].is_all
         ]
@@ -207,8 +207,6 @@ class _Tasks:
         self.places += [ResultRef(output, item) for item in range(len(meta.calls))]
 
 
-def _failed(text: str) -> Finished:
+def _failed(failure: Failure) -> Finished:
     """What stands for a call that is not tried again."""
-    failure = Failure.from_text(text) or Failure("WorkerLostError", text, text)
-    packed = codec.pack(failure)
-    return Finished(ItemMeta(len(packed.blobs), failed=True), packed.blobs)
+    return Finished(ItemMeta(1, failed=True), (encode(failure),))

@@ -5,32 +5,33 @@ from __future__ import annotations
 import msgspec
 
 from pymonik.executor.frames import Report
+from pymonik.wire.failure import Failure
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """The task failed for good; the text is for ``Output.error`` (see `pymonik.code.failure`)."""
+    """The task failed for good."""
 
-    error: str
+    failure: Failure
     task_id: str = ""
 
 
 class Retry(msgspec.Struct, frozen=True, tag="retry"):
     """The function raised an exception that its ``retry_on`` names."""
 
-    error: str
+    failure: Failure
     task_id: str = ""
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """The executor died; the text says how, and carries a `WorkerLostError`."""
+    """The executor died; the failure is a `WorkerLostError` that says how."""
 
-    error: str
+    failure: Failure
 
 
 class TimedOut(msgspec.Struct, frozen=True):
     """The call was stopped at its time limit."""
 
-    error: str
+    failure: Failure
 
 
 class Cancelled(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pymonik.code.failure import Failure
+from pymonik.code.failure import describe
 from pymonik.content.unpacked import UnpackedBundles
 from pymonik.environments.folders import packages_folder
 from pymonik.errors import (
@@ -259,7 +259,7 @@ class ExecutorPool:
             surroundings = _Surroundings(packages_folder(meta.environment), variables)
             bundle = self._bundle(call.run, meta)
         except (PymonikError, OSError, KeyError) as error:
-            return Failed(Failure.of(_as_setup_error(error)).to_text())
+            return Failed(describe(_as_setup_error(error)))
         seats.enter_context(self._free)
         if self._is_closed or running.is_cancelled:
             return Cancelled()
@@ -279,7 +279,7 @@ class ExecutorPool:
             process = place.seat.process.result()
         except OSError as error:
             text = f"an executor could not be started: {error}"
-            return Lost(Failure.of(WorkerLostError(text)).to_text())
+            return Lost(describe(WorkerLostError(text)))
         with self._lock:
             if running.is_cancelled or self._is_closed:
                 return Cancelled()

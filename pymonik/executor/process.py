@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pymonik.code.failure import Failure
+from pymonik.code.failure import describe
 from pymonik.errors import TaskTimeoutError, WorkerLostError
 from pymonik.executor.ahead import SLOW_S, Ahead
 from pymonik.executor.channel import Answer, answer_decoder
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pymonik.executor.chunk import Chunk
+    from pymonik.wire.failure import Failure
 
 GRACE_S = 5.0  # from asking a run to end until it is killed
 _START_LIMIT_S = 120.0
@@ -415,12 +416,12 @@ class ExecutorProcess:
             self._fate = self._fate or why
             self._process.end()
 
-    def _obituary(self, what: str = "the executor died while it ran the task") -> str:
+    def _obituary(self, what: str = "the executor died while it ran the task") -> Failure:
         text = f"{what}: {self._cause()}"
         for stream, name in ((self._out, "stdout"), (self._err, "stderr")):
             if lines := stream.last_lines():
                 text += f"\nlast lines of {name}:\n{lines}"
-        return Failure.of(WorkerLostError(text)).to_text()
+        return describe(WorkerLostError(text))
 
     def _cause(self) -> str:
         if self._fate:
@@ -467,7 +468,7 @@ def _hash_seed() -> str:
 def timed_out(limit_s: float | None) -> TimedOut:
     """A run took longer than it may."""
     error = TaskTimeoutError(f"the task ran longer than its max_duration of {limit_s:g} s")
-    return TimedOut(Failure.of(error).to_text())
+    return TimedOut(describe(error))
 
 
 def _too_much_memory(watch: MemoryWatch) -> Failed:
@@ -475,4 +476,4 @@ def _too_much_memory(watch: MemoryWatch) -> Failed:
         f"the task used more memory than its executor may: {in_mib(watch.peak)}, with all that it "
         f"started, of {in_mib(watch.limit)}"
     )
-    return Failed(Failure.of(error).to_text())
+    return Failed(describe(error))

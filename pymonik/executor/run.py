@@ -7,33 +7,27 @@ import sys
 import time
 from functools import cached_property
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pymonik.code import codec
-from pymonik.code.failure import Failure
 from pymonik.code.finder import bundles
 from pymonik.code.references import Referable
 from pymonik.code.settings import applied
 from pymonik.context import PymonikContext, enter
-from pymonik.errors import (
-    DependencyFailedError,
-    SerializationError,
-    TaskFailedError,
-    UsageError,
-)
+from pymonik.errors import DependencyFailedError, SerializationError, UsageError
 from pymonik.executor import files
 from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
 from pymonik.executor.outcome import outcome
 from pymonik.executor.subtasks import SubtaskSession
+from pymonik.executor.telling import NeededFailedError, Teller
 from pymonik.session.protocol import activate
 from pymonik.wire import containers
 from pymonik.wire.call import NEW, ItemMeta, PayloadMeta, ResultMeta, ResultRef
+from pymonik.wire.failure import Failure, encode
 
 if TYPE_CHECKING:
-    import types
     from collections.abc import Callable, Mapping, Sequence
 
     from pymonik.code.codec import Packed
@@ -41,8 +35,6 @@ if TYPE_CHECKING:
     from pymonik.executor.claims import Claims
     from pymonik.executor.frames import Run
     from pymonik.wire.containers import Buffer
-
-_OUR_FOLDER = str(Path(__file__).parent)
 
 
 class Share(Protocol):
@@ -80,22 +72,13 @@ def execute(
         share: Of the calls, if there are several.
         memory_error: Gives what to say of a `MemoryError`, where there is a limit.
     """
+    teller = Teller(run, memory_error)
     try:
-        return _Attempt(run, functions, share, memory_error).report()
+        return _Attempt(run, functions, share, teller).report()
     except _RetryWantedError as wanted:
-        return Retry(_failure(wanted.error).to_text())
+        return Retry(teller.failure(wanted.error))
     except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
-        return Failed(_failure(_explained(error, memory_error)).to_text())
-
-
-def _explained(
-    error: BaseException, memory_error: Callable[[], MemoryError] | None
-) -> BaseException:
-    if memory_error is None or not isinstance(error, MemoryError):
-        return error
-    explained = memory_error()
-    explained.__cause__ = error
-    return explained
+        return Failed(teller.failure(error))
 
 
 class _RetryWantedError(Exception):
@@ -151,14 +134,15 @@ class _Attempt:
         run: Run,
         functions: FunctionCache,
         share: Share,
-        memory_error: Callable[[], MemoryError] | None,
+        teller: Teller,
     ) -> None:
         self._run = run
         self._share = share
-        self._memory_error = memory_error
+        self._teller = teller
         self._opened: dict[str, codec.OpenedResult] = {}
         self._meta, self._blobs = _payload(run)
         self._starts = [0, *accumulate(call.blobs for call in self._meta.calls)]
+        teller.meta = self._meta
         _check_python(self._meta.python)
         bundles.enter(run.code)
         self._session = SubtaskSession(run, self._meta)
@@ -191,7 +175,7 @@ class _Attempt:
         try:
             packed = self._outcome(0)
         except Exception as error:
-            if isinstance(error, self._function.retry_on):
+            if issubclass(type(error), self._function.retry_on):
                 raise _RetryWantedError(error) from error
             raise
         if packed is None or not self._run.output_id:
@@ -210,6 +194,7 @@ class _Attempt:
         except _ElsewhereError as elsewhere:
             self._run_later(index, elsewhere.refs)
             return None
+        self._teller.begin(args, kwargs)
         if self._function.require_context:
             args = (self._context(), *args)
         return self._packed(self._call(args, kwargs))
@@ -296,7 +281,7 @@ class _Attempt:
         value = self._open(ref.result_id).value(ref.item, self._value)
         for one in value if ref.item < 0 and isinstance(value, list) else (value,):
             if isinstance(one, Failure):
-                raise _dependency_failed(one)
+                raise NeededFailedError(one)
         return value
 
     def _open(self, result_id: str) -> codec.OpenedResult:
@@ -343,11 +328,10 @@ class _Attempt:
             packed = self._outcome(index)
         except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
             self._session.undo(self._mark)
-            if isinstance(error, self._function.retry_on) and self._may_retry():
+            if issubclass(type(error), self._function.retry_on) and self._may_retry():
                 self._session.again(index, self._untouched(index))
                 return self._elsewhere()
-            packed = codec.pack(_failure(_explained(error, self._memory_error)))
-            return ItemMeta(len(packed.blobs), failed=True), packed.blobs, True
+            return ItemMeta(1, failed=True), (encode(self._teller.failure(error)),), True
         if packed is None:
             return self._elsewhere()
         return ItemMeta(len(packed.blobs)), packed.blobs, not self._session.is_changed
@@ -376,26 +360,3 @@ def _check_python(python: tuple[int, int]) -> None:
             f"the call was sent from Python {python[0]}.{python[1]} and this worker has "
             f"{here[0]}.{here[1]}: functions do not cross minor versions; use the same one"
         )
-
-
-def _dependency_failed(failure: Failure) -> DependencyFailedError:
-    text = f"an argument is the result of a call that failed: {failure.kind}: {failure.message}"
-    return DependencyFailedError(text, "", "", failure.traceback)
-
-
-def _failure(error: BaseException) -> Failure:
-    """What to send; exceptions that would end the client's program become ours."""
-    error.__traceback__ = _of_user(error.__traceback__)
-    if isinstance(error, Exception):
-        return Failure.of(error)
-    text = Failure.of(error)
-    what = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else repr(error)
-    return Failure.of(TaskFailedError(f"the task ended with {what}", "", "", text.traceback))
-
-
-def _of_user(trace: types.TracebackType | None) -> types.TracebackType | None:
-    """Without our frames at the start, unless there are no others."""
-    start = trace
-    while start is not None and start.tb_frame.f_code.co_filename.startswith(_OUR_FOLDER):
-        start = start.tb_next
-    return start or trace

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from pymonik.code.short_reprs import ShortReprs
+
 _LONGEST: Final = 200  # characters of a text
 _NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 
@@ -26,9 +28,6 @@ class Fault(NamedTuple):
 
 def summary(error: BaseException) -> Fault:
     """The class of an exception and the first line of its text, which cannot raise."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - the __str__ of a user's exception
-        text = "(its text cannot be made)"
+    text = ShortReprs().text_of(error)
     line = next((line for line in text.strip().splitlines() if line.strip()), "").strip()
     return Fault(type(error).__name__, line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…")

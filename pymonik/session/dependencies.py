@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pymonik.code.short_reprs import ShortReprs, cut
 from pymonik.errors import ControlPlaneError, DependencyFailedError, TaskFailedError
 from pymonik.session.result import Status
 
 if TYPE_CHECKING:
     from pymonik.code.codec import Packed
+
+_MOST_SAID = 2_000  # characters of the text of another's exception
 
 
 def failed_input(call: Packed) -> BaseException | None:
@@ -27,11 +30,16 @@ def dependency_failed(
     In a chain of calls each error names the first failure, not the error of the call before: or
     texts would grow with the chain.
     """
-    while isinstance(original, DependencyFailedError) and original.__cause__ is not None:
+    while issubclass(type(original), DependencyFailedError) and original.__cause__ is not None:
         original = original.__cause__
-    said = original.message if isinstance(original, TaskFailedError) else str(original)
+    # Not `str`: that would be code of the user's, in a thread of ours.
+    if isinstance(original, TaskFailedError):
+        said = original.message
+    else:
+        said = ShortReprs().text_of(original)
     error = DependencyFailedError(
-        f"the task did not run, since one that it needs failed: {type(original).__name__}: {said}",
+        "the task did not run, since one that it needs failed: "
+        f"{type(original).__name__}: {cut(said, _MOST_SAID)}",
         task_id,
         result_id,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pymonik.code.failure import Failure, readable
+from pymonik.code.exceptions import exception_of
 from pymonik.errors import (
     DependencyFailedError,
     TaskCancelledError,
@@ -14,6 +14,7 @@ from pymonik.errors import (
     WorkerLostError,
 )
 from pymonik.session.dependencies import dependency_failed
+from pymonik.wire.error_text import failure_of, for_people
 
 if TYPE_CHECKING:
     from pymonik.transport.messages import TaskInfo
@@ -27,8 +28,14 @@ _LOST = re.compile(
 )
 
 
-def why(task: TaskInfo | None, result_id: str) -> BaseException:
-    """The exception for a result that was aborted; ``task`` is its owner, if it has one."""
+def why(task: TaskInfo | None, result_id: str, nonce: str = "") -> BaseException:
+    """The exception for a result that was aborted.
+
+    Args:
+        task: Its owner, if it has one.
+        result_id: The result.
+        nonce: Of the session; without it, what the error of the task holds is only text.
+    """
     if task is None:
         return TaskFailedError("the result was aborted", "", result_id)
     if task.status in ("CANCELLED", "CANCELLING"):
@@ -37,31 +44,32 @@ def why(task: TaskInfo | None, result_id: str) -> BaseException:
         return TaskTimeoutError(
             "the task ran longer than its max_duration", task.task_id, result_id
         )
-    return _of_error(task, result_id)
+    return _of_error(task, result_id, nonce)
 
 
-def _of_error(task: TaskInfo, result_id: str) -> BaseException:
+def _of_error(task: TaskInfo, result_id: str, nonce: str) -> BaseException:
     text = task.error
     dependency = _DEPENDENCY.match(text)
     if dependency or _CANCELLED.match(text):
-        return _of_dependency(task, result_id, dependency)
-    failure = Failure.from_text(text)
+        return _of_dependency(task, result_id, dependency, nonce)
+    failure = failure_of(text, nonce)
     if failure is not None:
-        return _named(failure.to_exception(task.task_id, result_id), task.task_id, result_id)
+        return exception_of(failure, task.task_id, result_id)
+    words = for_people(text)
     if _LOST.match(text):
-        return WorkerLostError(text, task.task_id, result_id)
-    return TaskFailedError(readable(text) or "the result was aborted", task.task_id, result_id)
+        return WorkerLostError(words, task.task_id, result_id)
+    return TaskFailedError(words or "the result was aborted", task.task_id, result_id)
 
 
 def _of_dependency(
-    task: TaskInfo, result_id: str, match: re.Match[str] | None
+    task: TaskInfo, result_id: str, match: re.Match[str] | None, nonce: str
 ) -> DependencyFailedError:
     origin, what = (match[1], match[2]) if match else ("", "has been cancelled")
-    words = readable(task.error[match.end() :] if match else task.error).strip()
-    failure = Failure.from_text(task.error)
+    failure = failure_of(task.error, nonce)
+    words = for_people(task.error[match.end() :] if match else task.error).strip()
     original: BaseException
     if failure is not None:
-        original = _named(failure.to_exception(origin), origin, "")
+        original = exception_of(failure, origin)
     elif what == "timed-out":
         original = TaskTimeoutError("the task ran longer than its max_duration", origin)
     elif what == "failed":
@@ -69,18 +77,7 @@ def _of_dependency(
         original = (WorkerLostError if lost else TaskFailedError)(words, origin)
     else:
         original = TaskCancelledError(words or "the task was cancelled", origin)
-    error = dependency_failed(original, task.task_id, result_id)
-    error.__cause__ = original
-    return error
-
-
-def _named(error: BaseException, task_id: str, result_id: str) -> BaseException:
-    """An error of ours that was made where the ids are not known gets them."""
-    if not isinstance(error, TaskFailedError) or error.task_id:
-        return error
-    named = type(error)(error.message, task_id, result_id, error.remote_traceback)
-    named.__cause__ = error.__cause__
-    return named
+    return dependency_failed(original, task.task_id, result_id)
 
 
 def deleted(result_id: str) -> TaskFailedError:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from pymonik.code.codec import OpenedResult
+from pymonik.code.exceptions import exception_of
 from pymonik.errors import UnavailableError
 from pymonik.session import events
 from pymonik.transport import aborts
@@ -27,7 +28,6 @@ from pymonik.wire.embedded import ABORTED, COMPLETED, DELETED
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pymonik.code.failure import Failure
     from pymonik.session.engine import Poller
     from pymonik.transport.batch import BatchSender
     from pymonik.transport.control_plane import ControlPlane
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pymonik.transport.lane import Lane
     from pymonik.transport.messages import ResultInfo
     from pymonik.transport.news import News
+    from pymonik.wire.failure import Failure
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Exchange:
         sender: BatchSender,
         data: DataStore,
         *,
+        nonce: str = "",
         lane: Lane | None = None,
         is_alive: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -69,6 +71,7 @@ class Exchange:
         self._session_id = session_id
         self._sender = sender
         self._data = data
+        self._nonce = nonce  # of the session: tells which failures in texts are real
         self._lane = lane
         self._is_alive = is_alive
         self._post: Callable[[Any], None] = lambda _: None
@@ -221,7 +224,7 @@ class Exchange:
             if info is None or info.status == DELETED:
                 errors[one] = aborts.deleted(one)
             else:
-                errors[one] = aborts.why(tasks.get(info.owner_task_id), one)
+                errors[one] = aborts.why(tasks.get(info.owner_task_id), one, self._nonce)
         return errors
 
     def _read_side_by_side(self, request: events.Read) -> None:
@@ -289,5 +292,5 @@ def _explained(result_id: str, opened: OpenedResult) -> events.Contents:
     for number, item in enumerate(opened.meta.items):
         if item.failed and opened.meta.chunked:
             failure: Failure = opened.value(number)
-            errors[number] = failure.to_exception("", result_id)
+            errors[number] = exception_of(failure, "", result_id)
     return events.Contents(opened, errors)

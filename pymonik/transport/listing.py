@@ -39,9 +39,9 @@ from armonik.protogen.common import (
     versions_common_pb2,
 )
 
-from pymonik.code.failure import readable
 from pymonik.runs.rows import PartitionRow, ResultRow, SessionRow, TaskRow
 from pymonik.transport.errors import translated
+from pymonik.wire.error_text import for_people
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -347,7 +347,7 @@ def _task_row(raw: Any) -> TaskRow:
         partition=raw.options.partition_id,
         first_id=raw.initial_task_id or raw.id,
         worker=_worker(raw.pod_hostname, raw.owner_pod_id),
-        error=readable(raw.output.error if is_detailed else raw.error),
+        error=for_people(raw.output.error if is_detailed else raw.error),
         options=dict(raw.options.options),
         created=_seconds(raw, "created_at"),
         submitted=_seconds(raw, "submitted_at"),

@@ -85,7 +85,9 @@ def open_session(
         are_kept=kept,
         reads_ahead=lane is None,
     )
-    channel = Exchange(impatient, session_id, sender, data, lane=lane, is_alive=is_alive)
+    channel = Exchange(
+        impatient, session_id, sender, data, nonce=nonce, lane=lane, is_alive=is_alive
+    )
     engine = Engine(machine, wrap(channel))
     store = None
     if lane is not None:

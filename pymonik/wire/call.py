@@ -87,6 +87,7 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
             which is made by the client, handed on to subtasks, and never shown to user code.
         chunked: The result holds a list of items, even of one.
         earlier: Attempts at the call before this task: it was one of a chunk then.
+        locals: Whether failures tell the values of local variables.
     """
 
     function: FunctionRef
@@ -99,6 +100,7 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
     nonce: str = ""
     chunked: bool = False
     earlier: int = 0
+    locals: bool = True
     python: tuple[int, int] = msgspec.field(default_factory=_python)
     version: int = msgspec.field(default_factory=_format)
 

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import TYPE_CHECKING, Final
 
-from pymonik.code.failure import Failure, readable
+from pymonik.wire.error_text import error_text
 
-LIMIT = 6_000  # bytes on the wire; past 8 KiB of trailers gRPC may replace the status by its own
-_KEPT_ENDS = (2_000, 500)  # characters of a traceback, tried in order
+if TYPE_CHECKING:
+    from pymonik.wire.failure import Failure
+
+LIMIT: Final = 6_000  # bytes on the wire; past 8 KiB of trailers gRPC may replace the status
+_TEXT: Final = 3_000  # of them for people
+_LINE: Final = 2_500  # and for the client; what is larger travels as its repr
 
 
-def fit(text: str) -> str:
-    """``text`` if it fits, else the end of its traceback with as much of the rest as fits."""
-    if _size(text) <= LIMIT:
+def refusal(failure: Failure, nonce: str) -> str:
+    """What to say of an attempt that may be repeated."""
+    return error_text(failure, nonce, most_text=_TEXT, most_line=_LINE, size=wire_size)
+
+
+def shortened(text: str) -> str:
+    """The end of ``text`` if it does not fit: there the lines are that say most."""
+    if wire_size(text) <= LIMIT:
         return text
-    failure = Failure.from_text(text)
-    if failure is not None:
-        for kept in _KEPT_ENDS:
-            for smaller in _shortened(failure, kept):
-                shorter = smaller.to_text()
-                if _size(shorter) <= LIMIT:
-                    return shorter
-    return _end(readable(text), LIMIT // 3)
+    return f"(cut) ...{text[-LIMIT // 4 :]}"
 
 
-def _shortened(failure: Failure, kept: int) -> tuple[Failure, Failure]:
-    short = msgspec.structs.replace(
-        failure, traceback=_end(failure.traceback, kept), message=failure.message[:kept]
-    )
-    return short, msgspec.structs.replace(short, pickle=None)
-
-
-def _end(text: str, kept: int) -> str:
-    return text if len(text) <= kept else f"(cut) ...{text[-kept:]}"
-
-
-def _size(text: str) -> int:
+def wire_size(text: str) -> int:
     """Bytes of ``text`` as gRPC writes it: printable ASCII as it is, other bytes as ``%XX``."""
     data = text.encode(errors="replace")
     return sum(1 if 0x20 <= byte <= 0x7E and byte != 0x25 else 3 for byte in data)

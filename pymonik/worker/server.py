@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from pymonik.errors import ConfigError
 from pymonik.executor.pool import ExecutorPool
 from pymonik.launch import orphans
 from pymonik.launch.stopping import Stopping
+from pymonik.task_log import CLEF, FORMAT_VARIABLE
 from pymonik.worker.clef import log_as_clef, log_output
 from pymonik.worker.service import WorkerService
 from pymonik.worker.settings import Settings
@@ -45,6 +47,7 @@ def run_pymonik_worker() -> None:
 def serve(settings: Settings, stopping: Stopping) -> None:
     """Serve until told to stop, then let the running task end; a second signal ends it at once."""
     settings.folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault(FORMAT_VARIABLE, CLEF)  # for executors: here tools read what tasks log
     with ExitStack() as stack:
         pool = ExecutorPool(
             folder=settings.folder,

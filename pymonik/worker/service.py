@@ -15,17 +15,19 @@ from armonik.protogen.common.objects_pb2 import Empty, Output
 from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessReply
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerServicer
 
-from pymonik.code.failure import Failure
+from pymonik.code.failure import describe
 from pymonik.errors import SerializationError, TaskFailedError
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut
 from pymonik.executor.frames import Run
+from pymonik.executor.nonces import nonce_of
 from pymonik.quantities import LONGEST_DURATION
 from pymonik.wire import containers
 from pymonik.wire.call import PayloadMeta
+from pymonik.wire.error_text import error_text
 from pymonik.worker.agent import AgentError, TaskAgent
 from pymonik.worker.delivery import UndeliveredError, deliver, hand_over
 from pymonik.worker.options import from_message
-from pymonik.worker.refusal import fit
+from pymonik.worker.refusal import refusal, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +105,7 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
     def _run(self, request: Any, context: Any) -> Ending:
         problem = _problem(request)
         if problem:
-            return Failed(_text(SerializationError(problem)))
+            return Failed(describe(SerializationError(problem)))
         ended = threading.Event()
         if not context.add_callback(lambda: self._give_up(request.task_id, ended)):
             return Cancelled()
@@ -133,17 +135,20 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
 
     def _answer(self, ending: Ending, request: Any, context: Any) -> Any:
         if isinstance(ending, Failed):
-            return _error(ending.error)
+            return _error(error_text(ending.failure, _nonce(request)))
         if isinstance(ending, Retry | Lost):
-            return _abort(context, grpc.StatusCode.INTERNAL, ending.error)
+            text = refusal(ending.failure, _nonce(request))
+            return _abort(context, grpc.StatusCode.INTERNAL, text)
         if isinstance(ending, TimedOut):
-            return _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, ending.error)
+            text = refusal(ending.failure, _nonce(request))
+            return _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, text)
         if isinstance(ending, Cancelled):
             return _abort(context, grpc.StatusCode.UNAVAILABLE, "the task was stopped")
         try:
             deliver(ending, _output_id(request), TaskAgent(self._agent, request))
         except UndeliveredError as error:
-            return _error(_text(TaskFailedError(str(error), request.task_id)))
+            failure = describe(TaskFailedError(str(error), request.task_id))
+            return _error(error_text(failure, _nonce(request)))
         except (AgentError, OSError) as error:
             logger.exception("what the task made cannot be handed over")
             return _abort(context, grpc.StatusCode.INTERNAL, str(error))
@@ -201,8 +206,8 @@ def _time_limit(request: Any, context: Any) -> float | None:
     return max(min(limits), 0.0) if limits else None
 
 
-def _text(error: BaseException) -> str:
-    return Failure.of(error).to_text()
+def _nonce(request: Any) -> str:
+    return nonce_of(str(Path(request.data_folder, request.payload_id)))
 
 
 def _error(details: str) -> Any:
@@ -210,5 +215,5 @@ def _error(details: str) -> Any:
 
 
 def _abort(context: Any, code: grpc.StatusCode, text: str) -> NoReturn:
-    context.abort(code, fit(text))
+    context.abort(code, shortened(text))
     raise AssertionError("abort always raises")

@@ -127,9 +127,10 @@ def test_the_traceback_of_the_task_is_kept(client: Pymonik) -> None:
     assert cause.task_id
 
 
-def test_an_exception_that_does_not_pickle_is_told_in_words(client: Pymonik) -> None:
-    with pytest.raises(TaskFailedError, match="what I mean"):
-        raise_unpicklable.invoke().result(timeout=TIMEOUT_S)
+def test_of_an_exception_that_does_not_pickle_all_comes_that_does(client: Pymonik) -> None:
+    with pytest.raises(UnpicklableError, match="what I mean") as caught:
+        raise_unpicklable.invoke().result(TIMEOUT_S)
+    assert "lock" in str(caught.value.lock)  # its repr
 
 
 def test_a_result_that_does_not_pickle_is_an_error(client: Pymonik) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pymonik.code import codec
-from pymonik.code.failure import Failure
+from pymonik.code.exceptions import exception_of
 from pymonik.environments.folders import packages_folder
 from pymonik.errors import EnvironmentSetupError
 from pymonik.executor.endings import Failed
@@ -96,7 +96,7 @@ def test_versions_live_side_by_side_whatever_the_number_of_executors(
             versions.append(codec.OpenedResult(ending.output or b"").value())
         ending = pool.run(_run(tmp_path), time_limit_s=30)
         assert isinstance(ending, Failed)
-        assert "No module named 'pmk_probe'" in ending.error
+        assert "No module named 'pmk_probe'" in ending.failure.summary
     assert versions == ["1.0", "2.0", "1.0"]
 
 
@@ -106,9 +106,7 @@ def test_packages_that_cannot_be_installed_fail_the_call_with_the_installers_wor
     with ExecutorPool(folder=tmp_path, size=1) as pool:
         ending = pool.run(_run(tmp_path, "pmk-nonsense==9"), time_limit_s=30)
     assert isinstance(ending, Failed)
-    failure = Failure.from_text(ending.error)
-    assert failure is not None
-    error = failure.to_exception()
+    error = exception_of(ending.failure)
     assert isinstance(error, EnvironmentSetupError)
     assert "pmk-nonsense" in str(error)
     assert not [path for path in cache.iterdir() if path.is_dir()]

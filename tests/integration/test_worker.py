@@ -29,14 +29,16 @@ from armonik.protogen.worker.agent_service_pb2_grpc import (
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
 
 from pymonik.code import codec
-from pymonik.code.failure import Failure
+from pymonik.code.exceptions import exception_of
 from pymonik.task import Task
 from pymonik.wire import containers
 from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta
+from pymonik.wire.error_text import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+NONCE = "of the session"
 TIMEOUT_S = 40.0
 
 
@@ -113,6 +115,7 @@ class Worker:
         packed = codec.pack_call(args, {})
         shipped = codec.pack_function(Task(function, func_name=name), name)
         meta = PayloadMeta(
+            nonce=NONCE,
             function=FunctionRef(shipped.content_id, "function", name),
             calls=(CallMeta(len(packed.blobs)),),
         )
@@ -252,9 +255,10 @@ def test_what_a_task_prints_reaches_the_log_with_its_id(worker: Worker) -> None:
 def test_an_exception_is_an_output_error_that_carries_it(worker: Worker) -> None:
     output = worker.process(worker.request(divide, 1, 0))
     assert "ZeroDivisionError" in output.error.details
-    failure = Failure.from_text(output.error.details)
+    failure = failure_of(output.error.details, NONCE)
     assert failure is not None
-    assert isinstance(failure.to_exception(), ZeroDivisionError)
+    assert isinstance(exception_of(failure), ZeroDivisionError)
+    assert NONCE not in output.error.details
 
 
 def test_a_returned_subtask_takes_the_output_and_the_options_of_its_parent(worker: Worker) -> None:

@@ -44,16 +44,18 @@ from pymonik.cluster.state.work import (
     TaskOptions,
     TimedOut,
 )
-from pymonik.code.failure import Failure
+from pymonik.code.failure import describe
 from pymonik.content import objects
 from pymonik.errors import ControlPlaneError
 from pymonik.executor import endings
 from pymonik.executor.ahead import DEPTH, SLOW_S
 from pymonik.executor.frames import Report, Run, Subtask
 from pymonik.executor.line import Call
+from pymonik.executor.nonces import nonce_of
 from pymonik.executor.submission import bind
 from pymonik.options import MAX_PRIORITY
 from pymonik.options import TaskOptions as UserOptions
+from pymonik.wire.error_text import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from pymonik.cluster.dispatch import Dispatch
     from pymonik.executor.endings import Ending
     from pymonik.executor.pool import ExecutorPool
+    from pymonik.wire.failure import Failure
 
 logger = logging.getLogger(__name__)
 
@@ -231,11 +234,12 @@ class ExecutorSlot:
         except Exception as error:
             # A slot outlives whatever a task brings about; the client gets to read it.
             logger.exception("task %s could not be run", assignment.task_id)
-            return Lost(Failure.of(error).to_text())
+            return Lost(_told(describe(error), assignment))
 
     def _lose(self, error: Exception) -> None:
-        for task_id in list(self._held):
-            self._dispatch.finish(task_id, Lost(Failure.of(error).to_text()), pod_id=self._pod_id)
+        for task_id, assignment in list(self._held.items()):
+            lost = Lost(_told(describe(error), assignment))
+            self._dispatch.finish(task_id, lost, pod_id=self._pod_id)
 
     def _hand_over(self, report: Report, assignment: Assignment) -> list[str]:
         """Have subtasks run while the task that submits them goes on."""
@@ -253,9 +257,9 @@ class ExecutorSlot:
         if isinstance(ending, Report):
             return self._success(ending, assignment)
         if isinstance(ending, endings.Failed):
-            return Failed(ending.error)
+            return Failed(_told(ending.failure, assignment))
         if isinstance(ending, endings.Retry | endings.Lost):
-            return Lost(ending.error)
+            return Lost(_told(ending.failure, assignment))
         return TimedOut() if isinstance(ending, endings.TimedOut) else Stopped()
 
     def _success(self, report: Report, assignment: Assignment) -> Outcome:
@@ -264,7 +268,7 @@ class ExecutorSlot:
             return self._made(bound, assignment)
         except Fault as fault:
             error = ControlPlaneError("submit subtasks", fault.detail)
-            return Failed(Failure.of(error).to_text())
+            return Failed(_told(describe(error), assignment))
 
     def _made(self, bound: Report, assignment: Assignment) -> Succeeded:
         return Succeeded(
@@ -305,6 +309,13 @@ class ExecutorSlot:
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name != objects.LARGE_FOLDER:
                 path.unlink(missing_ok=True)
+
+
+def _told(failure: Failure, assignment: Assignment) -> str:
+    """The error of the task; only whoever has the session's nonce believes its last line."""
+    payload_id = assignment.payload_id
+    payload = assignment.data.get(payload_id) or assignment.files.get(payload_id)
+    return error_text(failure, nonce_of(payload))
 
 
 def _give_way() -> None:

@@ -22,9 +22,10 @@ from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.state.work import Assignment, Failed, Outcome, Start, Stopped, Succeeded
 from pymonik.cluster.storage import Storage
 from pymonik.code import codec
-from pymonik.code.failure import Failure
+from pymonik.code.failure import describe
 from pymonik.code.references import Referable
 from pymonik.errors import PymonikError
+from pymonik.executor.nonces import nonce_of
 from pymonik.options import TaskOptions
 from pymonik.session.protocol import Submission
 from pymonik.transport.channel import open_channel
@@ -35,6 +36,7 @@ from pymonik.transport.opening import open_session
 from pymonik.wire import containers
 from pymonik.wire.call import PayloadMeta
 from pymonik.wire.environment import Environment
+from pymonik.wire.error_text import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +91,9 @@ class InlineCluster:
         self.counter = Counter()
         storage = Storage(self.storage_folder)
         self._state = LockedState(
-            [Partition("pymonik"), Partition("gpu")], storage, default_partition="pymonik"
+            [Partition("pymonik"), Partition("gpu")],
+            storage,
+            default_partition="pymonik",
         )
         self.control_plane = ControlPlane(self._state, storage)
         self._dispatch = Dispatch(self._state, storage)
@@ -154,7 +158,7 @@ class InlineCluster:
         try:
             value = _call(task)
         except Exception as error:  # noqa: BLE001 - as a worker does
-            return Failed(Failure.of(error).to_text())
+            return Failed(error_text(describe(error), nonce_of(_input(task, task.payload_id))))
         data = b"".join(codec.join_value(codec.pack(value)))
         return Succeeded(data={task.expected_output_ids[0]: data})
 

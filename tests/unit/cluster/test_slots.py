@@ -24,6 +24,7 @@ from pymonik.cluster.state.work import (
     TaskOptions,
     TimedOut,
 )
+from pymonik.code.failure import describe
 from pymonik.executor import endings
 from pymonik.executor.ahead import DEPTH, SLOW_S
 from pymonik.executor.frames import Created, Report, Run
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from pymonik.executor.line import Call, Source
 
+WHY = describe(ValueError("why"))
 OPTIONS = TaskOptions(timedelta(seconds=9), 3, 1, "P")
 
 
@@ -87,10 +89,10 @@ def _outcome(tmp_path: Path, end: Callable[[Run], endings.Ending], **changes: An
 @pytest.mark.parametrize(
     ("ending", "outcome"),
     [
-        (endings.Failed("why"), Failed("why")),
-        (endings.Retry("why"), Lost("why")),
-        (endings.Lost("why"), Lost("why")),
-        (endings.TimedOut("why"), TimedOut()),
+        (endings.Failed(WHY), Failed("ValueError: why")),
+        (endings.Retry(WHY), Lost("ValueError: why")),
+        (endings.Lost(WHY), Lost("ValueError: why")),
+        (endings.TimedOut(WHY), TimedOut()),
         (endings.Cancelled(), Stopped()),
         (Report(output=b"1"), Succeeded([], {"out": b"1"}, [])),
         (Report(output_path="/f"), Succeeded([], {"out": Path("/f")}, [])),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pymonik.code import codec
-from pymonik.code.failure import Failure
+from pymonik.code.exceptions import exception_of
+from pymonik.code.failure import describe
 from pymonik.errors import TaskTimeoutError, WorkerLostError
 from pymonik.executor.chunk import Chunk
 from pymonik.executor.claims import Finished
@@ -26,6 +27,7 @@ from pymonik.wire.call import (
     ResultMeta,
     ResultRef,
 )
+from pymonik.wire.failure import Failure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,9 +35,9 @@ if TYPE_CHECKING:
     from pymonik.executor.frames import Subtask
 
 SIZE = 6
-LOST = Lost(Failure.of(WorkerLostError("killed")).to_text())
-TIMED_OUT = TimedOut(Failure.of(TaskTimeoutError("too long")).to_text())
-MEMORY = Failed(Failure.of(WorkerLostError("too much memory")).to_text())
+LOST = Lost(describe(WorkerLostError("killed")))
+TIMED_OUT = TimedOut(describe(TaskTimeoutError("too long")))
+MEMORY = Failed(describe(WorkerLostError("too much memory")))
 
 
 class Agent:
@@ -176,7 +178,7 @@ def test_every_call_ends_in_one_place(
 
 def test_without_retries_left_the_guilty_fails_in_its_place(tmp_path: Path) -> None:
     found = Made(tmp_path, attempt=3, max_retries=2).salvaged(LOST, finished=2, begun=3)
-    assert isinstance(found[2].to_exception(), WorkerLostError)
+    assert isinstance(exception_of(found[2]), WorkerLostError)
     assert isinstance(found[3], Task)
 
 
@@ -188,14 +190,14 @@ def test_attempts_before_count(tmp_path: Path) -> None:
 
 def test_too_much_memory_is_not_tried_again(tmp_path: Path) -> None:
     found = Made(tmp_path).salvaged(MEMORY, finished=1, begun=2)
-    assert "memory" in str(found[1].to_exception())
+    assert "memory" in str(exception_of(found[1]))
 
 
 def test_a_call_past_its_time_gets_all_of_it_alone_and_then_fails(tmp_path: Path) -> None:
     among_others = Made(tmp_path).salvaged(TIMED_OUT, finished=1, begun=2)[1]
     assert among_others.numbers == [1]
     alone = Made(tmp_path, size=1).salvaged(TIMED_OUT, finished=0, begun=1)[0]
-    assert isinstance(alone.to_exception(), TaskTimeoutError)
+    assert isinstance(exception_of(alone), TaskTimeoutError)
 
 
 def test_a_call_alone_may_use_its_whole_time(tmp_path: Path) -> None:
@@ -225,7 +227,9 @@ def test_a_call_whose_subtasks_are_lost_runs_again(tmp_path: Path) -> None:
     assert (found[0], found[1].numbers, found[2], found[3].numbers) == (0, [1], 20, [3])
 
 
-@pytest.mark.parametrize("ending", [Cancelled(), Retry("again"), Report(output=b"")])
+@pytest.mark.parametrize(
+    "ending", [Cancelled(), Retry(describe(ValueError("again"))), Report(output=b"")]
+)
 def test_other_endings_stay_as_they_are(tmp_path: Path, ending: Ending) -> None:
     assert Made(tmp_path).chunk.salvaged(ending, [finished_with(0)], 2) is ending
 

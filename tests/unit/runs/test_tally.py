@@ -99,7 +99,7 @@ def test_an_error_whose_text_cannot_be_made_harms_nothing() -> None:
     states = calls(1)
     states[0].fail(OddError())
     (only,) = Tally(states, "f", 0.0).look(1.0).errors
-    assert group(only) == "OddError: (its text cannot be made), item 0"
+    assert group(only) == "OddError: <OddError: its str raises RuntimeError>, item 0"
 
 
 def test_the_slowest_is_known_as_far_as_results_were_read() -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pymonik.code import codec
 from pymonik.code.codec import OpenedResult
+from pymonik.code.exceptions import exception_of
+from pymonik.code.failure import describe
 from pymonik.code.references import Referable
 from pymonik.session import events
 from pymonik.session.machine import Machine
@@ -14,6 +16,7 @@ from pymonik.session.protocol import Series, Submission
 from pymonik.session.result import ResultState
 from pymonik.wire import containers
 from pymonik.wire.call import ItemMeta, ResultMeta, ResultRef
+from pymonik.wire.failure import encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,18 +54,23 @@ def container(*values: object, seconds: float = 1.0, chunked: bool = True) -> by
         if isinstance(value, ResultRef):
             items.append(ItemMeta(0, ref=value))
             continue
+        if isinstance(value, BaseException):
+            items.append(ItemMeta(1, failed=True))
+            blobs.append(encode(describe(value)))
+            continue
         packed = codec.pack(value)
-        items.append(ItemMeta(len(packed.blobs), failed=isinstance(value, BaseException)))
+        items.append(ItemMeta(len(packed.blobs)))
         blobs += packed.blobs
     meta = ResultMeta(items=tuple(items), chunked=chunked, seconds=seconds)
     return b"".join(containers.join(meta, blobs))
 
 
 def contents(data: bytes) -> events.Contents:
-    """As the channel reads it; a failure is pickled as the exception itself here."""
+    """As the channel reads it."""
     opened = OpenedResult(data)
     failed = [n for n, item in enumerate(opened.meta.items) if item.failed]
-    return events.Contents(opened, {number: opened.value(number) for number in failed})
+    errors = {number: exception_of(opened.value(number)) for number in failed}
+    return events.Contents(opened, errors)
 
 
 class Bench:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pymonik.code.failure import Failure
+from pymonik.code.failure import describe
 from pymonik.errors import (
     DependencyFailedError,
     TaskCancelledError,
@@ -12,16 +12,20 @@ from pymonik.errors import (
     TaskTimeoutError,
     WorkerLostError,
 )
+from pymonik.session.dependencies import dependency_failed
 from pymonik.transport.aborts import why
 from pymonik.transport.messages import TaskInfo
+from pymonik.wire.error_text import error_text
+
+NONCE = "of this session"
 
 
 def reason(status: str, error: str = "") -> BaseException:
-    return why(TaskInfo("t1", status, error), "r1")
+    return why(TaskInfo("t1", status, error), "r1", NONCE)
 
 
 def failure() -> str:
-    return Failure.of(KeyError("k")).to_text()
+    return error_text(describe(KeyError("k")), NONCE)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +80,28 @@ def test_a_failed_dependency_has_the_original_exception() -> None:
 
 def test_without_a_task_the_result_was_just_aborted() -> None:
     assert type(why(None, "r1")) is TaskFailedError
+
+
+def test_what_another_session_said_is_only_text() -> None:
+    text = error_text(describe(KeyError("k")), "of another session")
+    found = reason("ERROR", text)
+    assert type(found) is TaskFailedError
+    assert "KeyError: 'k'" in str(found)
+    assert "---" not in str(found)
+
+
+def test_the_text_of_a_chain_does_not_grow_with_it() -> None:
+    error: BaseException = ValueError("at the root")
+    for _ in range(1000):
+        error = dependency_failed(error, "t", "r")
+    assert len(str(error)) < 200
+    assert "ValueError: at the root" in str(error)
+    assert isinstance(error.__cause__, ValueError)
+
+
+def test_no_text_of_a_users_exception_can_stop_whoever_says_why() -> None:
+    class Odd(Exception):  # noqa: N818 - as a user may name it
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    assert "Odd" in str(dependency_failed(Odd()))

@@ -8,14 +8,17 @@ import random
 import string
 from datetime import timedelta
 
+import pytest
 from armonik.protogen.common.objects_pb2 import TaskOptions as TaskOptionsMessage
 
-from pymonik.code.failure import Failure
+from pymonik.code.exceptions import exception_of
+from pymonik.code.failure import describe
 from pymonik.options import TaskOptions
+from pymonik.wire.error_text import failure_of
 from pymonik.worker.agent import REQUEST_BYTES, batches
 from pymonik.worker.clef import ClefFormatter, log_output, output_logger
 from pymonik.worker.options import from_message, to_message
-from pymonik.worker.refusal import LIMIT, fit
+from pymonik.worker.refusal import LIMIT, refusal, shortened, wire_size
 
 
 def test_options_come_back_from_their_message() -> None:
@@ -43,30 +46,41 @@ def test_options_of_other_clients_are_understood() -> None:
 
 
 def test_a_short_refusal_is_left_alone() -> None:
-    assert fit("no") == "no"
+    assert shortened("no") == "no"
 
 
-def test_a_long_refusal_keeps_its_exception_when_that_fits() -> None:
-    failure = Failure.of(ValueError("odd"))
-    long = Failure(failure.kind, failure.message, "line\n" * 10_000, failure.pickle).to_text()
-    fitted = fit(long)
-    restored = Failure.from_text(fitted)
-    assert len(fitted) <= LIMIT
-    assert restored is not None
-    assert isinstance(restored.to_exception(), ValueError)
+def deep(levels: int) -> None:
+    if levels:
+        deep(levels - 1)
+    else:
+        raise ValueError("odd")
 
 
-def test_a_refusal_that_cannot_keep_its_exception_keeps_its_name() -> None:
-    noise = "".join(random.Random(0).choices(string.printable, k=20_000))
-    fitted = fit(Failure.of(ValueError(noise)).to_text())
-    restored = Failure.from_text(fitted)
-    assert len(fitted) <= LIMIT
-    assert restored is not None
-    assert restored.kind == "ValueError"
+def test_a_long_refusal_keeps_its_exception() -> None:
+    with pytest.raises(ValueError, match="odd") as caught:
+        deep(300)
+    text = refusal(describe(caught.value), "nonce")
+    failure = failure_of(text, "nonce")
+    assert wire_size(text) <= LIMIT
+    assert failure is not None
+    error = exception_of(failure)
+    assert isinstance(error, ValueError)
+    assert error.args == ("odd",)
+    assert text.count("in deep") >= 3  # for people
+
+
+@pytest.mark.parametrize("alphabet", [string.printable, "\n%é\u2603"])
+def test_a_refusal_that_cannot_keep_its_text_keeps_its_class(alphabet: str) -> None:
+    noise = "".join(random.Random(0).choices(alphabet, k=20_000))
+    text = refusal(describe(ValueError(noise)), "nonce")
+    failure = failure_of(text, "nonce")
+    assert wire_size(text) <= LIMIT
+    assert failure is not None
+    assert isinstance(exception_of(failure), ValueError)
 
 
 def test_long_foreign_text_is_cut() -> None:
-    assert len(fit("\n" * 50_000)) <= LIMIT
+    assert wire_size(shortened("\n" * 50_000)) <= LIMIT
 
 
 def test_a_log_line_is_a_json_object_with_the_task() -> None:

@@ -1,11 +1,10 @@
-"""Environments as values, failures as text."""
+"""Environments as values."""
 
 from __future__ import annotations
 
 import pytest
 
-from pymonik import TaskFailedError, UsageError
-from pymonik.code.failure import Failure, readable
+from pymonik import UsageError
 from pymonik.wire.environment import Environment
 
 
@@ -32,27 +31,3 @@ def test_the_value_of_a_variable_is_not_in_the_message():
     with pytest.raises(UsageError) as caught:
         Environment.parse({"env_variables": {"TOKEN": b"secret"}})
     assert "secret" not in str(caught.value)
-
-
-def test_an_exception_goes_through_text():
-    try:
-        raise ValueError("wrong")
-    except ValueError as error:
-        text = Failure.of(error).to_text()
-    failure = Failure.from_text(f"Task 123 failed: {text}")
-    assert failure is not None
-    restored = failure.to_exception("t", "r")
-    assert isinstance(restored, ValueError)
-    assert isinstance(restored.__cause__, TaskFailedError)
-    assert "ValueError: wrong" in readable(text)
-    assert Failure.from_text("something else") is None
-
-
-def test_an_exception_that_cannot_be_read_back_travels_as_text():
-    class Odd(Exception):  # noqa: N818 - as a user may name it
-        def __init__(self, a, b):
-            super().__init__(a)
-
-    restored = Failure.of(Odd("a", "b")).to_exception("t")
-    assert type(restored) is TaskFailedError
-    assert "Odd: a" in str(restored)
