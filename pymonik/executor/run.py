@@ -19,6 +19,7 @@ from pymonik.executor import files
 from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
+from pymonik.executor.measures import Measures, origin_of
 from pymonik.executor.outcome import outcome
 from pymonik.executor.subtasks import SubtaskSession
 from pymonik.executor.telling import NeededFailedError, Teller
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pymonik.executor.cache import FunctionCache
     from pymonik.executor.claims import Claims
     from pymonik.executor.frames import Run
+    from pymonik.wire.call import Origin
     from pymonik.wire.containers import Buffer
 
 
@@ -171,7 +173,7 @@ class _Attempt:
     # -- one call ------------------------------------------------------------------------------
 
     def _single(self) -> tuple[bytes | None, str | None]:
-        start = time.monotonic()
+        measures = Measures()
         try:
             packed = self._outcome(0)
         except Exception as error:
@@ -180,8 +182,17 @@ class _Attempt:
             raise
         if packed is None or not self._run.output_id:
             return None, None
-        seconds = time.monotonic() - start
-        return files.store(self._run.folder, codec.join_value(packed, seconds=seconds))
+        measures.ended()
+        meta = ResultMeta(
+            items=(ItemMeta(len(packed.blobs)),),
+            seconds=measures.seconds,
+            origin=self._origin(measures),
+            figures=measures.figures(),
+        )
+        return files.store(self._run.folder, containers.join(meta, packed.blobs))
+
+    def _origin(self, measures: Measures) -> Origin:
+        return origin_of(self._run, self._meta.earlier, measures.started)
 
     def _outcome(self, index: int) -> Packed | None:
         """The packed value of a call, ``None`` when another result takes its place."""
@@ -295,7 +306,7 @@ class _Attempt:
     # -- several calls, one result -------------------------------------------------------------
 
     def _chunk(self) -> tuple[bytes | None, str | None]:
-        start = time.monotonic()
+        measures = Measures()
         claims = self._share.claims
         claims.begin()
         items: list[ItemMeta] = []
@@ -312,9 +323,15 @@ class _Attempt:
             claims.note(item, more, is_all=is_all)
             items.append(item)
             blobs.extend(more)
-        seconds = time.monotonic() - start
+            measures.ended()
         items += [ItemMeta(0, ref=ref) for ref in elsewhere]
-        meta = ResultMeta(items=tuple(items), chunked=True, seconds=seconds)
+        meta = ResultMeta(
+            items=tuple(items),
+            chunked=True,
+            seconds=measures.seconds,
+            origin=self._origin(measures),
+            figures=measures.figures(),
+        )
         segments = containers.join(meta, blobs)
         if any(item.ref is not None and item.ref.result_id.startswith(NEW) for item in items):
             return b"".join(segments), None  # the parent has ids to fill in

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pymonik.code.failure import describe
 from pymonik.code.short_reprs import ShortReprs
 from pymonik.errors import DependencyFailedError, TaskFailedError
-from pymonik.wire.call import Origin
+from pymonik.executor.measures import origin_of
 from pymonik.wire.failure import dependent
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from pymonik.executor.frames import Run
     from pymonik.wire.call import PayloadMeta
     from pymonik.wire.failure import Failure
-
-HOST: Final = os.uname().nodename
 
 
 class NeededFailedError(DependencyFailedError):
@@ -67,7 +64,7 @@ class Teller:
         return msgspec.structs.replace(
             failure,
             call=self._call() if self._monotonic else "",
-            origin=self._origin(time.time() - seconds),
+            origin=origin_of(self._run, self._earlier, time.time() - seconds),
             seconds=seconds,
         )
 
@@ -75,9 +72,9 @@ class Teller:
         name = self.meta.function.name if self.meta is not None else ""
         return ShortReprs().of_call(name, self._args, dict(self._kwargs))
 
-    def _origin(self, started: float) -> Origin:
-        earlier = self.meta.earlier if self.meta is not None else 0
-        return Origin(HOST, os.getpid(), 0, self._run.attempt + earlier, started)
+    @property
+    def _earlier(self) -> int:
+        return self.meta.earlier if self.meta is not None else 0
 
     def _explained(self, error: BaseException) -> BaseException:
         """The error, or one of ours: for a limit, and for what would end the client's program."""
