@@ -61,6 +61,8 @@ class ClusterConfig:
         grace_s: Seconds from asking a task to end until it is killed.
         path: Where tasks import from, besides what is installed.
         current_folder: Of tasks and foreign workers; ``None`` for one that was removed.
+        is_isolated: Tasks of pymonik run in an empty folder of the cluster, and read no file of a
+            program where the program has it.
     """
 
     partitions: Mapping[str, int]
@@ -72,6 +74,7 @@ class ClusterConfig:
     grace_s: float = field(default=GRACE_S, kw_only=True)
     path: Sequence[str] = field(default=(), kw_only=True)
     current_folder: str | None = field(default=None, kw_only=True)
+    is_isolated: bool = field(default=False, kw_only=True)
 
 
 class EmbeddedCluster:
@@ -203,10 +206,19 @@ class EmbeddedCluster:
                 size=size,
                 memory_limit=self._config.memory_limit,
                 grace_s=self._config.grace_s,
-                place=Place(self._config.current_folder or "", self._config.path),
+                place=self._place(),
+                uses_originals=not self._config.is_isolated,
                 on_output=_show,
             )
             self._pool.start()
+
+    def _place(self) -> Place:
+        """Where tasks of pymonik run."""
+        if not self._config.is_isolated:
+            return Place(self._config.current_folder or "", self._config.path)
+        empty = self._folder / "current"
+        empty.mkdir()
+        return Place(str(empty))
 
     def _make_slots(self) -> None:
         names = [name for name, count in self._config.partitions.items() for _ in range(count)]

@@ -53,6 +53,8 @@ class LocalCluster:
             of bytes: past it that call fails, and no other.
         grace_s: Seconds from asking a task to end, because it was cancelled or its time is over,
             until it is killed with all that it started.
+        isolated: Run tasks as on another machine: in an empty folder, without anything that lies in
+            folders of this program.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class LocalCluster:
         folder: Path | None = None,
         memory_limit: int | str | None = None,
         grace_s: float = GRACE_S,
+        *,
+        isolated: bool = False,
     ) -> None:
         if workers is not None and partitions is not None:
             raise UsageError("give either workers= or partitions=, which has the numbers of each")
@@ -81,6 +85,7 @@ class LocalCluster:
         if port is not None:
             port = whole_number("port", port, 0, (1 << 16) - 1)
         self.default_partition = next(iter(self.partitions))
+        self._is_isolated = isolated
         self._worker = list(worker) if worker is not None else None
         self._port = port
         self._parent_folder = folder
@@ -112,7 +117,7 @@ class LocalCluster:
     @property
     def shares_paths(self) -> bool:
         """Whether tasks may use what lies in folders of this machine."""
-        return self._worker is None
+        return self._worker is None and not self._is_isolated
 
     def is_alive(self) -> bool:
         """Whether it runs."""
@@ -219,9 +224,13 @@ class LocalCluster:
 
     def _arguments(self) -> list[str]:
         arguments = ["--partitions", json.dumps(self.partitions)]
-        arguments += ["--grace", str(self._grace_s), "--path", json.dumps(import_path())]
-        if (folder := current_folder()) is not None:
-            arguments += ["--current-folder", folder]
+        arguments += ["--grace", str(self._grace_s)]
+        if self._is_isolated:
+            arguments.append("--isolated")
+        else:
+            arguments += ["--path", json.dumps(import_path())]
+            if (folder := current_folder()) is not None:
+                arguments += ["--current-folder", folder]
         if self._worker is not None:
             arguments += ["--worker", json.dumps(self._worker)]
         if self._port is not None:

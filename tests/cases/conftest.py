@@ -21,6 +21,7 @@ START_S = 60
 OWN = "own cluster"
 ELSEWHERE = "command elsewhere"
 WORKER = "armonik worker"
+ISOLATED = "isolated cluster"
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +57,7 @@ class Endpoints:
 
 
 def _opened(where: str, folder: Path) -> Iterator[str]:
-    with _elsewhere(folder) if where == ELSEWHERE else _worker() as endpoint:
+    with _elsewhere(folder) if where == ELSEWHERE else _local(where) as endpoint:
         yield endpoint
 
 
@@ -77,7 +78,8 @@ def _elsewhere(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _worker() -> Iterator[str]:
-    """Our ArmoniK worker behind gRPC."""
-    with LocalCluster(workers=2, worker=[sys.executable, "-m", "pymonik.worker"]) as cluster:
+def _local(where: str) -> Iterator[str]:
+    """Our ArmoniK worker behind gRPC, or executors that share no folder with the program."""
+    worker = [sys.executable, "-m", "pymonik.worker"] if where == WORKER else None
+    with LocalCluster(workers=2, worker=worker, isolated=where == ISOLATED) as cluster:
         yield cluster.endpoint

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cases.conftest import ELSEWHERE, WORKER
+from tests.cases.conftest import ELSEWHERE, ISOLATED, WORKER
 
 if TYPE_CHECKING:
     from tests.cases.conftest import Endpoints
@@ -46,7 +46,7 @@ def test_a_program_does_what_its_first_line_says(program: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", [ELSEWHERE, WORKER])
+@pytest.mark.parametrize("where", [ELSEWHERE, ISOLATED, WORKER])
 @pytest.mark.parametrize(
     "program", [one for one in _programs() if one.parent.name in EVERYWHERE], ids=_name
 )
