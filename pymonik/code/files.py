@@ -8,7 +8,6 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
-import zipfile
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -126,6 +125,8 @@ def archive_of(root: str) -> str | None:
 @lru_cache(maxsize=16)
 def archived(archive: str, stat: Stat, below: str) -> dict[str, bytes]:  # noqa: ARG001 - part of the key
     """The files of a zip archive below a folder in it (``""``: all), by their paths below that."""
+    import zipfile  # an executor never needs it
+
     prefix = f"{below}/" if below else ""
     with zipfile.ZipFile(archive) as opened:
         return {
