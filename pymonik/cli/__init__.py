@@ -32,6 +32,8 @@ _COMMANDS: Final = {
     "workers": ("pymonik.cli.workers", "workers that have or had tasks"),
     "partitions": ("pymonik.cli.partitions", "partitions, and what waits and runs in them"),
     "why": ("pymonik.cli.why", "why tasks have not ended"),
+    "top": ("pymonik.cli.top", "what the cluster does, until Ctrl-C"),
+    "doctor": ("pymonik.cli.doctor", "check what stands between a program and its cluster"),
     "cancel": ("pymonik.cli.cancel", "cancel sessions or tasks"),
 }
 

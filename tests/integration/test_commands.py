@@ -149,3 +149,34 @@ def test_why_finds_the_session_whose_task_waits_longest(
     assert f"session {client.session_id}: 2 of " in shown
     assert 'likely: partition "gpu" has no pods' in shown
     assert main(["why", "unknown", "--endpoint", cluster.endpoint]) == 2
+
+
+def test_top_shows_once_where_nobody_watches(
+    cluster: LocalCluster, client: Pymonik, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["top", "--endpoint", cluster.endpoint]) == 0
+    shown = capsys.readouterr().out
+    assert "1 running" in shown
+    assert "stay" in shown
+    assert "square" in shown
+
+
+def test_doctor_says_what_is_wrong(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")  # nobody listens there
+    with LocalCluster(partitions={"cpu": 1, "gpu": 0}, port=0) as cluster:
+        assert main(["doctor", "--endpoint", cluster.endpoint, "--json"]) == 1
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    good = {name: check["is_good"] for name, check in checks.items()}
+    assert good['partition "cpu", a call']
+    assert good['partition "cpu", clock']
+    assert not good['partition "gpu"']
+    index = checks['partition "cpu", package index']
+    assert not index["is_good"]
+    assert "127.0.0.1:9 does not answer" in index["text"]
+
+
+def test_doctor_says_that_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--endpoint", "http://127.0.0.1:9"]) == 1
+    assert "FAIL connection" in capsys.readouterr().out
