@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
+from pymonik.code.codec import OpenedResult
+from pymonik.errors import PymonikError
 from pymonik.session.result import Status
 from pymonik.wire.call import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pymonik.code.codec import OpenedResult
     from pymonik.session.protocol import Session
     from pymonik.session.result import ResultState
     from pymonik.wire.call import ResultMeta
@@ -71,11 +71,6 @@ def measured(meta: ResultMeta, item: int) -> Measured:
     )
 
 
-def head_of(meta: ResultMeta) -> ResultMeta:
-    """The head of a result without its items, which are as many as it has values."""
-    return msgspec.structs.replace(meta, items=())
-
-
 def read_heads(states: Iterable[ResultState]) -> None:
     """Learn what was measured of those that have completed; asks for the results as values do."""
     groups: dict[Session, list[ResultState]] = {}
@@ -94,12 +89,15 @@ def learn(states: Sequence[ResultState], results: Sequence[OpenedResult]) -> Non
     for state, result in zip(states, results, strict=True):
         head = heads.get(id(result))
         if head is None:
-            head = heads[id(result)] = head_of(result.meta)
+            head = heads[id(result)] = result.meta.without_items()
         state.head = head
 
 
 def seconds_of(state: ResultState) -> float | None:
     """How long a call took, where that is known without asking for its result."""
+    if state.head is None and isinstance(news := state.news, bytes):
+        with contextlib.suppress(PymonikError):  # whoever reads the value gets to know
+            state.head = OpenedResult(news).meta.without_items()
     if state.head is None:
         return None
     return measured(state.head, state.item).seconds

@@ -962,6 +962,7 @@ class Machine:
             _learn(awaited.series.pace, opened)
         elsewhere: dict[str, list[ResultState]] = {}
         items = opened.meta.items
+        head = opened.meta.without_items()
         held: Held | None = None
         for state in awaited.states:
             if state.status is not Status.PENDING:
@@ -970,7 +971,9 @@ class Machine:
                 self._fail(state, ControlPlaneError("DownloadResultData", "an item is missing"))
                 continue
             item = items[state.item]
+            state.head = head
             if item.ref is not None:
+                state.head = None  # that result has another head
                 state.move(item.ref)
                 elsewhere.setdefault(item.ref.result_id, []).append(state)
             elif item.failed:

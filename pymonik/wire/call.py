@@ -182,6 +182,10 @@ class ResultMeta(msgspec.Struct, frozen=True, kw_only=True, tag="result", omit_d
     python: tuple[int, int] = msgspec.field(default_factory=_python)
     version: int = msgspec.field(default_factory=_format)
 
+    def without_items(self) -> ResultMeta:
+        """The same without its items: they are as many as the values, and this is kept for all."""
+        return msgspec.structs.replace(self, items=())
+
 
 class FunctionMeta(msgspec.Struct, frozen=True, kw_only=True, tag="function"):
     """The head of an uploaded function.
