@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pymonik.code.codec import Packed
     from pymonik.code.references import Referable
     from pymonik.session.protocol import Session, Submission
-    from pymonik.session.run import Run
 
 R = TypeVar("R")
 
@@ -111,15 +110,13 @@ class Items:
                 yield from kwargs.values()
 
 
-def map_items(
-    items: Items, session: Session, submission: Submission, run: Run
-) -> MultiResultHandle[Any]:
+def map_items(items: Items, session: Session, submission: Submission) -> MultiResultHandle[Any]:
     """Submit all calls, or the first ones of an iterator that does not end soon."""
 
     def share(values: list[object]) -> list[object]:
         return _put_large(values, session, f"{submission.function.name} argument")
 
-    drawing = Drawing(items.packed(share), session, submission, run)
+    drawing = Drawing(items.packed(share), session, submission)
     if not items.is_drawn:
         with no_collections():
             return MultiResultHandle(drawing.draw_all())
@@ -137,11 +134,8 @@ class Drawing:
         is_exhausted: Whether no more will be submitted.
     """
 
-    def __init__(
-        self, calls: Iterator[Packed], session: Session, submission: Submission, run: Run
-    ) -> None:
+    def __init__(self, calls: Iterator[Packed], session: Session, submission: Submission) -> None:
         self._calls = calls
-        self._run = run
         self._session = session
         self._submission = submission
         self._lock = threading.Lock()
@@ -194,7 +188,6 @@ class Drawing:
         if not calls:
             return []
         states = self._session.submit(self._submission.of(calls))
-        self._run.add(states, calls)
         return [ResultHandle(state) for state in states]
 
 

@@ -37,7 +37,7 @@ from pymonik.mapping import Items, bound_items, map_items
 from pymonik.options import TaskOptions, call_options, refuse_unknown
 from pymonik.quantities import whole_number
 from pymonik.session.protocol import AUTO, Session, SessionOwner, Submission, session_of
-from pymonik.session.run import Run
+from pymonik.session.run import Run, SingleCalls
 from pymonik.wire.call import MOST_CALLS
 
 if TYPE_CHECKING:
@@ -242,10 +242,8 @@ class Task(Named, Generic[P, R]):
             self._check_reserved(pymonik, task_options, delegate=delegate)
         self._parameters.check(self.name, args, kwargs)
         call = codec.pack_call(args, kwargs)
-        submission = Submission(self.packed(), (call,), options, delegate)
-        state = session_of(pymonik).submit(submission)[0]
-        self._single_calls.add_single(state, call)
-        return ResultHandle(state)
+        submission = Submission(self.packed(), (call,), options, delegate, run=self._single_calls)
+        return ResultHandle(session_of(pymonik).submit(submission)[0])
 
     def map_invoke(
         self,
@@ -285,10 +283,17 @@ class Task(Named, Generic[P, R]):
         self._check_reserved(pymonik, task_options, delegate=delegate)
         options = self._call_options(task_options, kwargs)
         session = session_of(pymonik)
-        submission = Submission(self.packed(), (), options, delegate, _chunk_size(chunk_size))
+        submission = Submission(
+            self.packed(),
+            (),
+            options,
+            delegate,
+            _chunk_size(chunk_size),
+            run=self._new_run(options.label),
+        )
         items = Items(iterable, self.name, self._parameters, kwargs)
         if not delegate:
-            return map_items(items, session, submission, self._new_run(options.label))
+            return map_items(items, session, submission)
         calls = list(items.packed())
         if len(calls) != 1:
             raise UsageError(
@@ -302,7 +307,7 @@ class Task(Named, Generic[P, R]):
 
     @functools.cached_property
     def _single_calls(self) -> Run:
-        return self._new_run(self.options.label)
+        return SingleCalls(self, self.name, self.options.label or "", self._parameters.names)
 
     # -- the function as it travels ------------------------------------------------------------
 

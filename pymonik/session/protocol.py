@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from pymonik.code.codec import OpenedResult, Packed, PackedFunction
     from pymonik.session.result import Observer, ResultState
+    from pymonik.session.run import Run
     from pymonik.wire.environment import Environment
 
 
@@ -35,6 +36,7 @@ class Submission:
         chunk_size: How many calls share a task and its result; `AUTO`: as their durations say.
         series: The same in several submissions that belong together.
         code: What of the program the calls need besides; the session finds out.
+        run: What the calls have in common for people; ``None`` where nobody looks, as in a task.
     """
 
     function: PackedFunction
@@ -44,6 +46,7 @@ class Submission:
     chunk_size: int = 1
     series: Series = field(default_factory=Series)
     code: Code = NO_CODE
+    run: Run | None = None
 
     def of(self, calls: Sequence[Packed]) -> Submission:
         """The same for these calls."""

@@ -127,6 +127,8 @@ class RemoteSession:
             submission = replace(submission, code=code)
         name = submission.function.name
         states = [ResultState(self, name) for _ in submission.calls]
+        if submission.run is not None:  # before one of them can end: an error names its item
+            submission.run.add(states, submission.calls)
         self._engine.post(events.Submitted(submission, states), is_urgent=len(states) > 1)
         if self._engine.is_crowded and not self._engine.is_current:
             reply = events.Reply()

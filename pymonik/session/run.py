@@ -21,7 +21,7 @@ _MOST_OF_RUN: Final = 64 * 1024 * 1024
 
 
 class Run:
-    """The calls of one `map_invoke`; the single calls of a task form one together.
+    """The calls of one `map_invoke`.
 
     Attributes:
         function: What is called: a `Task`, or another callable.
@@ -29,7 +29,7 @@ class Run:
         label: What the program calls the run, ``""`` without a name.
         parameters: Names of the function's parameters by position.
         started: When it began, in seconds since the epoch.
-        total: Calls that were submitted so far.
+        total: Calls that were submitted so far, and have numbers.
     """
 
     __slots__ = (
@@ -74,12 +74,18 @@ class Run:
                 self._kept += call.nbytes
                 state.call = _kept(call)
 
-    def add_single(self, state: ResultState, call: Packed) -> None:
-        """The same for a call that is not one of several."""
-        self.total += 1
-        state.run = self
-        if call.nbytes <= _MOST_OF_SINGLE:
-            state.call = _kept(call)
+
+class SingleCalls(Run):
+    """The single calls of a task: they are not numbered."""
+
+    __slots__ = ()
+
+    def add(self, states: Sequence[ResultState], calls: Sequence[Packed]) -> None:
+        """Remember of each call that it belongs here, and what it was called with."""
+        for state, call in zip(states, calls, strict=True):
+            state.run = self
+            if call.nbytes <= _MOST_OF_SINGLE:
+                state.call = _kept(call)
 
 
 class KeptCall(NamedTuple):
