@@ -9,7 +9,7 @@ import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pymonik.arguments import NO_INPUT
 from pymonik.code import codec
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pymonik.task import Task
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 _DEFAULT_PARTITION = "pymonik"
 _HINTS = {
     "is_worker": "a client is never one; in a task `get_context().is_local` is False",
@@ -362,14 +363,14 @@ class Pymonik:
 
     # -- values --------------------------------------------------------------------------------
 
-    def put(self, value: Any, name: str | None = None) -> ResultHandle[Any]:
+    def put(self, value: T, name: str | None = None) -> ResultHandle[T]:
         """Store ``value`` once, to be passed to many tasks."""
         state = self.session.put([codec.pack(value, copy=False)], [name or "value"])[0]
         return ResultHandle(state)
 
     def put_many(
-        self, values: Iterable[Any], names: Sequence[str] | None = None
-    ) -> MultiResultHandle[Any]:
+        self, values: Iterable[T], names: Sequence[str] | None = None
+    ) -> MultiResultHandle[T]:
         """Store several values, together."""
         packed = [codec.pack(value, copy=False) for value in values]
         called = list(names) if names is not None else ["value"] * len(packed)

@@ -14,11 +14,14 @@ import weakref
 from typing import (
     TYPE_CHECKING,
     Any,
+    Concatenate,
     Final,
     Generic,
     Literal,
     NoReturn,
     ParamSpec,
+    Protocol,
+    TypeAlias,
     TypeVar,
     cast,
     overload,
@@ -41,11 +44,19 @@ from pymonik.session.run import Run, SingleCalls
 from pymonik.wire.call import MOST_CALLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+
+# What may stand for an argument: its handle, or a container that holds handles.
+Later: TypeAlias = "ResultHandle[Any] | MultiResultHandle[Any] | list[Any] | dict[Any, Any]"
 
 TASK_KEYWORDS: Final = (
     "require_context", "function_name", "task_options", "partition", "max_duration", "priority",
@@ -209,7 +220,95 @@ class Task(Named, Generic[P, R]):
             return function(_context(), *args, **kwargs)
         return self.func(*args, **kwargs)
 
+    @overload
+    def invoke(self, /, *args: P.args, **kwargs: P.kwargs) -> ResultHandle[R]: ...
+    @overload
     def invoke(
+        self,
+        /,
+        *,
+        pymonik: Session | SessionOwner | None = ...,
+        delegate: bool = ...,
+        task_options: object = ...,
+        pmk_priority: int | None = ...,
+        pmk_max_retries: int | None = ...,
+        pmk_max_duration: timedelta | float | None = ...,
+        pmk_partition: str | None = ...,
+        pmk_options: Mapping[str, str] | None = ...,
+        **kwargs: Any,
+    ) -> ResultHandle[R]: ...
+    @overload
+    def invoke(
+        self: Task[Concatenate[A, Q], R],
+        a: A | Later,
+        /,
+        *,
+        pymonik: Session | SessionOwner | None = ...,
+        delegate: bool = ...,
+        task_options: object = ...,
+        pmk_priority: int | None = ...,
+        pmk_max_retries: int | None = ...,
+        pmk_max_duration: timedelta | float | None = ...,
+        pmk_partition: str | None = ...,
+        pmk_options: Mapping[str, str] | None = ...,
+        **kwargs: Any,
+    ) -> ResultHandle[R]: ...
+    @overload
+    def invoke(
+        self: Task[Concatenate[A, B, Q], R],
+        a: A | Later,
+        b: B | Later,
+        /,
+        *,
+        pymonik: Session | SessionOwner | None = ...,
+        delegate: bool = ...,
+        task_options: object = ...,
+        pmk_priority: int | None = ...,
+        pmk_max_retries: int | None = ...,
+        pmk_max_duration: timedelta | float | None = ...,
+        pmk_partition: str | None = ...,
+        pmk_options: Mapping[str, str] | None = ...,
+        **kwargs: Any,
+    ) -> ResultHandle[R]: ...
+    @overload
+    def invoke(
+        self: Task[Concatenate[A, B, C, Q], R],
+        a: A | Later,
+        b: B | Later,
+        c: C | Later,
+        /,
+        *,
+        pymonik: Session | SessionOwner | None = ...,
+        delegate: bool = ...,
+        task_options: object = ...,
+        pmk_priority: int | None = ...,
+        pmk_max_retries: int | None = ...,
+        pmk_max_duration: timedelta | float | None = ...,
+        pmk_partition: str | None = ...,
+        pmk_options: Mapping[str, str] | None = ...,
+        **kwargs: Any,
+    ) -> ResultHandle[R]: ...
+    @overload
+    def invoke(
+        self: Task[Concatenate[A, B, C, D, Q], R],
+        a: A | Later,
+        b: B | Later,
+        c: C | Later,
+        d: D | Later,
+        /,
+        *args: Any,
+        pymonik: Session | SessionOwner | None = ...,
+        delegate: bool = ...,
+        task_options: object = ...,
+        pmk_priority: int | None = ...,
+        pmk_max_retries: int | None = ...,
+        pmk_max_duration: timedelta | float | None = ...,
+        pmk_partition: str | None = ...,
+        pmk_options: Mapping[str, str] | None = ...,
+        **kwargs: Any,
+    ) -> ResultHandle[R]: ...
+    # A function may have parameters of these names; `_check_reserved` says so.
+    def invoke(  # type: ignore[misc]
         self,
         /,
         *args: object,
@@ -245,6 +344,40 @@ class Task(Named, Generic[P, R]):
         submission = Submission(self.packed(), (call,), options, delegate, run=self._single_calls)
         return ResultHandle(session_of(pymonik).submit(submission)[0])
 
+    @overload
+    def map_invoke(
+        self: Task[Concatenate[A, Q], R],
+        /,
+        iterable: Iterable[A | Later | tuple[Any, ...] | dict[str, Any]],
+        pymonik: Session | SessionOwner | None = ...,
+        delegate: bool = ...,  # noqa: FBT001
+        task_options: object = ...,
+        *,
+        pmk_priority: int | None = ...,
+        pmk_max_retries: int | None = ...,
+        pmk_max_duration: timedelta | float | None = ...,
+        pmk_partition: str | None = ...,
+        pmk_options: Mapping[str, str] | None = ...,
+        chunk_size: int | Literal["auto"] = ...,
+        **kwargs: Any,
+    ) -> MultiResultHandle[R]: ...
+    @overload
+    def map_invoke(
+        self,
+        /,
+        iterable: Iterable[tuple[Any, ...] | dict[str, Any]] = ...,
+        pymonik: Session | SessionOwner | None = ...,
+        delegate: bool = ...,  # noqa: FBT001
+        task_options: object = ...,
+        *,
+        pmk_priority: int | None = ...,
+        pmk_max_retries: int | None = ...,
+        pmk_max_duration: timedelta | float | None = ...,
+        pmk_partition: str | None = ...,
+        pmk_options: Mapping[str, str] | None = ...,
+        chunk_size: int | Literal["auto"] = ...,
+        **kwargs: Any,
+    ) -> MultiResultHandle[R]: ...
     def map_invoke(
         self,
         /,
@@ -465,12 +598,37 @@ def _exceptions(
     return kinds
 
 
+class WithContext(Protocol):
+    """What ``task(require_context=True)`` gives: the context is no parameter of the task."""
+
+    @overload
+    def __call__(self, func: Callable[Concatenate[PymonikContext, P], R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(
+        self, func: Callable[Concatenate[A, PymonikContext, P], R], /
+    ) -> Task[Concatenate[A, P], R]: ...
+
+
 @overload
 def task(func: Callable[P, R], /) -> Task[P, R]: ...
 @overload
 def task(
     *,
-    require_context: bool = False,
+    require_context: Literal[True],
+    function_name: str | None = None,
+    task_options: object = None,
+    partition: str | None = None,
+    max_duration: timedelta | float | None = None,
+    priority: int | None = None,
+    max_retries: int | None = None,
+    environment: object = None,
+    label: str | None = None,
+    retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
+) -> WithContext: ...
+@overload
+def task(
+    *,
+    require_context: Literal[False] = False,
     function_name: str | None = None,
     task_options: object = None,
     partition: str | None = None,

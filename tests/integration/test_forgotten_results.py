@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pymonik import LocalCluster, Pymonik, ResultHandle, task
+from pymonik import LocalCluster, MultiResultHandle, Pymonik, ResultHandle, task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,7 +145,7 @@ def test_a_result_stays_for_a_call_that_waits(cluster: LocalCluster, client: Pym
 def test_a_result_stays_for_calls_that_were_given_away(
     cluster: LocalCluster, client: Pymonik
 ) -> None:
-    value = client.put(np.zeros(SIZE, dtype=np.uint8))
+    value: ResultHandle[Any] = client.put(np.zeros(SIZE, dtype=np.uint8))
     size_after.map_invoke([(value, 0.0)] * 40).get()  # they are short, as far as is known
     handles = size_after.map_invoke([(value, 2.0 if one == 10 else 0.0) for one in range(400)])
     handles[0].wait(WAIT_S)
@@ -158,7 +158,9 @@ def test_a_result_stays_for_calls_that_were_given_away(
 def test_a_cancelled_call_leaves_its_neighbours_their_inputs(
     cluster: LocalCluster, client: Pymonik
 ) -> None:
-    values = client.put_many([np.zeros(SIZE, dtype=np.uint8) for _ in range(8)])
+    values: MultiResultHandle[Any] = client.put_many(
+        [np.zeros(SIZE, dtype=np.uint8) for _ in range(8)]
+    )
     handles = size_after.map_invoke([(one, 0.2) for one in values], chunk_size=8)
     client.send()
     handles[5].cancel()

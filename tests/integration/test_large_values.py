@@ -13,7 +13,7 @@ import psutil
 import pytest
 from armonik.client import ArmoniKSessions
 
-from pymonik import LocalCluster, Pymonik, task
+from pymonik import LocalCluster, Pymonik, ResultHandle, task
 from pymonik.content.objects import large_folder
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_executors_share_the_memory_of_what_was_put(cluster: LocalCluster, clien
 
 def test_what_calls_write_into_an_argument_no_other_call_sees(client: Pymonik) -> None:
     size = 8 * MIB
-    array = client.put(np.ones(size, np.uint8))
+    array: ResultHandle[Any] = client.put(np.ones(size, np.uint8))
     calls = [(write if n % 3 == 1 else total).invoke(array) for n in range(30)]
     found = [call.result(TIMEOUT_S) for call in calls]
     assert found == [size * (7 if n % 3 == 1 else 1) for n in range(30)]
@@ -115,13 +115,13 @@ def test_what_calls_write_into_an_argument_no_other_call_sees(client: Pymonik) -
 
 @pytest.mark.parametrize("size", [3000, 100_000, 8 * MIB])
 def test_nor_do_calls_of_one_map(client: Pymonik, size: int) -> None:
-    array = client.put(np.ones(size, np.uint8))
+    array: ResultHandle[Any] = client.put(np.ones(size, np.uint8))
     assert total_then_write.map_invoke([array] * 40).result(TIMEOUT_S) == [size] * 40
 
 
 def test_what_a_call_leaves_behind_is_not_what_the_next_one_gets(client: Pymonik) -> None:
     size = 8 * MIB
-    array = client.put(np.ones(size, np.uint8))
+    array: ResultHandle[Any] = client.put(np.ones(size, np.uint8))
     calls = [keep.invoke(array) for _ in range(20)]
     assert [call.result(TIMEOUT_S) for call in calls] == [size] * 20
 
@@ -129,7 +129,7 @@ def test_what_a_call_leaves_behind_is_not_what_the_next_one_gets(client: Pymonik
 def test_what_the_client_writes_into_a_value_the_storage_does_not_see(client: Pymonik) -> None:
     size = 8 * MIB
     value: Any = np.ones(size, np.uint8)
-    array = client.put(value)
+    array: ResultHandle[Any] = client.put(value)
     value[:] = 2
     got = array.result(TIMEOUT_S)
     got[:] = 3
@@ -140,7 +140,7 @@ def test_the_bytes_of_large_values_are_deleted_with_their_session(cluster: Local
     folder = cluster.storage_folder
     before = set(folder.iterdir())
     with Pymonik(cluster.endpoint, storage_folder=folder) as client:
-        array = client.put(np.ones(3 * MIB, np.uint8))
+        array: ResultHandle[Any] = client.put(np.ones(3 * MIB, np.uint8))
         assert int(doubled.invoke(array).result(TIMEOUT_S).sum()) == 6 * MIB
         large = [one for one in set(folder.iterdir()) - before if one.stat().st_size > MIB]
         assert len(large) == 2
