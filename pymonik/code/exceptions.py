@@ -132,7 +132,9 @@ class _Rebuilding:
         raised = self._failure.raised[number]
         self._waiting.add(number)
         error = self._new(raised)
-        self._made[number] = made = error or TaskFailedError(f"the task raised {raised.summary}")
+        # An exception of the user's may be falsy.
+        made = TaskFailedError(f"the task raised {raised.summary}") if error is None else error
+        self._made[number] = made
         self._waiting.discard(number)
         if error is not None:
             self._set_fields(error, raised)
