@@ -16,6 +16,7 @@ from pymonik.code import codec
 from pymonik.code.own_frames import uncaught_errors, unlink
 from pymonik.code.program import Program
 from pymonik.context import in_task
+from pymonik.environments.asked import environment_of
 from pymonik.errors import (
     ConfigError,
     ControlPlaneError,
@@ -36,7 +37,6 @@ from pymonik.transport.direct import DirectChannel
 from pymonik.transport.forgotten import ForgottenSessions
 from pymonik.transport.messages import DEFAULTS
 from pymonik.transport.opening import open_session
-from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from pymonik.session.protocol import Session
     from pymonik.session.remote import RemoteSession
     from pymonik.task import Task
+    from pymonik.wire.environment import Environment
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -113,7 +114,9 @@ class Pymonik:
                 a cluster on this machine.
             partition: Where tasks run; of several, the first is the default and the others can be
                 named by tasks. Without it, the default of the cluster.
-            environment: ``{"pip": [...], "env_variables": {...}}`` for every task.
+            environment: Packages of every task: a list, ``"requirements.txt"``,
+                ``"pyproject.toml"``, ``"uv.lock"``, ``"script"``, ``"here"``, or a dict of
+                ``"pip"``, any of these, and ``"env_variables"``.
             task_options: Options of every task, under those of the task and of the call.
             max_duration: Shortcut for the option, like the two that follow.
             priority: 1 to 10, higher runs first.
@@ -145,7 +148,7 @@ class Pymonik:
             "override_target_name": override_target_name,
         }
         self._partitions = _partitions(partition)
-        self._environment = Environment.parse(environment)
+        self._environment = environment_of(environment)
         self._options = TaskOptions.shortcuts(
             task_options, max_duration=max_duration, priority=priority, max_retries=max_retries
         )

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pymonik.environments.asked import environment_of
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.quantities import duration, whole_number
 from pymonik.wire.environment import Environment
@@ -66,7 +67,7 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.options or type(self.options) is not dict:
             _set(self, "options", _labels(self.options))
         if self.environment is not None and type(self.environment) is not Environment:
-            _set(self, "environment", Environment.parse(self.environment))
+            _set(self, "environment", environment_of(self.environment))
 
     def __hash__(self) -> int:
         plain = tuple(getattr(self, name) for name in FIELD_NAMES if name != "environment")

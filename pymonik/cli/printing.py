@@ -60,6 +60,16 @@ def age(instant: float | None, now: float | None = None) -> float | None:
     return round(max(0.0, (time.time() if now is None else now) - instant), 1)
 
 
+def in_bytes(nbytes: int) -> str:
+    """``"1.2 GB"``: powers of 1024, as commands take them."""
+    size = float(nbytes)
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TB"
+
+
 def _cell(value: object) -> str:
     if value is None or value in ("", {}, [], ()):
         return _EMPTY

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pymonik.cluster.state import execution, submission
 from pymonik.cluster.state.rows import ResultStatus
+from pymonik.cluster.state.unready import is_wanted, settled
 from pymonik.cluster.state.work import Assignment, Lost, Outcome, Start, Succeeded, TaskOptions
 
 if TYPE_CHECKING:
@@ -132,6 +133,16 @@ class Dispatch:
             taken = [self._taken(state, task, on_cancel) for task in tasks]
         assignments = [self._assignment(*one, pod_id) for one in taken]
         return [one for one in assignments if one is not None]
+
+    def environment_settled(self, packages_id: str) -> None:
+        """Tasks that have waited for this environment can run, or be told why not."""
+        with self._changing as (state, _):
+            settled(state, packages_id)
+
+    def is_environment_wanted(self, packages_id: str) -> bool:
+        """Whether a task that may still run waits for this environment."""
+        with self._locked.reading() as state:
+            return is_wanted(state, packages_id)
 
     def fetch(self, result_id: str) -> Path | None:
         """The file of a completed result of any session, else ``None``."""

@@ -28,6 +28,7 @@ from pymonik.cluster.memory import GivingBack
 from pymonik.cluster.runners.slots import ExecutorSlot
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.storage import Storage
+from pymonik.environments.builds import Environments
 from pymonik.errors import ConfigError
 from pymonik.executor.pool import ExecutorPool
 from pymonik.executor.process import GRACE_S, Place
@@ -209,6 +210,10 @@ class EmbeddedCluster:
                 place=self._place(),
                 uses_originals=not self._config.is_isolated,
                 on_output=_show,
+                environments=Environments(
+                    is_wanted=self._dispatch.is_environment_wanted,
+                    on_settled=self._dispatch.environment_settled,
+                ),
             )
             self._pool.start()
 

@@ -1,152 +1,389 @@
-"""Folders of packages, one per list of requirements, built once and kept in the user's cache.
+"""Folders of packages, one for each lock, built once and kept in the user's cache.
 
-A folder is built beside its place and renamed when it is complete; a lock file keeps two processes
-from building the same one. Executors put the folder in front of their path.
+::
+
+    environments/<python>-<lock id>/         a virtual environment
+    environments/<python>-<lock id>.json     what it holds, see `About`
+    environments/<python>-<lock id>.lock     held: shared while used, exclusively while built;
+                                             its time is that of the last use
+    environments/.<python>-<lock id>-xxxx/   being built, or left by a process that was killed
+
+A folder is built beside its place and renamed when it is complete. Its interpreter sees the
+packages of the folder and behind them those of the worker, with the standard library before both.
 """
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import fcntl
 import os
 import shutil
-import subprocess
+import site
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from pymonik.environments import cache, installer, locks
 from pymonik.errors import EnvironmentSetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
 
+    from pymonik.environments.locks import Lock
     from pymonik.wire.environment import Environment
 
-_BUILD_LIMIT_S = 1800.0
-_KEPT_MESSAGE = 8000  # characters of what the installer says
-
-# What pip reads, and what uv calls it. pip separates with spaces, `--find-links` of uv with commas.
-_SETTINGS = {
-    "index-url": ("UV_DEFAULT_INDEX", " "),
-    "extra-index-url": ("UV_INDEX", " "),
-    "find-links": ("UV_FIND_LINKS", ","),
-    "trusted-host": ("UV_INSECURE_HOST", " "),
-    "no-index": ("UV_NO_INDEX", " "),
-}
+BUILD_LIMIT_S = 1800.0
+LIMIT_BYTES = 20 << 30  # of all folders; see `limit`
+LIMIT_VARIABLE = "PYMONIK_ENVIRONMENTS_LIMIT"
+_LOOK_S = 0.05  # between two tries to get a lock that another process holds
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-def packages_folder(environment: Environment) -> str:
-    """The folder with the packages of ``environment``, ``""`` when it has none; builds it.
+class About(msgspec.Struct, frozen=True):
+    """What is known of a folder.
+
+    Attributes:
+        asked: The requirements, as `locks.in_words` shows them.
+        lines: The packages in their versions.
+        nbytes: Of all files; those that the installer shares between folders count in each.
+        is_built: Whether the folder is complete.
+    """
+
+    asked: tuple[str, ...]
+    lines: tuple[str, ...]
+    nbytes: int = 0
+    is_built: bool = False
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One folder in a list of all.
+
+    Attributes:
+        name: Of the folder.
+        about: What is in it; ``None`` where that was not written down.
+        used_at: Last use, in seconds since the epoch.
+        is_used: A process uses it, or builds it, now.
+    """
+
+    name: str
+    about: About | None
+    used_at: float
+    is_used: bool
+
+
+class UsedFolder:
+    """A folder of packages that nobody removes until `close`.
+
+    Attributes:
+        path: The folder to import from.
+    """
+
+    def __init__(self, place: Path, lock: int) -> None:
+        self.path = str(_site_packages(place))
+        self._lock = lock
+
+    def close(self) -> None:
+        """Let it be removed."""
+        os.close(self._lock)
+
+
+def obtain(environment: Environment, lock: Lock, is_wanted: Callable[[], bool]) -> UsedFolder:
+    """The folder of a lock, built if it is not there.
 
     Raises:
-        EnvironmentSetupError: The installer failed; the message is its own.
+        EnvironmentSetupError: It cannot be built; the message is the installer's.
+        Unwanted: Nobody wants it any more.
     """
-    if not environment.pip:
-        return ""
-    place = _cache_folder() / f"{sys.implementation.cache_tag}-{environment.packages_id}"
-    if not place.is_dir():
+    place = _place(lock)
+    try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(place.with_suffix(".lock")):
-            if not place.is_dir():
-                _build(place, environment.pip)
-    return str(place)
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "pymonik" / "environments"
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Alone with this path, among all processes and threads; the system unlocks at death."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _build(place: Path, requirements: tuple[str, ...]) -> None:
-    folder = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-    try:
-        _install(folder, requirements)
-        folder.rename(place)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _install(folder: Path, requirements: tuple[str, ...]) -> None:
-    command = [_uv(), "pip", "install", "--quiet", "--no-progress", "--python", sys.executable]
-    command += ["--target", str(folder), "--", *requirements]
-    try:
-        done = subprocess.run(
-            command,
-            env=installer_variables(os.environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_BUILD_LIMIT_S,
-            check=False,
-            start_new_session=True,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _setup_error(requirements, f"not done after {_BUILD_LIMIT_S:g} s") from error
+        held = os.open(_lock_file(place), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _obtain(place, held, environment, lock, is_wanted)
+            os.utime(held)
+            return UsedFolder(place, held)
+        except BaseException:
+            os.close(held)
+            raise
     except OSError as error:
-        raise _setup_error(requirements, f"uv cannot be started: {error}") from error
-    if done.returncode != 0:
-        raise _setup_error(requirements, done.stderr.strip() or f"exit code {done.returncode}")
+        raise EnvironmentSetupError(f"no room for packages in {place.parent}: {error}") from error
 
 
-def _uv() -> str:
-    import uv
+def known(lock: Lock) -> UsedFolder | None:
+    """The folder of a lock if it is there already; does not wait."""
+    place = _place(lock)
+    if not place.is_dir():
+        return None
+    held = os.open(_lock_file(place), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if _try(held, fcntl.LOCK_SH) and place.is_dir():
+        os.utime(held)
+        return UsedFolder(place, held)
+    os.close(held)
+    return None
 
-    return os.fsdecode(uv.find_uv_bin())
+
+def _obtain(
+    place: Path, held: int, environment: Environment, lock: Lock, is_wanted: Callable[[], bool]
+) -> None:
+    """Have the folder be there and hold its lock shared."""
+    while True:
+        if _try(held, fcntl.LOCK_SH) and place.is_dir():
+            return
+        # A lock is given up before it is changed: of two who want to build, one gets it.
+        if _try(held, fcntl.LOCK_EX):
+            if not place.is_dir():
+                _build(place, environment, lock, is_wanted)
+                make_room(limit())
+            continue
+        if not is_wanted():
+            raise installer.Unwanted
+        time.sleep(_LOOK_S)
 
 
-def _setup_error(requirements: tuple[str, ...], message: str) -> EnvironmentSetupError:
-    wanted = ", ".join(requirements)
-    return EnvironmentSetupError(
-        f"the packages {wanted} could not be installed:\n{message[-_KEPT_MESSAGE:]}"
+def _try(held: int, kind: int) -> bool:
+    try:
+        fcntl.flock(held, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _place(lock: Lock) -> Path:
+    return cache.folder() / f"{sys.implementation.cache_tag}-{lock.lock_id}"
+
+
+def _lock_file(place: Path) -> Path:
+    return place.with_name(f"{place.name}.lock")
+
+
+def _about_file(place: Path) -> Path:
+    return place.with_name(f"{place.name}.json")
+
+
+def _site_packages(place: Path) -> Path:
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return place / "lib" / version / "site-packages"
+
+
+# -- building ------------------------------------------------------------------------------------
+
+
+def _build(
+    place: Path, environment: Environment, lock: Lock, is_wanted: Callable[[], bool]
+) -> None:
+    """Called with the lock held exclusively."""
+    _remove_begun(place)
+    about = About(asked=locks.in_words(environment), lines=lock.lines)
+    _write_about(place, about)
+    begun = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    try:
+        _install(begun, environment, lock, is_wanted)
+        _add_packages_of_worker(begun, place)
+        _write_about(place, msgspec.structs.replace(about, nbytes=_nbytes(begun), is_built=True))
+        begun.rename(place)
+    except BaseException:
+        _about_file(place).unlink(missing_ok=True)
+        raise
+    finally:
+        shutil.rmtree(begun, ignore_errors=True)
+
+
+def _install(
+    folder: Path, environment: Environment, lock: Lock, is_wanted: Callable[[], bool]
+) -> None:
+    # Scripts of a relocatable environment find its interpreter after the folder got its name.
+    make = ["venv", "--quiet", "--relocatable", "--python", installer.python(), str(folder)]
+    installer.run(make, cwd=folder.parent, limit_s=BUILD_LIMIT_S, is_wanted=is_wanted)
+    asked = folder / "packages.txt"
+    asked.write_text(locks.requirements_text(environment, lock.lines))
+    command = ["pip", "install", "--quiet", "--no-progress", "--no-deps"]
+    command += ["--python", str(folder / "bin" / "python"), "--requirement", str(asked)]
+    command += ["--offline"] if environment.is_offline else []
+    installer.run(command, cwd=folder.parent, limit_s=BUILD_LIMIT_S, is_wanted=is_wanted)
+    for needless in _site_packages(folder).glob("_virtualenv.*"):  # costs each start 2 ms
+        needless.unlink()
+
+
+def _add_packages_of_worker(folder: Path, place: Path) -> None:
+    """Have the folder's own interpreter import what is installed with the worker, after the rest.
+
+    An executor, which has those on its path already, passes this line over.
+    """
+    paths = [*site.getsitepackages(), *_user_site()]
+    line = f"import sys, site; sys.prefix == {str(place)!r} and [*map(site.addsitedir, {paths!r})]"
+    (_site_packages(folder) / "_packages_of_worker.pth").write_text(line + "\n")
+
+
+def _user_site() -> list[str]:
+    return [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+
+
+def _nbytes(folder: Path) -> int:
+    return sum(
+        Path(place, name).lstat().st_size for place, _, names in os.walk(folder) for name in names
     )
 
 
-def installer_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables for uv: its own if any are set, else what pip is configured to use."""
-    variables = dict(environ)
-    if any(name in environ for name, _ in _SETTINGS.values()):
-        return variables
-    for setting, value in pip_settings(environ).items():
-        name, separator = _SETTINGS[setting]
-        variables[name] = separator.join(value.split())
-    if "UV_INDEX" in variables:
-        # pip looks at all indexes; uv stops at the first that knows the name, even if nothing there
-        # is for this Python. The first index that has a fitting version wins.
-        variables.setdefault("UV_INDEX_STRATEGY", "unsafe-first-match")
-    return variables
+def _write_about(place: Path, about: About) -> None:
+    _about_file(place).unlink(missing_ok=True)
+    cache.keep(_about_file(place), msgspec.json.encode(about))
 
 
-def pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """Where pip looks for packages: its files, overridden by ``PIP_*`` variables."""
-    settings: dict[str, str] = {}
-    parser = configparser.RawConfigParser()
-    with contextlib.suppress(configparser.Error, OSError, UnicodeDecodeError):
-        parser.read(_pip_files(environ), encoding="utf-8")
-    for setting in _SETTINGS:
-        for section in ("global", "install"):
-            if parser.has_option(section, setting):
-                settings[setting] = parser.get(section, setting)
-        if value := environ.get(f"PIP_{setting.upper().replace('-', '_')}"):
-            settings[setting] = value
-    return settings
+def _remove_begun(place: Path) -> None:
+    """Remove what a process has left that was killed while it built this folder."""
+    for left in place.parent.glob(f".{place.name}-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
-def _pip_files(environ: Mapping[str, str]) -> list[Path]:
-    """In pip's order; the later ones win."""
-    configured = environ.get("PIP_CONFIG_FILE")
-    if configured == os.devnull:
-        return []
-    home = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    files = [Path("/etc/pip.conf"), Path.home() / ".pip" / "pip.conf", home / "pip" / "pip.conf"]
-    files.append(Path(sys.prefix) / "pip.conf")
-    return [*files, *([Path(configured)] if configured else [])]
+# -- what is on its way --------------------------------------------------------------------------
+
+
+class Note(msgspec.Struct, frozen=True):
+    """An environment that some process is making.
+
+    Attributes:
+        packages_id: Of the environment.
+        asked: Its requirements.
+        state: Where it is on its way.
+        since: When it was asked for, in seconds since the epoch.
+    """
+
+    packages_id: str
+    asked: tuple[str, ...]
+    state: str
+    since: float
+
+
+@contextlib.contextmanager
+def noted(note: Note) -> Iterator[None]:
+    """Have others see what this process is making; gone with the process, however it ends."""
+    path = cache.folder() / "making" / f"{note.packages_id}-{os.getpid()}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(msgspec.json.encode(note))
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def notes() -> list[Note]:
+    """What all processes of this user and machine are making."""
+    return [note for path in (cache.folder() / "making").glob("*") if (note := _note(path))]
+
+
+def _note(path: Path) -> Note | None:
+    with contextlib.suppress(OSError, msgspec.MsgspecError), path.open("rb") as file:
+        if _try(file.fileno(), fcntl.LOCK_SH):  # who wrote it was killed
+            path.unlink(missing_ok=True)
+            return None
+        return msgspec.json.decode(file.read(), type=Note)
+    return None
+
+
+# -- all folders ---------------------------------------------------------------------------------
+
+
+def entries() -> list[Entry]:
+    """All folders, least recently used first, also those that are being built."""
+    files = cache.folder().glob("*.lock")
+    return sorted(filter(None, map(_entry, files)), key=lambda entry: entry.used_at)
+
+
+def _entry(file: Path) -> Entry | None:
+    place = file.with_suffix("")
+    about = None
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        about = msgspec.json.decode(_about_file(place).read_bytes(), type=About)
+    with _alone(place) as is_alone:
+        is_used = not is_alone
+    if about is None and not place.is_dir() and not is_used:
+        return None
+    try:
+        return Entry(place.name, about, file.stat().st_mtime, is_used)
+    except FileNotFoundError:  # removed meanwhile
+        return None
+
+
+@contextlib.contextmanager
+def _alone(place: Path) -> Iterator[bool]:
+    """Whether no other process uses or builds the folder; none can begin to meanwhile."""
+    try:
+        held = os.open(_lock_file(place), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        yield _try(held, fcntl.LOCK_EX)
+    finally:
+        os.close(held)
+
+
+def remove(name: str) -> bool:
+    """Remove a folder; false if a process uses it."""
+    place = cache.folder() / name
+    with _alone(place) as is_alone:
+        if not is_alone:
+            return False
+        # First out of its place in one step: who is killed here leaves no half of it there.
+        begun = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+        with contextlib.suppress(FileNotFoundError):
+            place.rename(begun / "old")
+        _remove_begun(place)
+        _about_file(place).unlink(missing_ok=True)
+    return True  # the lock stays: who waits for it with its file open would be alone with that
+
+
+def make_room(most: int, among: Sequence[Entry] | None = None) -> list[str]:
+    """Remove the folders that were not used for the longest time, down to so many bytes.
+
+    Args:
+        most: Bytes that are left, if enough of them are not used now.
+        among: The folders that count, in the order in which they go; by default all.
+
+    Returns:
+        Their names.
+    """
+    found = entries() if among is None else among
+    total = sum(entry.about.nbytes for entry in found if entry.about is not None)
+    removed: list[str] = []
+    for entry in found:
+        if total <= most:
+            break
+        if not entry.is_used and remove(entry.name):
+            total -= entry.about.nbytes if entry.about is not None else 0
+            removed.append(entry.name)
+    return removed
+
+
+def limit() -> int:
+    """Bytes that all folders may have together; the variable takes ``"5G"``, ``0`` keeps none.
+
+    Raises:
+        EnvironmentSetupError: The variable holds no size.
+    """
+    text = os.environ.get(LIMIT_VARIABLE, "").strip()
+    if not text:
+        return LIMIT_BYTES
+    try:
+        return nbytes_of(text)
+    except ValueError as error:
+        raise EnvironmentSetupError(f"{LIMIT_VARIABLE}: {error}") from error
+
+
+def nbytes_of(text: str) -> int:
+    """``"5G"``, ``"500M"`` or a number of bytes.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    if not number.isdecimal() or unit not in _UNITS:
+        raise ValueError(f"{text!r} is no size; write 5G, 500M or a number of bytes")
+    return int(number) * _UNITS[unit]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import site
 import socket
 import sys
 import threading
@@ -27,6 +26,7 @@ from pymonik.executor.cache import FunctionCache
 from pymonik.executor.channel import order_decoder
 from pymonik.executor.claims import Claims
 from pymonik.executor.frames import HandedOver, Ready, Retires, Run
+from pymonik.executor.installed import stand_in_site_packages
 from pymonik.executor.limits import limit_reservations, memory_error
 from pymonik.executor.mappings import IDLE_S, inputs
 from pymonik.executor.run import execute
@@ -192,15 +192,12 @@ def _answer(run: Run, functions: FunctionCache, share: _Share, memory_limit: int
 
 
 def _set_up_path(packages: str) -> None:
-    """Packages of the environment first; the current folder last, so that it hides no module."""
+    """The current folder last, so that it hides no module."""
     if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 - compared as text
         sys.path.append(sys.path.pop(0))
     if packages:
-        sys.path.insert(0, packages)
-        site.addsitedir(packages)
+        stand_in_site_packages(packages)
         first_party.installed_in(packages)  # else they would count as files of the program
-        inherited = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (packages, inherited)))
 
 
 def _die_with_parent(fd: int) -> None:

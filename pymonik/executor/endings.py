@@ -38,4 +38,10 @@ class Cancelled(msgspec.Struct, frozen=True):
     """The call was stopped because somebody asked for it."""
 
 
-Ending = Report | Failed | Retry | Lost | TimedOut | Cancelled
+class Waiting(msgspec.Struct, frozen=True):
+    """The call was not run: its environment of this id is being made."""
+
+    packages_id: str
+
+
+Ending = Report | Failed | Retry | Lost | TimedOut | Cancelled | Waiting

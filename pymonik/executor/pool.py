@@ -7,6 +7,7 @@ control plane has one. An executor that dies is replaced; one of another environ
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,8 @@ import msgspec
 
 from pymonik.code.failure import describe
 from pymonik.content.unpacked import UnpackedBundles
-from pymonik.environments.folders import packages_folder
+from pymonik.environments.builds import Environments, NotReady
+from pymonik.environments.installer import Unwanted
 from pymonik.errors import (
     EnvironmentSetupError,
     PymonikError,
@@ -27,9 +29,10 @@ from pymonik.errors import (
 )
 from pymonik.executor import files
 from pymonik.executor.chunk import Chunk
-from pymonik.executor.endings import Cancelled, Ending, Failed, Lost
+from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Waiting
 from pymonik.executor.holdings import Holdings
 from pymonik.executor.line import Call, Line, Only
+from pymonik.executor.numeric_threads import thread_limits
 from pymonik.executor.process import GRACE_S, ExecutorProcess, Place, timed_out
 from pymonik.wire import containers
 from pymonik.wire.call import MOST_CALLS, PayloadMeta
@@ -102,6 +105,8 @@ class ExecutorPool:
             if their bytes are the same.
         bundles: Where the files of programs are kept; by default in the user's cache.
         on_output: Called with the task, ``"stdout"`` or ``"stderr"``, and what was printed.
+        environments: Makes the environments of tasks: a task whose environment is not ready ends
+            as `Waiting`. ``None``: the pool makes them itself, and `run` waits.
     """
 
     def __init__(
@@ -115,6 +120,7 @@ class ExecutorPool:
         on_output: Callable[[str, str, str], None] | None = None,
         uses_originals: bool = True,
         bundles: Path | None = None,
+        environments: Environments | None = None,
     ) -> None:
         self._folder = folder
         self._uses_originals = uses_originals
@@ -124,6 +130,8 @@ class ExecutorPool:
         self._grace_s = grace_s
         self._place_of_executors = place or Place()
         self._on_output = on_output
+        self._waits = environments is None
+        self._environments = environments or Environments()
         self._lock = threading.Lock()
         self._idle: list[_Seat] = []  # used last at the end
         self._seats: set[_Seat] = set()
@@ -198,6 +206,10 @@ class ExecutorPool:
                 if running.process is not None:
                     running.process.drain()
 
+    def is_settled(self, packages_id: str) -> bool:
+        """Whether an environment is not being made now: it is ready, failed or was given up."""
+        return self._environments.is_settled(packages_id)
+
     def close(self) -> None:
         """Kill all executors; calls under way end as `Cancelled`."""
         with self._lock:
@@ -209,6 +221,7 @@ class ExecutorPool:
                 running.is_cancelled = True
                 if running.process is not None:
                     running.process.kill()
+        self._environments.close()
         for seat in idle:
             self._dismiss(seat)
         for _ in range(self._size):  # until the last caller has left
@@ -256,14 +269,18 @@ class ExecutorPool:
         try:
             meta, blobs = _payload(call.run)
             variables = tuple(sorted(meta.environment.env_variables.items()))
-            surroundings = _Surroundings(packages_folder(meta.environment), variables)
+            packages = self._packages(call.run, meta, running)
             bundle = self._bundle(call.run, meta)
+        except NotReady as error:
+            return Waiting(error.packages_id)
+        except Unwanted:
+            return Cancelled()
         except (PymonikError, OSError, KeyError) as error:
             return Failed(describe(_as_setup_error(error)))
         seats.enter_context(self._free)
         if self._is_closed or running.is_cancelled:
             return Cancelled()
-        seat = self._take(surroundings, bundle)
+        seat = self._take(_Surroundings(packages, variables), bundle)
         seats.callback(self._give_back, seat)
         chunk = Chunk(call.run, meta, blobs, call.hand_over) if meta.chunked else None
         return _Place(seat, meta, chunk, _entering(seat, bundle))
@@ -273,6 +290,21 @@ class ExecutorPool:
         if meta.bundle is None:
             return None
         return self._bundles.get(meta.bundle, lambda result_id: files.load(run.input(result_id)))
+
+    def _packages(self, run: Run, meta: PayloadMeta, running: _Running) -> str:
+        """The folder of the task's packages.
+
+        Raises:
+            NotReady: It is being made, and this pool does not wait for it.
+            Unwanted: The task was cancelled while this pool has waited for it.
+            EnvironmentSetupError: It cannot be made.
+        """
+        read = partial(_file, run)
+        if not self._waits:
+            return self._environments.path(meta.environment, read)
+        return self._environments.wait(
+            meta.environment, read, lambda: running.is_cancelled or self._is_closed
+        )
 
     def _run(self, call: Call, running: _Running, place: _Place, line: Line) -> Ending:
         try:
@@ -347,7 +379,7 @@ class ExecutorPool:
         start = partial(
             ExecutorProcess,
             packages=surroundings.packages,
-            variables=dict(surroundings.variables),
+            variables=self._with_threads(dict(surroundings.variables)),
             uses_originals=self._uses_originals,
             memory_limit=self._memory_limit,
             grace_s=self._grace_s,
@@ -357,6 +389,10 @@ class ExecutorPool:
         seat = _Seat(surroundings, self._starter.submit(start))
         self._seats.add(seat)
         return seat
+
+    def _with_threads(self, variables: dict[str, str]) -> dict[str, str]:
+        """Variables for an executor, with its share of the processors for numerical libraries."""
+        return {**thread_limits({**os.environ, **variables}, self._size), **variables}
 
     def _dismiss(self, seat: _Seat) -> None:
         try:
@@ -396,6 +432,12 @@ def _payload(run: Run) -> tuple[PayloadMeta, Sequence[Buffer]]:
     if len(meta.calls) > MOST_CALLS:
         raise SerializationError(f"a task has {MOST_CALLS} calls at most, not {len(meta.calls)}")
     return meta, blobs
+
+
+def _file(run: Run, result_id: str) -> bytes:
+    """The bytes of a file that came with a call: the only blob of its container."""
+    _, blobs = containers.split(files.load(run.input(result_id)))
+    return bytes(blobs[0])
 
 
 def _as_setup_error(error: BaseException) -> BaseException:

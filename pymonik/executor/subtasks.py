@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from pymonik.code import codec
+from pymonik.environments import local_packages
 from pymonik.errors import UsageError
 from pymonik.executor import files
 from pymonik.executor.frames import Created, Subtask
@@ -77,6 +78,7 @@ class SubtaskSession:
         self._count = 0
         self.delegated: ResultState | None = None
         self.is_changed = False
+        self._wheels: dict[str, str] = {}  # digest to stand-in
         self._aliases: dict[str, str] = {}
 
     @property
@@ -102,7 +104,9 @@ class SubtaskSession:
             self._check_delegation(len(submission.calls))
         function = self._upload(submission.function)
         own = submission.options.environment
-        environment = self.environment if own is None else own.over(self.environment)
+        environment = (
+            self.environment if own is None else self._uploaded(own.over(self.environment))
+        )
         inherited = msgspec.structs.replace(self.options, label=self._meta.run or None)
         options = submission.options.over(inherited)
         options = with_labels(options, submission.function.name, environment)
@@ -267,6 +271,23 @@ class SubtaskSession:
                 Created(stand_in=result_id, name=function.name, data=data, path=path)
             )
         return FunctionRef(function.content_id, result_id, function.name)
+
+    def _uploaded(self, environment: Environment) -> Environment:
+        """The environment with the places of its wheels: those of the task, or new ones.
+
+        Raises:
+            UsageError: A wheel is not on this machine: only the client's is sure to have it.
+        """
+        places = {file.digest: file.result_id for file in self._meta.environment.files}
+        for file in environment.files:
+            place = places.get(file.digest) or self._wheels.get(file.digest)
+            if place is None:
+                place = self._wheels[file.digest] = self._stand_in()
+                data, path = files.store(self._run.folder, local_packages.container(file))
+                created = Created(stand_in=place, name=file.name, data=data, path=path)
+                self._created.append(created)
+            places[file.digest] = place
+        return environment.at(places)
 
     def _add(
         self,

@@ -119,10 +119,17 @@ class OutgoingTask(Awaited):
 
     @property
     def uploads(self) -> tuple[str, ...]:
-        """Keys of what has to be uploaded before the task: its function, and files."""
-        bundle = self.code.bundle
-        content_id = self.function.content_id
-        return (content_id,) if bundle is None else (content_id, bundle.digest)
+        """Keys of what has to be uploaded before the task: its function, and files.
+
+        Packages of the session's environment are uploaded with the first task of any function.
+        """
+        bundle, own = self.code.bundle, self.options.environment
+        keys = [self.function.content_id]
+        if bundle is not None:
+            keys.append(bundle.digest)
+        if own is not None and own.files:
+            keys += [file.digest for file in own.files]
+        return tuple(keys)
 
     def number_items(self) -> None:
         """Give each call its place in the result; once, when it is certain which calls are sent."""

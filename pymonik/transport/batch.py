@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pymonik.content.uploads import Uploads
+from pymonik.environments import local_packages
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.session.labels import with_labels
 from pymonik.transport.data import INLINE_BYTES, REQUEST_BYTES
@@ -67,6 +68,7 @@ class BatchSender:
         self._nonce = nonce
         self._uploads = Uploads(data.store)
         self._functions: dict[str, str] = {}  # content id to result id
+        self._wheels: dict[str, str] = {}  # digest to result id
         self._uploading = threading.Lock()  # two batches with the same function upload it once
         self._full: dict[tuple[TaskOptions, str], TaskOptions] = {}  # see `_complete`
 
@@ -89,6 +91,7 @@ class BatchSender:
         self._find_submitted([task for task in batch if task.is_doubtful])
         left = [task for task in batch if not task.task_id]
         self._upload_code(left)
+        self._upload_wheels(left)
         self._create_outputs(left)
         created(left)
         self._make_payloads(left)
@@ -128,6 +131,17 @@ class BatchSender:
                 if task.code.bundle is not None:
                     self._uploads.ref(task.code.bundle)
 
+    def _upload_wheels(self, batch: Sequence[OutgoingTask]) -> None:
+        """Packages that come with the tasks; each is uploaded once for the session."""
+        environments = (self._environment_of(task.options) for task in batch)
+        with self._uploading:
+            files = {file.digest: file for one in environments for file in one.files}
+            new = {digest: f for digest, f in files.items() if digest not in self._wheels}
+            if new:
+                wheels = [(f.name, local_packages.container(f)) for f in new.values()]
+                ids = self._data.store(wheels)
+                self._wheels = {**self._wheels, **dict(zip(new, ids, strict=True))}
+
     def _create_outputs(self, batch: Sequence[OutgoingTask]) -> None:
         new = [task for task in batch if not task.result_id]
         if not new:
@@ -166,7 +180,7 @@ class BatchSender:
         return PayloadMeta(
             function=FunctionRef(content_id, self._functions[content_id], task.function.name),
             calls=tuple(map(_call_meta, task.calls)),
-            environment=self._environment_of(task.options),
+            environment=self._environment_of(task.options).at(self._wheels),
             run=task.options.label or self._options.label or "",
             nonce=self._nonce,
             functions=functions,

@@ -292,7 +292,8 @@ def result_ids(meta: PayloadMeta) -> list[str]:
     """Every result that the payload needs, in order, each once: its data dependencies."""
     refs = [ref.result_id for call in meta.calls for ref in call.refs]
     files = meta.bundle.result_ids if meta.bundle is not None else ()
-    return list(dict.fromkeys([meta.function.result_id, *files, *refs]))
+    wheels = [file.result_id for file in meta.environment.files]
+    return list(dict.fromkeys([meta.function.result_id, *files, *wheels, *refs]))
 
 
 def rebound(meta: PayloadMeta, ids: dict[str, str]) -> PayloadMeta:
@@ -307,9 +308,11 @@ def rebound(meta: PayloadMeta, ids: dict[str, str]) -> PayloadMeta:
     function = FunctionRef(
         meta.function.content_id, real(meta.function.result_id), meta.function.name
     )
+    wheels = {file.digest: real(file.result_id) for file in meta.environment.files}
     return msgspec.structs.replace(
         meta,
         function=function,
+        environment=meta.environment.at(wheels),
         calls=tuple(call(old) for old in meta.calls),
         functions={content: real(result_id) for content, result_id in meta.functions.items()},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NoReturn, cast
 
 import msgspec
@@ -11,19 +11,50 @@ import msgspec
 from pymonik.errors import UsageError
 
 
-class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Packages to install and variables to set; compare and hash by `packages_id`.
+class PackageFile(msgspec.Struct, frozen=True, array_like=True):
+    """A wheel that the client uploads, because no index has it or the worker reaches none.
 
     Attributes:
-        pip: Requirements as an installer reads them: ``"numpy"``, ``"pandas==2.2.3"``; sorted.
-        env_variables: Set for the call only. Never logged: they hold secrets.
+        name: Of the file, such as ``six-1.17.0-py2.py3-none-any.whl``.
+        digest: SHA-256 of its bytes, in hexadecimal.
+        result_id: Where the bytes lie, in a container of one blob; a data dependency of the task.
+            Empty until they are uploaded.
+    """
+
+    name: str
+    digest: str
+    result_id: str = ""
+
+
+class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Packages to install and variables to set; its packages are compared by `packages_id`.
+
+    Everything but the variables and the files stands in the syntax of requirements files, so that
+    the installer at the worker reads what the user wrote. No field holds the user's secrets but
+    ``env_variables``: an index address with a password is refused at the call.
+
+    Attributes:
+        pip: Requirements: ``"numpy"``, ``"pandas==2.2.3"``, or a lock's lines with their hashes;
+            sorted.
+        constraints: Limits on versions of packages that others may require; sorted.
+        indexes: Options that say where packages lie, such as ``"--extra-index-url https://x"``, in
+            the order in which they are asked.
+        files: Wheels that come with the call; a requirement named as one of them means that one.
+        is_locked: ``pip`` names every package in its version: nothing is left to resolve.
+        is_offline: The worker asks no index: all packages are among ``files``.
+        env_variables: Of the executor that runs the call. Never logged: they hold secrets.
     """
 
     pip: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+    files: tuple[PackageFile, ...] = ()
+    is_locked: bool = False
+    is_offline: bool = False
     env_variables: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __hash__(self) -> int:
-        return hash((self.pip, frozenset(self.env_variables.items())))
+        return hash((self.pip, self.files, frozenset(self.env_variables.items())))
 
     def install_package(self, package_name: str, version: str | None = None) -> NoReturn:
         """Refused: packages are there before a task starts.
@@ -36,90 +67,82 @@ class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
             f"packages are installed before a task: Pymonik(environment={{'pip': [{wanted!r}]}})"
         )
 
-    def over(self, base: Environment) -> Environment:
-        """This environment, and of ``base`` the packages if it names none, and its variables."""
-        variables = {**base.env_variables, **self.env_variables}
-        return Environment(self.pip or base.pip, variables)
+    @property
+    def has_packages(self) -> bool:
+        """Whether there is anything to install."""
+        return bool(self.pip or self.files)
 
     @property
     def packages_id(self) -> str:
-        """Known by its content: the same packages have the same id, ``""`` without any."""
-        if not self.pip:
+        """The same packages asked for in the same way have the same id, ``""`` without any."""
+        if not self.has_packages:
             return ""
-        return hashlib.sha256("\n".join(self.pip).encode()).hexdigest()[:16]
+        files = [f"{file.name} {file.digest}" for file in self.files]
+        how = [str(self.is_locked), str(self.is_offline)]
+        lines = [*self.pip, "", *self.constraints, "", *self.indexes, "", *files, "", *how]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
-    @classmethod
-    def parse(cls, value: object) -> Environment:
-        """Read ``{"pip": ["numpy", ("pandas", "==2.2.3")], "env_variables": {"A": "1"}}``.
+    def at(self, result_ids: Mapping[str, str]) -> Environment:
+        """The same, with the result ids of its files, which are given by digest."""
+        if not self.files:
+            return self
+        files = [PackageFile(f.name, f.digest, result_ids[f.digest]) for f in self.files]
+        return msgspec.structs.replace(self, files=tuple(files))
 
-        Raises:
-            UsageError: An unknown key, or a value of the wrong shape.
+    def over(self, wider: Environment) -> Environment:
+        """This environment inside a wider one: a call's in its task's, a task's in its client's.
+
+        The packages of the nearest that names any replace those of the others, since two lists that
+        were not made for each other may contradict; variables merge, and the nearest wins.
         """
-        if value is None:
-            return cls()
-        if isinstance(value, cls):
-            return value
-        if not isinstance(value, Mapping):
-            raise UsageError(f"environment must be a dict, not {type(value).__name__}")
-        if unknown := set(value) - {"pip", "env_variables"}:
-            raise UsageError(
-                f"environment has unknown keys {sorted(map(str, unknown))}; "
-                "there are 'pip' and 'env_variables'"
-            )
-        return cls(_requirements(value.get("pip")), _variables(value.get("env_variables")))
+        packages = self if self.has_packages else wider
+        return msgspec.structs.replace(
+            packages, env_variables={**wider.env_variables, **self.env_variables}
+        )
 
 
-def _requirements(pip: object) -> tuple[str, ...]:
-    if pip is None:
-        return ()
-    if isinstance(pip, str) or not isinstance(pip, Sequence):
-        raise UsageError("environment['pip'] must be a list of packages")
-    return tuple(sorted({_requirement(entry) for entry in pip}))
+def checked_variables(variables: object) -> dict[str, str]:
+    """Variables that any process can be started with.
 
-
-def _requirement(entry: object) -> str:
-    if isinstance(entry, str) and entry.strip():
-        return entry.strip()
-    if isinstance(entry, tuple | list) and 1 <= len(entry) <= 2:
-        name, version = (*entry, "")[:2]
-        if isinstance(name, str) and name and isinstance(version, str | None):
-            return f"{name}{_specifier(version or '')}"
-    raise UsageError(f"environment['pip'] has {entry!r}; write 'numpy' or ('numpy', '==2.1.0')")
-
-
-def _specifier(version: str) -> str:
-    return f"=={version}" if version[:1].isdigit() else version
-
-
-def _variables(variables: object) -> dict[str, str]:
+    Raises:
+        UsageError: A name or a value cannot be one; the message never holds the value.
+    """
     if variables is None:
         return {}
     if not isinstance(variables, Mapping):
-        raise UsageError("environment['env_variables'] must be a dict of strings")
+        raise UsageError(
+            f"environment['env_variables'] must be a dict of strings, "
+            f"not {type(variables).__name__}"
+        )
     for name, value in variables.items():
-        if not isinstance(name, str) or not _is_name(name):
-            raise UsageError(f"environment['env_variables'] has the name {name!r}")
-        if not isinstance(value, str):
-            raise UsageError(
-                f"environment['env_variables'][{name!r}] must be a string, "
-                f"not {type(value).__name__}"
-            )
-        if "\0" in value or not _is_text(value):
-            raise UsageError(
-                f"environment['env_variables'][{name!r}] cannot be the value of a variable: "
-                "it has a NUL character, or half of a surrogate pair"
-            )
+        _check_name(name)
+        _check_value(name, value)
     return dict(cast("Mapping[str, str]", variables))
 
 
-def _is_name(name: str) -> bool:
-    return bool(name) and "=" not in name and "\0" not in name and _is_text(name)
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name or "=" in name or not _is_settable(name):
+        raise UsageError(
+            f"environment['env_variables'] has the name {name!r}: "
+            "a name is a text without '=' and NUL"
+        )
 
 
-def _is_text(text: str) -> bool:
-    """Whether it has no lone surrogate: those do not travel, and no system expects them here."""
+def _check_value(name: object, value: object) -> None:
+    if not isinstance(value, str):
+        raise UsageError(
+            f"environment['env_variables'][{name!r}] must be a string, not {type(value).__name__}"
+        )
+    if not _is_settable(value):
+        raise UsageError(
+            f"the value of environment['env_variables'][{name!r}] holds a character "
+            "that no variable can have: NUL, or half of a surrogate pair"
+        )
+
+
+def _is_settable(text: str) -> bool:
+    """Whether the system takes it: its variables end at the first NUL, and travel as UTF-8."""
     try:
-        text.encode()
+        return b"\0" not in text.encode()
     except UnicodeEncodeError:
         return False
-    return True

@@ -17,7 +17,7 @@ from armonik.protogen.worker.worker_service_pb2_grpc import WorkerServicer
 
 from pymonik.code.failure import describe
 from pymonik.errors import SerializationError, TaskFailedError
-from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut
+from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut, Waiting
 from pymonik.executor.frames import Run
 from pymonik.executor.nonces import nonce_of
 from pymonik.quantities import LONGEST_DURATION
@@ -142,7 +142,7 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
         if isinstance(ending, TimedOut):
             text = refusal(ending.failure, _nonce(request))
             return _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, text)
-        if isinstance(ending, Cancelled):
+        if isinstance(ending, Cancelled | Waiting):  # the pool of a worker never says Waiting
             return _abort(context, grpc.StatusCode.UNAVAILABLE, "the task was stopped")
         try:
             deliver(ending, _output_id(request), TaskAgent(self._agent, request))

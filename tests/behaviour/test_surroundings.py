@@ -122,9 +122,10 @@ def test_packages_of_the_environment_are_there(cluster: LocalCluster, tiny_wheel
 
 
 def test_a_package_that_cannot_be_installed_is_named(cluster: LocalCluster, tmp_path: Path) -> None:
-    missing = (tmp_path / "nowhere-1.0-py3-none-any.whl").as_uri()
+    broken = tmp_path / "nowhere-1.0-py3-none-any.whl"
+    broken.write_bytes(b"no archive")
     with (
-        Pymonik(endpoint=cluster.endpoint, environment={"pip": [f"nowhere @ {missing}"]}),
+        Pymonik(endpoint=cluster.endpoint, environment={"pip": [str(broken)]}),
         pytest.raises(EnvironmentSetupError, match="nowhere"),
     ):
         answer.invoke().result(timeout=TIMEOUT_S)

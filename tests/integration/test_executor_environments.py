@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,6 @@ import pytest
 
 from pymonik.code import codec
 from pymonik.code.exceptions import exception_of
-from pymonik.environments.folders import packages_folder
 from pymonik.errors import EnvironmentSetupError
 from pymonik.executor.endings import Failed
 from pymonik.executor.frames import Report, Run
@@ -43,7 +41,7 @@ class Function:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for version in ("1.0", "2.0"):
         _write_wheel(tmp_path, version)
-    for name in ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "UV_INSECURE_HOST"):
+    for name in ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -109,20 +107,4 @@ def test_packages_that_cannot_be_installed_fail_the_call_with_the_installers_wor
     error = exception_of(ending.failure)
     assert isinstance(error, EnvironmentSetupError)
     assert "pmk-nonsense" in str(error)
-    assert not [path for path in cache.iterdir() if path.is_dir()]
-
-
-def test_an_environment_is_built_once_for_all_that_want_it(cache: Path) -> None:
-    environment = Environment(pip=("pmk-probe==1.0",))
-    folders: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: folders.append(packages_folder(environment)))
-        for _ in range(3)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(folders) == 3
-    assert len(set(folders)) == 1
-    assert len([path for path in cache.iterdir() if path.is_dir()]) == 1
+    assert not [path for path in cache.glob("*cpython*") if path.is_dir()]

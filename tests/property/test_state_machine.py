@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pymonik.cluster.state import execution, results, sessions, submission
+from pymonik.cluster.state import execution, results, sessions, submission, unready
 from pymonik.cluster.state.faults import Fault
 from pymonik.cluster.state.options import RequestedOptions
 from pymonik.cluster.state.rows import (
@@ -40,6 +40,7 @@ from pymonik.cluster.state.work import (
     Succeeded,
     TaskOptions,
     TimedOut,
+    Waiting,
 )
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ INDEX = st.integers(0, 30)
 FEW = st.lists(INDEX, max_size=3)
 PRODUCED = st.one_of(st.none(), FEW)  # all it can, or these
 SUBTASKS = st.lists(st.tuples(INDEX, FEW, FEW), max_size=2)  # payload, dependencies, outputs
-ENDS = st.sampled_from([Failed("no"), Lost("gone"), TimedOut(), Released(), Stopped()])
+ENDS = st.sampled_from(
+    [Failed("no"), Lost("gone"), TimedOut(), Released(), Waiting("E"), Stopped()]
+)
 
 
 class Held(NamedTuple):
@@ -253,6 +256,12 @@ class Tables(RuleBasedStateMachine):
     @rule(session=INDEX)
     def delete_session(self, session: int) -> None:
         self.forget(pick(self.state.sessions, session))
+
+    @rule()
+    def environment_settled(self) -> None:
+        with self.change():
+            unready.settled(self.state, "E")
+        assert not any(task.environment for task in self.state.tasks.values())
 
     # What runners do.
 
@@ -409,7 +418,10 @@ class Tables(RuleBasedStateMachine):
         ready = {
             task.task_id for task in state.tasks.values() if task.status is TaskStatus.SUBMITTED
         }
-        assert ready <= queued
+        held = {task.task_id for task in state.tasks.values() if task.environment}
+        assert ready <= queued | held
+        assert not held & queued
+        assert held <= set(state.waiting.get("E", ()))
         entries = [entry[2] for queue in state.queues.values() for entry in queue._entries]
         assert sorted(entries) == sorted(queued)
 

@@ -43,6 +43,7 @@ from pymonik.cluster.state.work import (
     Succeeded,
     TaskOptions,
     TimedOut,
+    Waiting,
 )
 from pymonik.code.failure import describe
 from pymonik.content import objects
@@ -203,6 +204,9 @@ class ExecutorSlot:
             with self._changed:
                 self._is_going_on, self._held = False, held
                 self._changed.notify_all()
+        if isinstance(outcome, Waiting) and self._pool.is_settled(outcome.packages_id):
+            # It was settled after the pool has looked and before the task began to wait.
+            self._dispatch.environment_settled(outcome.packages_id)
         return [self._call(one) for one in more]
 
     def not_begun(self, call: Call) -> None:
@@ -220,7 +224,7 @@ class ExecutorSlot:
         """
         before, self._since = self._since, time.monotonic()
         spent = self._since - before
-        self._left_files |= not isinstance(outcome, Succeeded)
+        self._left_files |= not isinstance(outcome, Succeeded | Waiting)
         if self._left_files:
             return 0
         most = 1 + int(min(SLOW_S / max(spent, 1e-6), DEPTH - 1))
@@ -258,6 +262,8 @@ class ExecutorSlot:
             return self._success(ending, assignment)
         if isinstance(ending, endings.Failed):
             return Failed(_told(ending.failure, assignment))
+        if isinstance(ending, endings.Waiting):
+            return Waiting(ending.packages_id)
         if isinstance(ending, endings.Retry | endings.Lost):
             return Lost(_told(ending.failure, assignment))
         return TimedOut() if isinstance(ending, endings.TimedOut) else Stopped()

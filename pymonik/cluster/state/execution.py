@@ -3,6 +3,7 @@
     SUBMITTED ── acquire ──► DISPATCHED ── start ──► PROCESSING ── finish ──► COMPLETED, ERROR,
         ▲                                                 │                   TIMEOUT or RETRIED
         └──────────────── released ───────────────────────┘
+        └─── waits for its environment, in no queue ──────┘
 
 A task that is CANCELLING ends CANCELLED, whatever its runner reports.
 """
@@ -16,6 +17,7 @@ from pymonik.cluster.state.propagation import end, make_ready, resolve, terminat
 from pymonik.cluster.state.rows import Result, SessionStatus, Stored, Task, TaskStatus
 from pymonik.cluster.state.sessions import request_cancellation, requeue
 from pymonik.cluster.state.submission import check_inputs, insert
+from pymonik.cluster.state.unready import hold
 from pymonik.cluster.state.work import (
     Failed,
     Lost,
@@ -26,6 +28,7 @@ from pymonik.cluster.state.work import (
     Stopped,
     Succeeded,
     TimedOut,
+    Waiting,
 )
 
 if TYPE_CHECKING:
@@ -171,6 +174,9 @@ def _ended(
 ) -> None:
     if isinstance(outcome, Released | Stopped):
         requeue(state, task)  # not run: no attempt is consumed
+        return
+    if isinstance(outcome, Waiting):
+        hold(state, task, outcome.packages_id)
         return
     if task.status is TaskStatus.PROCESSING:
         task.processed_at = now

@@ -137,6 +137,7 @@ class Task:
     number: int = 0  # order of creation
     waiting_for: int = 0  # how many of its inputs are not there
     queued: bool = False
+    environment: str = ""  # that is being made; until then the task is in no queue
     owns_payload: bool = False  # which goes with the end of it: nobody else knows of it
 
     @property

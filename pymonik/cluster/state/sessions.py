@@ -69,7 +69,7 @@ def pause(state: State, session_id: str, now: int) -> Session:  # noqa: ARG001
     session.status = SessionStatus.PAUSED
     for task in _tasks(state, session_id):
         if task.status in (TaskStatus.SUBMITTED, TaskStatus.DISPATCHED):
-            task.queued = False
+            task.queued, task.environment = False, ""
             state.set_task_status(task, TaskStatus.PAUSED)
     state.sweep_queues(_tasks(state, session_id))
     return session
@@ -87,9 +87,14 @@ def resume(state: State, session_id: str, now: int) -> Session:  # noqa: ARG001
 
 def requeue(state: State, task: Task) -> None:
     """Queue a task again that no runner has any more."""
-    task.owner_pod_id = task.pod_hostname = ""
-    task.received_at = task.acquired_at = task.fetched_at = task.started_at = None
+    let_go(task)
     queue_or_hold(state, task)
+
+
+def let_go(task: Task) -> None:
+    """No runner has the task any more, and it waits for nothing."""
+    task.owner_pod_id = task.pod_hostname = task.environment = ""
+    task.received_at = task.acquired_at = task.fetched_at = task.started_at = None
 
 
 def stop_submission(state: State, session_id: str, *, client: bool, worker: bool) -> Session:
@@ -132,6 +137,9 @@ def request_cancellation(state: State, tasks: Iterable[Task], now: int) -> None:
             continue
         if task.status in (TaskStatus.DISPATCHED, TaskStatus.PROCESSING):
             state.effects.stopped.append(task.task_id)
+        if task.environment:  # it is in no queue, and a runner ends what is CANCELLING
+            task.environment = ""
+            state.enqueue(task)
         task.ended_at = now
         state.set_task_status(task, TaskStatus.CANCELLING)
 

@@ -6,6 +6,7 @@ do about a change is collected in `Effects`. The rules, which call what is writt
     sessions.py      pause, resume, close, cancel, purge, delete
     submission.py    new tasks, and which of them wait for what
     propagation.py   a result is there, or will never be: what that means for the tasks after it
+    unready.py       tasks whose environment is being made
     execution.py     a task is acquired, started, and ends, or is tried again
     results.py       results that clients create, complete, delete
 """
@@ -62,6 +63,7 @@ class State:
         self.tasks_of: dict[str, dict[str, Task]] = {}  # by session
         self.results_of: dict[str, dict[str, Result]] = {}  # by session, known or not
         self.queues = {partition_id: PartitionQueue() for partition_id in self.partitions}
+        self.waiting: dict[str, dict[str, Task]] = {}  # by environment that is being made
         self.effects = Effects()
         self._references: Counter[str] = Counter()  # results per object: an import shares it
         self._numbers = itertools.count()
@@ -182,7 +184,7 @@ class State:
         tasks = list(self.tasks_of.pop(session_id, {}).values())
         queued = [task for task in tasks if task.queued]
         for task in tasks:
-            task.queued = False
+            task.queued, task.environment = False, ""
             del self.tasks[task.task_id]
             self._stop_waiting(task)
         results = self.results_of.pop(session_id, {})

@@ -119,7 +119,14 @@ class Stopped:
     """The runner stopped the task because it was cancelled."""
 
 
-Outcome = Succeeded | Failed | Lost | TimedOut | Released | Stopped
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Not run, no attempt consumed: its environment of this id is being made."""
+
+    packages_id: str
+
+
+Outcome = Succeeded | Failed | Lost | TimedOut | Released | Waiting | Stopped
 
 
 class Start(enum.Enum):

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from pymonik.cluster.state import execution, results, sessions
+from pymonik.cluster.state import execution, results, sessions, unready
 from pymonik.cluster.state.faults import Fault
 from pymonik.cluster.state.rows import FINAL, Kind, ResultStatus, SessionStatus, TaskStatus
 from pymonik.cluster.state.work import (
@@ -20,6 +20,7 @@ from pymonik.cluster.state.work import (
     Released,
     Stopped,
     Succeeded,
+    Waiting,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tests.unit.cluster.conftest import World
 
 picks = st.integers(0, 1_000_000)
-OUTCOMES = [Failed("no"), Lost("lost"), Released(), Stopped()]
+OUTCOMES = [Failed("no"), Lost("lost"), Released(), Waiting("E"), Stopped()]
 
 
 class History(RuleBasedStateMachine):
@@ -125,6 +126,10 @@ class History(RuleBasedStateMachine):
         with contextlib.suppress(Fault):
             getattr(sessions, verb)(self.state, session_id, self.world.now())
 
+    @rule()
+    def environment_settled(self) -> None:
+        unready.settled(self.state, "E")
+
     @rule(number=picks)
     def delete_session(self, number: int) -> None:
         session_id = self.some_session(number).session_id
@@ -149,7 +154,7 @@ class History(RuleBasedStateMachine):
             if task.status is TaskStatus.PENDING:
                 assert task.waiting_for
             if task.status is TaskStatus.SUBMITTED:
-                assert task.queued
+                assert task.queued is not bool(task.environment)
                 assert not task.waiting_for
                 assert not paused
             if task.status is TaskStatus.PAUSED:

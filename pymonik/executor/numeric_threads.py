@@ -1,0 +1,48 @@
+"""How many threads numerical libraries start in an executor: its share of the processors.
+
+Each of them would start one thread for each processor, in every executor: then as many threads
+fight for each processor as there are executors. Variables tell them, which they read when they are
+imported, so the variables must be there when the executor starts. What the user has set stays.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_GENERAL = "OMP_NUM_THREADS"
+_FOLLOWING = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")  # where it is not set
+_OTHERS = ("VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_CONTAINER = Path("/sys/fs/cgroup/cpu.max")
+
+
+def thread_limits(given: Mapping[str, str], executors: int) -> dict[str, str]:
+    """Variables for an executor, beside those that it is given.
+
+    Args:
+        given: The variables that the executor is started with.
+        executors: How many share the processors.
+    """
+    names = (*_OTHERS,) if _GENERAL in given else (_GENERAL, *_FOLLOWING, *_OTHERS)
+    share = str(max(1, processors() // max(executors, 1)))
+    return {name: share for name in names if name not in given}
+
+
+def processors() -> int:
+    """How many processors this process may use at once, in its container too."""
+    count = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return max(1, min(count, _of_container() or count))
+
+
+def _of_container() -> int | None:
+    try:
+        quota, period = _CONTAINER.read_text().split()
+        return -(-int(quota) // int(period))
+    except (OSError, ValueError):  # no cgroup here, or "max": no limit
+        return None
