@@ -438,3 +438,26 @@ def test_a_wheel_that_is_not_what_it_says_is_refused() -> None:
     for name in ("../x.whl", "x-1.0-py3-none-any.whl"):
         with pytest.raises(EnvironmentSetupError, match="is not the file"):
             local_packages.receive(PackageFile(name, "00"), b"abc")
+
+
+def test_numerical_libraries_have_the_share_of_an_executor_unless_the_user_says_otherwise(
+    tmp_path: Path,
+) -> None:
+    output = _run(
+        tmp_path,
+        """
+        import os
+        from pymonik import LocalCluster, Pymonik, task
+        @task
+        def threads():
+            return os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]
+        if __name__ == "__main__":
+            for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+                os.environ.pop(name, None)
+            given = {"env_variables": {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "5"}}
+            with LocalCluster(workers=os.cpu_count()) as cluster:
+                with Pymonik(cluster): print(*threads.invoke().get())
+                with Pymonik(cluster, environment=given): print(*threads.invoke().get())
+        """,
+    )
+    assert output == "1 1\n3 5\n"
