@@ -9,7 +9,7 @@ import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from pymonik.arguments import NO_INPUT
 from pymonik.code import codec
@@ -28,8 +28,9 @@ from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.runs.waiting import update_views
+from pymonik.session.current import activate, entered_session, open_sessions
 from pymonik.session.machine import BATCH_TASKS
-from pymonik.session.protocol import activate, active_session
+from pymonik.session.unseen import tell_unseen
 from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig
 from pymonik.transport.control_plane import ControlPlane
@@ -104,6 +105,7 @@ class Pymonik:
         direct: bool = True,
         include: Sequence[str | os.PathLike[str]] = (),
         exclude: Sequence[str] = (),
+        on_unseen: Literal["warn", "raise", "ignore"] = "warn",
         **_unknown: NoReturn,
     ) -> None:
         """Nothing is opened before `create` or ``with``.
@@ -138,6 +140,8 @@ class Pymonik:
             include: Modules, files and folders of the program that go with its calls although
                 nothing refers to them.
             exclude: Patterns of files that do not: ``"tests/*"``, ``"*.csv"``.
+            on_unseen: What leaving the ``with`` block does about calls that failed and whose errors
+                nobody looked at: one line for each function, raise the first, or nothing.
         """
         refuse_unknown("Pymonik()", _unknown, _keywords(), _HINTS)
         self._endpoint = endpoint
@@ -158,6 +162,9 @@ class Pymonik:
         self._direct = direct
         self._include = tuple(os.fspath(one) for one in include)
         self._exclude = tuple(exclude)
+        if on_unseen not in ("warn", "raise", "ignore"):
+            raise UsageError(f"on_unseen must be 'warn', 'raise' or 'ignore', not {on_unseen!r}")
+        self._on_unseen = on_unseen
         batch_tasks = whole_number("batch_size", batch_size, 1, sys.maxsize)
         polling_s = positive_s(polling_interval, "polling_interval")
         self._settings: dict[str, Any] = {
@@ -169,7 +176,7 @@ class Pymonik:
         self._lock = threading.Lock()
         self._session: RemoteSession | None = None
         self._is_embedded = False  # the session is in the embedded cluster of this process
-        self._before: Session | None = None
+        self._around: list[Session | None] = []  # what was entered around each `with` of this
         self._ended = False
 
     def __repr__(self) -> str:
@@ -180,7 +187,10 @@ class Pymonik:
     # -- life ----------------------------------------------------------------------------------
 
     def create(self) -> Pymonik:
-        """Connect, create a session and make it the current one; does nothing if it is open.
+        """Connect, create a session and make it the newest one; does not connect if it is open.
+
+        Calls without ``pymonik=`` go to the newest open session of the program, in every thread,
+        callback and coroutine, except inside the ``with`` block of another.
 
         Raises:
             ConfigError: The endpoint or a certificate cannot be used.
@@ -189,9 +199,7 @@ class Pymonik:
         with self._lock:
             if self._session is None:
                 self._session = self._open()
-            if active_session() is not self._session:
-                self._before = active_session()
-                activate(self._session)
+            open_sessions.add(self._session)
         return self
 
     def close(self, *, wait: bool = True) -> None:
@@ -221,9 +229,8 @@ class Pymonik:
     def _end_session(self, session: RemoteSession, *, cancel: bool, wait: bool) -> None:
         if self._is_embedded:
             _forgotten.expect(session)
-        if active_session() is session:
-            activate(self._before)
-        self._before = None
+        was_block = self._leave_block(session)
+        open_sessions.remove(session, was_block=was_block)
         if cancel:
             session.cancel_all()
             return
@@ -239,8 +246,42 @@ class Pymonik:
             # Everything has ended by now: that nobody is there to close the session costs nothing.
             _log.warning("the session was not closed: %s", error)
 
+    def _leave_block(self, session: RemoteSession) -> bool:
+        """Make the session around the block the current one again; whether there is a block."""
+        if not self._around:
+            return False
+        around = self._around.pop()
+        if entered_session() is session:
+            activate(around)
+        return True
+
     def __enter__(self) -> Pymonik:
-        return self.create()
+        self.create()
+        self._around.append(entered_session())
+        activate(self._session)
+        return self
+
+    async def __aenter__(self) -> Pymonik:
+        """The same in a coroutine, which other coroutines do not wait for."""
+        import asyncio
+
+        await asyncio.to_thread(self.create)
+        self._around.append(entered_session())
+        activate(self._session)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """The same in a coroutine."""
+        import asyncio
+
+        if self._session is not None and entered_session() is self._session:
+            activate(self._around[-1] if self._around else None)
+        await asyncio.to_thread(self.__exit__, kind, error, trace)
 
     def __exit__(
         self,
@@ -248,8 +289,11 @@ class Pymonik:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        session = self._session
         if error is None:
             self.close()
+            if session is not None:
+                tell_unseen(session.take_unseen_failures(), self._on_unseen)
             return
         unlink(error)
         try:

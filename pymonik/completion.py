@@ -29,7 +29,7 @@ class More(Protocol[H]):
         """Submit some of them."""
 
     def draw_all(self) -> list[H]:
-        """Submit all that are left."""
+        """Submit all that are left, up to an error, which `raise_error` raises."""
 
     def raise_error(self) -> None:
         """Raise what ended them early, if something did."""

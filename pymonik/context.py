@@ -10,7 +10,7 @@ from pymonik.code import codec
 from pymonik.errors import UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions
-from pymonik.session.protocol import active_session
+from pymonik.session.current import active_session
 from pymonik.stored_ids import ObjectFiles
 from pymonik.task_log import ContextLogger
 from pymonik.wire.environment import Environment

@@ -36,7 +36,7 @@ from pymonik.client import Pymonik
 from pymonik.context import in_task
 from pymonik.errors import DependencyFailedError
 from pymonik.handles import MultiResultHandle, ResultHandle, as_completed
-from pymonik.session.protocol import active_session, session_of
+from pymonik.session.current import active_session, session_of
 from pymonik.storing import stored
 from pymonik.task import task
 

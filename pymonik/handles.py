@@ -11,10 +11,11 @@ A handle is a view of a `ResultState`. Waiting and fetching are the session's bu
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
 
 from pymonik.code.exceptions import again, note_item
 from pymonik.code.references import Referable, ReferableGroup
@@ -29,7 +30,6 @@ from pymonik.session.detached import detached
 from pymonik.session.forgetting import keep, keep_results
 from pymonik.session.result import ResultState, Status
 from pymonik.stored_ids import StoredId
-from pymonik.wire.call import WHOLE
 
 if TYPE_CHECKING:
     import asyncio
@@ -201,10 +201,15 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
         return _restore, (self.session_id, place.result_id, place.item, self.name, task_id)
 
     def __repr__(self) -> str:
-        status = self._state.status.name.lower()
-        item = "" if self._state.item == WHOLE else f"[{self._state.item}]"
+        index = "" if self._state.index < 0 else f"[{self._state.index}]"
         result_id = self._state.result_id or "not sent"
-        return f"<ResultHandle {self.name or 'result'} {result_id}{item} {status}>"
+        return f"<ResultHandle {self.name or 'result'}{index} {result_id} {self.status}>"
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            "a handle is neither true nor false: ask for its value, `handle.get()`, or whether it "
+            "has ended, `handle.done()`"
+        )
 
 
 class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]]):
@@ -236,6 +241,7 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
                     "pass map_invoke a list to have them all"
                 )
             self._drawn += self._more.draw_all()
+            self._more.raise_error()  # each time: the list is shorter than was meant
             self._more = None
         return self._drawn
 
@@ -248,32 +254,59 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
             return self._handles, None  # raises
         return drawn, self._more
 
-    def wait(self, timeout: float | None = None) -> MultiResultHandle[R_co]:
-        """Block until all calls ended; gives itself.
+    def wait(
+        self, timeout: float | None = None, *, return_exceptions: bool = False
+    ) -> MultiResultHandle[R_co]:
+        """Block until all calls ended, or one has failed; gives itself.
 
         Args:
             timeout: Seconds to wait for all of them; ``None`` waits without limit.
+            return_exceptions: Wait for all, and raise nothing that a task raised.
 
         Raises:
             WaitTimeoutError: Some are still pending after ``timeout``.
-            BaseException: What the first of the failed tasks raised, in order of the handles.
+            BaseException: What the first of the tasks raised that have failed by then, in order of
+                the handles. The others go on.
         """
         __tracebackhide__ = True
-        _settle(self._handles, timeout)
-        self._raise_first_error()
+        _settle(self._handles, timeout, until_failure=not return_exceptions)
+        if not return_exceptions:
+            self._raise_first_error()
         return self
 
-    def get(self, timeout: float | None = None) -> list[R_co]:
+    @overload
+    def get(self, timeout: float | None = ...) -> list[R_co]: ...
+    @overload
+    def get(
+        self, timeout: float | None = ..., *, return_exceptions: bool
+    ) -> list[R_co | BaseException]: ...
+    def get(self, timeout: float | None = None, *, return_exceptions: bool = False) -> Any:
         """The values in order, waiting for them; the same as `result`."""
         __tracebackhide__ = True
-        return self.result(timeout)
+        return self.result(timeout, return_exceptions=return_exceptions)
 
-    def result(self, timeout: float | None = None) -> list[R_co]:
-        """The values in order, fetched in parallel; raises like `wait`."""
+    @overload
+    def result(self, timeout: float | None = ...) -> list[R_co]: ...
+    @overload
+    def result(
+        self, timeout: float | None = ..., *, return_exceptions: bool
+    ) -> list[R_co | BaseException]: ...
+    def result(self, timeout: float | None = None, *, return_exceptions: bool = False) -> Any:
+        """The values in order, fetched in parallel; raises like `wait`.
+
+        Args:
+            timeout: Seconds to wait for all of them; ``None`` waits without limit.
+            return_exceptions: Wait for all, and give what tasks raised in the place of values.
+        """
         __tracebackhide__ = True
+        if return_exceptions:
+            errors = self.exceptions(timeout)
+            _load(self._handles)
+            pairs = zip(self._handles, errors, strict=True)
+            return [handle._value if error is None else error for handle, error in pairs]
         if wait_s(timeout) is None:
             self._load_while_others_run()
-        _settle(self._handles, timeout)
+        _settle(self._handles, timeout, until_failure=True)
         self._raise_first_error()
         _load(self._handles)
         return [handle._value for handle in self._handles]
@@ -282,6 +315,14 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
         """For each handle, what its task raised, or ``None``; waits for all."""
         _settle(self._handles, timeout)
         return [_told(handle._state) for handle in self._handles]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many are ``"ok"``, ``"failed"``, ``"cancelled"`` and ``"pending"``, as of now."""
+        counts = {"ok": 0, "failed": 0, "cancelled": 0, "pending": 0}
+        for handle in self._drawn:
+            counts[handle.status] += 1
+        return counts
 
     def done(self) -> bool:
         """Whether all of them are done."""
@@ -335,7 +376,8 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
 
     def __await__(self) -> Generator[Any, None, list[R_co]]:
         for states in _by_session(self._handles).values():
-            yield from _ended(states)
+            yield from _ended(states, until_failure=True)
+        self._raise_first_error()
         yield from _running_loop().run_in_executor(None, _load, self._handles)
         return self.result()
 
@@ -357,9 +399,10 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
     def _load_while_others_run(self) -> None:
         """Wait for all, and fetch what is there meanwhile; until one has failed."""
         for start in range(0, len(self._handles), _LOADED_TOGETHER):
-            part = self._handles[start : start + _LOADED_TOGETHER]
-            _settle(part, None)
-            if any(handle._state.error is not None for handle in part):
+            end = start + _LOADED_TOGETHER
+            part = self._handles[start:end]
+            _settle(part, None, until_failure=True, alarms=self._handles[end:])
+            if any(handle._state.status is not Status.COMPLETED for handle in part):
                 return
             _load(part)
 
@@ -370,14 +413,15 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
                 handle._raise_error()
 
     def __repr__(self) -> str:
-        done = sum(handle.done() for handle in self._drawn)
+        counts = ", ".join(f"{count} {word}" for word, count in self.counts.items() if count)
         more = "" if self._more is None else " and more"
-        return f"<MultiResultHandle {done} of {len(self._drawn)}{more} done>"
+        return f"<MultiResultHandle of {len(self._drawn)}{more}: {counts or 'empty'}>"
 
 
 def _told(state: ResultState) -> BaseException | None:
     """Why a call failed, with a note of which one it was of several."""
     error, run = state.error, state.run
+    state.is_seen = state.is_final
     if error is not None and run is not None and state.index >= 0:
         note_item(error, state.index, run.total)
     return error
@@ -417,15 +461,40 @@ def as_completed(
 # -- waiting and fetching for many handles -------------------------------------------------------
 
 
-def _settle(handles: Sequence[ResultHandle[Any]], timeout: float | None) -> None:
-    """Wait until all are final."""
+def _settle(
+    handles: Sequence[ResultHandle[Any]],
+    timeout: float | None,
+    *,
+    until_failure: bool = False,
+    alarms: Sequence[ResultHandle[Any]] = (),
+) -> None:
+    """Wait until all are final.
+
+    Args:
+        handles: What is waited for.
+        timeout: Seconds; ``None`` waits without limit.
+        until_failure: Whether one that failed is enough.
+        alarms: One of these that failed is enough too, once the wait takes long.
+    """
+    if until_failure and any(handle._state.error is not None for handle in handles):
+        return
     pending = [handle for handle in handles if handle._state.status is Status.PENDING]
     groups = _by_session(pending)
+    blocks = itertools.count()
 
     def block(limit_s: float | None) -> None:
+        # The first of two waits is short: it does not pay for the alarms.
+        others = _by_session(alarms) if next(blocks) else {}
         deadline = None if limit_s is None else time.monotonic() + limit_s
         for session, states in groups.items():
-            session.wait(states, _left(deadline))
+            session.wait(
+                states,
+                _left(deadline),
+                until_failure=until_failure,
+                alarms=others.get(session, ()),
+            )
+            if until_failure and any(state.error is not None for state in states):
+                return
 
     if groups:
         waiting.wait(block, [handle._state for handle in pending], wait_s(timeout))
@@ -469,34 +538,40 @@ def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
-def _ended(states: Sequence[ResultState]) -> Generator[Any, None, None]:
-    """Wait in an event loop until all are final."""
-    loop = _running_loop()
-    _refuse_in_a_task(states)
-    for state in states:
-        if not state.is_final:
-            yield from _end_of(state, loop)
-
-
-def _end_of(state: ResultState, loop: asyncio.AbstractEventLoop) -> Generator[Any, None, None]:
-    observer = _Awaiting(loop)
-    state.session.observe([state], observer)
+def _ended(
+    states: Sequence[ResultState], *, until_failure: bool = False
+) -> Generator[Any, None, None]:
+    """Wait in an event loop until all are final, or one has failed; all are of one session."""
+    pending = [state for state in states if not state.is_final]
+    if not pending or (until_failure and any(state.error is not None for state in states)):
+        return
+    observer = _Awaiting(_running_loop(), len(pending), until_failure=until_failure)
+    session = pending[0].session
+    session.observe(pending, observer)
     try:
         yield from observer.future
     finally:
-        if not state.is_final:
-            state.session.ignore([state], observer)
+        if left := [state for state in pending if not state.is_final]:
+            session.ignore(left, observer)
 
 
 class _Awaiting:
-    """Somebody in an event loop who waits for one state."""
+    """Somebody in an event loop who waits for states."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, number: int, *, until_failure: bool
+    ) -> None:
         self._loop = loop
+        self._number = number
+        self._until_failure = until_failure
+        self._ended = itertools.count(1)  # its `next` is one step, for any number of threads
         self.future: asyncio.Future[None] = loop.create_future()
 
-    def ended(self, _: ResultState) -> None:
-        """Tell the loop; see `Observer`."""
+    def ended(self, state: ResultState) -> None:
+        """Tell the loop, if nothing is left to be waited for; see `Observer`."""
+        is_last = next(self._ended) == self._number
+        if not is_last and not (self._until_failure and state.error is not None):
+            return
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody awaits
             self._loop.call_soon_threadsafe(_set, self.future)
 

@@ -26,7 +26,7 @@ from pymonik.client import Pymonik
 from pymonik.cluster.local import LocalCluster
 from pymonik.context import in_task
 from pymonik.once import initialised
-from pymonik.session.protocol import active_session
+from pymonik.session.current import active_session
 from pymonik.storing import stored
 from pymonik.task import Task, task
 

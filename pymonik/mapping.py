@@ -119,7 +119,7 @@ def map_items(items: Items, session: Session, submission: Submission) -> MultiRe
     drawing = Drawing(items.packed(share), session, submission)
     if not items.is_drawn:
         with no_collections():
-            return MultiResultHandle(drawing.draw_all())
+            return MultiResultHandle(drawing.draw_first(None))
     handles = drawing.draw_first(DRAWN_AT_FIRST)
     if drawing.is_exhausted:
         return MultiResultHandle(handles)
@@ -142,14 +142,14 @@ class Drawing:
         self._error: BaseException | None = None
         self.is_exhausted = False
 
-    def draw_first(self, count: int) -> list[ResultHandle[Any]]:
-        """The handles of the first ``count`` calls, of fewer if there are no more.
+    def draw_first(self, count: int | None) -> list[ResultHandle[Any]]:
+        """The handles of the first ``count`` calls, or of all; of fewer if there are no more.
 
         Raises:
             Exception: What an item, or the iterator, raised; nothing is submitted then.
         """
         calls = list(islice(self._calls, count))
-        self.is_exhausted = len(calls) < count
+        self.is_exhausted = count is None or len(calls) < count
         return self._submit(calls)
 
     def draw(self) -> list[ResultHandle[Any]]:
@@ -164,16 +164,11 @@ class Drawing:
             return self._submit(calls)
 
     def draw_all(self) -> list[ResultHandle[Any]]:
-        """The handles of all calls that are left.
-
-        Raises:
-            Exception: What an item, or the iterator, raised; nothing is submitted then.
-        """
-        self.raise_error()
-        with self._lock:
-            calls = [] if self.is_exhausted else list(self._calls)
-            self.is_exhausted = True
-            return self._submit(calls)
+        """The handles of all calls that are left; those before an error, as in `draw`."""
+        handles: list[ResultHandle[Any]] = []
+        while not self.is_exhausted:
+            handles += self.draw()
+        return handles
 
     def raise_error(self) -> None:
         """Raise what ended the calls early, if something did."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pymonik.code import codec
 from pymonik.handles import ResultHandle
-from pymonik.session.protocol import session_of
+from pymonik.session.current import session_of
 
 if TYPE_CHECKING:
     from pymonik.session.protocol import Session, SessionOwner

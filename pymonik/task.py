@@ -39,7 +39,8 @@ from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.mapping import Items, bound_items, map_items
 from pymonik.options import TaskOptions, call_options, refuse_unknown
 from pymonik.quantities import whole_number
-from pymonik.session.protocol import AUTO, Session, SessionOwner, Submission, session_of
+from pymonik.session.current import session_of
+from pymonik.session.protocol import AUTO, Session, SessionOwner, Submission
 from pymonik.session.run import Run, SingleCalls
 from pymonik.wire.call import MOST_CALLS
 

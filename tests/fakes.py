@@ -14,7 +14,7 @@ from pymonik.code.references import Referable, ReferableGroup
 from pymonik.context import PymonikContext, enter
 from pymonik.errors import DependencyFailedError, UsageError
 from pymonik.session.callbacks import Callback, Callbacks
-from pymonik.session.protocol import Drawn, Session, Submission, activate, active_session
+from pymonik.session.current import activate, entered_session
 from pymonik.session.result import Countdown, ResultState
 from pymonik.wire.call import WHOLE
 from pymonik.wire.environment import Environment
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pymonik.code.codec import Packed, PackedFunction
+    from pymonik.session.protocol import Drawn, Session, Submission
     from pymonik.session.result import Observer
     from pymonik.wire.call import ResultRef
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @contextmanager
 def active(session: Session) -> Iterator[None]:
     """Make ``session`` the current one inside the block."""
-    before = active_session()
+    before = entered_session()
     activate(session)
     try:
         yield
@@ -110,9 +111,11 @@ class FakeSession:
         timeout: float | None,
         *,
         until_failure: bool = False,
+        alarms: Sequence[ResultState] = (),
     ) -> None:
         countdown = Countdown(states, until_failure=until_failure)
         self.observe(states, countdown)
+        self.observe(alarms, countdown.alarm)
         countdown.wait(timeout)
 
     def observe(self, states: Iterable[ResultState], observer: Observer) -> None:
@@ -222,6 +225,7 @@ class FakeTaskSession:
         timeout: float | None,
         *,
         until_failure: bool = False,
+        alarms: Sequence[ResultState] = (),
     ) -> None:
         raise UsageError("a task cannot wait")
 

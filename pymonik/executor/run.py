@@ -23,7 +23,7 @@ from pymonik.executor.measures import Measures, origin_of
 from pymonik.executor.outcome import outcome
 from pymonik.executor.subtasks import SubtaskSession
 from pymonik.executor.telling import NeededFailedError, Teller
-from pymonik.session.protocol import activate
+from pymonik.session.current import activate
 from pymonik.wire import containers
 from pymonik.wire.call import NEW, ItemMeta, PayloadMeta, ResultMeta, ResultRef
 from pymonik.wire.failure import Failure, encode

@@ -120,6 +120,7 @@ class SubtaskSession:
     def before_end(self, drawn: Drawn) -> None:
         """Have everything submitted now: the task may end at once."""
         drawn.draw_all()
+        drawn.raise_error()
 
     def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
         """Keep the values until the task ends."""
@@ -134,9 +135,10 @@ class SubtaskSession:
         timeout: float | None,
         *,
         until_failure: bool = False,
+        alarms: Sequence[ResultState] = (),
     ) -> None:
         """Refuse: a task that waits for another may wait for ever."""
-        del states, timeout, until_failure
+        del states, timeout, until_failure, alarms
         _refuse("wait for a result")
 
     def observe(self, states: Iterable[ResultState], observer: Observer) -> None:

@@ -89,6 +89,7 @@ class InlineSession:
     def before_end(self, drawn: Drawn) -> None:
         """Run what is left."""
         drawn.draw_all()
+        drawn.raise_error()
 
     def fetch(self, _: Sequence[ResultState]) -> list[OpenedResult]:
         """Refused, as in a task."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pymonik.errors import UsageError
 from pymonik.runs.called import arguments
 from pymonik.runs.inline import InlineSession
-from pymonik.session.protocol import activate, active_session
+from pymonik.session.current import activate, entered_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def replay(
         function = state.run.function
     args, kwargs = arguments(state, value_of)
     session = InlineSession(state.session.session_id, value_of)
-    before = active_session()
+    before = entered_session()
     activate(session)
     try:
         return session.resolved(function(*args, **kwargs))

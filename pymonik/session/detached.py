@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn, Protocol, cast, runtime_checkable
 
 from pymonik.errors import UsageError
-from pymonik.session.protocol import active_session
+from pymonik.session.current import active_session
 from pymonik.session.result import ResultState
 from pymonik.wire.call import WHOLE
 from pymonik.wire.environment import Environment

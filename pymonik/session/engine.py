@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pymonik.session.machine import Machine
+    from pymonik.session.result import ResultState
 
 _log = logging.getLogger(__name__)
 
@@ -111,6 +112,11 @@ class Engine:
         """Whether a request has been without an answer for long."""
         return self._machine.is_silent
 
+    def take_failures(self) -> list[ResultState]:
+        """The calls that failed since this was asked for last."""
+        failures, self._machine.failures = self._machine.failures, []
+        return failures
+
     @property
     def is_current(self) -> bool:
         """Whether this is its thread, which a finalizer of the program may run in."""
@@ -187,8 +193,7 @@ class Engine:
             now = time.monotonic()
             self._handle_events(now)
             machine.tick(now)
-            for request in machine.take_requests():
-                channel.request(request)
+            self._ask_channel()
             if machine.is_over:
                 channel.close()
                 machine.take_leave()
@@ -215,6 +220,11 @@ class Engine:
                 while True:
                     ids.append(self._forgotten.popleft())
             handle(events.Forgotten(ids), now)
+
+    def _ask_channel(self) -> None:
+        """A method, so that no request and no state in it is kept while the thread sleeps."""
+        for request in self._machine.take_requests():
+            self._channel.request(request)
 
     def _sleep(self, until: float | None, now: float) -> None:
         """Wait for events, or the next look; what is appended meanwhile wakes it."""

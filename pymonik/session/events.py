@@ -147,6 +147,7 @@ class Ending:
 
     is_cancelled: bool
     reply: Reply
+    is_abandoned: bool = False  # nobody asked for it: the client is gone
 
 
 @dataclass(slots=True)

@@ -27,6 +27,7 @@ from weakref import WeakKeyDictionary
 from pymonik.code.codec import OpenedResult
 from pymonik.errors import (
     ControlPlaneError,
+    DependencyFailedError,
     SessionClosedError,
     TaskCancelledError,
     UnavailableError,
@@ -77,6 +78,7 @@ _AHEAD_BYTES = 1024 * 1024  # of one of them, at most
 _KEPT_BYTES = 64 * 1024 * 1024  # of results that were read and not looked at
 _KEPT = 1024  # such results: each has small objects of which its bytes tell nothing
 _GATHER_S = 0.05  # forgotten results are deleted together
+_MOST_FAILURES = 10_000  # that are remembered until somebody asks
 _GUESSED_WORKERS = 2  # until the partition's number is known
 _LARGE = 16  # a result that was not read counts as so many times the bytes that are read
 _BYTES_PER_S = 128 * 1024 * 1024  # a result that is large is long, however soon it was made
@@ -186,6 +188,7 @@ class Machine:
         self._closed: BaseException | None = None
         self._end: tuple[Reply, float] | None = None
         self._last_reply: tuple[Reply, BaseException | None] | None = None
+        self.failures: list[ResultState] = []  # neither cancelled nor for want of an input
         self.is_over = False
         self._handlers: dict[type[Any], Callable[[Any, float], None]] = {
             list: self._news,
@@ -1075,6 +1078,8 @@ class Machine:
         if self._closed is not None:
             event.reply.give()
             return
+        if event.is_abandoned:
+            _log.warning("a session was closed, since nothing refers to its client any more")
         how = "cancelled" if event.is_cancelled else "closed"
         self._closed = SessionClosedError(
             "SubmitTasks", f"this session is {how}; open another `Pymonik()`"
@@ -1149,7 +1154,12 @@ class Machine:
             self._fail(state, error)
 
     def _fail(self, state: ResultState, error: BaseException) -> None:
+        if state.status is not Status.PENDING:
+            return
         state.fail(error)
+        is_own = not isinstance(error, TaskCancelledError | DependencyFailedError)
+        if is_own and len(self.failures) < _MOST_FAILURES:
+            self.failures.append(state)
 
 
 def _is_unsubmitted(ref: Any) -> bool:

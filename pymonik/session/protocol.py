@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pymonik.code.program import NO_CODE, Code
-from pymonik.errors import UsageError
 from pymonik.options import TaskOptions
 
 if TYPE_CHECKING:
@@ -61,6 +59,9 @@ class Drawn(Protocol):
     def draw_all(self) -> object:
         """Submit all that is left."""
 
+    def raise_error(self) -> None:
+        """Raise what ended the calls early, if something did."""
+
 
 class Session(Protocol):
     """What a client and a running task can both do; a task may not wait."""
@@ -91,6 +92,7 @@ class Session(Protocol):
         timeout: float | None,
         *,
         until_failure: bool = False,
+        alarms: Sequence[ResultState] = (),
     ) -> None:
         """Block until all are final; `WaitTimeoutError` after ``timeout`` seconds.
 
@@ -98,6 +100,7 @@ class Session(Protocol):
             states: Of this session.
             timeout: Seconds; ``None`` waits without limit.
             until_failure: Whether one that failed is enough.
+            alarms: One of these that failed is enough too.
 
         Raises:
             UsageError: In a task, where waiting is not possible.
@@ -128,38 +131,3 @@ class SessionOwner(Protocol):
     @property
     def session(self) -> Session:
         """The open session."""
-
-
-def session_of(owner: Session | SessionOwner | None) -> Session:
-    """The session to use for a call: that of ``pymonik=`` if it was given, else the current one."""
-    if owner is None:
-        return current_session()
-    return cast("Session", getattr(owner, "session", owner))
-
-
-_current: ContextVar[Session | None] = ContextVar("pymonik session", default=None)
-
-
-def current_session() -> Session:
-    """The session of the ``with Pymonik()`` around the caller, or of the running task.
-
-    Raises:
-        UsageError: There is none. A new thread does not inherit it: pass ``pymonik=`` there.
-    """
-    session = _current.get()
-    if session is None:
-        raise UsageError(
-            "no active session: call this inside `with Pymonik():`, after `Pymonik().create()`, "
-            "or pass `pymonik=` (new threads do not inherit the session)"
-        )
-    return session
-
-
-def activate(session: Session | None) -> None:
-    """Make ``session`` the current one of this context until someone else does."""
-    _current.set(session)
-
-
-def active_session() -> Session | None:
-    """The current session, if any."""
-    return _current.get()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -92,6 +93,9 @@ class RemoteSession:
         self._closed = ""
         self._needed: set[Session] = set()  # whose results are inputs here: not to be forgotten
         self._callbacks = Callbacks()
+        # Not at the exit of the interpreter: the cluster is about to learn of that anyway.
+        self._abandoned = weakref.finalize(self, _abandon, engine)
+        self._abandoned.atexit = False
 
     # -- Session -------------------------------------------------------------------------------
 
@@ -213,6 +217,7 @@ class RemoteSession:
         timeout: float | None,
         *,
         until_failure: bool = False,
+        alarms: Sequence[ResultState] = (),
     ) -> None:
         """Block until all are final, or until one has failed."""
         self._check_process()
@@ -222,11 +227,16 @@ class RemoteSession:
         self._engine.check_thread()
         countdown = Countdown(pending, until_failure=until_failure)
         self._engine.post(events.Observed(pending, countdown))
+        if alarms:
+            self._engine.post(events.Observed(alarms, countdown.alarm))
         try:
             countdown.wait(timeout)
         except BaseException:
             self._engine.post(events.Unobserved(pending, countdown))
             raise
+        finally:
+            if alarms:
+                self._engine.post(events.Unobserved(alarms, countdown.alarm))
 
     def fetch(self, states: Sequence[ResultState]) -> list[OpenedResult]:
         """The results in which these completed states have their values, in order.
@@ -259,6 +269,7 @@ class RemoteSession:
         for drawn in self._drawn:
             if not drawn.is_exhausted:
                 drawn.draw_all()
+                drawn.raise_error()
         self._engine.check_thread()
         reply = events.Reply()
         self._engine.post(events.Emptied(reply))
@@ -271,6 +282,14 @@ class RemoteSession:
         """
         self._end("closed")
 
+    def take_unseen_failures(self) -> dict[str, list[ResultState]]:
+        """Calls that failed and whose errors nobody looked at, by function; each is given once."""
+        unseen: dict[str, list[ResultState]] = {}
+        for state in self._engine.take_failures():
+            if not state.is_seen:
+                unseen.setdefault(state.name, []).append(state)
+        return unseen
+
     def cancel_all(self) -> None:
         """Cancel the session: every task of it stops, what waits to be sent is dropped."""
         self._end("cancelled")
@@ -281,6 +300,7 @@ class RemoteSession:
         reply = events.Reply()
         self._engine.post(events.Ending(how == "cancelled", reply))
         self._closed = self._closed or how
+        self._abandoned.detach()
         if self._engine.is_current:
             return
         try:
@@ -363,6 +383,11 @@ class RemoteSession:
                     continue
                 if state.session is not None:
                     state.session.send()
+
+
+def _abandon(engine: Engine) -> None:
+    """Nothing refers to the session any more: its client was dropped, and no handle is left."""
+    engine.post(events.Ending(is_cancelled=False, reply=events.Reply(), is_abandoned=True))
 
 
 def _read_already(state: ResultState) -> OpenedResult | None:

@@ -153,6 +153,7 @@ class Countdown:
         self._until_failure = until_failure
         self._ended = itertools.count(1)  # its `next` is one step, for any number of threads
         self._lock = threading.Lock()  # released once, by whoever ends the wait
+        self.alarm = _Alarm(self._lock)
         if states:
             self._lock.acquire()
 
@@ -173,6 +174,17 @@ class Countdown:
             raise WaitTimeoutError(
                 f"{left} of {len(self._states)} results are pending after {timeout} s"
             )
+
+
+class _Alarm:
+    """Ends a wait when one of other states has failed."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+
+    def ended(self, state: ResultState) -> None:
+        if state.error is not None:
+            release(self._lock)
 
 
 def acquire(lock: threading.Lock, timeout: float | None) -> bool:

@@ -29,7 +29,8 @@ from pymonik.executor.frames import Report, Run, Subtask
 from pymonik.executor.pool import ExecutorPool
 from pymonik.executor.submission import bind
 from pymonik.options import TaskOptions
-from pymonik.session.protocol import Submission, current_session
+from pymonik.session.current import current_session
+from pymonik.session.protocol import Submission
 from pymonik.session.result import ResultState
 from pymonik.wire import containers
 from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta, ResultRef

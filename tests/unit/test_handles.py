@@ -100,7 +100,7 @@ def test_a_task_cannot_wait(session):
         return ResultHandle(ResultState(session_of_task(), "x", "id")).get()
 
     def session_of_task():
-        from pymonik.session.protocol import current_session
+        from pymonik.session.current import current_session
 
         return current_session()
 
@@ -183,11 +183,11 @@ def test_values_are_fetched_while_others_are_computed(lazy, monkeypatch):
     monkeypatch.setattr("pymonik.handles._LOADED_TOGETHER", 2)
     wait, known = lazy.wait, []
 
-    def run_two_and_wait(states, timeout):
+    def run_two_and_wait(states, timeout, **settings):
         known.append(list(lazy.fetched))
         for _ in range(2):
             lazy._run(*lazy._queue.pop(0))
-        wait(states, timeout)
+        wait(states, timeout, **settings)
 
     monkeypatch.setattr(lazy, "wait", run_two_and_wait)
     group = same.map_invoke([1, 2, 3, 4])
@@ -197,21 +197,42 @@ def test_values_are_fetched_while_others_are_computed(lazy, monkeypatch):
     assert lazy.fetched == ids
 
 
-def test_a_group_waits_for_all_before_it_raises(lazy, monkeypatch):
-    monkeypatch.setattr("pymonik.handles._LOADED_TOGETHER", 1)
+def test_a_group_raises_as_soon_as_one_has_failed(lazy):
     group = same.map_invoke([1]) + fail.map_invoke(["x"]) + same.map_invoke([2])
-    wait = lazy.wait
+    failing = threading.Timer(0.1, lambda: lazy._run(*lazy._queue.pop(1)))
+    failing.start()
+    with pytest.raises(KeyError, match="x"):
+        group.get(timeout=20)
+    failing.join()
+    assert group.counts == {"ok": 0, "failed": 1, "cancelled": 0, "pending": 2}
+    assert "1 failed, 2 pending" in repr(group)
+    with pytest.raises(KeyError, match="x"):
+        group.wait(timeout=20)
 
-    def run_one_and_wait(states, timeout):
-        while any(not state.is_final for state in states):
-            lazy._run(*lazy._queue.pop(0))
-        wait(states, timeout)
 
-    monkeypatch.setattr(lazy, "wait", run_one_and_wait)
+def test_a_failure_far_behind_is_noticed_too(lazy, monkeypatch):
+    monkeypatch.setattr("pymonik.handles._LOADED_TOGETHER", 1)
+    monkeypatch.setattr("pymonik.runs.waiting.QUIET_S", 0.01)
+    group = same.map_invoke([1, 2]) + fail.map_invoke(["x"])
+    failing = threading.Timer(0.2, lambda: lazy._run(*lazy._queue.pop()))
+    failing.start()
     with pytest.raises(KeyError, match="x"):
         group.get()
-    assert group.done()
-    assert lazy.fetched == [group[0].result_id]
+    failing.join()
+
+
+def test_a_group_gives_errors_in_the_place_of_values(session):
+    group = same.map_invoke([1]) + fail.map_invoke(["x"]) + same.map_invoke([2])
+    first, error, last = group.get(return_exceptions=True)
+    assert (first, type(error), last) == (1, KeyError, 2)
+    assert group.wait(return_exceptions=True) is group
+
+
+def test_a_handle_is_no_truth_value(session):
+    with pytest.raises(TypeError, match=r"handle\.done"):
+        bool(same.invoke(1))
+    with pytest.raises(TypeError):
+        assert same.invoke(1)
 
 
 def test_a_group_tells_all_failures(session):
@@ -241,7 +262,7 @@ def test_items_of_a_chunk_have_their_values_in_one_result(session):
         state.complete()
     group: MultiResultHandle[object] = MultiResultHandle(map(ResultHandle, states))
     assert group.get() == ["first", [2]]
-    assert repr(group[1]) == f"<ResultHandle chunk {whole.result_id}[1] completed>"
+    assert repr(group[1]) == f"<ResultHandle chunk {whole.result_id} ok>"
     assert same.invoke(group[1]).get() == [2]
 
 

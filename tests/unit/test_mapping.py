@@ -145,7 +145,7 @@ def test_whatever_else_is_asked_of_them_draws_all(session: FakeSession) -> None:
     assert same.map_invoke(iter(range(50))).get() == list(range(50))
     assert same.map_invoke(iter(range(50)))[-1].get() == 49
     handles = same.map_invoke(iter(range(50)))
-    assert repr(handles) == "<MultiResultHandle 10 of 10 and more done>"
+    assert repr(handles) == "<MultiResultHandle of 10 and more: 10 ok>"
     assert len([handle.get() for handle in handles]) == 50
     assert sum(1 for _ in handles.as_completed()) == 50
 
@@ -185,3 +185,18 @@ def test_an_endless_iterator_ends_with_the_loop_over_its_results(session: FakeSe
         if handle.get() == 50:
             break
     assert session.drawn.is_exhausted
+
+
+def test_an_iterator_that_raises_keeps_what_was_drawn_and_says_so_each_time(session, monkeypatch):
+    monkeypatch.setattr("pymonik.mapping.DRAWN_AT_FIRST", 2)
+
+    def items():
+        yield from range(5)
+        raise KeyError("broken")
+
+    group = same.map_invoke(items())
+    for _ in range(3):
+        with pytest.raises(KeyError, match="broken"):
+            group.get()
+    assert len(session.submissions) == 2
+    assert sum(len(one.calls) for one in session.submissions) == 5

@@ -19,7 +19,8 @@ from pymonik.errors import (
     UnavailableError,
     UsageError,
 )
-from pymonik.session.protocol import Submission, active_session
+from pymonik.session.current import active_session
+from pymonik.session.protocol import Submission
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ import pytest
 
 from pymonik import Pymonik, task
 from pymonik import client as module
-from pymonik.session.protocol import activate
+from pymonik.session.current import activate
 from pymonik.transport.forgotten import ForgottenSessions
 
 if TYPE_CHECKING:
