@@ -13,7 +13,7 @@ import types
 from typing import TYPE_CHECKING, Any, Final
 
 from pymonik.code import arrivals, enums, identities, main_module, places, statements
-from pymonik.code.functions import names_in_annotations
+from pymonik.code.functions import by_name, names_in_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,8 @@ _MADE_BY_PYTHON: Final = frozenset(
     }
 )
 _HEAP_TYPE: Final = 1 << 9  # of `type.__flags__`: made by a class statement, or like one
+# Modules that only one version of Python has, and where any version finds what they define.
+_PUBLIC: Final = {"pathlib._local": "pathlib"}
 _hooks = threading.RLock()
 _states: dict[str, frozenset[str]] = {}  # names that arrived with the class of an id
 
@@ -43,6 +45,9 @@ def reduce_class(pickler: Pickler, cls: type) -> Any:
         return enums.define(pickler, cls) if issubclass(cls, enum.Enum) else define(pickler, cls)
     if cls.__module__ == "builtins" and not _is_by_value(cls):
         return pickler.reduce_special_class(cls)
+    public = _PUBLIC.get(cls.__module__)
+    if public is not None and places.found(public, cls.__qualname__) is cls:
+        return by_name, (public, cls.__qualname__)
     if places.is_by_name(cls) or not cls.__flags__ & _HEAP_TYPE:
         return NotImplemented
     uid = identities.id_of(cls)

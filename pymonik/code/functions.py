@@ -13,16 +13,13 @@ from __future__ import annotations
 import dis
 import functools
 import importlib
-import marshal
 import re
 import sys
 import types
 import typing
 from typing import TYPE_CHECKING, Any, Final
 
-import cloudpickle
-
-from pymonik.code import main_module, places, sources
+from pymonik.code import compiled, main_module, places, sources
 from pymonik.code.references import Named
 
 if TYPE_CHECKING:
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
     from pymonik.code.pickler import Pickler
     from pymonik.code.sources import Source
 
-# Marshal's version without references between constants: equal code gives equal bytes.
-_MARSHAL: Final = 2
 _GLOBAL_NAMES: Final = frozenset(
     {
         *("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL"),
@@ -201,15 +196,6 @@ def _attributes_in(code: types.CodeType) -> Iterator[str]:
             yield from _attributes_in(constant)
 
 
-def reduce_code(pickler: Pickler, code: types.CodeType) -> Any:
-    """What `pickle` takes for code, with its file names as they are."""
-    del pickler
-    try:
-        return load_code, (marshal.dumps(code, _MARSHAL),)
-    except ValueError:  # a constant that no compiler makes
-        return cloudpickle.Pickler.dispatch_table[types.CodeType](code)
-
-
 def reduce_cell(pickler: Pickler, cell: types.CellType) -> Any:
     """What `pickle` takes for a variable of a closure."""
     if pickler.has_cell(cell):
@@ -281,11 +267,6 @@ def set_function_state(function: types.FunctionType, state: tuple[Any, ...]) -> 
         cell.cell_contents = content
 
 
-def load_code(data: bytes) -> Any:
-    """The inverse of `reduce_code`."""
-    return marshal.loads(data)
-
-
 def set_cell(cell: types.CellType, content: object) -> None:
     """Give a variable its value."""
     cell.cell_contents = content
@@ -333,7 +314,7 @@ def set_module_state(module: types.ModuleType, state: dict[str, Any]) -> None:
 
 REDUCERS: dict[type, Callable[[Any, Any], Any]] = {
     types.FunctionType: reduce_function,
-    types.CodeType: reduce_code,
+    types.CodeType: compiled.reduce_code,
     types.CellType: reduce_cell,
     types.ModuleType: reduce_module,
     Namespace: reduce_namespace,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import sys
 import time
 from functools import cached_property
 from itertools import accumulate
@@ -145,7 +144,6 @@ class _Attempt:
         self._meta, self._blobs = _payload(run)
         self._starts = [0, *accumulate(call.blobs for call in self._meta.calls)]
         teller.meta = self._meta
-        _check_python(self._meta.python)
         bundles.enter(run.code)
         self._session = SubtaskSession(run, self._meta)
         self._mark = self._session.begin_call()
@@ -368,12 +366,3 @@ def _payload(run: Run) -> tuple[PayloadMeta, containers.Blobs]:
     if not isinstance(meta, PayloadMeta):
         raise SerializationError("this task was not submitted by pymonik: its payload is no call")
     return meta, blobs
-
-
-def _check_python(python: tuple[int, int]) -> None:
-    here = sys.version_info[:2]
-    if tuple(python) != here:
-        raise UsageError(
-            f"the call was sent from Python {python[0]}.{python[1]} and this worker has "
-            f"{here[0]}.{here[1]}: functions do not cross minor versions; use the same one"
-        )

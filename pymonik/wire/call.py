@@ -77,7 +77,7 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
     """The head of a task's payload: one function and one call or more.
 
     Attributes:
-        python: Version of the client's Python: functions by value do not cross minor versions.
+        python: Version of the client's Python; see `pymonik.code.compiled`.
         functions: What else of the session is already uploaded: content id to result id.
         bundle: The files of the program; ``None`` where no call needs any.
         settings: Variables that the program has set in its modules, pickled; see
@@ -112,7 +112,6 @@ class PayloadNeeds(msgspec.Struct, frozen=True, tag="payload"):
     bundle: BundleRef | None = None
     nonce: str = ""
     chunked: bool = False
-    python: tuple[int, int] = (0, 0)
 
 
 class ItemMeta(msgspec.Struct, frozen=True, array_like=True, gc=False):
