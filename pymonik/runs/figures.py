@@ -31,7 +31,7 @@ class Measured(NamedTuple):
         cpu_s: Seconds of the executor's process.
         peak_bytes: The most memory that the executor had meanwhile.
         attempt: Of the task, 1 for the first.
-        worker: The machine or pod, and the number of the executor there.
+        worker: The machine or pod, and the process there.
         started: When the first call of its result began, in seconds since the epoch.
     """
 
@@ -66,7 +66,7 @@ def measured(meta: ResultMeta, item: int) -> Measured:
         cpu_s,
         None if peak is None else int(peak),
         origin.attempt,
-        f"{origin.host}/{origin.executor}",
+        f"{origin.host}:{origin.pid}",
         origin.started,
     )
 

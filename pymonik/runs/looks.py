@@ -75,6 +75,16 @@ class CallLook:
 
         return why_states([self._state], title([self._state]))
 
+    def locals(self) -> dict[str, str]:
+        """The local variables where the call failed, as they were printed there, shortened.
+
+        Raises:
+            UsageError: It has not failed, or they were not sent.
+        """
+        from pymonik.runs.replay import locals_of
+
+        return locals_of(self._state)
+
     def replay(self, *, pdb: bool = False, with_: Callable[..., Any] | None = None) -> Any:
         """Run the call here, now, with the same arguments; gives or raises what the function does.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from pymonik.code.remote_frames import remote_part
 from pymonik.errors import UsageError
 from pymonik.runs.called import arguments
 from pymonik.runs.inline import InlineSession
@@ -53,6 +54,22 @@ def replay(
         raise
     finally:
         activate(before)
+
+
+def locals_of(state: ResultState) -> dict[str, str]:
+    """The local variables of the frame that raised, by name, as they were printed there.
+
+    Raises:
+        UsageError: The call has not failed, or they were not sent.
+    """
+    error = state.error
+    trace = remote_part(error.__traceback__) if error is not None else None
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        what = "has not failed" if error is None else "has left no variables behind"
+        raise UsageError(f"{state.name or 'this call'} {what}")
+    return {name: repr(value) for name, value in trace.tb_frame.f_locals.items()}
 
 
 def _debug(traceback: TracebackType | None) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -46,8 +47,9 @@ def client(cluster: LocalCluster) -> Iterator[Pymonik]:
     refuse.invoke(1, pymonik=client).exception(timeout=TIMEOUT_S)
     stuck = [stay.invoke(pymonik=client), square.invoke(2, pymonik=client, pmk_partition="gpu")]
     client.send()
+    end = time.monotonic() + TIMEOUT_S
     while not cli_json(cluster, "ps"):
-        pass
+        assert time.monotonic() < end
     yield client
     MultiResultHandle(stuck).cancel()
     client.cancel()
