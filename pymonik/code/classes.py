@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import enum
+import gc
 import threading
 import types
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,10 @@ _MADE_BY_PYTHON: Final = frozenset(
         *("_abc_impl", "_abc_registry", "_abc_cache", "_abc_negative_cache"),
         "_abc_negative_cache_version",
     }
+)
+# Names for which `type` has a setter that keeps the value among the attributes of the class.
+_SET_BY_TYPE: Final = frozenset(
+    {"__abstractmethods__", "__annotations__", "__doc__", "__type_params__"}
 )
 _HEAP_TYPE: Final = 1 << 9  # of `type.__flags__`: made by a class statement, or like one
 # Modules that only one version of Python has, and where any version finds what they define.
@@ -204,7 +209,12 @@ def set_class_state(cls: Any, state: dict[str, Any]) -> None:
             type.__delattr__(cls, name)
     _states[uid] = names
     set_attribute = _setter_of(type(cls))
+    hidden = {name: value for name, value in state.items() if _is_hidden(type(cls), name)}
+    if hidden:
+        _set_hidden(cls, hidden)
     for name, value in state.items():
+        if name in hidden:
+            continue
         if name == "_abc_impl":
             for other in value:
                 cls.register(other)
@@ -212,6 +222,28 @@ def set_class_state(cls: Any, state: dict[str, Any]) -> None:
             set_attribute(cls, name, value)
     if "__firstlineno__" in state:  # setting any other name of a class deletes it
         set_attribute(cls, "__firstlineno__", state["__firstlineno__"])
+
+
+def _is_hidden(meta: type, name: str) -> bool:
+    """Whether setting this attribute of a class would do something to the class itself.
+
+    A property called ``__class__`` is one, or a name for which the metaclass has a property.
+    """
+    if name in _SET_BY_TYPE:
+        return False
+    found = next((vars(base)[name] for base in meta.__mro__ if name in vars(base)), None)
+    return hasattr(type(found), "__set__")
+
+
+def _set_hidden(cls: type, hidden: dict[str, Any]) -> None:
+    """Set attributes as a class statement does, which writes them into the class's dictionary.
+
+    Python gives out that dictionary behind a read-only view only. The collector of garbage knows
+    what the view refers to; the attribute set afterwards makes Python forget what it has looked up.
+    """
+    (attributes,) = gc.get_referents(vars(cls))
+    attributes.update(hidden)
+    _setter_of(type(cls))(cls, "__module__", attributes["__module__"])
 
 
 def _setter_of(meta: type) -> Any:

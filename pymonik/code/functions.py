@@ -318,4 +318,5 @@ REDUCERS: dict[type, Callable[[Any, Any], Any]] = {
     types.CellType: reduce_cell,
     types.ModuleType: reduce_module,
     Namespace: reduce_namespace,
+    sources.MainFile: sources.reduce_main_file,
 }

@@ -14,7 +14,7 @@ import hashlib
 import types
 from typing import Any, Final
 
-from pymonik.code import arrivals, identities, main_module, places, statements
+from pymonik.code import arrivals, identities, main_module, places, sources, statements
 from pymonik.code.fingerprint import Fingerprint, is_constant, shape
 from pymonik.code.pickler import Need, Pickler
 from pymonik.code.references import Named
@@ -162,6 +162,8 @@ def _pickled(key: str, need: Need, target: Any, label: str) -> tuple[Pickler, De
     # A function or a task that `__main__` has imported is what its module has, too.
     is_class_name = isinstance(target, type) and need.names is not None
     roots = () if is_class_name or places.is_by_name(target) else (target,)
+    if need.names is not None and need.target == "__file__" and isinstance(target, str):
+        target = sources.MainFile(target)
     pickler = Pickler(roots=roots, is_code=True, by_statement=by_statement)
     try:
         stream = pickler.stream(target)

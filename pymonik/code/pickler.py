@@ -199,9 +199,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 self.needs[key] = Need(names, name, optional)
 
     def need_classes_of_main(self) -> None:
-        """Note that code may unpickle what the program pickled, if it is code of ``__main__``."""
+        """Note what code of ``__main__`` may look for by name: classes of its pickles, its file."""
         for names in self._mains:
-            self.need_names(names, main_module.classes_in(names), optional=True)
+            self.need_names(names, (*main_module.classes_in(names), "__file__"), optional=True)
 
     @property
     def main_id(self) -> str:

@@ -231,10 +231,12 @@ _LARGEST_SENTINEL: Final = _Empty.__basicsize__
 def reduce_sentinel(pickler: Pickler, obj: Any) -> Any:
     """What `pickle` takes for an object without content: the name under which a module has it."""
     kind = type(obj)
-    if pickler.is_root(obj) or (kind is not object and has_attributes(obj)):
+    if kind is not object and has_attributes(obj):
         return NotImplemented
     if kind is not object and kind.__module__ not in main_module.MAIN_NAMES:
         return _by_module(obj, kind.__module__)
+    if pickler.is_root(obj):
+        return _by_any_module(obj) if kind is object else NotImplemented
     current = main_module.current_names()
     if current is not None:
         name = next((name for name, value in list(current[1].items()) if value is obj), None)
@@ -243,10 +245,18 @@ def reduce_sentinel(pickler: Pickler, obj: Any) -> Any:
             return arrivals.value_in_main, (current[0], name)
     if kind is not object:
         return NotImplemented
+    found = _by_any_module(obj)
+    if found is not NotImplemented or not pickler.is_code:
+        return found
+    return _reduce_the_one(obj, object)
+
+
+def _by_any_module(obj: object) -> Any:
+    """The name under which an imported module has an ``object()``; ``__main__`` may have it too."""
     for module in list(sys.modules):
         if (found := _by_module(obj, module)) is not NotImplemented:
             return found
-    return _reduce_the_one(obj, object) if pickler.is_code else NotImplemented
+    return NotImplemented
 
 
 def has_attributes(obj: object) -> bool:

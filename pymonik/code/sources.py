@@ -39,6 +39,29 @@ def show(source: Source) -> None:
     linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
 
 
+class MainFile:
+    """Stands in a pickle for ``__main__.__file__``, and brings the lines of that file along.
+
+    `inspect` finds a class by reading the file of its module, and the file may lie nowhere else.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
+def reduce_main_file(pickler: object, file: MainFile) -> tuple[object, tuple[str, str]]:
+    """What `pickle` takes for it."""
+    del pickler
+    return main_file, (file.path, "".join(linecache.getlines(file.path)))
+
+
+def main_file(path: str, text: str) -> str:
+    """The path, once `linecache` has the lines; stands in pickles by its name."""
+    if text:
+        show((path, 1, text))
+    return path
+
+
 def _line_numbers(code: types.CodeType) -> Iterator[int]:
     yield from (line for _, _, line in code.co_lines() if line is not None)
     for constant in code.co_consts:
