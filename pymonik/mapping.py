@@ -16,8 +16,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymonik.arguments import Arguments
-from pymonik.code import codec
-from pymonik.errors import SerializationError, UsageError
+from pymonik.code import codec, sharing
+from pymonik.errors import UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.session.bulk import no_collections
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pymonik.arguments import Parameters
     from pymonik.code.codec import Packed
-    from pymonik.code.references import Referable
+    from pymonik.code.pickler import Place
     from pymonik.session.protocol import Session, Submission
 
 R = TypeVar("R")
@@ -60,27 +60,26 @@ class Items:
         self._iterable = iterable
         self.is_drawn = isinstance(iterable, Iterator)
 
-    def packed(self, share: Callable[[list[Any]], list[Any]] | None = None) -> Iterator[Packed]:
+    def packed(
+        self, share: Callable[[list[object]], dict[int, Place]] | None = None
+    ) -> Iterator[Packed]:
         """The calls, one by one.
 
         Args:
-            share: Gives handles for values that come again, ``None`` for those to be left alone.
+            share: Puts values that come again, and tells where, by address; small ones it leaves.
 
         Raises:
             UsageError: The message has the index of the item.
         """
         common, parameters = self._common, self._parameters
-        handles: dict[int, Referable] = {}
-        if share is not None:
-            values = self._repeated()
-            # The values stay referred to: an id would be given anew.
-            shared = zip(values, share(values), strict=True)
-            handles = {id(value): handle for value, handle in shared if handle is not None}
+        shared: dict[int, Place] = {}
+        if share is not None and (values := self._repeated()):
+            shared = share(values)
         for index, item in enumerate(self._iterable):
             try:
                 args, kwargs = parameters.of_item(item, common)
                 parameters.check(self._name, args, kwargs)
-                packed = codec.pack_call(args, kwargs, handles)
+                packed = codec.pack_call(args, kwargs, shared)
             except UsageError as error:
                 raise type(error)(f"item {index}: {error}") from error
             yield packed
@@ -113,8 +112,9 @@ class Items:
 def map_items(items: Items, session: Session, submission: Submission) -> MultiResultHandle[Any]:
     """Submit all calls, or the first ones of an iterator that does not end soon."""
 
-    def share(values: list[object]) -> list[object]:
-        return _put_large(values, session, f"{submission.function.name} argument")
+    def share(values: list[object]) -> dict[int, Place]:
+        name = f"{submission.function.name} argument"
+        return _put_large(values, session, name, with_inner=not items.is_drawn)
 
     drawing = Drawing(items.packed(share), session, submission)
     if not items.is_drawn:
@@ -214,16 +214,16 @@ def _may_be_large(value: object) -> bool:
     return type(value) not in _SMALL
 
 
-def _put_large(values: list[object], session: Session, name: str) -> list[object]:
-    """Handles for those that are large, ``None`` for the others."""
-    large: dict[int, Packed] = {}
-    for index, value in enumerate(values):
-        try:
-            packed = codec.pack(value, copy=False)
-        except SerializationError:
-            continue  # raised again for its call, which the message then names
-        if packed.nbytes >= _SHARED_FROM and not packed.refs:
-            large[index] = packed
-    states = session.put(list(large.values()), [name] * len(large)) if large else []
-    handles: dict[int, object] = dict(zip(large, map(ResultHandle, states), strict=True))
-    return [handles.get(index) for index in range(len(values))]
+def _put_large(
+    values: list[object], session: Session, name: str, *, with_inner: bool
+) -> dict[int, Place]:
+    """Where those are that are large."""
+    parts = sharing.parts_of(values, with_inner=with_inner)
+    if not parts:
+        return {}
+    states = session.put([part.packed for part in parts], [name] * len(parts))
+    return {
+        address: place
+        for part, state in zip(parts, states, strict=True)
+        for address, place in part.places(ResultHandle(state))
+    }

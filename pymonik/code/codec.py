@@ -38,6 +38,7 @@ from pymonik.wire.failure import decode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pymonik.code.pickler import Place
     from pymonik.wire.definitions import Definition
 
 _PICKLER = "pymonik.code.pickler"
@@ -86,6 +87,15 @@ def pack(value: object, *, label: str = "value", copy: bool = True) -> Packed:
     if type(value) in PLAIN:
         return _plain(value)
     return _packed(value, label, copy=copy)[0]
+
+
+def pack_keeping(value: object) -> tuple[Packed, Pickler]:
+    """`pack` without copies, and the pickler, whose memo has the objects of the pickle.
+
+    Raises:
+        SerializationError: It cannot be pickled.
+    """
+    return _packed(value, "value", copy=False)
 
 
 def _packed(
@@ -173,14 +183,14 @@ def _plain(value: object) -> Packed:
 def pack_call(
     args: tuple[object, ...],
     kwargs: dict[str, object],
-    shared: Mapping[int, Referable] | None = None,
+    shared: Mapping[int, Place] | None = None,
 ) -> Packed:
     """Pickle the arguments of one call; see `pack`.
 
     Args:
         args: By position.
         kwargs: By keyword.
-        shared: Handles that stand for values which were put already, by the values' addresses.
+        shared: Where values stand that were put already, by the values' addresses.
     """
     plain = not shared and PLAIN.issuperset(map(type, args))
     if plain and (not kwargs or PLAIN.issuperset(map(type, kwargs.values()))):
@@ -241,11 +251,13 @@ class _Unpickler(pickle.Unpickler):
             return self._slot
         return super().find_class(module, name)
 
-    def persistent_load(self, number: int) -> object:
+    def persistent_load(self, place: tuple[int, int | None]) -> object:
         """What stands for a value that was put elsewhere; see `SharingPickler`."""
         if self._slot is None:
             raise SerializationError("a value of this pickle stands elsewhere")
-        return self._slot(number)
+        number, index = place
+        value: Any = self._slot(number)
+        return value if index is None else value[index]
 
 
 # -- functions ---------------------------------------------------------------------------------

@@ -56,6 +56,8 @@ def _reducer_of(kind: type) -> _Reducer | None:
     for base, of_subclass in _SUBCLASSES:
         if issubclass(kind, base):
             return of_subclass
+    if reducers.may_pose(kind):
+        return reducers.reduce_posing
     return reducers.reduce_sentinel if reducers.may_be_sentinel(kind) else None
 
 
@@ -234,28 +236,42 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return self._slots[key]
 
 
+class Place(NamedTuple):
+    """Where a value stands that was put elsewhere.
+
+    Attributes:
+        handle: Of the result.
+        member: Of the value, in a result that is a list of several; ``None`` for the result itself.
+        value: Referred to, so that its address is not given to another object.
+    """
+
+    handle: Referable
+    member: int | None
+    value: object
+
+
 class SharingPickler(Pickler):
     """Writes handles in place of values that were put elsewhere, wherever they occur.
 
     The same object then is one object in the task, also where it is reached in two ways.
 
     Args:
-        shared: Handles by the address of the value.
+        shared: Places by the address of the value.
         buffer_callback: As in `pickle`.
     """
 
     def __init__(
         self,
-        shared: Mapping[int, Referable],
+        shared: Mapping[int, Place],
         buffer_callback: Callable[[pickle.PickleBuffer], bool] | None = None,
     ) -> None:
         super().__init__(buffer_callback=buffer_callback)
         self._shared = shared
 
-    def persistent_id(self, obj: object) -> int | None:
-        """The slot that stands for the object; called for each object, unlike a reducer."""
-        handle = self._shared.get(id(obj))
-        return None if handle is None else self.slot_of(handle)
+    def persistent_id(self, obj: object) -> tuple[int, int | None] | None:
+        """Slot and index that stand for the object; called for each object, unlike a reducer."""
+        place = self._shared.get(id(obj))
+        return None if place is None else (self.slot_of(place.handle), place.member)
 
 
 def _slot(number: int) -> object:

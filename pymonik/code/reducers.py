@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import contextvars
+import copyreg
 import functools
 import sys
 import threading
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pymonik.code.pickler import Pickler
 
 _ABSENT: Final = object()
+_PROTOCOL: Final = 5  # of pickle
 _new_type: Any = typing.NewType  # to be called with a name that is no literal
 _plain_reduce: tuple[Any, Any] = (object.__reduce_ex__, object.__reduce__)
 
@@ -202,6 +204,28 @@ def _reduce_reentrant_lock(pickler: Pickler, lock: Any) -> Any:
 def _reduce_local(pickler: Pickler, local: Any) -> Any:
     del local
     return (threading.local, ()) if pickler.is_code else NotImplemented
+
+
+# -- objects that pose as others -----------------------------------------------------------------
+
+
+def may_pose(kind: type) -> bool:
+    """Whether objects of this class may tell another class than theirs, as proxies do."""
+    return any("__class__" in vars(base) for base in kind.__mro__[:-1])
+
+
+def reduce_posing(pickler: Pickler, obj: Any) -> Any:
+    """What its class says, as `pickle` refuses an object whose ``__class__`` is not its class."""
+    del pickler
+    reduced = obj.__reduce_ex__(_PROTOCOL)
+    if not isinstance(reduced, tuple) or reduced[0] is not copyreg.__newobj__:  # type: ignore[attr-defined]
+        return reduced
+    return (new_object, *reduced[1:])
+
+
+def new_object(kind: Any, *arguments: Any) -> Any:
+    """An object without its state; stands in pickles by its name."""
+    return kind.__new__(kind, *arguments)
 
 
 # -- sentinels -----------------------------------------------------------------------------------

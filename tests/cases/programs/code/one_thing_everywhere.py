@@ -5,6 +5,8 @@ import dataclasses
 import functools
 import inspect
 import typing
+from dataclasses import MISSING as NO_DEFAULT
+from inspect import Parameter
 from typing import NewType, ParamSpec, TypeVar
 
 from pymonik import Pymonik, task
@@ -22,6 +24,11 @@ class _Unset:
 
 
 UNSET = _Unset()
+
+
+@dataclasses.dataclass
+class Record:
+    number: int
 
 
 class Holder(typing.Generic[T]):
@@ -96,7 +103,9 @@ up, now = counter()
 @task
 def check(missing, unset, holder, formatter, pair):
     assert missing is MISSING and unset is UNSET and holder.get()
-    assert dataclasses.MISSING is pair[0] and inspect.Parameter.empty is pair[1]
+    assert dataclasses.MISSING is pair[0] is NO_DEFAULT
+    assert inspect.Parameter.empty is pair[1] is Parameter.empty
+    assert dataclasses.fields(Record)[0].default is NO_DEFAULT
     assert typing.get_args(Holder.__orig_bases__[0]) == (T,) and Holder[int]
     assert Name("x") == "x" and depth.get() == 3
     token = depth.set(4)
