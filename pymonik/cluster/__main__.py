@@ -57,7 +57,6 @@ def _config(options: argparse.Namespace) -> ClusterConfig:
         port=options.port,
         memory_limit=options.memory_limit,
         grace_s=options.grace,
-        path=tuple(json.loads(options.path)),
         current_folder=options.current_folder,
         is_isolated=options.isolated,
     )
@@ -104,7 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help="loopback TCP instead of a private unix socket")
     parser.add_argument("--memory-limit", type=int, help="bytes that a task may use")
     parser.add_argument("--grace", type=float, required=True, help="seconds, see LocalCluster")
-    parser.add_argument("--path", default="[]", help="JSON: where tasks import from besides")
     parser.add_argument("--current-folder", help="where tasks run")
     parser.add_argument("--isolated", action="store_true", help="see LocalCluster")
     parser.add_argument("--stderr", type=int, default=2, help="where to write once it runs")

@@ -60,7 +60,6 @@ class ClusterConfig:
         inherit_output: Let foreign workers write to our standard error.
         memory_limit: Bytes that a task of pymonik may use; ``None`` without a limit.
         grace_s: Seconds from asking a task to end until it is killed.
-        path: Where tasks import from, besides what is installed.
         current_folder: Of tasks and foreign workers; ``None`` for one that was removed.
         is_isolated: Tasks of pymonik run in an empty folder of the cluster, and read no file of a
             program where the program has it.
@@ -73,7 +72,6 @@ class ClusterConfig:
     inherit_output: bool = field(default=False, kw_only=True)
     memory_limit: int | None = field(default=None, kw_only=True)
     grace_s: float = field(default=GRACE_S, kw_only=True)
-    path: Sequence[str] = field(default=(), kw_only=True)
     current_folder: str | None = field(default=None, kw_only=True)
     is_isolated: bool = field(default=False, kw_only=True)
 
@@ -220,7 +218,7 @@ class EmbeddedCluster:
     def _place(self) -> Place:
         """Where tasks of pymonik run."""
         if not self._config.is_isolated:
-            return Place(self._config.current_folder or "", self._config.path)
+            return Place(self._config.current_folder or "")
         empty = self._folder / "current"
         empty.mkdir()
         return Place(str(empty))

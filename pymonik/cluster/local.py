@@ -227,10 +227,8 @@ class LocalCluster:
         arguments += ["--grace", str(self._grace_s)]
         if self._is_isolated:
             arguments.append("--isolated")
-        else:
-            arguments += ["--path", json.dumps(import_path())]
-            if (folder := current_folder()) is not None:
-                arguments += ["--current-folder", folder]
+        elif (folder := current_folder()) is not None:
+            arguments += ["--current-folder", folder]
         if self._worker is not None:
             arguments += ["--worker", json.dumps(self._worker)]
         if self._port is not None:

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import os
 import select
 import signal
@@ -36,7 +38,7 @@ from pymonik.launch.python import Plan
 from pymonik.wire.framing import FramingError, Inbox, framed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from pymonik.executor.chunk import Chunk
     from pymonik.wire.failure import Failure
@@ -56,11 +58,9 @@ class Place:
 
     Attributes:
         folder: Its current folder; empty for that of its parent.
-        path: Folders for `sys.path`, before what is installed.
     """
 
     folder: str = ""
-    path: Sequence[str] = ()
 
 
 class ExecutorProcess:
@@ -446,13 +446,24 @@ def _start(
 ) -> Supervised:
     arguments = [*map(str, fds), *given]
     return Supervised(
-        Plan("pymonik.executor", arguments, first=place.path, folder=place.folder),
+        Plan("pymonik.executor", arguments, last=_needed_folders(), folder=place.folder),
         fds=fds,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         # Libraries read some of them when they are imported.
         variables={"PYTHONHASHSEED": _hash_seed(), **variables},
     )
+
+
+@functools.cache
+def _needed_folders() -> tuple[str, ...]:
+    """Where the packages lie that pymonik itself needs in an executor.
+
+    They may be in a folder that this process has on its path and an interpreter does not know of.
+    """
+    specs = (importlib.util.find_spec(name) for name in ("msgspec", "cloudpickle"))
+    files = (spec.origin for spec in specs if spec is not None and spec.origin)
+    return tuple(dict.fromkeys(os.path.dirname(os.path.dirname(file)) for file in files))  # noqa: PTH120 - as texts of `sys.path`
 
 
 def _hash_seed() -> str:

@@ -303,9 +303,12 @@ class SubtaskSession:
             function=function,
             calls=tuple(self._call_meta(packed) for packed in calls),
             environment=environment,
+            bundle=self._meta.bundle,
+            settings=self._meta.settings,
             run=options.label or "",
             nonce=self._meta.nonce,
             chunked=len(calls) > 1,
+            locals=self._meta.locals,
         )
         output = self._pend(meta, [blob for packed in calls for blob in packed.blobs], options)
         places = range(len(calls)) if meta.chunked else (WHOLE,)
@@ -329,6 +332,7 @@ class SubtaskSession:
             nonce=self._meta.nonce,
             chunked=self._meta.chunked,
             earlier=earlier,
+            locals=self._meta.locals,
         )
         output = self._pend(meta, blobs, options)
         item = 0 if meta.chunked else WHOLE

@@ -1,0 +1,5 @@
+FACTOR = 1
+
+
+def square(number: int) -> int:
+    return FACTOR * number * number
