@@ -2,12 +2,11 @@
 
 ::
 
-    python .../pymonik/launch/entry.py CONTROL FOLDER FIRST LAST MODULE ARGUMENT ...
+    python .../pymonik/launch/entry.py CONTROL FOLDER LAST MODULE ARGUMENT ...
 
 CONTROL is the number of the socket to the owner, for a process with a supervisor; FOLDER the
-current folder; FIRST and LAST are folders for `sys.path`, as in ``PYTHONPATH``. Without a MODULE
-the arguments are a command. An empty argument stands for none. `pymonik.launch.python` writes all
-this.
+current folder; LAST are folders for `sys.path`, as in ``PYTHONPATH``. Without a MODULE the
+arguments are a command. An empty argument stands for none. `pymonik.launch.python` writes all this.
 
 A script that is run by its path leaves the current folder out of `sys.path`, on every Python. The
 interpreter starts without ``PYTHONPATH``, so that no ``sitecustomize`` and no module of another
@@ -33,7 +32,7 @@ OF_PYTHON = {
 
 def main() -> None:
     """Become what the arguments say."""
-    control, folder, first, last, module, *arguments = sys.argv[1:]
+    control, folder, last, module, *arguments = sys.argv[1:]
     _isolate()
     _reset_signals()
     if control:
@@ -42,7 +41,7 @@ def main() -> None:
         _enter(folder)
     if not module:
         _become(arguments)
-    _extend_path(_entries(first), _entries(last))
+    _extend_path(_entries(last))
     sys.argv[1:] = arguments
     import runpy
 
@@ -94,16 +93,15 @@ def _sibling(name: str) -> Any:
     return module
 
 
-def _extend_path(first: list[str], last: list[str]) -> None:
-    """Add folders behind the standard library, before or behind what is installed.
+def _extend_path(last: list[str]) -> None:
+    """Add folders behind what is installed.
 
     The package is found where this file lies, not where another copy of it is installed.
     """
     places = [i for i, entry in enumerate(sys.path) if _is_of_packages(entry)]
     start = places[0] if places else len(sys.path)
-    root = [] if ROOT in sys.path else [ROOT]
-    before = [entry for entry in first if entry not in sys.path]
-    sys.path[start:start] = [*before, *(entry for entry in root if entry not in before)]
+    if ROOT not in sys.path:
+        sys.path.insert(start, ROOT)
     sys.path += [entry for entry in last if entry not in sys.path]
 
 

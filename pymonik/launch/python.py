@@ -24,14 +24,12 @@ class Plan:
     Attributes:
         module: Run as ``python -m`` does; empty for a command.
         arguments: Of the module; or the command, with its program.
-        first: Folders for `sys.path`, between the standard library and what is installed.
         last: Folders for `sys.path`, behind what is installed.
         folder: Its current folder, if there is such a folder; empty for that of this process.
     """
 
     module: str = ""
     arguments: Sequence[str] = ()
-    first: Sequence[str] = ()
     last: Sequence[str] = ()
     folder: str = ""
 
@@ -51,7 +49,6 @@ class Plan:
             os.path.abspath(entry.__file__),  # noqa: PTH100 - as `entry` computes its folder
             "" if control is None else str(control),
             self.folder,
-            os.pathsep.join(self.first),
             os.pathsep.join(self.last),
             self.module,
             *self.arguments,
