@@ -296,6 +296,7 @@ class Pymonik:
                 tell_unseen(session.take_unseen_failures(), self._on_unseen)
             return
         unlink(error)
+        uncaught_errors.expect(error)
         try:
             self.cancel()
         except ControlPlaneError as failed:

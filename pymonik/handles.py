@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
 
-from pymonik.code.exceptions import again, note_item
+from pymonik.code.exceptions import again, note_item, note_others
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.completion import completions
 from pymonik.errors import UsageError, WaitTimeoutError
@@ -408,9 +408,11 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
 
     def _raise_first_error(self) -> None:
         __tracebackhide__ = True
-        for handle in self._handles:
-            if handle._state.error is not None:
-                handle._raise_error()
+        failed = [handle for handle in self._handles if handle._state.error is not None]
+        if failed and (error := _told(failed[0]._state)) is not None:
+            cancelled = sum(handle.status == "cancelled" for handle in failed[1:])
+            note_others(error, len(failed) - 1 - cancelled)
+            raise again(error)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {word}" for word, count in self.counts.items() if count)

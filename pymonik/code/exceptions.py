@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pymonik.wire.failure import Failure, Piece, Raised
 
 _ITEM: Final = "item "
+_OTHERS: Final = " more failed"  # stands at the end of our note
 _MOST_KINDS: Final = 256  # classes that are kept unpickled
 
 _dict = BaseException.__dict__
@@ -102,6 +103,22 @@ def note_item(error: BaseException, index: int, total: int) -> None:
     notes = _attributes(error).get("__notes__", ())
     if not any(type(note) is Note and note.startswith(_ITEM) for note in notes):
         add_note(error, f"{_ITEM}{index} of {total}")
+
+
+def note_others(error: BaseException, others: int) -> None:
+    """Note how many more calls have failed so far, in the place of what was noted earlier."""
+    attributes = _attributes(error)
+    notes = list(attributes.get("__notes__", ()))
+    ours = [note for note in notes if type(note) is Note]
+    said = [part for note in ours if (part := _without_others(note))]
+    if others:
+        said.append(f"{others}{_OTHERS}")
+    kept = [note for note in notes if type(note) is not Note]
+    attributes["__notes__"] = [*kept, Note("; ".join(said))] if said else kept
+
+
+def _without_others(note: Note) -> str:
+    return note.removesuffix(_OTHERS).rpartition("; ")[0] if note.endswith(_OTHERS) else str(note)
 
 
 def again(error: BaseException) -> BaseException:

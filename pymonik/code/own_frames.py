@@ -67,6 +67,14 @@ class UncaughtErrors:
             if self._open == 0 and sys.excepthook == self._print:
                 sys.excepthook = self._before
 
+    def expect(self, error: BaseException) -> None:
+        """Keep the hook until the program ends if ``error`` is one of a task.
+
+        It leaves a ``with`` block, which closes the client, and is printed only after that.
+        """
+        if remote_part(error.__traceback__) is not None:
+            self.open()
+
     def _print(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:

@@ -255,9 +255,10 @@ class ExecutorProcess:
 
     def _ask(self, grace_s: float) -> None:
         """Called with the lock held."""
-        # Without a signal, for a run that has just ended: the executor ends all the same.
-        self._stop_request.ask(self._number)
-        self._process.ask(signal.SIGINT, grace_s)
+        is_running = self._stop_request.ask(self._number)
+        # A run that has just ended, or not begun, gets no signal: the executor ends all the same.
+        # One that is still starting would print where its own imports were interrupted.
+        self._process.ask(signal.SIGINT if is_running else None, grace_s)
 
     def drain(self) -> None:
         """Tell the running call that its executor is going to end."""

@@ -96,9 +96,9 @@ class Supervised:
                     self._learn(line.decode(errors="replace"))
             return self.death is None
 
-    def ask(self, number: signal.Signals, grace_s: float) -> None:
-        """Send a signal to the group of the process; its tree is killed after the grace."""
-        self._say(f"ask {int(number)} {grace_s}")
+    def ask(self, number: signal.Signals | None, grace_s: float) -> None:
+        """Send a signal, if any, to its group; its tree is killed after the grace."""
+        self._say(f"ask {int(number or 0)} {grace_s}")
 
     def kill(self) -> None:
         """Kill the process and its tree."""

@@ -274,3 +274,11 @@ def test_a_pickled_handle_finds_its_session_again(session):
         assert stray.result_id == "result-0"
         with pytest.raises(UsageError, match="session"):
             stray.get()
+
+
+def test_the_first_of_several_failures_says_how_many_others_there_are(session):
+    several = fail.map_invoke(["a", "b", "c"])
+    with pytest.raises(KeyError) as caught:
+        several.get()
+    (note,) = caught.value.__notes__
+    assert note == "2 more failed"

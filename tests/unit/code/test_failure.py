@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pymonik.code.exceptions import add_note, again, exception_of, note_of
+from pymonik.code.exceptions import add_note, again, exception_of, note_of, note_others
 from pymonik.code.failure import describe
 from pymonik.errors import DependencyFailedError, TaskFailedError, WorkerLostError
 from pymonik.wire.call import Origin
@@ -543,3 +543,22 @@ def test_the_note_says_what_is_known_and_grows_in_front() -> None:
 def test_what_arrived_can_be_pickled_again() -> None:
     error = pickle.loads(pickle.dumps(sent(failing())))
     assert isinstance(error, ZeroDivisionError)
+
+
+# -- the note ------------------------------------------------------------------------------------
+
+
+def test_the_note_says_how_many_others_failed_as_of_the_last_raise() -> None:
+    error = sent(ValueError("wrong"))
+    add_note(error, "f('1 more failed'), 2 s")
+    for others, end in ((2, "; 2 more failed"), (7, "; 7 more failed"), (0, "")):
+        note_others(error, others)
+        assert error.__notes__ == [f"f('1 more failed'), 2 s{end}"]
+
+
+def test_notes_of_the_program_stay_when_others_are_counted() -> None:
+    error: Any = ValueError("wrong")
+    error.__notes__ = ["3 more failed"]
+    for others in (3, 4):
+        note_others(error, others)
+    assert error.__notes__ == ["3 more failed", "4 more failed"]
