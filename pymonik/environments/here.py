@@ -31,8 +31,8 @@ _NOT_OURS_TO_SEND = ("pymonik", "pip", "setuptools", "wheel", "uv")  # workers h
 
 def installed_of_program() -> Packages:
     """The packages that the program imports, pinned to what is installed here."""
-    wanted = [*_distributions_of(_imported_names())]
-    lines = [line for one in wanted if (line := _line(one)) is not None]
+    wanted = [*distributions_of(_imported_names())]
+    lines = [line for one in wanted if (line := line_of(one)) is not None]
     packages = of_lines(lines, name="environment='here'", folder=Path("/"))
     limits = {_key(one): one for one in _needed_by(wanted)}
     packages.constraints = [
@@ -91,7 +91,8 @@ def _module_name(value: object) -> str | None:
     return None
 
 
-def _distributions_of(names: Iterable[str]) -> list[Distribution]:
+def distributions_of(names: Iterable[str]) -> list[Distribution]:
+    """The packages that give these top-level names, by name; none of ours."""
     wanted = set(names)
     found = {_key(one): one for one in importlib.metadata.distributions() if _gives(one) & wanted}
     return [found[key] for key in sorted(found) if key not in _NOT_OURS_TO_SEND]
@@ -109,7 +110,7 @@ def _key(one: Distribution) -> str:
     return str(canonicalize_name(one.name))
 
 
-def _line(one: Distribution) -> str | None:
+def line_of(one: Distribution) -> str | None:
     """A requirement that gives the same; ``None`` for what travels as the program's own files."""
     direct = _direct(one)
     if not direct:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pymonik.code.exceptions import exception_of
+from pymonik.environments.missing import advised
 from pymonik.errors import (
     DependencyFailedError,
     TaskCancelledError,
@@ -54,7 +55,7 @@ def _of_error(task: TaskInfo, result_id: str, nonce: str) -> BaseException:
         return _of_dependency(task, result_id, dependency, nonce)
     failure = failure_of(text, nonce)
     if failure is not None:
-        return exception_of(failure, task.task_id, result_id)
+        return advised(exception_of(failure, task.task_id, result_id))
     words = for_people(text)
     if _LOST.match(text):
         return WorkerLostError(words, task.task_id, result_id)
@@ -69,7 +70,7 @@ def _of_dependency(
     words = for_people(task.error[match.end() :] if match else task.error).strip()
     original: BaseException
     if failure is not None:
-        original = exception_of(failure, origin)
+        original = advised(exception_of(failure, origin))
     elif what == "timed-out":
         original = TaskTimeoutError("the task ran longer than its max_duration", origin)
     elif what == "failed":

@@ -19,6 +19,7 @@ import grpc
 
 from pymonik.code.codec import OpenedResult
 from pymonik.code.exceptions import exception_of
+from pymonik.environments.missing import advised
 from pymonik.errors import UnavailableError
 from pymonik.session import events
 from pymonik.transport import aborts
@@ -292,5 +293,5 @@ def _explained(result_id: str, opened: OpenedResult) -> events.Contents:
     for number, item in enumerate(opened.meta.items):
         if item.failed and opened.meta.chunked:
             failure: Failure = opened.value(number)
-            errors[number] = exception_of(failure, "", result_id)
+            errors[number] = advised(exception_of(failure, "", result_id))
     return events.Contents(opened, errors)
