@@ -92,6 +92,12 @@ class Parameters:
         except TypeError as error:
             raise ArgumentsError(f"{name}(): {error}") from None
 
+    def hint(self, item: object) -> str:
+        """What an item that does not fit was perhaps meant to be; ``""`` for no idea."""
+        if type(item) is not list or not self._least <= len(item) <= self._most or len(item) < 2:
+            return ""
+        return f"; a list is one argument, a tuple holds the {len(item)} arguments: tuple(item)"
+
     def of_item(
         self, item: object, common: dict[str, object]
     ) -> tuple[tuple[object, ...], dict[str, object]]:

@@ -106,6 +106,7 @@ class Pymonik:
         include: Sequence[str | os.PathLike[str]] = (),
         exclude: Sequence[str] = (),
         on_unseen: Literal["warn", "raise", "ignore"] = "warn",
+        locals: bool = True,  # noqa: A002 - the word that debuggers have for them
         **_unknown: NoReturn,
     ) -> None:
         """Nothing is opened before `create` or ``with``.
@@ -142,6 +143,8 @@ class Pymonik:
             exclude: Patterns of files that do not: ``"tests/*"``, ``"*.csv"``.
             on_unseen: What leaving the ``with`` block does about calls that failed and whose errors
                 nobody looked at: one line for each function, raise the first, or nothing.
+            locals: Whether errors tell the local variables of the frames in which tasks failed, as
+                short texts, for debuggers and ``locals()``.
         """
         refuse_unknown("Pymonik()", _unknown, _keywords(), _HINTS)
         self._endpoint = endpoint
@@ -165,6 +168,7 @@ class Pymonik:
         if on_unseen not in ("warn", "raise", "ignore"):
             raise UsageError(f"on_unseen must be 'warn', 'raise' or 'ignore', not {on_unseen!r}")
         self._on_unseen = on_unseen
+        self._tells_locals = locals
         batch_tasks = whole_number("batch_size", batch_size, 1, sys.maxsize)
         polling_s = positive_s(polling_interval, "polling_interval")
         self._settings: dict[str, Any] = {
@@ -335,6 +339,7 @@ class Pymonik:
                 environment=self._environment,
                 options=options,
                 partitions=partitions,
+                tells_locals=self._tells_locals,
                 storage_folder=folder if self._direct else None,
                 program=Program(
                     self._include,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymonik.arguments import Arguments
 from pymonik.code import codec, sharing
-from pymonik.errors import UsageError
+from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.session.bulk import no_collections
 
@@ -81,7 +81,8 @@ class Items:
                 parameters.check(self._name, args, kwargs)
                 packed = codec.pack_call(args, kwargs, shared)
             except UsageError as error:
-                raise type(error)(f"item {index}: {error}") from error
+                hint = parameters.hint(item) if isinstance(error, ArgumentsError) else ""
+                raise type(error)(f"item {index}: {error}{hint}") from error
             yield packed
 
     def _repeated(self) -> list[object]:

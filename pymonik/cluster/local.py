@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import inspect
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import threading
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymonik.cluster.folder import remove
 from pymonik.errors import ConfigError, UnavailableError, UsageError
@@ -19,6 +20,7 @@ from pymonik.launch import threads
 from pymonik.launch.first_message import answer, first_message, own_stderr
 from pymonik.launch.python import Plan, variables
 from pymonik.launch.sizes import size
+from pymonik.options import refuse_unknown
 from pymonik.quantities import wait_s, whole_number
 
 if TYPE_CHECKING:
@@ -33,6 +35,13 @@ THREADS = 16  # of gRPC and of a client in this process
 GRACE_S = 5.0
 LONGEST_GRACE_S = LONGEST_DRAIN_S = 86_400.0
 _running: weakref.WeakSet[LocalCluster] = weakref.WeakSet()
+
+
+_HINTS = {
+    "endpoint": "it is that of a client: Pymonik(endpoint)",
+    "environment": "it belongs to a client: Pymonik(cluster, environment=...)",
+    "max_duration": "it belongs to a client: Pymonik(cluster, max_duration=...)",
+}
 
 
 class LocalCluster:
@@ -68,7 +77,9 @@ class LocalCluster:
         grace_s: float = GRACE_S,
         *,
         isolated: bool = False,
+        **_unknown: NoReturn,
     ) -> None:
+        refuse_unknown("LocalCluster()", _unknown, _keywords(), _HINTS)
         if workers is not None and partitions is not None:
             raise UsageError("give either workers= or partitions=, which has the numbers of each")
         if isinstance(worker, str):
@@ -316,3 +327,7 @@ def _after_fork() -> None:
 
 with contextlib.suppress(AttributeError):  # not on Windows
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def _keywords() -> list[str]:
+    return [name for name in inspect.signature(LocalCluster).parameters if name != "_unknown"]

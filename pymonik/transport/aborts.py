@@ -14,6 +14,7 @@ from pymonik.errors import (
     TaskTimeoutError,
     WorkerLostError,
 )
+from pymonik.options import DEFAULT_MAX_DURATION
 from pymonik.session.dependencies import dependency_failed
 from pymonik.wire.error_text import failure_of, for_people
 
@@ -42,10 +43,17 @@ def why(task: TaskInfo | None, result_id: str, nonce: str = "") -> BaseException
     if task.status in ("CANCELLED", "CANCELLING"):
         return TaskCancelledError("the task was cancelled", task.task_id, result_id)
     if task.status == "TIMEOUT":
-        return TaskTimeoutError(
-            "the task ran longer than its max_duration", task.task_id, result_id
-        )
+        return TaskTimeoutError(_too_long(task.limit_s), task.task_id, result_id)
     return _of_error(task, result_id, nonce)
+
+
+def _too_long(limit_s: float) -> str:
+    text = "the task ran longer than its max_duration"
+    if not limit_s:
+        return text
+    is_default = limit_s == DEFAULT_MAX_DURATION.total_seconds()
+    told = ", the default: @task(max_duration=...) has another" if is_default else ""
+    return f"{text} of {limit_s:g} s{told}"
 
 
 def _of_error(task: TaskInfo, result_id: str, nonce: str) -> BaseException:

@@ -59,6 +59,7 @@ class BatchSender:
         environment: Environment,
         options: TaskOptions,
         nonce: str,
+        tells_locals: bool = True,
     ) -> None:
         self._plane = plane
         self._session_id = session_id
@@ -66,6 +67,7 @@ class BatchSender:
         self._environment = environment
         self._options = options
         self._nonce = nonce
+        self._tells_locals = tells_locals
         self._uploads = Uploads(data.store)
         self._functions: dict[str, str] = {}  # content id to result id
         self._wheels: dict[str, str] = {}  # digest to result id
@@ -187,6 +189,7 @@ class BatchSender:
             bundle=None if task.code.bundle is None else self._uploads.ref(task.code.bundle),
             settings=task.code.settings,
             chunked=task.chunked,
+            locals=self._tells_locals,
         )
 
     def _parts(self, batch: Sequence[OutgoingTask]) -> list[Part]:

@@ -64,11 +64,17 @@ class ResultInfo:
 
 @dataclass(frozen=True, slots=True)
 class TaskInfo:
-    """What the control plane knows of a task; ``status`` is as in the API, without the prefix."""
+    """What the control plane knows of a task.
+
+    Attributes:
+        status: As in the API, without the prefix.
+        limit_s: Its ``max_duration``; 0 where that is not known.
+    """
 
     task_id: str
     status: str
     error: str
+    limit_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,8 @@ def result_info(raw: Any) -> ResultInfo:
 def task_info(raw: Any) -> TaskInfo:
     """From a ``TaskSummary``."""
     name = task_status_pb2.TaskStatus.Name(raw.status).removeprefix("TASK_STATUS_")
-    return TaskInfo(raw.id, name, raw.error)
+    limit_s = raw.options.max_duration.ToTimedelta().total_seconds() if name == "TIMEOUT" else 0.0
+    return TaskInfo(raw.id, name, raw.error, limit_s)
 
 
 def results_by_id(ids: Sequence[str], page: int) -> Any:

@@ -35,6 +35,7 @@ def open_session(
     environment: Environment,
     options: TaskOptions,
     partitions: Sequence[str] = (),
+    tells_locals: bool = True,
     chunk_bytes: int = 0,
     storage_folder: Path | None = None,
     direct_socket: Path | None = None,
@@ -54,6 +55,7 @@ def open_session(
         environment: What calls get around them.
         options: Those of every call, under its own.
         partitions: That calls may name.
+        tells_locals: Whether failures of its calls tell the values of local variables.
         chunk_bytes: Of data that are streamed.
         storage_folder: Of the object storage, where it can be reached.
         direct_socket: Of the cluster on this machine.
@@ -70,7 +72,13 @@ def open_session(
     data = DataStore(impatient, session_id, chunk_bytes=chunk_bytes, folder=storage_folder)
     nonce = secrets.token_hex(16)  # known to this session and its workers only
     sender = BatchSender(
-        impatient, session_id, data, environment=environment, options=options, nonce=nonce
+        impatient,
+        session_id,
+        data,
+        environment=environment,
+        options=options,
+        nonce=nonce,
+        tells_locals=tells_locals,
     )
     lane = None
     if direct_socket is not None:

@@ -200,3 +200,11 @@ def test_an_iterator_that_raises_keeps_what_was_drawn_and_says_so_each_time(sess
             group.get()
     assert len(session.submissions) == 2
     assert sum(len(one.calls) for one in session.submissions) == 5
+
+
+def test_a_list_that_was_meant_as_the_arguments_is_told(session: FakeSession) -> None:
+    two = Task(lambda first, second: first, func_name="two")
+    with pytest.raises(ArgumentsError, match=r"item 0: two\(\).*a tuple holds the 2 arguments"):
+        two.map_invoke([[1, 2]])
+    with pytest.raises(ArgumentsError, match=r"item 0: two\(\)[^;]*$"):
+        two.map_invoke([[1, 2, 3]])

@@ -138,3 +138,11 @@ def test_a_port_out_of_range_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["cluster", "--port", "99999"])
     assert "not a port" in capsys.readouterr().err
+
+
+def test_an_unknown_keyword_of_a_cluster_tells_those_that_there_are() -> None:
+    wrong: Any = LocalCluster
+    with pytest.raises(ArgumentsError, match=r"no 'worker_count'.*memory_limit"):
+        wrong(worker_count=3)
+    with pytest.raises(ArgumentsError, match=r"Pymonik\(cluster, environment="):
+        wrong(environment=["numpy"])

@@ -12,6 +12,7 @@ from pymonik.errors import (
     TaskTimeoutError,
     WorkerLostError,
 )
+from pymonik.options import DEFAULT_MAX_DURATION
 from pymonik.session.dependencies import dependency_failed
 from pymonik.transport.aborts import why
 from pymonik.transport.messages import TaskInfo
@@ -22,6 +23,21 @@ NONCE = "of this session"
 
 def reason(status: str, error: str = "") -> BaseException:
     return why(TaskInfo("t1", status, error), "r1", NONCE)
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "end"),
+    [
+        (0, "than its max_duration (task t1)"),
+        (2.5, "of 2.5 s (task t1)"),
+        (
+            DEFAULT_MAX_DURATION.total_seconds(),
+            "the default: @task(max_duration=...) has another (task t1)",
+        ),
+    ],
+)
+def test_a_time_limit_is_told(limit_s: float, end: str) -> None:
+    assert str(why(TaskInfo("t1", "TIMEOUT", "", limit_s), "r1", NONCE)).endswith(end)
 
 
 def failure() -> str:
