@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pymonik.code import files, first_party
-from pymonik.code.closure import Closure, code_of, imports_of
+from pymonik.code.closure import Closure, code_of, find, imports_of
 from pymonik.code.first_party import Kind
 from pymonik.code.units import ArchiveUnit, Unit, data_named_by
+from pymonik.errors import UsageError
 from pymonik.wire.call import BundleFile, BundleMeta
 
 if TYPE_CHECKING:
@@ -138,10 +139,6 @@ class Bundler:
         with self._lock:
             return self._looked(modules)
 
-    def changed_files(self) -> frozenset[str]:
-        """Files that were changed after they were imported and not reloaded, so far."""
-        return frozenset(self._told)
-
     # -- looking -------------------------------------------------------------------------------
 
     def _is_same(self, modules: frozenset[str]) -> bool:
@@ -183,21 +180,29 @@ class Bundler:
             self._specs[name] = getattr(sys.modules.get(name), "__spec__", None)
 
     def _included(self) -> set[str]:
-        """Modules of ``include``; its files get units at once."""
+        """Modules of ``include``; its files get units at once.
+
+        Raises:
+            UsageError: There is neither a file nor a module of that name.
+        """
         modules: set[str] = set()
         for one in self._include:
             path = os.path.abspath(one)
             if os.path.exists(path):
                 self._include_path(path)
-            else:
+            elif find(one) is not None:
                 modules.add(one)
+            else:
+                raise UsageError(
+                    f"include= has {one!r}, which is no file here and no module of the program; "
+                    "what is installed does not travel: name it in environment="
+                )
         return modules
 
     def _include_path(self, path: str) -> None:
         roots = [root for root in _roots_of_program() if path.startswith(root + os.sep)]
         root = max(roots, key=len, default=os.path.dirname(path))
-        top = os.path.relpath(path, root).partition(os.sep)[0]
-        self._unit((root, f"{top} (included)"), [path])
+        self._unit((root, f"{path} (included)"), [path], is_asked_for=True)
 
     def _tell_changed(self, paths: Iterable[str]) -> None:
         """Warn once of each file that was changed after it was imported and not reloaded."""
@@ -255,17 +260,26 @@ class Bundler:
             return
         self._unit(key, [package])
 
-    def _unit(self, key: tuple[str, str], paths: Sequence[str]) -> None:
-        unit = Unit(key[0], paths, self._exclude)
+    def _unit(
+        self, key: tuple[str, str], paths: Sequence[str], *, is_asked_for: bool = False
+    ) -> None:
+        unit = Unit(key[0], paths, self._exclude, is_asked_for=is_asked_for)
         self._units[key] = unit
         self._take(unit)
 
     def _take(self, unit: Unit) -> None:
         self._roots.setdefault(unit.root, str(len(self._roots)))
-        for path, why in unit.left_out.items():
-            if path not in self._told:
-                self._told.add(path)
-                _log.warning("%s does not travel with the calls: %s", path, why)
+        for why in dict.fromkeys(unit.left_out.values()):
+            paths = [path for path, reason in unit.left_out.items() if reason == why]
+            new = [path for path in paths if path not in self._told]
+            self._told.update(new)
+            if new:
+                others = f" and {len(new) - 1} more" if len(new) > 1 else ""
+                _log.warning(
+                    "%s%s do not travel with the calls: %s; name what tasks read in "
+                    "Pymonik(include=), or what they do not in exclude=",
+                    *(new[0], others, why),
+                )
 
     # -- the manifest --------------------------------------------------------------------------
 

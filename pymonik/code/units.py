@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pymonik.code.files import Stat
 
 FILE_BYTES: Final = 32 * 1024 * 1024  # of one file that is not code; a larger one is left out
+DATA_BYTES: Final = 256 * 1024 * 1024  # of all files of a unit that are not code
 MOST_FILES: Final = 20_000  # of one unit
 
 
@@ -26,6 +27,7 @@ class Unit:
         root: Where imports of it start.
         paths: The files and folders that it stands for, absolute.
         exclude: Patterns of what stays here.
+        is_asked_for: Whether the user named the paths: then data of any size travel.
 
     Attributes:
         digests: Digest and size of each file, by its path below the root, with ``/``.
@@ -33,13 +35,21 @@ class Unit:
         left_out: Why files stay here that one could expect to travel, by path.
     """
 
-    def __init__(self, root: str, paths: Sequence[str], exclude: Sequence[str]) -> None:
+    def __init__(
+        self,
+        root: str,
+        paths: Sequence[str],
+        exclude: Sequence[str],
+        *,
+        is_asked_for: bool = False,
+    ) -> None:
         self.root = root
         self.digests: dict[str, tuple[str, int]] = {}
         self.new: dict[str, bytes] = {}
         self.left_out: dict[str, str] = {}
         self._paths = list(paths)
         self._exclude = exclude
+        self._is_asked_for = is_asked_for
         self._stats: dict[str, Stat | None] = {}
         self._files: dict[str, str] = {}  # path below the root, by absolute path
         self._read()
@@ -66,7 +76,8 @@ class Unit:
 
     def _read(self) -> None:
         self._stats, self._files, before = {}, {}, self.digests
-        self.digests = {}
+        self.digests, self.left_out = {}, {}
+        data_bytes = 0
         for path, is_folder in self._all():
             stat = stat_of(path)
             self._stats[path] = stat
@@ -75,12 +86,22 @@ class Unit:
             below = os.path.relpath(path, self.root).replace(os.sep, "/")
             if below in self.digests or files.matches(below, self._exclude):
                 continue
-            if len(self.digests) >= MOST_FILES:
-                self.left_out[path] = f"more than {MOST_FILES} files"
-            elif stat[1] > FILE_BYTES and not path.endswith(files.CODE):
-                self.left_out[path] = f"larger than {FILE_BYTES >> 20} MiB"
-            else:
-                self._take(path, below, stat, before)
+            data = 0 if path.endswith(files.CODE) else stat[1]
+            if why := self._too_much(data, data_bytes):
+                self.left_out[path] = why
+                continue
+            data_bytes += data
+            self._take(path, below, stat, before)
+
+    def _too_much(self, nbytes: int, before: int) -> str:
+        """Why a data file of that size does not travel, behind others of ``before`` bytes."""
+        if len(self.digests) >= MOST_FILES:
+            return f"more than {MOST_FILES} files"
+        if self._is_asked_for:
+            return ""
+        if nbytes > FILE_BYTES:
+            return f"larger than {FILE_BYTES >> 20} MiB"
+        return f"more than {DATA_BYTES >> 20} MiB of data" if before + nbytes > DATA_BYTES else ""
 
     def _take(self, path: str, below: str, stat: Stat, before: dict[str, tuple[str, int]]) -> None:
         try:
