@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MARK: Final = "__pymonik_remote__"  # among the globals of such a frame
 _RAISED: Final = "__pymonik_raised__"
+_MAKER: Final = "__pymonik_maker__"
 _MOST_FILES: Final = 512  # whose source is known from frames only
 
 
@@ -68,14 +69,19 @@ def _made(frame: Frame) -> TracebackType | None:
     except (ValueError, SyntaxError, OverflowError):  # a position that no source has
         code = _code(frame.file, frame.name, max(1, min(frame.line, 1 << 20)), 0, -1, -1)
     _keep_source(frame)
-    return next(_run(code, frame.locals), None)
+    maker = _run(code, frame.locals)
+    trace = next(maker, None)
+    if trace is not None:
+        trace.tb_frame.f_globals[_MAKER] = maker
+    return trace
 
 
 def _run(code: CodeType, shown: Mapping[str, str]) -> Iterator[TracebackType]:
     """Run the code.
 
-    A generator: once it is done, its frame refers to no frame that called it. Those would be kept
-    with everything in them, for as long as the exception is.
+    A generator: while it is suspended, its frame refers to no frame that called it. Those would be
+    kept with everything in them, for as long as the exception is. It stays suspended as long as the
+    frame that it made: from Python 3.12 on, the frame of one that has ended keeps its last caller.
     """
     scope: dict[str, Any] = {"__name__": "", "__file__": code.co_filename, _MARK: True}
     scope[_RAISED] = _MadeError

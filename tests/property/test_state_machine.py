@@ -564,6 +564,7 @@ class Tables(RuleBasedStateMachine):
     def may_run(self, task: Task, partition_id: str) -> bool:
         return (
             task.status is TaskStatus.SUBMITTED
+            and not task.environment
             and task.options.partition_id == partition_id
             and self.state.sessions[task.session_id].status is SessionStatus.RUNNING
         )
