@@ -177,7 +177,8 @@ class Pymonik:
             "polling_s": polling_s if disable_events_client else None,
         }
         self._uploads: dict[str, ResultHandle[bytes]] = {}  # by the hash of the content
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # signal handlers close and invoke, whatever they interrupt
+        self._is_opening = False
         self._session: RemoteSession | None = None
         self._is_embedded = False  # the session is in the embedded cluster of this process
         self._around: list[Session | None] = []  # what was entered around each `with` of this
@@ -201,9 +202,7 @@ class Pymonik:
             UnavailableError: No control plane answers there.
         """
         with self._lock:
-            if self._session is None:
-                self._session = self._open()
-            open_sessions.add(self._session)
+            open_sessions.add(self._opened())
         return self
 
     def close(self, *, wait: bool = True) -> None:
@@ -452,9 +451,22 @@ class Pymonik:
                 raise SessionClosedError(
                     "Pymonik", "this client is closed; use `with Pymonik():`, or call create()"
                 )
-            if self._session is None:
+            return self._opened()
+
+    def _opened(self) -> RemoteSession:
+        """The session; opened if there is none. The lock is held."""
+        if self._session is None:
+            if self._is_opening:
+                raise UsageError(
+                    "a signal handler cannot wait for the client that is being opened by what it "
+                    "interrupted"
+                )
+            self._is_opening = True
+            try:
                 self._session = self._open()
-            return self._session
+            finally:
+                self._is_opening = False
+        return self._session
 
     @property
     def session_id(self) -> str:

@@ -289,14 +289,24 @@ class _Shared:
     """The cluster that this process uses when it was given no endpoint."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # entered again by a signal handler
         self.cluster: LocalCluster | None = None
+        self._is_starting = False
 
     def get(self) -> LocalCluster:
         with self.lock:
+            if self._is_starting:
+                raise UsageError(
+                    "a signal handler cannot wait for the cluster that is being started by what "
+                    "it interrupted"
+                )
             if self.cluster is None:
                 self.cluster = LocalCluster()
-            return self.cluster.start()
+            self._is_starting = True
+            try:
+                return self.cluster.start()
+            finally:
+                self._is_starting = False
 
     def stop(self) -> None:
         with self.lock:
@@ -305,8 +315,9 @@ class _Shared:
             cluster.stop()
 
     def forget(self) -> None:
-        self.lock = threading.Lock()  # a thread of the parent may have held it
+        self.lock = threading.RLock()  # a thread of the parent may have held it
         self.cluster = None
+        self._is_starting = False
 
 
 _shared = _Shared()

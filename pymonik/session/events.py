@@ -234,10 +234,12 @@ class Looked:
     Attributes:
         completed: Those that are there.
         failed: Those that never will be, and why.
+        seconds: How long the calls had run that failed, by result, where the executor said so.
     """
 
     completed: Sequence[str]
     failed: Mapping[str, BaseException]
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)

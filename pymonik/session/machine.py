@@ -799,6 +799,7 @@ class Machine:
             if awaited is not None:
                 self._completed(awaited, None, now)
         for result_id, error in found.failed.items():
+            _learn_of_failure(self._pending.get(result_id), found.seconds.get(result_id))
             self._failed(result_id, error)
         if self._pending:
             self._move_to_end(request.ids)
@@ -1197,6 +1198,17 @@ def _learn(pace: Pace, opened: OpenedResult) -> None:
     if meta.seconds:
         calls = sum(item.ref is None for item in meta.items)
         pace.learn(max(meta.seconds, opened.nbytes / _BYTES_PER_S), max(1, calls))
+
+
+def _learn_of_failure(awaited: Awaited | None, seconds: float | None) -> None:
+    """A call that failed took its time too: a map whose calls fail need not stay at single tasks.
+
+    A task of several whose process died says nothing of how long each of them takes.
+    """
+    if seconds is None or not isinstance(awaited, OutgoingTask) or awaited.chunked:
+        return
+    if awaited.series is not None:
+        awaited.series.pace.learn(seconds, 1)
 
 
 def _give_all(replies: list[Reply]) -> None:

@@ -56,6 +56,19 @@ def _too_long(limit_s: float) -> str:
     return f"{text} of {limit_s:g} s{told}"
 
 
+def seconds_of(task: TaskInfo | None, nonce: str) -> float | None:
+    """How long the call had run that failed, if its executor said so.
+
+    Args:
+        task: Of one call.
+        nonce: See `why`.
+    """
+    if task is None or _DEPENDENCY.match(task.error):  # that would be another task's
+        return None
+    failure = failure_of(task.error, nonce)
+    return failure.seconds if failure is not None and failure.seconds else None
+
+
 def _of_error(task: TaskInfo, result_id: str, nonce: str) -> BaseException:
     text = task.error
     dependency = _DEPENDENCY.match(text)

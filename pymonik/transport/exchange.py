@@ -214,19 +214,25 @@ class Exchange:
         gone = (ABORTED, DELETED)
         lost = [one for one in ids if one not in known or known[one].status in gone]
         completed = [one for one in ids if one in known and known[one].status == COMPLETED]
-        return events.Looked(completed, self._why(lost, known) if lost else {})
+        return self._why(lost, known, completed) if lost else events.Looked(completed, {})
 
-    def _why(self, ids: Sequence[str], known: dict[str, ResultInfo]) -> dict[str, BaseException]:
+    def _why(
+        self, ids: Sequence[str], known: dict[str, ResultInfo], completed: Sequence[str]
+    ) -> events.Looked:
         owners = {known[one].owner_task_id for one in ids if one in known}
         tasks = self._plane.list_tasks(sorted(owners - {"", self._session_id}))
         errors: dict[str, BaseException] = {}
+        seconds: dict[str, float] = {}
         for one in ids:
             info = known.get(one)
             if info is None or info.status == DELETED:
                 errors[one] = aborts.deleted(one)
-            else:
-                errors[one] = aborts.why(tasks.get(info.owner_task_id), one, self._nonce)
-        return errors
+                continue
+            task = tasks.get(info.owner_task_id)
+            errors[one] = aborts.why(task, one, self._nonce)
+            if (spent := aborts.seconds_of(task, self._nonce)) is not None:
+                seconds[one] = spent
+        return events.Looked(completed, errors, seconds)
 
     def _read_side_by_side(self, request: events.Read) -> None:
         """Each of them is a request: ten of them wait for their answers at the same time."""

@@ -184,6 +184,20 @@ def test_the_first_calls_of_a_map_go_alone_and_their_seconds_size_the_next(bench
     assert states[0].status is Status.COMPLETED
 
 
+def test_a_map_whose_first_calls_fail_learns_from_how_long_they_had_run(bench: Bench) -> None:
+    states = bench.submit([call() for _ in range(1000)], chunk_size=0)
+    tasks = bench.send_all()
+    for task in tasks:
+        bench.turn([Ended(task.result_id, ABORTED)])
+    (look,) = bench.take(events.Look)
+    why = {one: TaskFailedError("it broke") for one in look.ids}
+    seconds = dict.fromkeys(look.ids, 1e-5)
+    bench.turn(events.Answered(look, events.Looked([], why, seconds)))
+    bench.sleep(0.1)
+    assert states[0].status is Status.FAILED
+    assert max(len(task.states) for task in bench.send_all()) > 100
+
+
 def test_how_long_a_request_took_says_nothing_about_a_call(bench: Bench) -> None:
     bench.submit([call() for _ in range(1000)], chunk_size=0)
     first = bench.send_all()
