@@ -122,6 +122,8 @@ class Together(dict[str, Any]):
 
 
 def _load(key: str) -> None:
+    for other in _pending[key].first if key in _pending else ():
+        _load(other)
     one = _pending.pop(key, None)
     if one is None:
         return  # something that was loaded before referred to it

@@ -11,13 +11,14 @@ import enum
 import gc
 import threading
 import types
+import typing
 from typing import TYPE_CHECKING, Any, Final
 
 from pymonik.code import arrivals, enums, identities, main_module, places, statements
 from pymonik.code.functions import by_name, names_in_annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pymonik.code.pickler import Pickler
 
@@ -89,6 +90,25 @@ def define(pickler: Pickler, cls: type) -> Any:
     need_annotations(pickler, cls)
     arguments = (identities.id_of(cls), type(cls), cls.__name__, cls.__bases__, namespace)
     return make_class, arguments, state_of(cls, slots or ()), None, None, set_class_state
+
+
+def before(cls: type) -> list[type]:
+    """Classes by value that have to be there before ``cls`` can be made."""
+    found: dict[type, None] = {}
+    for part in (type(cls), *cls.__bases__, *vars(cls).get("__orig_bases__", ())):
+        found.update(dict.fromkeys(_classes_in(part)))
+    return [one for one in found if one is not cls and one.__flags__ & _HEAP_TYPE]
+
+
+def _classes_in(part: Any, depth: int = 8) -> Iterator[type]:
+    """Classes by value in a base such as ``Store[Item]``."""
+    if isinstance(part, type) and typing.get_origin(part) is None:
+        if not places.is_by_name(part):
+            yield part
+    elif depth:
+        bounds = (getattr(part, "__bound__", None), *getattr(part, "__constraints__", ()))
+        for inner in (*bounds, *typing.get_args(part)):
+            yield from _classes_in(inner, depth - 1)
 
 
 def need_annotations(pickler: Pickler, cls: type) -> None:

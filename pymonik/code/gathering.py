@@ -14,7 +14,7 @@ import hashlib
 import types
 from typing import Any, Final
 
-from pymonik.code import arrivals, identities, main_module, places, sources, statements
+from pymonik.code import arrivals, classes, identities, main_module, places, sources, statements
 from pymonik.code.fingerprint import Fingerprint, is_constant, shape
 from pymonik.code.pickler import Need, Pickler
 from pymonik.code.references import Named
@@ -176,7 +176,12 @@ def _pickled(key: str, need: Need, target: Any, label: str) -> tuple[Pickler, De
     if pickler.refs:
         text = "it refers to a handle; pass the handle as an argument"
         raise CannotDefineError(label, target, SerializationError(text))
-    return pickler, Definition(key, _digest(stream), stream, tuple(pickler.needs))
+    first = tuple(map(_key_of, classes.before(target))) if is_class else ()
+    return pickler, Definition(key, _digest(stream), stream, tuple(pickler.needs), first)
+
+
+def _key_of(cls: type) -> str:
+    return arrivals.key_of_class(identities.id_of(cls))
 
 
 def _digest(stream: bytes) -> bytes:

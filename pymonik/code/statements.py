@@ -30,12 +30,15 @@ _STANDARD: Final = tuple(
     if path
 )
 
+# In Python or in C: `msgspec` makes its classes in C, with what it knows of their fields.
+_MAKERS: Final = (types.FunctionType, staticmethod, types.BuiltinFunctionType)
+
 
 def is_tied(cls: type) -> bool:
     """Whether an installed library had its hands in the making of the class."""
     metaclass: type = type(cls)
     return any(_has_hook(base) for base in cls.__mro__[1:]) or any(
-        _is_of_library(meta) and isinstance(vars(meta).get(name), types.FunctionType | staticmethod)
+        _is_of_library(meta) and isinstance(vars(meta).get(name), _MAKERS)
         for meta in type.mro(metaclass)
         for name in ("__new__", "__init__")
     )

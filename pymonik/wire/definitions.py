@@ -34,12 +34,15 @@ class Definition(msgspec.Struct, frozen=True, array_like=True, gc=False):
             it holds as it is.
         stream: A pickle.
         needs: Keys of the definitions that the stream, or code in it, refers to.
+        first: Keys of classes without which a class cannot be made, such as its bases. What they
+            hold may refer to the class itself.
     """
 
     key: str
     digest: bytes
     stream: bytes
     needs: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()

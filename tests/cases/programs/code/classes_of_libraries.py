@@ -3,6 +3,7 @@
 import sqlite3
 from dataclasses import dataclass
 
+import msgspec
 import pydantic
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -37,6 +38,11 @@ class Part(pydantic.BaseModel):
     name: str
 
 
+class Point(msgspec.Struct, frozen=True):
+    x: int
+    y: list["Point"] = []
+
+
 @dataclass
 class Store:
     name: str
@@ -50,8 +56,14 @@ class Store:
 def use(author, order, store):
     again = Order.model_validate({"number": "3", "parts": [{"name": "a"}]})
     assert type(again.parts[0]) is Part and type(order) is Order
+    assert msgspec.json.decode(b'{"x": 1, "y": [{"x": 2}]}', type=Point) == Point(1, [Point(2)])
     assert isinstance(author, Author) and isinstance(author.books[0], Book)
     return Author(id=2, name=author.name.upper(), books=author.books), again, store.double(4)
+
+
+@task
+def echo(value):
+    return value
 
 
 if __name__ == "__main__":
@@ -59,4 +71,6 @@ if __name__ == "__main__":
     with Pymonik():
         back, order, doubled = use.invoke(author, Order(number=1), Store("s")).result(60)
         assert type(back) is Author and back.name == "ADA" and type(back.books[0]) is Book
+        point = echo.invoke(Point(3)).result(60)
+        assert type(point) is Point and point == Point(3)
         assert order == Order(number=3, parts=[Part(name="a")]) and doubled == 8
