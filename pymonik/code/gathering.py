@@ -11,8 +11,10 @@ A class, or a function of ``__main__``, is pickled again only when it has change
 from __future__ import annotations
 
 import hashlib
+import sys
 import types
-from typing import Any, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
 
 from pymonik.code import arrivals, classes, identities, main_module, places, sources, statements
 from pymonik.code.fingerprint import Fingerprint, is_constant, shape
@@ -21,8 +23,12 @@ from pymonik.code.references import Named
 from pymonik.errors import SerializationError
 from pymonik.wire.definitions import Definition
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _DIGEST_SIZE: Final = 16  # bytes
 _MOST_MADE: Final = 4096  # definitions that are remembered
+_MOST_PARTS: Final = 100  # of a container, whose sizes are added up
 _MOST_OPTIONAL: Final = 64 * 1024  # bytes of what a program may well do without
 
 
@@ -106,6 +112,8 @@ def _collect(
         key, need = todo.pop()
         if key in found:
             continue
+        if optional is None and need.names is not None:
+            _refuse_large(need.names.get(need.target), need.target)
         made = _define(key, need)
         if made is None:
             continue
@@ -115,6 +123,41 @@ def _collect(
                 todo.append((other, more))
             elif optional is not None:
                 optional.setdefault(other, more)
+
+
+def _refuse_large(value: object, name: str) -> None:
+    """Raise for what a program does without, before it is pickled for nothing at each call."""
+    if _size(value) > _MOST_OPTIONAL:
+        raise CannotDefineError(f"global {name!r}", value, SerializationError("it is large"))
+
+
+def _size(value: object, depth: int = 3) -> int:
+    """Bytes that ``value`` takes at least; of its parts only the first few are looked at."""
+    if isinstance(value, type | types.FunctionType | types.ModuleType):
+        return 0
+    size = _own_size(value)
+    if depth:
+        size += sum(_size(part, depth - 1) for part in islice(_parts(value), _MOST_PARTS))
+    return size
+
+
+def _own_size(value: object) -> int:
+    try:
+        return max(sys.getsizeof(value), int(getattr(value, "nbytes", 0)))
+    except Exception:  # noqa: BLE001 - code of the user's
+        return 0
+
+
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        return list(value)
+    try:
+        attributes: dict[str, object] = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return ()
+    return list(attributes.values())
 
 
 def _collect_optional(key: str, need: Need, found: dict[str, _Made]) -> None:

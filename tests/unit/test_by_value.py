@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import uuid
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pymonik import SerializationError, Task
 from pymonik.code import arrivals, codec, main_module
+from pymonik.code.gathering import gather
+from pymonik.code.pickler import Need
 from pymonik.wire.definitions import Definition, split_definitions, with_definitions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def local_class() -> type:
@@ -95,3 +102,28 @@ def test_a_lock_is_made_anew_in_code_and_refused_in_data() -> None:
         assert codec.load_function(task.packed().container)() is True
     with pytest.raises(SerializationError, match=r"args\[0\]\['a'\] \(lock\)"):
         codec.pack_call(({"a": lock},), {})
+
+
+class Large:
+    """Says that it is large, and counts how often it is pickled."""
+
+    nbytes = 1 << 20
+    pickled = 0
+
+    def __reduce__(self) -> tuple[type[Large], tuple[()]]:
+        Large.pickled += 1
+        return Large, ()
+
+
+@pytest.mark.parametrize("hold", [lambda one: one, lambda one: {"a": [one]}])
+def test_what_is_large_is_not_pickled_only_to_be_left_out(
+    hold: Callable[[Large], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Large, "pickled", 0)
+    names = sys.modules["__main__"].__dict__
+    monkeypatch.setitem(names, "LARGE", hold(Large()))
+    key = arrivals.key_of_name(str(main_module.main_id_of(names)), "LARGE")
+    assert gather({key: Need(names, "LARGE", is_optional=True)}) == []
+    assert Large.pickled == 0
+    assert [one.key for one in gather({key: Need(names, "LARGE")})] == [key]
+    assert Large.pickled == 1
