@@ -130,7 +130,7 @@ class Pymonik:
             override_target_name: The name in the server's certificate, where it is another.
             connect_timeout: Seconds in which the control plane must answer first.
             request_timeout: Seconds in which it must answer a request.
-            unavailable_timeout: Seconds without any answer after which pending results fail.
+            unavailable_timeout: Seconds for which a request is repeated while nobody answers.
             batch_size: Most calls of one request.
             disable_events_client: Ask for results now and then, where a proxy cuts event streams.
             polling_interval: Seconds between two such questions.
