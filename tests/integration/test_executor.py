@@ -400,12 +400,6 @@ def test_retry_on_asks_for_a_retry(bench: Bench) -> None:
     assert isinstance(failure(ending), ZeroDivisionError)
 
 
-def test_another_python_is_refused(bench: Bench) -> None:
-    ending = bench.end(bench.call(add, 1, 2, python=(3, 8)))
-    assert isinstance(ending, Failed)
-    assert "Python 3.8" in ending.failure.summary
-
-
 def _delegate(value: int) -> None:
     submit(add, value, 1, delegate=True)
 
