@@ -142,10 +142,13 @@ class Bundler:
     # -- looking -------------------------------------------------------------------------------
 
     def _is_same(self, modules: frozenset[str]) -> bool:
-        return self._modules_known == len(sys.modules) and all(
-            getattr(sys.modules.get(name), "__spec__", None) is self._specs.get(name)
-            for name in modules
-        )
+        known = sys.modules
+        if self._modules_known != len(known):
+            return False
+        for name in modules:  # faster than `all`: nearly always there is one
+            if getattr(known.get(name), "__spec__", None) is not self._specs.get(name):
+                return False
+        return True
 
     def _looked(self, modules: frozenset[str]) -> Bundle | None:
         start = time.monotonic()

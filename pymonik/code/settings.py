@@ -121,11 +121,12 @@ class _Looked:
 
     def is_same(self, variables: dict[str, Any]) -> bool:
         """Whether none was set since, and no list or dict has changed in place."""
-        return (
-            len(variables) == len(self._values)
-            and all(map(operator.is_, variables.values(), self._values))
-            and all(variables[name] == value for name, value in self._groups)
-        )
+        # Called for each module at each call: nothing here may cost a microsecond that need not.
+        if len(variables) != len(self._values):
+            return False
+        if not all(map(operator.is_, variables.values(), self._values)):
+            return False
+        return not self._groups or all(variables[name] == value for name, value in self._groups)
 
 
 class Settings:
