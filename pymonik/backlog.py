@@ -196,7 +196,8 @@ class Backlog:
             return
         for call, handle in zip(calls, handles, strict=True):
             call.future.follow(handle)
-            handle.add_done_callback(partial(self._ended, Sent(task, call.future, sent_at)))
+            ended = partial(self._ended, Sent(task, call.future, sent_at))
+            handle._call_back(ended, ends_future=True)
 
     # -- ends ----------------------------------------------------------------------------------
 

@@ -93,5 +93,5 @@ def future_of(handle: ResultHandle[R]) -> CallFuture[R]:
     """A future that ends as ``handle`` does."""
     future: CallFuture[R] = CallFuture()
     future.follow(handle)
-    handle.add_done_callback(future.end)
+    handle._call_back(future.end, ends_future=True)
     return future

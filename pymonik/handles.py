@@ -161,14 +161,18 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
         Otherwise it runs in a thread that is there for callbacks: it may wait, and invoke. What it
         raises is logged.
         """
+        self._call_back(callback)
 
+    def _call_back(
+        self, callback: Callable[[ResultHandle[Any]], object], *, ends_future: bool = False
+    ) -> None:
         def run() -> None:
             callback(self)
 
         if self._state.is_final:
             call(run)
         else:
-            self._state.session.call_back(self._state, run)
+            self._state.session.call_back(self._state, run, ends_future=ends_future)
 
     def future(self) -> CallFuture[R_co]:
         """The value as a `concurrent.futures.Future`, for `concurrent.futures.wait` and the like.

@@ -129,7 +129,9 @@ class FakeSession:
     def ignore(self, states: Iterable[ResultState], observer: Observer) -> None:
         pass
 
-    def call_back(self, state: ResultState, callback: Callable[[], object]) -> None:
+    def call_back(
+        self, state: ResultState, callback: Callable[[], object], *, ends_future: bool = False
+    ) -> None:
         self.observe([state], Callback(self._callbacks, callback))
 
     def fetch(self, states: Sequence[ResultState]) -> list[codec.OpenedResult]:
@@ -235,7 +237,9 @@ class FakeTaskSession:
     def ignore(self, states: Iterable[ResultState], observer: Observer) -> None:
         pass
 
-    def call_back(self, state: ResultState, callback: Callable[[], object]) -> None:
+    def call_back(
+        self, state: ResultState, callback: Callable[[], object], *, ends_future: bool = False
+    ) -> None:
         raise UsageError("a task cannot wait")
 
     def fetch(self, states: Sequence[ResultState]) -> list[codec.OpenedResult]:

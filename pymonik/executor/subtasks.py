@@ -149,9 +149,11 @@ class SubtaskSession:
     def ignore(self, states: Iterable[ResultState], observer: Observer) -> None:
         """Do nothing: nobody observes."""
 
-    def call_back(self, state: ResultState, callback: Callable[[], object]) -> None:
+    def call_back(
+        self, state: ResultState, callback: Callable[[], object], *, ends_future: bool = False
+    ) -> None:
         """Refuse, as `wait` does."""
-        del state, callback
+        del state, callback, ends_future
         _refuse("wait for a result")
 
     def fetch(self, states: Sequence[ResultState]) -> list[OpenedResult]:

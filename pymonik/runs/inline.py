@@ -106,7 +106,7 @@ class InlineSession:
     def ignore(self, *_: object) -> None:
         """Nobody observes."""
 
-    def call_back(self, *_: object) -> None:
+    def call_back(self, *_: object, **__: object) -> None:
         """Refused, as in a task."""
         self._refuse()
 

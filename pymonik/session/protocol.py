@@ -115,8 +115,13 @@ class Session(Protocol):
     def ignore(self, states: Iterable[ResultState], observer: Observer) -> None:
         """Take back `observe`."""
 
-    def call_back(self, state: ResultState, callback: Callable[[], object]) -> None:
-        """Run ``callback`` once the state is final, in a thread that may be kept."""
+    def call_back(
+        self, state: ResultState, callback: Callable[[], object], *, ends_future: bool = False
+    ) -> None:
+        """Run ``callback`` once the state is final, in a thread that may be kept.
+
+        One that ends a future does not wait for those of the program, which may block.
+        """
 
     def fetch(self, states: Sequence[ResultState]) -> list[OpenedResult]:
         """The results in which these completed states have their values, in order."""

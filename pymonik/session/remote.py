@@ -19,6 +19,7 @@ from pymonik.session import events
 from pymonik.session.callbacks import Callback, Callbacks
 from pymonik.session.forgetting import Hold
 from pymonik.session.result import Countdown, Held, ResultState, Status
+from pymonik.session.weights import Weights
 from pymonik.wire.call import WHOLE
 
 if TYPE_CHECKING:
@@ -93,6 +94,9 @@ class RemoteSession:
         self._closed = ""
         self._needed: set[Session] = set()  # whose results are inputs here: not to be forgotten
         self._callbacks = Callbacks()
+        self._ends_of_futures = Callbacks()
+        self._weights = Weights()
+        self._ends_of_futures = Callbacks()
         # Not at the exit of the interpreter: the cluster is about to learn of that anyway.
         self._abandoned = weakref.finalize(self, _abandon, engine)
         self._abandoned.atexit = False
@@ -129,7 +133,9 @@ class RemoteSession:
         code = self._program.code(submission.function, submission.calls)
         if code is not submission.code:
             submission = replace(submission, code=code)
+        self._weights.look(submission)
         name = submission.function.name
+        self._weights.look(submission)
         states = [ResultState(self, name) for _ in submission.calls]
         if submission.run is not None:  # before one of them can end: an error names its item
             submission.run.add(states, submission.calls)
@@ -207,9 +213,12 @@ class RemoteSession:
         """Take back `observe`."""
         self._engine.post(events.Unobserved(list(states), observer))
 
-    def call_back(self, state: ResultState, callback: Callable[[], object]) -> None:
+    def call_back(
+        self, state: ResultState, callback: Callable[[], object], *, ends_future: bool = False
+    ) -> None:
         """Run ``callback`` once the state is final, in a thread that is there for it."""
-        self.observe([state], Callback(self._callbacks, callback))
+        callbacks = self._ends_of_futures if ends_future else self._callbacks
+        self.observe([state], Callback(callbacks, callback))
 
     def wait(
         self,

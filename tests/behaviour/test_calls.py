@@ -184,3 +184,14 @@ def test_none_is_a_value(client: Pymonik) -> None:
 
 def test_a_client_can_be_named(client: Pymonik) -> None:
     assert add.invoke(1, 2, pymonik=client).result(timeout=TIMEOUT_S) == 3
+
+
+def test_futures_end_though_a_callback_of_the_program_blocks(client: Pymonik) -> None:
+    goes_on = threading.Event()
+    handle = add.invoke(1, 2)
+    handle.add_done_callback(lambda _: goes_on.wait(TIMEOUT_S))
+    handle.wait(timeout=TIMEOUT_S)
+    try:
+        assert add.invoke(3, 4).future().result(timeout=TIMEOUT_S / 2) == 7
+    finally:
+        goes_on.set()
