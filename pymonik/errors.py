@@ -78,6 +78,7 @@ class TaskFailedError(PymonikError):
     """
 
     message = task_id = result_id = remote_traceback = ""
+    _only_tells = False  # it is the cause of a task's own exception, which says the same
 
     def __init__(
         self, message: str, task_id: str = "", result_id: str = "", remote_traceback: str = ""
@@ -90,6 +91,10 @@ class TaskFailedError(PymonikError):
 
     def __str__(self) -> str:
         return f"{self.message} (task {self.task_id})" if self.task_id else self.message
+
+    def __bool__(self) -> bool:
+        # IPython prints the causes that are true, and this one would be five lines of noise.
+        return not self._only_tells
 
 
 class TaskCancelledError(TaskFailedError):

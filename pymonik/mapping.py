@@ -71,6 +71,7 @@ class Items:
         Raises:
             UsageError: The message has the index of the item.
         """
+        __tracebackhide__ = True
         common, parameters = self._common, self._parameters
         shared: dict[int, Place] = {}
         if share is not None and (values := self._repeated()):
@@ -82,7 +83,7 @@ class Items:
                 packed = codec.pack_call(args, kwargs, shared)
             except UsageError as error:
                 hint = parameters.hint(item) if isinstance(error, ArgumentsError) else ""
-                raise type(error)(f"item {index}: {error}{hint}") from error
+                raise type(error)(f"item {index}: {error}{hint}") from error.__cause__
             yield packed
 
     def _repeated(self) -> list[object]:
@@ -112,6 +113,7 @@ class Items:
 
 def map_items(items: Items, session: Session, submission: Submission) -> MultiResultHandle[Any]:
     """Submit all calls, or the first ones of an iterator that does not end soon."""
+    __tracebackhide__ = True
 
     def share(values: list[object]) -> dict[int, Place]:
         name = f"{submission.function.name} argument"
@@ -149,6 +151,7 @@ class Drawing:
         Raises:
             Exception: What an item, or the iterator, raised; nothing is submitted then.
         """
+        __tracebackhide__ = True
         calls = list(islice(self._calls, count))
         self.is_exhausted = count is None or len(calls) < count
         return self._submit(calls)

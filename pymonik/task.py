@@ -412,6 +412,7 @@ class Task(Named, Generic[P, R]):
         Raises:
             UsageError: As in `invoke`; the message has the index of the item.
         """
+        __tracebackhide__ = True
         if iterable is _NOT_GIVEN:
             iterable = _args_list(self.name, kwargs)
         self._check_reserved(pymonik, task_options, delegate=delegate)

@@ -55,7 +55,8 @@ def exception_of(failure: Failure, task_id: str = "", result_id: str = "") -> Ba
     """What to raise for ``failure``: the exception of the task, with one note of ours.
 
     An exception without a cause of its own gets a `TaskFailedError` as its ``__cause__``, which
-    tells the rest on Python 3.10 too, where notes are not printed. One that has a cause keeps it.
+    tells the rest on Python 3.10 too, where notes are not printed; it is falsy if it leads to no
+    other exception. One that has a cause keeps it.
     Either has the text of the whole traceback, as ``error.__cause__.remote_traceback``.
     """
     text = traceback_text(failure)
@@ -69,6 +70,8 @@ def exception_of(failure: Failure, task_id: str = "", result_id: str = "") -> Ba
     cause = _cause(error)
     if cause is None:
         cause = TaskFailedError(f"the task raised {failure.summary}", task_id, result_id, text)
+        # With a context behind it, it has to be printed: that is reached through it only.
+        cause._only_tells = _suppress(error) or _context(error) is None
         if not _suppress(error):
             _set_context(cause, _context(error))
         _set_cause(error, cause)

@@ -3,7 +3,8 @@
 Arguments: the numbers of the socket, of the pipe and of the journal (see
 `pymonik.executor.claims`), of the pipe and of the runs sent ahead (see `pymonik.executor.ahead`),
 of the page of the stop request, the memory limit in bytes (0: none), the folder of packages
-(empty: none), whether files of the program may be read where it has them (0 or 1).
+(empty: none), whether files of the program may be read where it has them (0 or 1), the number of
+the executor.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pymonik.executor.frames import HandedOver, Ready, Retires, Run
 from pymonik.executor.installed import stand_in_site_packages
 from pymonik.executor.limits import limit_reservations, memory_error
 from pymonik.executor.mappings import IDLE_S, inputs
+from pymonik.executor.measures import Here
 from pymonik.executor.run import execute
 from pymonik.executor.stop_request import StopRequest
 from pymonik.executor.surroundings import CUT_OFF, Surroundings, flush, set_up_streams
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Answer runs until the parent closes the socket."""
-    fd, pipe, journal, ahead, runs, page, memory_limit, packages, originals = sys.argv[1:10]
+    fd, pipe, journal, ahead, runs, page, memory_limit, packages, originals, number = sys.argv[1:11]
     for ours in (fd, pipe, journal, ahead, runs, page):
         os.set_inheritable(int(ours), False)  # noqa: FBT003 - what user code starts has no business with them
     _die_with_parent(int(fd))
@@ -53,6 +55,7 @@ def main() -> None:
     del sys.argv[1:]
     baselines.is_watching = False
     bundles.uses_originals = originals == "1"
+    Here.executor = int(number)
     sock = socket.socket(fileno=int(fd))
     behind = Behind((int(ahead), int(runs)), outputs=(1, 2))
     stop_request = StopRequest(int(page))

@@ -17,6 +17,17 @@ HOST: Final = os.uname().nodename
 # Reading the processor time is a call of the system, which would cost tiny calls 5 percent.
 _LOOK_S: Final = 0.001
 
+
+class Here:
+    """What `__main__` learns from the parent.
+
+    Attributes:
+        executor: The number of this executor, counted from 1 since its worker started.
+    """
+
+    executor = 0
+
+
 _now = time.monotonic
 _cpu = time.process_time
 
@@ -29,7 +40,7 @@ def origin_of(run: Run, earlier: int, started: float) -> Origin:
         earlier: Attempts at its calls before this task.
         started: When it, or its call, began; in seconds since the epoch.
     """
-    return Origin(HOST, os.getpid(), 0, run.attempt + earlier, started)
+    return Origin(HOST, os.getpid(), Here.executor, run.attempt + earlier, started)
 
 
 class Measures:

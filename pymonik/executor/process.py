@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
 import os
 import select
 import signal
@@ -49,6 +50,7 @@ _LONGEST_POLL_S = 86_400.0
 _CUT_OFF_TEXT = "the call closed the connection of its executor, or wrote to it"
 _CUT_OFF_S = 2.0  # from the end of its socket to the end of a process
 _NOTHING = memoryview(b"")
+_numbers = itertools.count(1)  # of executors, since this process started
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
@@ -108,7 +110,8 @@ class ExecutorProcess:
                 self._stop_request = StopRequest(request.fileno())
                 opened.callback(self._stop_request.close)
                 fds = (theirs.fileno(), *self._offer.fds, *self.ahead.fds, request.fileno())
-                given = (str(memory_limit or 0), packages, str(int(uses_originals)))
+                number = str(next(_numbers))
+                given = (str(memory_limit or 0), packages, str(int(uses_originals)), number)
                 self._process = _start(fds, given, variables or {}, place or Place())
             opened.pop_all()
         ours.settimeout(0)

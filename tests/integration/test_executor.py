@@ -263,6 +263,16 @@ def test_of_an_exception_that_does_not_pickle_all_comes_that_does(bench: Bench) 
     assert "lock" in error.lock  # its repr
 
 
+def test_a_failure_tells_which_executor_it_was(bench: Bench) -> None:
+    numbers = []
+    for func in (_divide, _exit, _divide):
+        ending = bench.end(bench.call(func))
+        if isinstance(ending, Failed) and ending.failure.origin is not None:
+            numbers.append(ending.failure.origin.executor)
+    first, second = numbers
+    assert second == first + 1
+
+
 def test_sys_exit_fails_the_call_only(bench: Bench) -> None:
     error = failure(bench.end(bench.call(sys.exit, 4)))
     assert isinstance(error, TaskFailedError)

@@ -40,13 +40,14 @@ class ThisPython(AsyncKernelManager):  # type: ignore[misc]
         return KernelSpec(argv=command, display_name="this", language="python")
 
 
-def outputs(folder: Path, *cells: str) -> list[list[dict[str, Any]]]:
+def outputs(folder: Path, *cells: str, allow_errors: bool = False) -> list[list[dict[str, Any]]]:
     """Run the cells; gives what the saved notebook has below each of them."""
     new: Any = nbformat.v4
     notebook = new.new_notebook(cells=[new.new_code_cell(cell) for cell in (SET_UP, *cells)])
     NotebookClient(
         notebook,
         timeout=TIMEOUT_S,
+        allow_errors=allow_errors,
         kernel_manager_class=ThisPython,
         resources={"metadata": {"path": str(folder)}},
     ).execute()
@@ -99,3 +100,19 @@ except TimeoutError:
     # The end of the session was the last that happened to it.
     assert "3 cancelled" in data["text/plain"]
     assert again == []
+
+
+def test_a_mistake_shows_few_lines(tmp_path: Path) -> None:
+    mistakes = (
+        "simulate.map_invoke([(1, 1), (17, 2)]).get()",
+        "with Pymonik():\n    simulate.invoke(17, 2).get()",
+        "simulate.invoke(17)",
+        "simulate.map_invoke([[1, 2]])",
+    )
+    for mistake, found in zip(
+        mistakes, outputs(tmp_path, *mistakes, allow_errors=True), strict=True
+    ):
+        error = found[-1]
+        assert error["output_type"] == "error"
+        shown = "\n".join(error["traceback"])
+        assert len(shown.splitlines()) <= 20, (mistake, shown)

@@ -562,3 +562,10 @@ def test_notes_of_the_program_stay_when_others_are_counted() -> None:
     for others in (3, 4):
         note_others(error, others)
     assert error.__notes__ == ["3 more failed", "4 more failed"]
+
+
+def test_the_cause_that_only_tells_the_same_is_falsy_as_notebooks_want_it() -> None:
+    cause = sent(ValueError("wrong")).__cause__
+    assert isinstance(cause, TaskFailedError)
+    assert not cause
+    assert bool(TaskFailedError("of its own")) is True
