@@ -84,11 +84,12 @@ class UnpackedBundles:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(place.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if not place.is_dir():
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with _builders_turn(place):
+                # Shared for as long as the bundle is used, by any number of threads and processes:
+                # who makes room wants it alone, and would be waited for here.
+                fcntl.flock(lock, fcntl.LOCK_SH)
                 if not place.is_dir():
                     self._unpack(ref, load, place)
-            fcntl.flock(lock, fcntl.LOCK_SH)
             os.utime(lock)
             bundle = _read(ref.digest, place)
         except BaseException:
@@ -212,6 +213,18 @@ def make_room(folder: Path, most_bytes: int) -> None:
         _remove_unlinked(files)
         if _nbytes(files) <= most_bytes:
             return
+
+
+@contextlib.contextmanager
+def _builders_turn(place: Path) -> Iterator[None]:
+    """One at a time looks whether a bundle is there, and unpacks it if it is not.
+
+    The lock of those who use the bundle cannot serve: they keep theirs, and a builder that waits to
+    have it alone would wait until the last of them ends.
+    """
+    with place.with_suffix(".building").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

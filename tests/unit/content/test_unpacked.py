@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,8 @@ from pymonik.wire.call import BundleFile, BundleMeta, BundleRef, PackMeta
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+LIMIT_S = 10.0
 
 
 class Sent:
@@ -45,6 +49,35 @@ def test_a_bundle_is_unpacked_once_for_all_processes(tmp_path: Path) -> None:
     loads = sent.loads
     second = UnpackedBundles(tmp_path).get(sent.ref, sent.load)
     assert (second.folder, sent.loads) == (first.folder, loads)
+
+
+def test_whoever_waits_for_a_bundle_to_be_unpacked_gets_it_while_the_other_one_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = Sent("aa", {"0/a.py": b"A = 1"})
+    users = [UnpackedBundles(tmp_path), UnpackedBundles(tmp_path)]
+    found: list[Path] = []
+    waits = threading.Event()
+    flock = fcntl.flock
+
+    def tell(file: int, operation: int) -> None:
+        waits.set()
+        flock(file, operation)
+
+    second = threading.Thread(
+        target=lambda: found.append(users[1].get(sent.ref, sent.load).folder), daemon=True
+    )
+
+    def load(result_id: str) -> bytes:
+        if second.ident is None:
+            monkeypatch.setattr("pymonik.content.unpacked.fcntl.flock", tell)
+            second.start()
+            assert waits.wait(LIMIT_S)
+        return sent.load(result_id)
+
+    first = users[0].get(sent.ref, load)
+    second.join(LIMIT_S)
+    assert found == [first.folder]
 
 
 def test_a_file_that_is_not_what_its_digest_says_is_refused_and_leaves_nothing(
