@@ -84,6 +84,8 @@ class CountingServer(DirectServer):
 class InlineCluster:
     """Everything but processes; `stop_server` and `start_server` cut and restore connections."""
 
+    shares_paths = True  # as `LocalCluster` has it
+
     def __init__(self, folder: Path, *, is_direct: bool = False) -> None:
         self.direct_socket = folder / "direct.sock"
         self.is_direct = is_direct
