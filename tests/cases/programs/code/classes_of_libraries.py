@@ -40,7 +40,7 @@ class Part(pydantic.BaseModel):
 
 class Point(msgspec.Struct, frozen=True):
     x: int
-    y: list["Point"] = []
+    y: "list[Point]" = []
 
 
 @dataclass
