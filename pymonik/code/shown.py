@@ -102,14 +102,23 @@ class _Stub:
         return f"{self._name}(…)"
 
 
+def _stub(name: str) -> type[_Stub]:
+    name = name.rpartition(".")[2].lstrip("_")
+    return type("_Stub", (_Stub,), {"_name": _MADE_BY.get(name, name)})
+
+
+def _stub_by_name(_: str, name: str) -> type[_Stub]:
+    """For `pymonik.code.functions.by_name`: a class that its module has under another name."""
+    return _stub(name)
+
+
 class _Reader(pickle.Unpickler):
     """Reads plain values and stubs."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _SAFE:
             return super().find_class(module, name)
-        name = name.rpartition(".")[2].lstrip("_")
-        return type("_Stub", (_Stub,), {"_name": _MADE_BY.get(name, name)})
+        return _stub_by_name if name == "by_name" else _stub(name)
 
     def persistent_load(self, _: object) -> NoReturn:
         raise pickle.UnpicklingError("no pickle of ours has persistent ids")
