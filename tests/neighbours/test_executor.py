@@ -237,7 +237,6 @@ def test_map_keeps_no_value_that_it_gave(pool: Executor):
         assert watch() is None
 
 
-@pytest.mark.xfail(reason="a bound method of a class in a module is kept alive after its call")
 def test_an_argument_is_dropped_once_it_was_sent(pool: Executor):
     thing = Thing()
     gone = threading.Event()
