@@ -36,6 +36,7 @@ from pymonik.transport.config import ClusterConfig
 from pymonik.transport.control_plane import ControlPlane
 from pymonik.transport.direct import DirectChannel
 from pymonik.transport.forgotten import ForgottenSessions
+from pymonik.transport.listener import Listener
 from pymonik.transport.messages import DEFAULTS
 from pymonik.transport.opening import open_session
 
@@ -316,6 +317,8 @@ class Pymonik:
             folder = folder or cluster.storage_folder
             settings["is_alive"] = cluster.is_alive
             settings["is_private"] = True
+        elif config.endpoint.startswith("unix:"):
+            settings["is_alive"] = Listener(config.endpoint, settings["patience_s"]).is_alive
         with ExitStack() as opened:
             channel = open_channel(config)
             is_direct = cluster is not None and self._direct
