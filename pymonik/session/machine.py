@@ -1011,6 +1011,8 @@ class Machine:
         if not self._forgotten:
             self._after(now + _GATHER_S, self._delete)
         self._forgotten += event.ids
+        if self._closed is not None:  # the channel may be closed before more come together
+            self._delete(now)
 
     def _delete(self, _: float) -> None:
         ids, self._forgotten = self._forgotten, []
@@ -1088,6 +1090,7 @@ class Machine:
         unsent = TaskCancelledError("the session was cancelled")
         self._fail_unsent(unsent if event.is_cancelled else self._closed)
         self._end = (event.reply, now)
+        self._delete(now)
         self._ask(events.End(event.is_cancelled))
 
     def _ended(self, request: events.End, event: events.Answered, now: float) -> None:

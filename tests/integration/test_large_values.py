@@ -142,7 +142,7 @@ def test_the_bytes_of_large_values_are_deleted_with_their_session(cluster: Local
     with Pymonik(cluster.endpoint, storage_folder=folder) as client:
         array: ResultHandle[Any] = client.put(np.ones(3 * MIB, np.uint8))
         assert int(doubled.invoke(array).result(TIMEOUT_S).sum()) == 6 * MIB
-        large = [one for one in set(folder.iterdir()) - before if one.stat().st_size > MIB]
+        large = [one for one in set(folder.iterdir()) - before if one.stat().st_size > 2 * MIB]
         assert len(large) == 2
         session_id = client.session_id
     with grpc.insecure_channel(cluster.endpoint) as channel:
