@@ -65,6 +65,13 @@ class _Baseline:
         before = self._seen.get(name, _ABSENT)
         return before is not value and not _is_same(value, before)
 
+    def had(self, name: str) -> bool:
+        """Whether there was such a variable; not so for those of a module that was still loading.
+
+        Who loads a module by hand, as pytest does, does not tell that it is incomplete.
+        """
+        return name in self._seen or name in self._literals.given
+
     def is_own(self, name: str) -> bool:
         """Whether the module itself changes the variable when its functions are called."""
         return name in self._literals.own
@@ -171,7 +178,7 @@ class Settings:
                 if is_plain(value):
                     self._sent[key] = copy.deepcopy(value)
                     changed = True
-                elif not baseline.is_own(variable):
+                elif baseline.had(variable) and not baseline.is_own(variable):
                     self._tell(name, variable, value)
         return changed
 
