@@ -96,7 +96,6 @@ class RemoteSession:
         self._callbacks = Callbacks()
         self._ends_of_futures = Callbacks()
         self._weights = Weights()
-        self._ends_of_futures = Callbacks()
         # Not at the exit of the interpreter: the cluster is about to learn of that anyway.
         self._abandoned = weakref.finalize(self, _abandon, engine)
         self._abandoned.atexit = False
