@@ -688,7 +688,7 @@ def test_children_count_for_the_memory_limit_and_shared_pages_once(make_bench: A
 
 
 def _write_to_all(data: bytes) -> None:
-    for fd in range(3, 40):
+    for fd in range(3, 4096):
         try:
             os.set_blocking(fd, False)
             os.write(fd, data)
