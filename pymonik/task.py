@@ -28,9 +28,9 @@ from typing import (
 )
 
 from pymonik.arguments import RESERVED, Parameters
-from pymonik.code import codec, places
-from pymonik.code.codec import PackedFunction
+from pymonik.code import codec, packed_function, places
 from pymonik.code.fingerprint import Fingerprint, fingerprint
+from pymonik.code.packed_function import PackedFunction
 from pymonik.code.references import Named
 from pymonik.code.settings import baselines
 from pymonik.context import PymonikContext, get_context
@@ -452,7 +452,7 @@ class Task(Named, Generic[P, R]):
         if cache is not None and cache[0].holds():
             return cache[1]
         mark = fingerprint(self)  # before pickling: a change meanwhile shows
-        packed = codec.pack_function(self, self.name)
+        packed = packed_function.pack_function(self, self.name)
         self._cache = None if mark is None else (mark, packed)
         return packed
 
@@ -563,7 +563,7 @@ class _Adopted(PackedFunction):
 
     @property
     def container(self) -> bytes:
-        return codec.pack_function(cast("Any", self)._task(), self.name).container
+        return packed_function.pack_function(cast("Any", self)._task(), self.name).container
 
 
 def _chunk_size(given: object) -> int:

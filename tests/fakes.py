@@ -7,9 +7,10 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pymonik.code import codec
+from pymonik.code import codec, packed_function
 from pymonik.code.exceptions import exception_of
 from pymonik.code.failure import describe
+from pymonik.code.opened_result import OpenedResult, join_value
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.context import PymonikContext, enter
 from pymonik.errors import DependencyFailedError, UsageError
@@ -22,7 +23,8 @@ from pymonik.wire.environment import Environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pymonik.code.codec import Packed, PackedFunction
+    from pymonik.code.codec import Packed
+    from pymonik.code.packed_function import PackedFunction
     from pymonik.session.protocol import Drawn, Session, Submission
     from pymonik.session.result import Observer
     from pymonik.wire.call import ResultRef
@@ -84,7 +86,7 @@ class FakeSession:
         states = [self._new_state(name) for name in names]
         self.stored += names
         for value, state in zip(values, states, strict=True):
-            self.store(state, b"".join(codec.join_value(value)))
+            self.store(state, b"".join(join_value(value)))
         return states
 
     def store(self, state: ResultState, container: bytes) -> None:
@@ -134,10 +136,10 @@ class FakeSession:
     ) -> None:
         self.observe([state], Callback(self._callbacks, callback))
 
-    def fetch(self, states: Sequence[ResultState]) -> list[codec.OpenedResult]:
+    def fetch(self, states: Sequence[ResultState]) -> list[OpenedResult]:
         self.fetches += 1
         self.fetched += [str(state.result_id) for state in states]
-        return [codec.OpenedResult(self._store[str(state.result_id)]) for state in states]
+        return [OpenedResult(self._store[str(state.result_id)]) for state in states]
 
     def cancel(self, states: Sequence[ResultState]) -> None:
         self.cancelled += states
@@ -158,7 +160,7 @@ class FakeSession:
     def _run(
         self, function: PackedFunction, call: Packed, submission: Submission, state: ResultState
     ) -> None:
-        task = codec.load_function(self.functions[function.content_id])
+        task = packed_function.load_function(self.functions[function.content_id])
         task.adopt(function.content_id)
         context = PymonikContext(
             FakeTaskSession(self),
@@ -189,16 +191,16 @@ class FakeSession:
             value = self._value(value)
         elif isinstance(value, ReferableGroup):
             value = [self._value(member) for member in value._members()]
-        self.store(state, b"".join(codec.join_value(codec.pack(value, label="result"))))
+        self.store(state, b"".join(join_value(codec.pack(value, label="result"))))
 
     def _value(self, handle: Referable) -> Any:
         state = handle._state
         if state.error is not None:
             raise DependencyFailedError("a dependency failed") from state.error
-        return codec.OpenedResult(self._store[str(state.result_id)]).value(state.item, self._follow)
+        return OpenedResult(self._store[str(state.result_id)]).value(state.item, self._follow)
 
     def _follow(self, ref: ResultRef) -> Any:
-        return codec.OpenedResult(self._store[ref.result_id]).value(ref.item, self._follow)
+        return OpenedResult(self._store[ref.result_id]).value(ref.item, self._follow)
 
 
 class FakeTaskSession:
@@ -242,7 +244,7 @@ class FakeTaskSession:
     ) -> None:
         raise UsageError("a task cannot wait")
 
-    def fetch(self, states: Sequence[ResultState]) -> list[codec.OpenedResult]:
+    def fetch(self, states: Sequence[ResultState]) -> list[OpenedResult]:
         raise UsageError("a task cannot wait")
 
     def cancel(self, states: Sequence[ResultState]) -> None:

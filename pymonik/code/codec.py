@@ -8,32 +8,21 @@ Whoever unpickles runs code of whoever pickled: containers come from people you 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pymonik.code import arrivals, main_module
+from pymonik.code import arrivals
 from pymonik.code.culprit import find_culprit
 from pymonik.code.gathering import CannotDefineError, gather
 from pymonik.code.pickler import Pickler, SharingPickler
 from pymonik.code.references import Referable
 from pymonik.errors import PymonikError, SerializationError
-from pymonik.wire.call import (
-    WHOLE,
-    FunctionMeta,
-    ItemMeta,
-    ResultMeta,
-    ResultRef,
-)
-from pymonik.wire.containers import INLINE_BUFFER, Buffer, join, split
+from pymonik.wire.containers import INLINE_BUFFER, Buffer
 from pymonik.wire.definitions import split_definitions, with_definitions
-from pymonik.wire.failure import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -42,7 +31,7 @@ if TYPE_CHECKING:
     from pymonik.wire.definitions import Definition
 
 _PICKLER = "pymonik.code.pickler"
-_NO_MODULES: frozenset[str] = frozenset()
+NO_MODULES: Final[frozenset[str]] = frozenset()
 PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 
 
@@ -57,17 +46,7 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
     blobs: Sequence[Buffer]
     nbytes: int
     refs: Sequence[Referable] = ()
-    modules: frozenset[str] = _NO_MODULES
-
-
-@dataclass(frozen=True, slots=True)
-class PackedFunction:
-    """A function as it travels, known by the hash of its content; see `Packed` for ``modules``."""
-
-    content_id: str
-    name: str
-    container: bytes
-    modules: frozenset[str] = _NO_MODULES
+    modules: frozenset[str] = NO_MODULES
 
 
 # -- values ------------------------------------------------------------------------------------
@@ -96,6 +75,15 @@ def pack_keeping(value: object) -> tuple[Packed, Pickler]:
         SerializationError: It cannot be pickled.
     """
     return _packed(value, "value", copy=False)
+
+
+def pack_code(function: object, label: str) -> tuple[Packed, Pickler]:
+    """`pack` for what is called, with the classes of ``__main__`` that it may look for by name.
+
+    Raises:
+        SerializationError: It cannot be pickled.
+    """
+    return _packed(function, label, copy=True, is_code=True)
 
 
 def _packed(
@@ -127,7 +115,7 @@ def _packed_by(
         buffers = [bytes(buffer) for buffer in buffers]
     blobs = (stream, *buffers)
     size = sum(memoryview(blob).nbytes for blob in blobs)
-    modules = frozenset(pickler.modules) if pickler.modules else _NO_MODULES
+    modules = frozenset(pickler.modules) if pickler.modules else NO_MODULES
     return Packed(blobs, size, pickler.refs, modules)
 
 
@@ -260,67 +248,6 @@ class _Unpickler(pickle.Unpickler):
         return value if index is None else value[index]
 
 
-# -- functions ---------------------------------------------------------------------------------
-
-
-def pack_function(function: object, name: str) -> PackedFunction:
-    """Pickle a function (by value, unless its module travels as a file) and hash it.
-
-    Raises:
-        SerializationError: It refers to something that cannot be pickled.
-    """
-    packed, pickler = _packed(function, f"function {name!r}", copy=True, is_code=True)
-    if packed.refs:
-        raise SerializationError(
-            f"function {name!r} refers to a handle from outside; pass the handle as an argument"
-        )
-    main = pickler.main_id
-    meta = FunctionMeta(name=name, blobs=len(packed.blobs), main=main)
-    container = join(meta, packed.blobs)
-    digest = hashlib.sha256()
-    for blob in packed.blobs:
-        digest.update(blob)
-    return PackedFunction(digest.hexdigest()[:32], name, b"".join(container), packed.modules)
-
-
-class LoadedFunction:
-    """A function as it was uploaded, with what has to be in place before each of its calls.
-
-    Attributes:
-        function: What was packed.
-        nbytes: Size of the container.
-    """
-
-    def __init__(self, container: Buffer) -> None:
-        """Load it.
-
-        Raises:
-            SerializationError: It cannot be unpickled here, or this is no function.
-        """
-        meta, blobs = split(container)
-        if not isinstance(meta, FunctionMeta):
-            raise SerializationError("this is not a function")
-        self.nbytes = memoryview(container).nbytes
-        self._main = meta.main
-        self._accepted_at = -1
-        self._definitions, stream = split_definitions(bytes(blobs[0]))
-        self.put_in_place()
-        self.function: Any = unpack((stream, *blobs[1:]))
-
-    def put_in_place(self) -> None:
-        """Let the program's ``__main__``, and classes by value, be as they were at its client."""
-        if self._main:
-            main_module.put_in_place(self._main)
-        if self._definitions and self._accepted_at != arrivals.changes():
-            accept(self._definitions)
-            self._accepted_at = arrivals.changes()
-
-
-def load_function(container: Buffer) -> Any:
-    """The function in a container that `pack_function` made."""
-    return LoadedFunction(container).function
-
-
 def accept(definitions: Sequence[Definition]) -> None:
     """Make what these define, where it is not here or has changed.
 
@@ -335,70 +262,6 @@ def accept(definitions: Sequence[Definition]) -> None:
         raise SerializationError(
             f"code cannot be unpickled here: {type(error).__name__}: {error}"
         ) from error
-
-
-# -- results -----------------------------------------------------------------------------------
-
-
-def join_value(packed: Packed, *, seconds: float = 0.0) -> list[Buffer]:
-    """The segments of a result that holds one value."""
-    meta = ResultMeta(items=(ItemMeta(len(packed.blobs)),), seconds=seconds)
-    return join(meta, packed.blobs)
-
-
-class OpenedResult:
-    """A result whose head was read; its values are unpickled when somebody asks.
-
-    Attributes:
-        meta: What it holds.
-        nbytes: Size of the container, in bytes.
-    """
-
-    __slots__ = ("_blobs", "_firsts", "meta", "nbytes")
-
-    def __init__(self, container: Buffer) -> None:
-        """Read the head.
-
-        Raises:
-            SerializationError: This is no result.
-        """
-        meta, self._blobs = split(container)
-        if not isinstance(meta, ResultMeta):
-            raise SerializationError("this is not a result of pymonik")
-        self.meta = meta
-        self.nbytes = memoryview(container).nbytes
-        self._firsts = [0, *accumulate(item.blobs for item in meta.items)]
-
-    @property
-    def has_buffers(self) -> bool:
-        """Whether its value uses the memory of the container."""
-        return not self.meta.chunked and len(self._blobs) > 1
-
-    def value(self, item: int = WHOLE, follow: Callable[[ResultRef], object] | None = None) -> Any:
-        """The whole (a list, if it is chunked) or one item of it.
-
-        An item that failed is given as its `pymonik.wire.failure.Failure`. ``follow`` gives the
-        value of another result, for an item that stands elsewhere.
-        """
-        if not self.meta.chunked:
-            return unpack(self._blobs)
-        if item >= 0:
-            return self._item(item, follow)
-        return [self._item(i, follow) for i in range(len(self.meta.items))]
-
-    def _item(self, index: int, follow: Callable[[ResultRef], object] | None) -> Any:
-        meta = self.meta.items[index]
-        if meta.failed:
-            return decode(self._blobs[self._firsts[index]])
-        if meta.blobs == 1:
-            return unpack((self._blobs[self._firsts[index]],))
-        if meta.ref is None:
-            stream, *buffers = self._blobs.cut(self._firsts[index], self._firsts[index + 1])
-            # Somebody else may ask for this item, and arrays can be changed.
-            return unpack([stream, *map(bytearray, buffers)])
-        if follow is None:
-            raise SerializationError("an item stands in another result, which was not given")
-        return follow(meta.ref)
 
 
 # -- in one piece --------------------------------------------------------------------------------

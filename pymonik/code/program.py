@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pymonik.code.bundle import Bundle
-    from pymonik.code.codec import Packed, PackedFunction
+    from pymonik.code.codec import Packed
+    from pymonik.code.packed_function import PackedFunction
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Protocol
 
-from pymonik.code import codec
+from pymonik.code import packed_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ class FunctionCache:
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._functions: OrderedDict[str, codec.LoadedFunction] = OrderedDict()
+        self._functions: OrderedDict[str, packed_function.LoadedFunction] = OrderedDict()
 
     def get(self, content_id: str, container: Callable[[], Buffer]) -> Runnable:
         """The function, ready to be called; ``container`` gives its bytes if it is not known."""
@@ -48,8 +48,8 @@ class FunctionCache:
         function: Runnable = loaded.function
         return function
 
-    def _load(self, content_id: str, container: Buffer) -> codec.LoadedFunction:
-        loaded = codec.LoadedFunction(container)
+    def _load(self, content_id: str, container: Buffer) -> packed_function.LoadedFunction:
+        loaded = packed_function.LoadedFunction(container)
         loaded.function.adopt(content_id)
         self._functions[content_id] = loaded
         self._bytes += loaded.nbytes

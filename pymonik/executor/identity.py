@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from pymonik.code import codec
+from pymonik.code import packed_function
 
 if TYPE_CHECKING:
-    from pymonik.code.codec import PackedFunction
+    from pymonik.code.packed_function import PackedFunction
 
 
 class Identity:
@@ -35,4 +35,4 @@ class Identity:
 @functools.cache
 def packed_identity() -> PackedFunction:
     """The function as it is uploaded."""
-    return codec.pack_function(Identity(), Identity.name)
+    return packed_function.pack_function(Identity(), Identity.name)

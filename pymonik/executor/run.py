@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pymonik.code import codec
+from pymonik.code import codec, opened_result
 from pymonik.code.finder import bundles
 from pymonik.code.references import Referable
 from pymonik.code.settings import applied
@@ -140,7 +140,7 @@ class _Attempt:
         self._run = run
         self._share = share
         self._teller = teller
-        self._opened: dict[str, codec.OpenedResult] = {}
+        self._opened: dict[str, opened_result.OpenedResult] = {}
         self._meta, self._blobs = _payload(run)
         self._starts = [0, *accumulate(call.blobs for call in self._meta.calls)]
         teller.meta = self._meta
@@ -293,11 +293,11 @@ class _Attempt:
                 raise NeededFailedError(one)
         return value
 
-    def _open(self, result_id: str) -> codec.OpenedResult:
+    def _open(self, result_id: str) -> opened_result.OpenedResult:
         """An input, which several references may need."""
         opened = self._opened.get(result_id)
         if opened is None:
-            opened = codec.OpenedResult(inputs.load(self._run.input(result_id)))
+            opened = opened_result.OpenedResult(inputs.load(self._run.input(result_id)))
             self._opened[result_id] = opened
         return opened
 

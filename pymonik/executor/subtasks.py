@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from pymonik.code import codec
+from pymonik.code import codec, opened_result
 from pymonik.environments import local_packages
 from pymonik.errors import UsageError
 from pymonik.executor import files
@@ -37,7 +37,9 @@ from pymonik.wire.call import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pymonik.code.codec import OpenedResult, Packed, PackedFunction
+    from pymonik.code.codec import Packed
+    from pymonik.code.opened_result import OpenedResult
+    from pymonik.code.packed_function import PackedFunction
     from pymonik.code.references import Referable
     from pymonik.executor.frames import Run
     from pymonik.session.protocol import Drawn, Submission
@@ -356,7 +358,7 @@ class SubtaskSession:
         if value.refs:
             raise UsageError("a value with handles in it cannot be put; put the handles' values")
         stand_in = self._stand_in()
-        data, path = files.store(self._run.folder, codec.join_value(value))
+        data, path = files.store(self._run.folder, opened_result.join_value(value))
         self._created.append(Created(stand_in=stand_in, name=name, data=data, path=path))
         return ResultState(self, name, stand_in)
 

@@ -6,7 +6,7 @@ import contextlib
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pymonik.code.codec import OpenedResult
+from pymonik.code.opened_result import OpenedResult
 from pymonik.errors import PymonikError
 from pymonik.session.result import Status
 from pymonik.wire.call import WHOLE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pymonik.code import codec
+from pymonik.code import codec, packed_function
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.errors import DependencyFailedError, UsageError
 from pymonik.session.result import ResultState
@@ -14,7 +14,8 @@ from pymonik.wire.environment import Environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pymonik.code.codec import OpenedResult, Packed
+    from pymonik.code.codec import Packed
+    from pymonik.code.opened_result import OpenedResult
     from pymonik.session.protocol import Drawn, Submission
 
 
@@ -36,7 +37,7 @@ class InlineSession:
 
     def submit(self, submission: Submission) -> list[ResultState]:
         """Run the calls, one after the other."""
-        function = codec.load_function(submission.function.container)
+        function = packed_function.load_function(submission.function.container)
         return [self._run(function, submission, call) for call in submission.calls]
 
     def _run(self, function: Any, submission: Submission, call: Packed) -> ResultState:

@@ -18,7 +18,7 @@ from pymonik.session.result import acquire, release
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pymonik.code.codec import OpenedResult
+    from pymonik.code.opened_result import OpenedResult
     from pymonik.errors import ControlPlaneError
     from pymonik.session.protocol import Submission
     from pymonik.session.result import Observer, ResultState

@@ -24,7 +24,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from pymonik.code.codec import OpenedResult
+from pymonik.code.opened_result import OpenedResult
 from pymonik.errors import (
     ControlPlaneError,
     DependencyFailedError,

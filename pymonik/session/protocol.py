@@ -11,7 +11,9 @@ from pymonik.options import TaskOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pymonik.code.codec import OpenedResult, Packed, PackedFunction
+    from pymonik.code.codec import Packed
+    from pymonik.code.opened_result import OpenedResult
+    from pymonik.code.packed_function import PackedFunction
     from pymonik.session.result import Observer, ResultState
     from pymonik.session.run import Run
     from pymonik.wire.environment import Environment

@@ -11,8 +11,7 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pymonik.code import codec
-from pymonik.code.codec import OpenedResult
+from pymonik.code.opened_result import OpenedResult, join_value
 from pymonik.code.program import Program
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError, UsageError
 from pymonik.session import events
@@ -134,7 +133,6 @@ class RemoteSession:
             submission = replace(submission, code=code)
         self._weights.look(submission)
         name = submission.function.name
-        self._weights.look(submission)
         states = [ResultState(self, name) for _ in submission.calls]
         if submission.run is not None:  # before one of them can end: an error names its item
             submission.run.add(states, submission.calls)
@@ -159,9 +157,7 @@ class RemoteSession:
         self._check_open("CreateResults")
         if any(packed.refs for packed in values):
             raise UsageError("put() takes values, not handles; pass the handle as an argument")
-        items = [
-            (name, codec.join_value(packed)) for name, packed in zip(names, values, strict=True)
-        ]
+        items = [(name, join_value(packed)) for name, packed in zip(names, values, strict=True)]
         ids = self._ask(events.Store(items)) if self._store is None else self._store.store(items)
         states = []
         for name, result_id in zip(names, ids, strict=True):

@@ -20,7 +20,7 @@ from pymonik.wire.call import WHOLE, ResultRef
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pymonik.code.codec import OpenedResult
+    from pymonik.code.opened_result import OpenedResult
     from pymonik.session.forgetting import Hold
     from pymonik.session.protocol import Session
     from pymonik.session.run import KeptCall, Run

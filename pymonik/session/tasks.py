@@ -11,7 +11,8 @@ from pymonik.wire.call import WHOLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pymonik.code.codec import Packed, PackedFunction
+    from pymonik.code.codec import Packed
+    from pymonik.code.packed_function import PackedFunction
     from pymonik.code.program import Code
     from pymonik.code.references import Referable
     from pymonik.options import TaskOptions

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from pymonik.code.codec import OpenedResult
 from pymonik.code.exceptions import exception_of
+from pymonik.code.opened_result import OpenedResult
 from pymonik.environments.missing import advised
 from pymonik.errors import UnavailableError
 from pymonik.session import events

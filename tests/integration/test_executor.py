@@ -20,7 +20,7 @@ import msgspec
 import pytest
 
 from pymonik import PymonikContext, get_context, task
-from pymonik.code import codec
+from pymonik.code import codec, opened_result, packed_function
 from pymonik.code.exceptions import exception_of
 from pymonik.code.references import Referable
 from pymonik.errors import DependencyFailedError, TaskFailedError, UsageError, WorkerLostError
@@ -62,7 +62,7 @@ class Handle(Referable):
 
 
 def submit(func: Any, *args: object, delegate: bool = False) -> Handle:
-    function = codec.pack_function(Function(func), func.__name__)
+    function = packed_function.pack_function(Function(func), func.__name__)
     calls = [codec.pack_call(args, {})]
     return Handle(current_session().submit(Submission(function, calls, delegate=delegate))[0])
 
@@ -93,7 +93,7 @@ class Bench:
         return self.calls(Function(func, retry_on), [args], task_id=task_id, **meta)
 
     def calls(self, function: Any, calls: list[Any], *, task_id: str = "t", **meta: Any) -> Run:
-        packed = codec.pack_function(function, function.name)
+        packed = packed_function.pack_function(function, function.name)
         calls_packed = [codec.pack_call(args, {}) for args in calls]
         head = PayloadMeta(
             function=FunctionRef(packed.content_id, self.store([packed.container]), packed.name),
@@ -139,7 +139,7 @@ class Bench:
                     break
             else:
                 pytest.fail("subtasks wait for each other")
-        return codec.OpenedResult(Path(self.files[run.output_id]).read_bytes()).value()
+        return opened_result.OpenedResult(Path(self.files[run.output_id]).read_bytes()).value()
 
     def follow(self, task: Run) -> list[Run]:
         """Run one task, keep what it created, and give its subtasks."""

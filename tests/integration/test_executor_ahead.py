@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.code import codec
+from pymonik.code import codec, opened_result, packed_function
 from pymonik.executor import process
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, TimedOut
 from pymonik.executor.frames import Report, Run
@@ -73,7 +73,7 @@ class Calls:
 def value(ending: Ending) -> Any:
     assert isinstance(ending, Report), ending
     assert ending.output is not None
-    return codec.OpenedResult(ending.output).value()
+    return opened_result.OpenedResult(ending.output).value()
 
 
 class Bench:
@@ -91,7 +91,7 @@ class Bench:
         self.printed[task_id] += text
 
     def call(self, name: str, func: Any, *args: Any, limit_s: float = LIMIT_S) -> Call:
-        function = codec.pack_function(Function(func), "function")
+        function = packed_function.pack_function(Function(func), "function")
         packed = codec.pack_call(args, {})
         (self.folder / function.content_id).write_bytes(function.container)
         meta = PayloadMeta(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.code import codec
+from pymonik.code import codec, opened_result, packed_function
 from pymonik.executor.endings import Cancelled
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.pool import ExecutorPool
@@ -54,7 +54,7 @@ def pool(tmp_path: Path) -> Iterator[ExecutorPool]:
 
 
 def run_of(folder: Path, func: Any, arguments: Sequence[Any], task_id: str = "t") -> Run:
-    function = codec.pack_function(Function(func), func.__name__)
+    function = packed_function.pack_function(Function(func), func.__name__)
     packed = [codec.pack_call((one,), {}) for one in arguments]
     meta = PayloadMeta(
         function=FunctionRef(function.content_id, "function", function.name),
@@ -77,10 +77,10 @@ def run_of(folder: Path, func: Any, arguments: Sequence[Any], task_id: str = "t"
     )
 
 
-def opened(ending: object) -> codec.OpenedResult:
+def opened(ending: object) -> opened_result.OpenedResult:
     assert isinstance(ending, Report), ending
     assert ending.output is not None
-    return codec.OpenedResult(ending.output)
+    return opened_result.OpenedResult(ending.output)
 
 
 NAPS = [0.7, *[0.001] * 50]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.code import codec
+from pymonik.code import codec, opened_result, packed_function
 from pymonik.code.exceptions import exception_of
 from pymonik.errors import EnvironmentSetupError
 from pymonik.executor.endings import Failed
@@ -62,7 +62,7 @@ def _write_wheel(folder: Path, version: str) -> None:
 
 
 def _run(folder: Path, *pip: str) -> Run:
-    function = codec.pack_function(Function(), "version")
+    function = packed_function.pack_function(Function(), "version")
     call = codec.pack_call((), {})
     meta = PayloadMeta(
         function=FunctionRef(function.content_id, "f", "version"),
@@ -91,7 +91,7 @@ def test_versions_live_side_by_side_whatever_the_number_of_executors(
         for version in ("1.0", "2.0", "1.0"):
             ending = pool.run(_run(tmp_path, f"pmk-probe=={version}"), time_limit_s=30)
             assert isinstance(ending, Report), ending
-            versions.append(codec.OpenedResult(ending.output or b"").value())
+            versions.append(opened_result.OpenedResult(ending.output or b"").value())
         ending = pool.run(_run(tmp_path), time_limit_s=30)
         assert isinstance(ending, Failed)
         assert "No module named 'pmk_probe'" in ending.failure.summary

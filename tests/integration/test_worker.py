@@ -28,7 +28,7 @@ from armonik.protogen.worker.agent_service_pb2_grpc import (
 )
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
 
-from pymonik.code import codec
+from pymonik.code import codec, opened_result, packed_function
 from pymonik.code.exceptions import exception_of
 from pymonik.task import Task
 from pymonik.wire import containers
@@ -113,7 +113,7 @@ class Worker:
         """The request that runs ``function``, its files laid out as an agent does."""
         name = getattr(function, "__name__", "function")
         packed = codec.pack_call(args, {})
-        shipped = codec.pack_function(Task(function, func_name=name), name)
+        shipped = packed_function.pack_function(Task(function, func_name=name), name)
         meta = PayloadMeta(
             nonce=NONCE,
             function=FunctionRef(shipped.content_id, "function", name),
@@ -153,7 +153,7 @@ class Worker:
 
     def value(self, request: Any, result_id: str = "output") -> Any:
         assert result_id in self.agent.notified
-        return codec.OpenedResult(Path(request.data_folder, result_id).read_bytes()).value()
+        return opened_result.OpenedResult(Path(request.data_folder, result_id).read_bytes()).value()
 
     def close(self) -> None:
         self._channel.close()

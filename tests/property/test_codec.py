@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymonik import SerializationError
-from pymonik.code import codec
+from pymonik.code import codec, opened_result
 from pymonik.wire import containers
 from pymonik.wire.call import ItemMeta, ResultMeta
 
@@ -26,8 +26,8 @@ values = st.recursive(
 
 @given(values)
 def test_a_value_arrives_equal(value):
-    container = b"".join(codec.join_value(codec.pack(value)))
-    assert codec.OpenedResult(container).value() == value
+    container = b"".join(opened_result.join_value(codec.pack(value)))
+    assert opened_result.OpenedResult(container).value() == value
 
 
 @given(st.lists(values, max_size=3).map(tuple), st.dictionaries(st.text(), values, max_size=3))
@@ -45,8 +45,8 @@ def blob_positions(container: bytes) -> list[int]:
 @given(st.integers(0, 5000), st.sampled_from(["u1", "f8", "c16"]))
 def test_an_array_arrives_equal_and_aligned(size, dtype):
     array: Any = np.arange(size).astype(dtype)
-    container = b"".join(codec.join_value(codec.pack(array)))
-    assert np.array_equal(codec.OpenedResult(container).value(), array)
+    container = b"".join(opened_result.join_value(codec.pack(array)))
+    assert np.array_equal(opened_result.OpenedResult(container).value(), array)
     assert all(position % 64 == 0 for position in blob_positions(container))
 
 
@@ -68,7 +68,7 @@ def test_foreign_bytes_are_refused(data):
 
 @given(values, st.data())
 def test_a_container_that_was_cut_is_refused(value, data):
-    container = b"".join(codec.join_value(codec.pack(value)))
+    container = b"".join(opened_result.join_value(codec.pack(value)))
     size = data.draw(st.integers(0, len(container) - 1))
     with pytest.raises(SerializationError):
         containers.split(container[:size])

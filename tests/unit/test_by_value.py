@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pymonik import SerializationError, Task
-from pymonik.code import arrivals, codec, main_module
+from pymonik.code import arrivals, codec, main_module, packed_function
 from pymonik.code.gathering import gather
 from pymonik.code.pickler import Need
 from pymonik.wire.definitions import Definition, split_definitions, with_definitions
@@ -99,7 +99,7 @@ def test_a_lock_is_made_anew_in_code_and_refused_in_data() -> None:
     lock = threading.Lock()
     task = Task(lambda: lock.acquire(blocking=False))
     with lock:
-        assert codec.load_function(task.packed().container)() is True
+        assert packed_function.load_function(task.packed().container)() is True
     with pytest.raises(SerializationError, match=r"args\[0\]\['a'\] \(lock\)"):
         codec.pack_call(({"a": lock},), {})
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from pymonik import Task
-from pymonik.code import codec
+from pymonik.code import packed_function
 
 
 def load(source, **names):
@@ -20,13 +20,13 @@ def load(source, **names):
 @pytest.fixture
 def count(monkeypatch):
     packs = SimpleNamespace(n=0)
-    original = codec.pack_function
+    original = packed_function.pack_function
 
     def counted(*args):
         packs.n += 1
         return original(*args)
 
-    monkeypatch.setattr(codec, "pack_function", counted)
+    monkeypatch.setattr(packed_function, "pack_function", counted)
     return packs
 
 
@@ -91,6 +91,6 @@ def test_a_task_that_names_itself_or_another_is_pickled_once(count):
     )
     assert space["even"].packed() is space["even"].packed()
     assert count.n == 1
-    loaded = codec.load_function(space["even"].packed().container)
+    loaded = packed_function.load_function(space["even"].packed().container)
     assert loaded(4)
     assert loaded.func.__globals__["odd"].func.__globals__["even"] is loaded

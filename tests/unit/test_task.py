@@ -19,7 +19,7 @@ from pymonik import (
     get_context,
     task,
 )
-from pymonik.code import codec
+from pymonik.code import packed_function
 from tests.fakes import FakeSession, active
 
 
@@ -180,16 +180,16 @@ def test_the_context_is_known_inside_a_task_only(session):
 
 def test_a_task_that_was_adopted_is_not_pickled_again(session, monkeypatch):
     container = add.packed().container
-    loaded = codec.load_function(container)
+    loaded = packed_function.load_function(container)
     loaded.adopt("known")
-    monkeypatch.setattr(codec, "pack_function", lambda *_: pytest.fail("pickled"))
+    monkeypatch.setattr(packed_function, "pack_function", lambda *_: pytest.fail("pickled"))
     assert loaded.packed().content_id == "known"
 
 
 def test_an_adopted_task_can_still_be_read(session):
-    loaded = codec.load_function(add.packed().container)
+    loaded = packed_function.load_function(add.packed().container)
     loaded.adopt("known")
-    assert codec.load_function(loaded.packed().container)(1) == 2
+    assert packed_function.load_function(loaded.packed().container)(1) == 2
 
 
 class Scale:

@@ -21,7 +21,7 @@ from pymonik.cluster.services.server import add_services, make_server
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.state.work import Assignment, Failed, Outcome, Start, Stopped, Succeeded
 from pymonik.cluster.storage import Storage
-from pymonik.code import codec
+from pymonik.code import codec, opened_result, packed_function
 from pymonik.code.failure import describe
 from pymonik.code.references import Referable
 from pymonik.errors import PymonikError
@@ -161,7 +161,7 @@ class InlineCluster:
             value = _call(task)
         except Exception as error:  # noqa: BLE001 - as a worker does
             return Failed(error_text(describe(error), nonce_of(_input(task, task.payload_id))))
-        data = b"".join(codec.join_value(codec.pack(value)))
+        data = b"".join(opened_result.join_value(codec.pack(value)))
         return Succeeded(data={task.expected_output_ids[0]: data})
 
 
@@ -172,12 +172,12 @@ def _input(task: Assignment, result_id: str) -> bytes:
 def _call(task: Assignment) -> Any:
     meta, blobs = containers.split(_input(task, task.payload_id))
     assert isinstance(meta, PayloadMeta)
-    function = codec.load_function(_input(task, meta.function.result_id))
+    function = packed_function.load_function(_input(task, meta.function.result_id))
     refs = meta.calls[0].refs
 
     def slot(number: int) -> object:
         ref = refs[number]
-        return codec.OpenedResult(_input(task, ref.result_id)).value(ref.item)
+        return opened_result.OpenedResult(_input(task, ref.result_id)).value(ref.item)
 
     args, kwargs = codec.unpack(blobs, slot)
     return function(*args, **kwargs)
@@ -211,7 +211,7 @@ class Connection:
         )
 
     def invoke(self, function: Any, *args: object, **options: Any) -> ResultState:
-        packed = codec.pack_function(function, function.__name__)
+        packed = packed_function.pack_function(function, function.__name__)
         call = codec.pack_call(args, {})
         return self.session.submit(Submission(packed, [call], TaskOptions(**options)))[0]
 

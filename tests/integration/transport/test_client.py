@@ -10,7 +10,7 @@ import pytest
 
 from pymonik.client import Pymonik
 from pymonik.cluster.local import LocalCluster
-from pymonik.code import codec
+from pymonik.code import codec, packed_function
 from pymonik.errors import (
     ConfigError,
     ControlPlaneError,
@@ -33,7 +33,7 @@ def add(a: int, b: int) -> int:
 
 
 def invoke(client: Pymonik, *args: object) -> Any:
-    function = codec.pack_function(add, "add")
+    function = packed_function.pack_function(add, "add")
     return client.session.submit(Submission(function, [codec.pack_call(args, {})]))[0]
 
 

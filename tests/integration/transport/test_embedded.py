@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pymonik.cluster.services.embedded import MOST_TOLD
-from pymonik.code import codec
+from pymonik.code import codec, opened_result
 from pymonik.errors import ControlPlaneError
 from pymonik.options import TaskOptions
 from pymonik.transport.messages import NewTask
@@ -85,7 +85,7 @@ def test_small_data_are_given_in_order_and_nothing_for_the_rest(
     answer = one.channel.unary_unary(SMALL_DATA)(msgspec.msgpack.encode(ids))
     unknown, small, large, not_there = msgspec.msgpack.decode(answer)
     assert (unknown, large, not_there) == (None, None, None)
-    assert codec.OpenedResult(bytearray(small)).value() == b"small"
+    assert opened_result.OpenedResult(bytearray(small)).value() == b"small"
 
 
 def objects_of(cluster: Any) -> set[str]:

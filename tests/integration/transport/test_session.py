@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pymonik.code import codec
+from pymonik.code import codec, packed_function
 from pymonik.errors import (
     DependencyFailedError,
     SessionClosedError,
@@ -52,7 +52,7 @@ def test_calls_that_depend_on_each_other_leave_in_one_batch(
 
 def test_ten_thousand_calls_are_tens_of_requests(cluster: Any, connect: Any) -> None:
     one = connect()
-    packed = codec.pack_function(add, "add")
+    packed = packed_function.pack_function(add, "add")
     states = [
         one.session.submit(Submission(packed, [codec.pack_call((i, i), {})]))[0]
         for i in range(10_000)

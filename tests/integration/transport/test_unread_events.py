@@ -16,7 +16,7 @@ from pymonik.cluster.services.filters import Query
 from pymonik.cluster.state import sessions
 from pymonik.cluster.state.faults import ResourceExhausted
 from pymonik.cluster.state.rows import Change, Kind, Result, ResultStatus
-from pymonik.code import codec
+from pymonik.code import codec, packed_function
 from pymonik.errors import TaskCancelledError
 from pymonik.session.protocol import Submission
 
@@ -87,7 +87,7 @@ def test_such_a_stream_ends_with_resource_exhausted(cluster: Any, connect: Any) 
 @pytest.mark.usefixtures("_low_bound")
 def test_our_client_learns_of_every_result_all_the_same(cluster: Any, connect: Any) -> None:
     one = connect()
-    packed = codec.pack_function(len, "len")
+    packed = packed_function.pack_function(len, "len")
     calls = [codec.pack_call(([],), {}) for _ in range(2_000)]
     states = one.session.submit(Submission(packed, calls))
     one.session.send()

@@ -10,7 +10,7 @@ from pymonik import Task
 from pymonik.executor.cache import FunctionCache
 
 if TYPE_CHECKING:
-    from pymonik.code.codec import PackedFunction
+    from pymonik.code.packed_function import PackedFunction
 
 
 def packed(size: int) -> PackedFunction:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.code import codec
+from pymonik.code import codec, opened_result
 from pymonik.code.exceptions import exception_of
 from pymonik.code.failure import describe
 from pymonik.errors import TaskTimeoutError, WorkerLostError
@@ -134,7 +134,7 @@ def tasks_of(report: Report) -> dict[str, Task]:
 def ends(report: Report) -> dict[int, Any]:
     tasks = tasks_of(report)
     assert report.output is not None
-    opened = codec.OpenedResult(report.output)
+    opened = opened_result.OpenedResult(report.output)
     found: dict[int, Any] = {}
     for number, item in enumerate(opened.meta.items):
         if item.ref is None:

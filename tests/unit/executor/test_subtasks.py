@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pymonik.code import codec
-from pymonik.code.codec import Packed, PackedFunction
+from pymonik.code.codec import Packed
+from pymonik.code.packed_function import PackedFunction
 from pymonik.executor.files import INLINE_LIMIT
 from pymonik.executor.frames import Run
 from pymonik.executor.subtasks import SubtaskSession

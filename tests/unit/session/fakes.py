@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, cast
 
-from pymonik.code import codec
-from pymonik.code.codec import OpenedResult
+from pymonik.code import codec, packed_function
 from pymonik.code.exceptions import exception_of
 from pymonik.code.failure import describe
+from pymonik.code.opened_result import OpenedResult
 from pymonik.code.references import Referable
 from pymonik.session import events
 from pymonik.session.machine import Machine
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NOWHERE = cast("Any", None)  # the session of states
-FUNCTION = codec.PackedFunction("id", "f", b"")
+FUNCTION = packed_function.PackedFunction("id", "f", b"")
 
 
 class Handle(Referable):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymonik.code.codec import PackedFunction
+from pymonik.code.packed_function import PackedFunction
 from pymonik.session.protocol import Submission
 from pymonik.session.weights import Weights
 from tests.unit.session.fakes import FUNCTION, call

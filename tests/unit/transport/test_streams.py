@@ -10,7 +10,7 @@ from armonik.protogen.common.results_common_pb2 import (
     UploadResultDataRequest,
 )
 
-from pymonik.code import codec
+from pymonik.code import codec, opened_result
 from pymonik.errors import SerializationError
 from pymonik.transport import streams
 from pymonik.wire import containers
@@ -70,7 +70,7 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 @pytest.mark.parametrize("piece", [7, 1000, 2 << 20])
 def test_pieces_of_a_container_are_put_together(size: int, piece: int) -> None:
     piece = max(piece, size // 1000)
-    data = b"".join(codec.join_value(codec.pack(bytearray(b"x" * size))))
+    data = b"".join(opened_result.join_value(codec.pack(bytearray(b"x" * size))))
     assert containers.size_of(data) == len(data)
     gathered = streams.gather(pieces(data, piece))
     assert gathered == data
@@ -84,11 +84,11 @@ def test_what_is_no_container_is_put_together_too() -> None:
 
 
 def test_a_container_that_is_cut_is_as_long_as_what_came() -> None:
-    data = b"".join(codec.join_value(codec.pack(bytearray(5_000_000))))[:4_500_000]
+    data = b"".join(opened_result.join_value(codec.pack(bytearray(5_000_000))))[:4_500_000]
     assert streams.gather(pieces(data, 1_000_000)) == data
 
 
 def test_a_container_that_does_not_end_is_refused() -> None:
-    data = b"".join(codec.join_value(codec.pack(bytearray(5_000_000))))
+    data = b"".join(opened_result.join_value(codec.pack(bytearray(5_000_000))))
     with pytest.raises(SerializationError, match="after its end"):
         streams.gather(pieces(data + b"x", 1_000_000))

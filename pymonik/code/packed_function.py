@@ -1,0 +1,81 @@
+"""A function as it travels: packed once by a client, loaded once by each executor."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from pymonik.code import arrivals, codec, main_module
+from pymonik.errors import SerializationError
+from pymonik.wire.call import FunctionMeta
+from pymonik.wire.containers import Buffer, join, split
+from pymonik.wire.definitions import split_definitions
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFunction:
+    """A function as it travels, known by the hash of its content; see `Packed` for ``modules``."""
+
+    content_id: str
+    name: str
+    container: bytes
+    modules: frozenset[str] = codec.NO_MODULES
+
+
+def pack_function(function: object, name: str) -> PackedFunction:
+    """Pickle a function (by value, unless its module travels as a file) and hash it.
+
+    Raises:
+        SerializationError: It refers to something that cannot be pickled.
+    """
+    packed, pickler = codec.pack_code(function, f"function {name!r}")
+    if packed.refs:
+        raise SerializationError(
+            f"function {name!r} refers to a handle from outside; pass the handle as an argument"
+        )
+    main = pickler.main_id
+    meta = FunctionMeta(name=name, blobs=len(packed.blobs), main=main)
+    container = join(meta, packed.blobs)
+    digest = hashlib.sha256()
+    for blob in packed.blobs:
+        digest.update(blob)
+    return PackedFunction(digest.hexdigest()[:32], name, b"".join(container), packed.modules)
+
+
+class LoadedFunction:
+    """A function as it was uploaded, with what has to be in place before each of its calls.
+
+    Attributes:
+        function: What was packed.
+        nbytes: Size of the container.
+    """
+
+    def __init__(self, container: Buffer) -> None:
+        """Load it.
+
+        Raises:
+            SerializationError: It cannot be unpickled here, or this is no function.
+        """
+        meta, blobs = split(container)
+        if not isinstance(meta, FunctionMeta):
+            raise SerializationError("this is not a function")
+        self.nbytes = memoryview(container).nbytes
+        self._main = meta.main
+        self._accepted_at = -1
+        self._definitions, stream = split_definitions(bytes(blobs[0]))
+        self.put_in_place()
+        self.function: Any = codec.unpack((stream, *blobs[1:]))
+
+    def put_in_place(self) -> None:
+        """Let the program's ``__main__``, and classes by value, be as they were at its client."""
+        if self._main:
+            main_module.put_in_place(self._main)
+        if self._definitions and self._accepted_at != arrivals.changes():
+            codec.accept(self._definitions)
+            self._accepted_at = arrivals.changes()
+
+
+def load_function(container: Buffer) -> Any:
+    """The function in a container that `pack_function` made."""
+    return LoadedFunction(container).function
