@@ -61,7 +61,7 @@ _HINTS = {
     "local_session": "call the task to run it here: add(1, 2)",
     "polling_batch_size": "leave it out: as many results as a request can hold are asked for",
     "workers": "it belongs to the cluster: Pymonik(LocalCluster(workers=...))",
-    "memory_limit": "it belongs to the cluster: Pymonik(LocalCluster(memory_limit=...))",
+    "memory_limit": "did you mean memory? Or Pymonik(LocalCluster(memory_limit=...))",
     "retries": "did you mean max_retries?",
     "timeout": "did you mean connect_timeout, or max_duration?",
     "pip": "write environment={'pip': [...]}",
@@ -92,6 +92,7 @@ class Pymonik:
         max_duration: timedelta | float | None = None,
         priority: int | None = None,
         max_retries: int | None = None,
+        memory: int | str | None = None,
         certificate_authority: str | os.PathLike[str] | None = None,
         client_certificate: str | os.PathLike[str] | None = None,
         client_key: str | os.PathLike[str] | None = None,
@@ -122,9 +123,10 @@ class Pymonik:
                 ``"pyproject.toml"``, ``"uv.lock"``, ``"script"``, ``"here"``, or a dict of
                 ``"pip"``, any of these, and ``"env_variables"``.
             task_options: Options of every task, under those of the task and of the call.
-            max_duration: Shortcut for the option, like the two that follow.
+            max_duration: Shortcut for the option, like the three that follow.
             priority: 1 to 10, higher runs first.
             max_retries: Attempts after the first one.
+            memory: What a task may use with all that it starts, such as ``"2G"``.
             certificate_authority: PEM file of who signed the server's certificate.
             client_certificate: PEM file that says who you are.
             client_key: PEM file of the key of ``client_certificate``.
@@ -158,7 +160,11 @@ class Pymonik:
         self._partitions = _partitions(partition)
         self._environment = environment_of(environment)
         self._options = TaskOptions.shortcuts(
-            task_options, max_duration=max_duration, priority=priority, max_retries=max_retries
+            task_options,
+            max_duration=max_duration,
+            priority=priority,
+            max_retries=max_retries,
+            memory=memory,
         )
         self._connect_timeout = positive_s(connect_timeout, "connect_timeout")
         self._request_timeout = positive_s(request_timeout, "request_timeout")

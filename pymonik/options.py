@@ -14,6 +14,7 @@ import msgspec
 
 from pymonik.environments.asked import environment_of
 from pymonik.errors import ArgumentsError, UsageError
+from pymonik.launch.sizes import size
 from pymonik.quantities import duration, whole_number
 from pymonik.wire.environment import Environment
 
@@ -38,6 +39,7 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         environment: What the call gets around it, as `Pymonik` takes it. Its packages replace
             those of the task or the client; variables are merged.
         label: Name of the run that the call belongs to.
+        memory: What a task may use with all that it starts: ``"2G"``, or a number of bytes.
     """
 
     max_duration: timedelta | None = None
@@ -52,6 +54,7 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     engine_type: str | None = None
     environment: Environment | None = None
     label: str | None = None
+    memory: int | None = None
 
     def __post_init__(self) -> None:
         given = self.max_duration
@@ -62,6 +65,8 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.max_retries is not None:
             retries = whole_number("max_retries", self.max_retries, 0, _MOST_RETRIES)
             _set(self, "max_retries", retries)
+        if self.memory is not None:
+            _set(self, "memory", size(self.memory, "memory"))
         for name in _TEXTS:
             _check_text(name, getattr(self, name))
         if self.options or type(self.options) is not dict:
@@ -114,6 +119,7 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         max_retries: int | None = None,
         environment: object = None,
         label: str | None = None,
+        memory: int | str | None = None,
     ) -> TaskOptions:
         """``task_options`` overlaid by the shortcuts that decorator and client offer."""
         short = cls(
@@ -123,12 +129,14 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
             partition_id=partition,
             environment=environment,  # type: ignore[arg-type] # it is parsed
             label=label,
+            memory=memory,  # type: ignore[arg-type] # it becomes a number of bytes
         )
         return short.over(cls.of(task_options))
 
 
 _set = msgspec.structs.force_setattr
 FIELD_NAMES = tuple(name for name in TaskOptions.__struct_fields__ if name != "options")
+UNPREFIXED = ("label", "memory")  # of a call, unless its function has a parameter of that name
 _TEXTS = (
     "partition_id",
     "application_name",

@@ -37,7 +37,7 @@ from pymonik.context import PymonikContext, get_context
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.mapping import Items, bound_items, map_items
-from pymonik.options import TaskOptions, call_options, refuse_unknown
+from pymonik.options import UNPREFIXED, TaskOptions, call_options, refuse_unknown
 from pymonik.quantities import whole_number
 from pymonik.session.current import session_of
 from pymonik.session.protocol import AUTO, Session, SessionOwner, Submission
@@ -61,7 +61,7 @@ Later: TypeAlias = "ResultHandle[Any] | MultiResultHandle[Any] | list[Any] | dic
 
 TASK_KEYWORDS: Final = (
     "require_context", "function_name", "task_options", "partition", "max_duration", "priority",
-    "max_retries", "environment", "label", "retry_on",
+    "max_retries", "environment", "label", "memory", "retry_on",
 )  # fmt: skip
 _HINTS: Final = {
     "retries": "did you mean max_retries?",
@@ -70,6 +70,7 @@ _HINTS: Final = {
     "name": "did you mean function_name?",
     "packages": "write environment={'pip': [...]}",
     "pip": "write environment={'pip': [...]}",
+    "memory_limit": "did you mean memory?",
 }
 _STATE: Final = ("func", "name", "require_context", "options", "retry_on", "of_class", "collects")
 
@@ -113,6 +114,7 @@ class Task(Named, Generic[P, R]):
         max_retries: int | None = None,
         environment: object = None,
         label: str | None = None,
+        memory: int | str | None = None,
         retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
         **unknown: NoReturn,
     ) -> None:
@@ -132,6 +134,7 @@ class Task(Named, Generic[P, R]):
             max_retries=max_retries,
             environment=environment,
             label=label,
+            memory=memory,
         )
         name = func_name or _name_of(function)
         exceptions = _exceptions(retry_on)
@@ -326,8 +329,8 @@ class Task(Named, Generic[P, R]):
             delegate: In a task only: the value takes the place of the running task's own.
             task_options: Over those of the task; ``pmk_priority=2``, ``pmk_environment={...}``
                 and the like go over both.
-            kwargs: Of the function, and ``pmk_*`` options; ``label`` needs no prefix unless the
-                function has a parameter of that name.
+            kwargs: Of the function, and ``pmk_*`` options; ``label`` and ``memory`` need no prefix
+                unless the function has a parameter of that name.
 
         Raises:
             UsageError: No session is active, or an option is unknown.
@@ -466,10 +469,9 @@ class Task(Named, Generic[P, R]):
     def _call_options(self, task_options: object, keywords: dict[str, Any]) -> TaskOptions:
         """Options of a call over those of the task; takes them out of ``keywords``.
 
-        ``label`` needs no prefix, unless the function could take it itself.
+        Those of `UNPREFIXED` need no prefix, unless the function could take them itself.
         """
-        if "label" in keywords and not self._parameters.takes("label"):
-            keywords["pmk_label"] = keywords.pop("label")
+        keywords.update(_prefixed(keywords, self._parameters))
         return call_options(task_options, keywords).over(self.options)
 
     # -- parameters ----------------------------------------------------------------------------
@@ -514,8 +516,7 @@ class BoundTask(Generic[R]):
         method = self._task._parameters.without_first()
         reserved = {name: kwargs.pop(name) for name in RESERVED & kwargs.keys()}
         options = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith("pmk_")}
-        if "label" in kwargs and not method.takes("label"):
-            options["pmk_label"] = kwargs.pop("label")
+        options.update(_prefixed(kwargs, method))
         bound = bound_items(iterable, self._instance, method, kwargs)
         return self._task.map_invoke(bound, **reserved, **options)
 
@@ -564,6 +565,12 @@ class _Adopted(PackedFunction):
     @property
     def container(self) -> bytes:
         return packed_function.pack_function(cast("Any", self)._task(), self.name).container
+
+
+def _prefixed(keywords: dict[str, Any], parameters: Parameters) -> dict[str, Any]:
+    """The options of a call that were written without a prefix; taken out of ``keywords``."""
+    names = [name for name in UNPREFIXED if name in keywords and not parameters.takes(name)]
+    return {f"pmk_{name}": keywords.pop(name) for name in names}
 
 
 def _chunk_size(given: object) -> int:
@@ -625,6 +632,7 @@ def task(
     max_retries: int | None = None,
     environment: object = None,
     label: str | None = None,
+    memory: int | str | None = None,
     retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
 ) -> WithContext: ...
 @overload
@@ -639,6 +647,7 @@ def task(
     max_retries: int | None = None,
     environment: object = None,
     label: str | None = None,
+    memory: int | str | None = None,
     retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(
@@ -656,7 +665,8 @@ def task(
         require_context: The function's first parameter is a `PymonikContext`; callers omit it.
         function_name: What ArmoniK's tools show, instead of the function's own name.
         options: ``task_options``, and ``partition``, ``max_duration`` (a `timedelta` or seconds),
-            ``priority``, ``max_retries``, ``environment``, ``label`` over it; ``retry_on``:
+            ``priority``, ``max_retries``, ``environment``, ``label``, ``memory`` (such as
+            ``"2G"``: what the task may use with all that it starts) over it; ``retry_on``:
             exceptions after which the task is tried again.
 
     Raises:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pymonik.executor.ahead import DEPTH
 from pymonik.wire import containers
+from pymonik.wire.call import MEMORY_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +89,8 @@ class Line:
 
 def _may_follow(call: Call, meta: PayloadMeta) -> bool:
     if call.time_limit_s is not None and call.time_limit_s < LEAST_LIMIT_S:
+        return False
+    if MEMORY_LABEL in call.run.options.options:  # it needs an executor with that limit
         return False
     payload = call.run.data.get(call.run.payload_id)
     if payload is None:

@@ -34,8 +34,9 @@ from pymonik.executor.holdings import Holdings
 from pymonik.executor.line import Call, Line, Only
 from pymonik.executor.numeric_threads import thread_limits
 from pymonik.executor.process import GRACE_S, ExecutorProcess, Place, timed_out
+from pymonik.launch import sizes
 from pymonik.wire import containers
-from pymonik.wire.call import MOST_CALLS, PayloadMeta
+from pymonik.wire.call import MEMORY_LABEL, MOST_CALLS, PayloadMeta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -59,6 +60,7 @@ class _Surroundings:
 
     packages: str = ""
     variables: tuple[tuple[str, str], ...] = ()
+    memory_limit: int | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -98,7 +100,9 @@ class ExecutorPool:
     Args:
         folder: Where executors may write; it is created.
         size: How many executors there are at most, and callers of `run` at once.
-        memory_limit: Of each executor and all that it starts, in bytes.
+        memory_limit: Bytes that a task may use with all that it starts, unless the task says how
+            many; ``None`` without a limit.
+        most_memory: Bytes that it may use at most, whatever it says.
         grace_s: From asking a task to end until it is killed.
         place: Where executors run.
         uses_originals: Whether executors may read files of the program where the program has them,
@@ -115,6 +119,7 @@ class ExecutorPool:
         folder: Path,
         size: int,
         memory_limit: int | None = None,
+        most_memory: int | None = None,
         grace_s: float = GRACE_S,
         place: Place | None = None,
         on_output: Callable[[str, str, str], None] | None = None,
@@ -127,6 +132,7 @@ class ExecutorPool:
         self._bundles = UnpackedBundles(bundles)
         self._size = size
         self._memory_limit = memory_limit
+        self._most_memory = most_memory
         self._grace_s = grace_s
         self._place_of_executors = place or Place()
         self._on_output = on_output
@@ -158,7 +164,8 @@ class ExecutorPool:
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._lock:
             missing = self._size - len(self._seats)
-            self._idle += [self._new_seat(_Surroundings()) for _ in range(missing)]
+            usual = _Surroundings(memory_limit=self._memory_limit)
+            self._idle += [self._new_seat(usual) for _ in range(missing)]
 
     def run(
         self,
@@ -269,6 +276,7 @@ class ExecutorPool:
         try:
             meta, blobs = _payload(call.run)
             variables = tuple(sorted(meta.environment.env_variables.items()))
+            memory_limit = self._memory_of(call.run)
             packages = self._packages(call.run, meta, running)
             bundle = self._bundle(call.run, meta)
         except NotReady as error:
@@ -280,10 +288,22 @@ class ExecutorPool:
         seats.enter_context(self._free)
         if self._is_closed or running.is_cancelled:
             return Cancelled()
-        seat = self._take(_Surroundings(packages, variables), bundle)
+        seat = self._take(_Surroundings(packages, variables, memory_limit), bundle)
         seats.callback(self._give_back, seat)
         chunk = Chunk(call.run, meta, blobs, call.hand_over) if meta.chunked else None
         return _Place(seat, meta, chunk, _entering(seat, bundle))
+
+    def _memory_of(self, run: Run) -> int | None:
+        """Bytes that a task may use with all that it starts.
+
+        Raises:
+            UsageError: It says something that is no size; tasks come from other clients too.
+        """
+        asked = run.options.options.get(MEMORY_LABEL)
+        if asked is None:
+            return self._memory_limit
+        given = sizes.size(asked, f"the option {MEMORY_LABEL}")
+        return given if self._most_memory is None else min(given, self._most_memory)
 
     def _bundle(self, run: Run, meta: PayloadMeta) -> UnpackedBundle | None:
         """The files that a call may import, unpacked."""
@@ -329,7 +349,7 @@ class ExecutorPool:
         process = place.seat.process.result()
         ahead = process.ahead
         while process.is_alive:
-            if not process.has_printed and self._memory_limit is None:
+            if not process.has_printed and place.seat.surroundings.memory_limit is None:
                 line.send(ahead, place.meta)
             if not ahead.count:
                 return
@@ -381,7 +401,7 @@ class ExecutorPool:
             packages=surroundings.packages,
             variables=self._with_threads(dict(surroundings.variables)),
             uses_originals=self._uses_originals,
-            memory_limit=self._memory_limit,
+            memory_limit=surroundings.memory_limit,
             grace_s=self._grace_s,
             place=self._place_of_executors,
             on_output=self._on_output,

@@ -1,18 +1,21 @@
-"""Labels of a task's options: what ArmoniK's own tools show of a call, and can filter by."""
+"""Labels of a task's options: what ArmoniK's own tools show of a call, and can filter by.
+
+ArmoniK hands them to the worker as they are, so they also carry what only our own worker obeys.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from pymonik.options import TaskOptions
-from pymonik.wire.call import ENVIRONMENT_LABEL, FUNCTION_LABEL, RUN_LABEL
+from pymonik.wire.call import ENVIRONMENT_LABEL, FUNCTION_LABEL, MEMORY_LABEL, RUN_LABEL
 
 if TYPE_CHECKING:
     from pymonik.wire.environment import Environment
 
 
 def with_labels(options: TaskOptions, function: str, environment: Environment) -> TaskOptions:
-    """``options`` with the labels of the function, of its run and of its packages.
+    """``options`` with the labels of the function, of its run, of its packages and of its memory.
 
     Args:
         options: Those of the tasks, complete.
@@ -23,5 +26,6 @@ def with_labels(options: TaskOptions, function: str, environment: Environment) -
         FUNCTION_LABEL: function,
         RUN_LABEL: options.label or "",
         ENVIRONMENT_LABEL: environment.packages_id,
+        MEMORY_LABEL: "" if options.memory is None else str(options.memory),
     }
     return TaskOptions(options={key: text for key, text in labels.items() if text}).over(options)

@@ -26,6 +26,7 @@ NEW: Final = "new:"  # starts the stand-in for the id of a result that a task cr
 FUNCTION_LABEL: Final = "pymonik.function"  # the name of the function that a task runs
 RUN_LABEL: Final = "pymonik.run"  # the label of the run that a task belongs to
 ENVIRONMENT_LABEL: Final = "pymonik.env"  # the digest of its packages, if it has any
+MEMORY_LABEL: Final = "pymonik.memory"  # bytes that a task may use with all that it starts
 RUN_RECORD_PREFIX: Final = "pymonik.run/"  # starts the name of the result that is a run's record
 
 

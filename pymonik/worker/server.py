@@ -53,6 +53,7 @@ def serve(settings: Settings, stopping: Stopping) -> None:
             folder=settings.folder,
             size=1,
             memory_limit=settings.memory_limit,
+            most_memory=settings.memory_limit,
             grace_s=settings.grace_s,
             on_output=log_output,
         )

@@ -15,6 +15,7 @@ from pymonik.cli import main
 from pymonik.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 TIMEOUT_S = 50.0
@@ -24,6 +25,23 @@ MIB = 1 << 20
 @task
 def fill(size: int) -> int:
     return len(b"x" * size)
+
+
+@task
+def fill_in_a_subtask(size: int) -> Any:
+    return fill.invoke(size)
+
+
+@task
+def fill_a_child(size: int) -> None:
+    code = f"import time; kept = b'x' * {size}; time.sleep(60)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.fixture(scope="module")
+def cluster_with_a_limit() -> Iterator[LocalCluster]:
+    with LocalCluster(workers=2, memory_limit="1G") as cluster:
+        yield cluster
 
 
 @task
@@ -48,6 +66,36 @@ def test_a_task_over_the_memory_limit_fails_alone() -> None:
         with pytest.raises((MemoryError, WorkerLostError), match="200 MiB"):
             fill.invoke(1 << 30).result(timeout=TIMEOUT_S)
         assert fill.invoke(5).result(timeout=TIMEOUT_S) == 5
+
+
+def test_a_task_says_how_much_memory_it_may_use(cluster_with_a_limit: LocalCluster) -> None:
+    """The nearest says it: the call, the task, the cluster; a subtask has what its task has."""
+    with Pymonik(cluster_with_a_limit.endpoint):
+        with pytest.raises((MemoryError, WorkerLostError), match="100 MiB"):
+            fill.invoke(300 * MIB, memory="100M").result(timeout=TIMEOUT_S)
+        frugal = task(memory=150 * MIB)(fill.func)
+        many = frugal.map_invoke([5, 400 * MIB, 7], chunk_size=3)
+        errors = many.exceptions(timeout=TIMEOUT_S)
+        assert [type(error) for error in errors] != [type(None)] * 3
+        assert [errors[0], errors[2]] == [None, None]
+        assert "150 MiB" in str(errors[1])
+        assert frugal.invoke(300 * MIB, pmk_memory="2G").result(timeout=TIMEOUT_S) == 300 * MIB
+        inherits = fill_in_a_subtask.invoke(300 * MIB, memory="120M")
+        with pytest.raises((MemoryError, WorkerLostError), match="120 MiB"):
+            inherits.result(timeout=TIMEOUT_S)
+    with (
+        Pymonik(cluster_with_a_limit.endpoint, memory="110M"),
+        pytest.raises((MemoryError, WorkerLostError), match="110 MiB"),
+    ):
+        fill.invoke(300 * MIB).result(timeout=TIMEOUT_S)
+
+
+def test_children_of_a_task_count_for_its_memory(cluster_with_a_limit: LocalCluster) -> None:
+    with (
+        Pymonik(cluster_with_a_limit.endpoint),
+        pytest.raises(WorkerLostError, match=r"with all that it started, of 200 MiB"),
+    ):
+        fill_a_child.invoke(250 * MIB, memory="200M").result(timeout=TIMEOUT_S)
 
 
 @pytest.mark.parametrize(

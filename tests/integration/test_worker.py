@@ -188,6 +188,10 @@ def divide(a: int, b: int) -> float:
     return a / b
 
 
+def fill(size: int) -> int:
+    return len(b"x" * size)
+
+
 def die() -> None:
     os._exit(7)
 
@@ -227,6 +231,24 @@ class Meeting:
 
     def end(self) -> None:
         self.go.write_text("done")
+
+
+def test_a_task_gets_no_more_memory_than_it_says_and_never_more_than_the_pod_allows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYMONIK_WORKER_MEMORY_LIMIT", "300M")
+    folder = Path(tempfile.mkdtemp(prefix="pymonik-"))
+    worker = Worker(folder)
+    try:
+        for said, limit in (("100000000", "95 MiB"), ("4000000000", "300 MiB")):
+            request = worker.request(fill, 400 << 20, options={"pymonik.memory": said})
+            assert limit in worker.process(request).error.details
+        garbage = worker.request(fill, 1, options={"pymonik.memory": "much"})
+        assert "is a size such as" in worker.process(garbage).error.details
+        assert not worker.process(worker.request(add, 1, 2)).error.details
+    finally:
+        worker.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_the_result_of_a_call_is_a_file_that_the_agent_is_told_of(worker: Worker) -> None:

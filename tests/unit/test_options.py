@@ -39,7 +39,7 @@ def test_zero_retries_is_something_said():
     [{"priority": 0}, {"priority": 11}, {"priority": True}, {"priority": 2.0},
      {"max_retries": -1}, {"max_duration": "10"}, {"max_duration": math.nan},
      {"max_duration": 0}, {"partition_id": 3}, {"options": {"a": 1}}, {"label": 3},
-     {"environment": {"conda": []}}],
+     {"environment": {"conda": []}}, {"memory": "2X"}, {"memory": 0}, {"memory": True}],
 )  # fmt: skip
 def test_a_wrong_value_is_refused(wrong):
     with pytest.raises(UsageError):
@@ -51,6 +51,17 @@ def test_keywords_of_a_call_are_taken_out():
     options = call_options(None, keywords)
     assert keywords == {"x": 1}
     assert (options.partition_id, options.max_duration) == ("p", timedelta(seconds=3))
+
+
+def test_memory_is_a_size_and_needs_no_prefix_unless_the_function_has_a_parameter_of_that_name():
+    assert TaskOptions(memory="2G").memory == 2 << 30  # type: ignore[arg-type]
+    near, far = TaskOptions(memory=5), TaskOptions(memory=7, priority=2)
+    assert near.over(far) == TaskOptions(memory=5, priority=2)
+    plain, own = task(lambda x: x), task(lambda memory: memory)
+    assert plain._call_options(None, {"memory": "1K"}).memory == 1024
+    keywords: dict[str, object] = {"memory": 3, "pmk_memory": "1M"}
+    assert own._call_options(None, keywords).memory == 1 << 20
+    assert keywords == {"memory": 3}
 
 
 def test_options_of_the_armonik_package_are_understood():
