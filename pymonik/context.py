@@ -10,6 +10,7 @@ from pymonik.code import codec
 from pymonik.errors import UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions
+from pymonik.seeds import RandomNumbers
 from pymonik.session.current import active_session
 from pymonik.stored_ids import ObjectFiles
 from pymonik.task_log import ContextLogger
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+
+    from numpy.random import Generator
 
     from pymonik.materialized import Materialize
     from pymonik.session.protocol import Session
@@ -62,6 +65,7 @@ class PymonikContext:
         task_handler: object = None,
         expected_results: Sequence[str] = (),
         is_stopping: Callable[[], bool] = bool,
+        rng: Callable[[], Generator] | None = None,
     ) -> None:
         self.session = session
         self.task_id = task_id
@@ -74,6 +78,7 @@ class PymonikContext:
         self._handler = task_handler
         self._objects = ObjectFiles()
         self._is_stopping = is_stopping
+        self._rng = rng or RandomNumbers().generator
         self._expected_results = tuple(expected_results)
 
     @classmethod
@@ -105,6 +110,19 @@ class PymonikContext:
         has not ended after the grace is killed.
         """
         return self._is_stopping()
+
+    @property
+    def rng(self) -> Generator:
+        """Random numbers of this call: a `numpy.random.Generator`, the same at each look.
+
+        With ``invoke(..., seed=42)`` or ``map_invoke(..., seed=42)`` the numbers depend on the
+        seed and the index of the item alone: not on chunks, workers, retries or re-runs. Item
+        ``i`` has the stream of ``numpy.random.SeedSequence(42).spawn(n)[i]``.
+
+        Raises:
+            UsageError: numpy is not installed where the task runs.
+        """
+        return self._rng()
 
     @property
     def task_handler(self) -> Any:

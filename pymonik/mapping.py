@@ -19,6 +19,7 @@ from pymonik.arguments import Arguments
 from pymonik.code import codec, sharing
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.seeds import Seed
 from pymonik.session.bulk import no_collections
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Items:
         name: Of the function.
         parameters: Of the function.
         common: Keyword arguments of each call.
+        seed: Of the random numbers of all calls.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Items:
         name: str,
         parameters: Parameters,
         common: dict[str, object],
+        seed: int | None = None,
     ) -> None:
+        self._seed = seed
         self._name = name
         self._parameters = parameters
         self._common = common
@@ -72,7 +76,7 @@ class Items:
             UsageError: The message has the index of the item.
         """
         __tracebackhide__ = True
-        common, parameters = self._common, self._parameters
+        common, parameters, seed = self._common, self._parameters, self._seed
         shared: dict[int, Place] = {}
         if share is not None and (values := self._repeated()):
             shared = share(values)
@@ -80,7 +84,9 @@ class Items:
             try:
                 args, kwargs = parameters.of_item(item, common)
                 parameters.check(self._name, args, kwargs)
-                packed = codec.pack_call(args, kwargs, shared)
+                packed = codec.pack_call(
+                    args, kwargs, shared, None if seed is None else Seed(seed, index)
+                )
             except UsageError as error:
                 hint = parameters.hint(item) if isinstance(error, ArgumentsError) else ""
                 raise type(error)(f"item {index}: {error}{hint}") from error.__cause__

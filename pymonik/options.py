@@ -136,7 +136,6 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _set = msgspec.structs.force_setattr
 FIELD_NAMES = tuple(name for name in TaskOptions.__struct_fields__ if name != "options")
-UNPREFIXED = ("label", "memory")  # of a call, unless its function has a parameter of that name
 _TEXTS = (
     "partition_id",
     "application_name",

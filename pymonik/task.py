@@ -36,9 +36,11 @@ from pymonik.code.settings import baselines
 from pymonik.context import PymonikContext, get_context
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.keywords import with_prefix
 from pymonik.mapping import Items, bound_items, map_items
-from pymonik.options import UNPREFIXED, TaskOptions, call_options, refuse_unknown
+from pymonik.options import TaskOptions, call_options, refuse_unknown
 from pymonik.quantities import whole_number
+from pymonik.seeds import Seed, checked_seed
 from pymonik.session.current import session_of
 from pymonik.session.protocol import AUTO, Session, SessionOwner, Submission
 from pymonik.session.run import Run, SingleCalls
@@ -329,22 +331,25 @@ class Task(Named, Generic[P, R]):
             delegate: In a task only: the value takes the place of the running task's own.
             task_options: Over those of the task; ``pmk_priority=2``, ``pmk_environment={...}``
                 and the like go over both.
-            kwargs: Of the function, and ``pmk_*`` options; ``label`` and ``memory`` need no prefix
-                unless the function has a parameter of that name.
+            kwargs: Of the function, and options: those of `keywords.UNPREFIXED` (``label``,
+                ``seed``...) unless the function takes a keyword of that name, and ``pmk_label``,
+                ``pmk_seed``... in any case. ``seed`` makes ``ctx.rng`` give the same numbers again.
 
         Raises:
             UsageError: No session is active, or an option is unknown.
             ArgumentsError: The arguments do not fit; also a `TypeError`.
             SerializationError: An argument or the function cannot be pickled.
         """
-        options = self.options
+        options, seed = self.options, None
         if kwargs or task_options is not None:
             self._check_reserved(pymonik, task_options, delegate=delegate)
+            with_prefix(kwargs, self._parameters)
+            seed = checked_seed(kwargs.pop("pmk_seed", None))
             options = self._call_options(task_options, kwargs)
         elif pymonik is not None or delegate:
             self._check_reserved(pymonik, task_options, delegate=delegate)
         self._parameters.check(self.name, args, kwargs)
-        call = codec.pack_call(args, kwargs)
+        call = codec.pack_call(args, kwargs, seed=None if seed is None else Seed(seed, 0))
         submission = Submission(self.packed(), (call,), options, delegate, run=self._single_calls)
         return ResultHandle(session_of(pymonik).submit(submission)[0])
 
@@ -419,6 +424,8 @@ class Task(Named, Generic[P, R]):
         if iterable is _NOT_GIVEN:
             iterable = _args_list(self.name, kwargs)
         self._check_reserved(pymonik, task_options, delegate=delegate)
+        with_prefix(kwargs, self._parameters)
+        seed = checked_seed(kwargs.pop("pmk_seed", None))
         options = self._call_options(task_options, kwargs)
         session = session_of(pymonik)
         submission = Submission(
@@ -429,7 +436,7 @@ class Task(Named, Generic[P, R]):
             _chunk_size(chunk_size),
             run=self._new_run(options.label),
         )
-        items = Items(iterable, self.name, self._parameters, kwargs)
+        items = Items(iterable, self.name, self._parameters, kwargs, seed)
         if not delegate:
             return map_items(items, session, submission)
         calls = list(items.packed())
@@ -467,11 +474,7 @@ class Task(Named, Generic[P, R]):
     # -- options -------------------------------------------------------------------------------
 
     def _call_options(self, task_options: object, keywords: dict[str, Any]) -> TaskOptions:
-        """Options of a call over those of the task; takes them out of ``keywords``.
-
-        Those of `UNPREFIXED` need no prefix, unless the function could take them itself.
-        """
-        keywords.update(_prefixed(keywords, self._parameters))
+        """Options of a call over those of the task; takes them out of ``keywords``."""
         return call_options(task_options, keywords).over(self.options)
 
     # -- parameters ----------------------------------------------------------------------------
@@ -515,8 +518,8 @@ class BoundTask(Generic[R]):
         """Run the method once for each item; see `Task.map_invoke`."""
         method = self._task._parameters.without_first()
         reserved = {name: kwargs.pop(name) for name in RESERVED & kwargs.keys()}
+        with_prefix(kwargs, method)
         options = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith("pmk_")}
-        options.update(_prefixed(kwargs, method))
         bound = bound_items(iterable, self._instance, method, kwargs)
         return self._task.map_invoke(bound, **reserved, **options)
 
@@ -565,12 +568,6 @@ class _Adopted(PackedFunction):
     @property
     def container(self) -> bytes:
         return packed_function.pack_function(cast("Any", self)._task(), self.name).container
-
-
-def _prefixed(keywords: dict[str, Any], parameters: Parameters) -> dict[str, Any]:
-    """The options of a call that were written without a prefix; taken out of ``keywords``."""
-    names = [name for name in UNPREFIXED if name in keywords and not parameters.takes(name)]
-    return {f"pmk_{name}": keywords.pop(name) for name in names}
 
 
 def _chunk_size(given: object) -> int:

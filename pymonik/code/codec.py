@@ -21,6 +21,7 @@ from pymonik.code.gathering import CannotDefineError, gather
 from pymonik.code.pickler import Pickler, SharingPickler
 from pymonik.code.references import Referable
 from pymonik.errors import PymonikError, SerializationError
+from pymonik.seeds import Seed
 from pymonik.wire.containers import INLINE_BUFFER, Buffer
 from pymonik.wire.definitions import split_definitions, with_definitions
 
@@ -172,27 +173,36 @@ def pack_call(
     args: tuple[object, ...],
     kwargs: dict[str, object],
     shared: Mapping[int, Place] | None = None,
+    seed: tuple[int, int] | None = None,
 ) -> Packed:
-    """Pickle the arguments of one call; see `pack`.
+    """Pickle the arguments of one call; see `pack` and `arguments_of`.
 
     Args:
         args: By position.
         kwargs: By keyword.
         shared: Where values stand that were put already, by the values' addresses.
+        seed: Of the call's random numbers.
     """
+    call: tuple[object, ...] = (args, kwargs) if seed is None else (args, kwargs, tuple(seed))
     plain = not shared and PLAIN.issuperset(map(type, args))
     if plain and (not kwargs or PLAIN.issuperset(map(type, kwargs.values()))):
-        return _plain((args, kwargs))
+        return _plain(call)
     try:
         if shared:
             buffers: list[Buffer] = []
             pickler = SharingPickler(shared, _keep_in(buffers))
-            return _packed_by(pickler, (args, kwargs), "arguments", buffers, copy=True)
-        return pack((args, kwargs))
+            return _packed_by(pickler, call, "arguments", buffers, copy=True)
+        return pack(call)
     except SerializationError:
         for label, value in _labelled(args, kwargs):
             pack(value, label=label)  # raises for the one that is to blame
         raise
+
+
+def arguments_of(call: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any], Seed | None]:
+    """Positional and keyword arguments and the seed in what `pack_call` pickled."""
+    args, kwargs, *rest = call
+    return args, kwargs, Seed(*rest[0]) if rest else None
 
 
 def _labelled(args: tuple[object, ...], kwargs: dict[str, object]) -> Iterable[tuple[str, object]]:

@@ -52,7 +52,7 @@ def shown_call(call: Buffer, names: Sequence[str] = (), longest: int = 120) -> s
     """
     try:
         stream = call if call[0] == pickle.PROTO[0] else split_definitions(call)[1]
-        args, kwargs = _Reader(io.BytesIO(stream), buffers=_NoBuffers()).load()
+        args, kwargs = _Reader(io.BytesIO(stream), buffers=_NoBuffers()).load()[:2]
         named = [
             f"{names[place]}={_shown(value)}" if place < len(names) else _shown(value)
             for place, value in enumerate(args)

@@ -22,6 +22,7 @@ from pymonik.executor.measures import Measures, origin_of
 from pymonik.executor.outcome import outcome
 from pymonik.executor.subtasks import SubtaskSession
 from pymonik.executor.telling import NeededFailedError, Teller
+from pymonik.seeds import RandomNumbers
 from pymonik.session.current import activate
 from pymonik.wire import containers
 from pymonik.wire.call import NEW, ItemMeta, PayloadMeta, ResultMeta, ResultRef
@@ -29,6 +30,8 @@ from pymonik.wire.failure import Failure, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.random import Generator
 
     from pymonik.code.codec import Packed
     from pymonik.executor.cache import FunctionCache
@@ -105,9 +108,17 @@ class _NotHereError(Exception):
 class _ContextOf:
     """Gives the context of the calls of a task, made for the first that asks: most never do."""
 
-    def __init__(self, run: Run, meta: PayloadMeta, session: SubtaskSession, share: Share) -> None:
+    def __init__(
+        self,
+        run: Run,
+        meta: PayloadMeta,
+        session: SubtaskSession,
+        share: Share,
+        rng: Callable[[], Generator],
+    ) -> None:
         self._run = run
         self._share = share
+        self._rng = rng
         self._meta = meta
         self._session = session
 
@@ -126,6 +137,7 @@ class _ContextOf:
             partition=self._session.options.partition_id or "",
             expected_results=(self._run.output_id,) if self._run.output_id else (),
             is_stopping=self._share.is_stopping,
+            rng=self._rng,
         )
 
 
@@ -147,7 +159,8 @@ class _Attempt:
         bundles.enter(run.code)
         self._session = SubtaskSession(run, self._meta)
         self._mark = self._session.begin_call()
-        self._context = _ContextOf(run, self._meta, self._session, share)
+        self._context = _ContextOf(run, self._meta, self._session, share, self._rng)
+        self._random = RandomNumbers()
         self._function = functions.get(self._meta.function.content_id, self._function_container)
         applied.apply(self._meta.settings)
         if run.code:
@@ -199,10 +212,12 @@ class _Attempt:
             self._opened = {i: one for i, one in self._opened.items() if not one.has_buffers}
         blobs = self._blobs_of(index)
         try:
-            args, kwargs = codec.unpack(blobs, self._slots(self._meta.calls[index].refs))
+            call = codec.unpack(blobs, self._slots(self._meta.calls[index].refs))
         except _ElsewhereError as elsewhere:
             self._run_later(index, elsewhere.refs)
             return None
+        args, kwargs, seed = codec.arguments_of(call)
+        self._random = RandomNumbers(seed)
         self._teller.begin(args, kwargs)
         if self._function.require_context:
             args = (self._context(), *args)
@@ -237,6 +252,10 @@ class _Attempt:
         surroundings.run(activate, self._session)
         surroundings.run(enter, self._context)
         return surroundings
+
+    def _rng(self) -> Generator:
+        # The context is the same for all calls of the task, the numbers are of one.
+        return self._random.generator()
 
     def _packed(self, value: object) -> Packed | None:
         delegated = self._session.delegated

@@ -44,7 +44,7 @@ def arguments(state: ResultState, value_of: Callable[[ResultState], object]) -> 
             )
         return value_of(needed)
 
-    args, kwargs = codec.unpack(blobs(call), fill)
+    args, kwargs, _ = codec.arguments_of(codec.unpack(blobs(call), fill))
     return args, kwargs
 
 

@@ -43,7 +43,8 @@ class InlineSession:
     def _run(self, function: Any, submission: Submission, call: Packed) -> ResultState:
         state = self._new_state(submission.function.name)
         try:
-            args, kwargs = codec.unpack(call.blobs, lambda slot: self._filled(call.refs[slot]))
+            packed = codec.unpack(call.blobs, lambda slot: self._filled(call.refs[slot]))
+            args, kwargs, _ = codec.arguments_of(packed)
             value = self.resolved(function(*args, **kwargs))
         except Exception as error:  # noqa: BLE001 - of the user's function
             state.fail(error)
