@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from pymonik import LocalCluster, Pymonik, TaskOptions, UsageError, task
+from pymonik.arguments import Parameters
 from pymonik.cli import main
 from pymonik.errors import ArgumentsError, ConfigError
+from pymonik.keywords import UNPREFIXED, with_prefix
 from pymonik.options import call_options
 from pymonik.quantities import LONGEST_DURATION, positive_s, wait_s
 from pymonik.transport.config import ClusterConfig
@@ -53,15 +55,21 @@ def test_keywords_of_a_call_are_taken_out():
     assert (options.partition_id, options.max_duration) == ("p", timedelta(seconds=3))
 
 
-def test_memory_is_a_size_and_needs_no_prefix_unless_the_function_has_a_parameter_of_that_name():
+def test_memory_is_a_size():
     assert TaskOptions(memory="2G").memory == 2 << 30  # type: ignore[arg-type]
     near, far = TaskOptions(memory=5), TaskOptions(memory=7, priority=2)
     assert near.over(far) == TaskOptions(memory=5, priority=2)
-    plain, own = task(lambda x: x), task(lambda memory: memory)
-    assert plain._call_options(None, {"memory": "1K"}).memory == 1024
-    keywords: dict[str, object] = {"memory": 3, "pmk_memory": "1M"}
-    assert own._call_options(None, keywords).memory == 1 << 20
-    assert keywords == {"memory": 3}
+
+
+@pytest.mark.parametrize("name", sorted(UNPREFIXED))
+def test_an_option_needs_no_prefix_unless_the_function_takes_it_itself(name: str):
+    plain, own = Parameters(lambda x: x), Parameters(eval(f"lambda {name}: 0"))
+    keywords: dict[str, object] = {name: 1, "x": 2}
+    with_prefix(keywords, plain)
+    assert keywords == {f"pmk_{name}": 1, "x": 2}
+    keywords = {name: 1, f"pmk_{name}": 2}
+    with_prefix(keywords, own)
+    assert keywords == {name: 1, f"pmk_{name}": 2}
 
 
 def test_options_of_the_armonik_package_are_understood():
