@@ -50,6 +50,7 @@ class PymonikContext:
         environment: What it has around it.
         partition: Whose worker runs it.
         logger: Lines of the task; see `ContextLogger`.
+        setup: What the function of ``@task(setup=...)`` returned in this executor.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class PymonikContext:
         self.environment = environment or Environment()
         self.partition = partition or self.options.partition_id or ""
         self.logger = ContextLogger(task_id, session_id)
+        self.setup: Any = None
         self._handler = task_handler
         self._objects = ObjectFiles()
         self._is_stopping = is_stopping

@@ -63,7 +63,7 @@ Later: TypeAlias = "ResultHandle[Any] | MultiResultHandle[Any] | list[Any] | dic
 
 TASK_KEYWORDS: Final = (
     "require_context", "function_name", "task_options", "partition", "max_duration", "priority",
-    "max_retries", "environment", "label", "memory", "retry_on",
+    "max_retries", "environment", "label", "setup", "memory", "retry_on",
 )  # fmt: skip
 _HINTS: Final = {
     "retries": "did you mean max_retries?",
@@ -74,7 +74,16 @@ _HINTS: Final = {
     "pip": "write environment={'pip': [...]}",
     "memory_limit": "did you mean memory?",
 }
-_STATE: Final = ("func", "name", "require_context", "options", "retry_on", "of_class", "collects")
+_STATE: Final = (
+    "func",
+    "name",
+    "require_context",
+    "options",
+    "retry_on",
+    "of_class",
+    "collects",
+    "setup",
+)
 
 
 _NOT_GIVEN: Any = object()
@@ -92,6 +101,7 @@ class Task(Named, Generic[P, R]):
         of_class: The function's first parameter is a class: ``@task`` above ``@classmethod``.
         collects: The value of a generator is the list of what it yields. So it is for a function
             under ``@task``; `Task` itself takes any callable, and sends what that returns.
+        setup: Called once in each executor, before its first call; ``ctx.setup`` is what it gave.
     """
 
     func: Callable[P, R]
@@ -101,6 +111,7 @@ class Task(Named, Generic[P, R]):
     retry_on: tuple[type[BaseException], ...]
     of_class: bool
     collects: bool
+    setup: Callable[[], object] | None
     __name__: str
 
     def __init__(
@@ -118,6 +129,7 @@ class Task(Named, Generic[P, R]):
         label: str | None = None,
         memory: int | str | None = None,
         retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
+        setup: Callable[[], object] | None = None,
         **unknown: NoReturn,
     ) -> None:
         refuse_unknown("@task", unknown, TASK_KEYWORDS, _HINTS)
@@ -140,7 +152,16 @@ class Task(Named, Generic[P, R]):
         )
         name = func_name or _name_of(function)
         exceptions = _exceptions(retry_on)
-        state = (function, name, require_context, options, exceptions, of_class, False)
+        state = (
+            function,
+            name,
+            require_context,
+            options,
+            exceptions,
+            of_class,
+            False,
+            _setup(setup),
+        )
         self.__setstate__(state)
         baselines.look()
 
@@ -192,6 +213,7 @@ class Task(Named, Generic[P, R]):
             self.retry_on,
             self.of_class,
             self.collects,
+            self.setup,
         )
 
     def __repr__(self) -> str:
@@ -214,7 +236,14 @@ class Task(Named, Generic[P, R]):
         if self._method is None:
             function = _ContextSecond(self.func)
             options, retry_on = self.options, self.retry_on
-            self._method = Task(function, True, self.name, options, retry_on=retry_on)  # noqa: FBT003
+            self._method = Task(
+                function,
+                require_context=True,
+                func_name=self.name,
+                task_options=options,
+                retry_on=retry_on,
+                setup=self.setup,
+            )
         return self._method
 
     # -- calls ---------------------------------------------------------------------------------
@@ -593,6 +622,13 @@ def _name_of(function: Any) -> str:
     return str(getattr(function, "__name__", None) or type(function).__name__)
 
 
+def _setup(given: object) -> object:
+    if given is not None and not callable(given):
+        kind = type(given).__name__
+        raise UsageError(f"setup= takes a function without arguments, not a {kind}")
+    return given
+
+
 def _exceptions(
     retry_on: type[BaseException] | Iterable[type[BaseException]],
 ) -> tuple[type[BaseException], ...]:
@@ -631,6 +667,7 @@ def task(
     label: str | None = None,
     memory: int | str | None = None,
     retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
+    setup: Callable[[], object] | None = None,
 ) -> WithContext: ...
 @overload
 def task(
@@ -646,6 +683,7 @@ def task(
     label: str | None = None,
     memory: int | str | None = None,
     retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
+    setup: Callable[[], object] | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(
     func: Callable[..., Any] | None = None,
@@ -664,7 +702,9 @@ def task(
         options: ``task_options``, and ``partition``, ``max_duration`` (a `timedelta` or seconds),
             ``priority``, ``max_retries``, ``environment``, ``label``, ``memory`` (such as
             ``"2G"``: what the task may use with all that it starts) over it; ``retry_on``:
-            exceptions after which the task is tried again.
+            exceptions after which the task is tried again; ``setup``: a function without
+            arguments, called once in each executor before its first call of the task, which finds
+            what it returned as ``ctx.setup``.
 
     Raises:
         ArgumentsError: There is no such option; the message has all of them.

@@ -24,6 +24,7 @@ class Runnable(Protocol):
     require_context: bool
     retry_on: tuple[type[BaseException], ...]
     collects: bool
+    setup: Callable[[], object] | None
 
     def adopt(self, content_id: str) -> None:
         """Learn its own content id: submitted again, it need not be pickled again."""

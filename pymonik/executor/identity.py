@@ -21,6 +21,7 @@ class Identity:
     name = "identity"
     require_context = False
     collects = False
+    setup = None
     retry_on: tuple[type[BaseException], ...] = ()
 
     @staticmethod

@@ -20,6 +20,7 @@ from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
 from pymonik.executor.measures import Measures, origin_of
 from pymonik.executor.outcome import outcome
+from pymonik.executor.prepared import prepared
 from pymonik.executor.subtasks import SubtaskSession
 from pymonik.executor.telling import NeededFailedError, Teller
 from pymonik.seeds import RandomNumbers
@@ -165,6 +166,8 @@ class _Attempt:
         applied.apply(self._meta.settings)
         if run.code:
             share.is_loaded()
+        if (setup := self._function.setup) is not None:
+            self._context().setup = self._surroundings.copy().run(prepared, setup)
 
     def _function_container(self) -> Buffer:
         return files.load(self._run.input(self._meta.function.result_id))
