@@ -29,7 +29,7 @@ from pymonik.options import TaskOptions, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.runs.waiting import update_views
 from pymonik.session.current import activate, entered_session, open_sessions
-from pymonik.session.machine import BATCH_TASKS
+from pymonik.session.outgoing import BATCH_TASKS
 from pymonik.session.unseen import tell_unseen
 from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig

@@ -114,8 +114,7 @@ class Engine:
 
     def take_failures(self) -> list[ResultState]:
         """The calls that failed since this was asked for last."""
-        failures, self._machine.failures = self._machine.failures, []
-        return failures
+        return self._machine.take_failures()
 
     @property
     def is_current(self) -> bool:

@@ -43,10 +43,9 @@ class Awaited:
         states: Those that it ends: the value itself, or items of it.
         inputs: Handles of what the calls need: they are not forgotten before the end.
         is_ours: Whether no calls but those of ``states`` share the result.
-        attempts: How often its data were asked for in vain.
     """
 
-    __slots__ = ("attempts", "inputs", "is_ours", "result_id", "states")
+    __slots__ = ("inputs", "is_ours", "result_id", "states")
 
     def __init__(
         self,
@@ -60,7 +59,9 @@ class Awaited:
         self.states = states
         self.inputs = inputs
         self.is_ours = is_ours
-        self.attempts = 0
+
+    def leave_series(self) -> None:
+        """It has ended, or will not be sent: what nobody here has submitted is of no series."""
 
 
 class OutgoingTask(Awaited):
@@ -131,6 +132,12 @@ class OutgoingTask(Awaited):
         if own is not None and own.files:
             keys += [file.digest for file in own.files]
         return tuple(keys)
+
+    def leave_series(self) -> None:
+        """Make room for another task of the same calls."""
+        if self.series is not None:
+            self.series.under_way -= 1
+            self.series = None
 
     def number_items(self) -> None:
         """Give each call its place in the result; once, when it is certain which calls are sent."""

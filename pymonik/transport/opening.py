@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pymonik.session.engine import Engine
 from pymonik.session.forgetting import Hold, keeps_results
-from pymonik.session.machine import BATCH_TASKS, Machine
+from pymonik.session.machine import Machine
+from pymonik.session.outgoing import BATCH_TASKS
 from pymonik.session.remote import RemoteSession
 from pymonik.transport.batch import BatchSender
 from pymonik.transport.data import DataStore

@@ -394,6 +394,13 @@ def test_a_cluster_that_has_ended_is_not_waited_for(bench: Bench) -> None:
     assert unsent.error is AWAY
 
 
+def test_items_are_not_waited_for_whose_cluster_ended_while_they_were_read(bench: Bench) -> None:
+    states, task = chunk(bench)
+    bench.turn([Ended(task.result_id, COMPLETED)])
+    bench.turn(events.Gone(AWAY))
+    assert [state.error for state in states] == [AWAY, AWAY]
+
+
 # -- data ----------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,44 @@
+"""How a session and its calls have ended. States fail here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymonik.errors import DependencyFailedError, TaskCancelledError
+from pymonik.session.result import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pymonik.session.result import ResultState
+
+_MOST_FAILURES = 10_000  # that are remembered until somebody asks
+
+
+class Ends:
+    """What all parts of a session's machine ask before they begin anything.
+
+    Attributes:
+        closed: Why nothing new is submitted, once that is so.
+        is_over: Whether the session has ended, for the control plane too or since that is gone.
+        failures: States that failed, neither cancelled nor for want of an input.
+    """
+
+    def __init__(self) -> None:
+        self.closed: BaseException | None = None
+        self.is_over = False
+        self.failures: list[ResultState] = []
+
+    def fail_all(self, states: Iterable[ResultState], error: BaseException) -> None:
+        """End those that are pending."""
+        for state in states:
+            self.fail(state, error)
+
+    def fail(self, state: ResultState, error: BaseException) -> None:
+        """End it, if it is pending."""
+        if state.status is not Status.PENDING:
+            return
+        state.fail(error)
+        is_own = not isinstance(error, TaskCancelledError | DependencyFailedError)
+        if is_own and len(self.failures) < _MOST_FAILURES:
+            self.failures.append(state)

@@ -1,0 +1,55 @@
+"""The pace of each function's calls, and how many workers a partition may have for them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from pymonik.session import events
+from pymonik.session.pace import Pace
+from pymonik.session.protocol import AUTO
+
+if TYPE_CHECKING:
+    from pymonik.session.asking import Asking
+    from pymonik.session.protocol import Submission
+
+_log = logging.getLogger(__name__)
+
+_GUESSED_WORKERS = 2  # until the partition's number is known
+
+
+class Paces:
+    """What was learnt from earlier calls of the same series serves the next ones.
+
+    Args:
+        asking: Makes the requests.
+    """
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+        self._paces: WeakKeyDictionary[object, Pace] = WeakKeyDictionary()
+        self._workers: dict[str, int] = {}  # by partition
+
+    def of(self, submission: Submission) -> Pace:
+        """What is known of the calls, from those of the same series."""
+        pace = self._paces.get(submission.series)
+        if pace is None:
+            partition = submission.options.partition_id or ""
+            size = None if submission.chunk_size == AUTO else submission.chunk_size
+            pace = Pace(self._workers.get(partition, _GUESSED_WORKERS), size)
+            self._paces[submission.series] = pace
+            if partition not in self._workers:
+                self._asking.ask(events.CountWorkers(partition))
+            pace.partition = partition
+        return pace
+
+    def counted(self, request: events.CountWorkers, event: events.Answered, _: float) -> None:
+        """Somebody has said how many workers a partition may have."""
+        if event.error is not None:  # it may be forbidden; those that run tasks are seen
+            _log.debug("the workers of partition %r: %s", request.partition, event.error)
+            return
+        self._workers[request.partition] = event.value
+        for pace in list(self._paces.values()):
+            if pace.partition == request.partition:
+                pace.may_run_on(event.value)

@@ -1,0 +1,199 @@
+"""Tasks that are leaving: their requests are under way, were not answered, or were refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError
+from pymonik.session import events
+from pymonik.session.asking import pause
+from pymonik.session.dependencies import dependency_failed
+from pymonik.session.tasks import OutgoingTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymonik.session.asking import Asking
+    from pymonik.session.cancelling import Cancelling
+    from pymonik.session.ends import Ends
+    from pymonik.session.pending import Pending
+
+_MOST_SENDS = 4  # requests that submit tasks, at the same time
+_QUICK_BYTES = 256 * 1024  # arguments of one task that go over the direct socket with it
+
+
+class Sending:
+    """Sends batches, and again until somebody answers.
+
+    Args:
+        asking: Makes the requests.
+        ends: Of the session.
+        pending: Gets the results of tasks that were sent.
+        cancelling: Of tasks that nobody wants any more when they have been sent.
+        new_id: Makes ids of results, where the cluster takes those.
+    """
+
+    def __init__(
+        self,
+        asking: Asking,
+        ends: Ends,
+        pending: Pending,
+        cancelling: Cancelling,
+        new_id: Callable[[], str] | None,
+    ) -> None:
+        self._asking = asking
+        self._ends = ends
+        self._pending = pending
+        self._cancelling = cancelling
+        self._new_id = new_id
+        self._sends: dict[events.Send, int] = {}  # under way, and how often each was tried
+        self._uploaded: set[str] = set()  # see `OutgoingTask.uploads`
+        self._refused: list[tuple[OutgoingTask, ControlPlaneError]] = []
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another batch may leave."""
+        return len(self._sends) < _MOST_SENDS
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way."""
+        return not self._sends
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether of some task it is not known whether it was sent."""
+        return bool(self._sends or self._refused)
+
+    def send(self, batch: list[OutgoingTask]) -> None:
+        """Have the tasks submitted."""
+        is_quick = self._new_id is not None and all(
+            task.nbytes <= _QUICK_BYTES and self._uploaded.issuperset(task.uploads)
+            for task in batch
+        )
+        if is_quick and self._new_id is not None:
+            for task in batch:
+                task.give_id(self._new_id())
+                self._pending.watch(task)
+        request = events.Send(batch, is_quick, is_blind=not self._pending.is_stream_up)
+        self._sends[request] = 0
+        self._asking.ask(request)
+
+    def miss_news(self) -> None:
+        """News of the tasks under way may have been missed."""
+        for send in self._sends:
+            send.is_blind = True
+
+    # -- answers -------------------------------------------------------------------------------
+
+    def created(self, event: events.Created, _: float) -> None:
+        """The results of tasks exist, and the tasks are about to."""
+        for task in event.tasks:
+            if task.states:
+                self._pending.watch(task)
+        self._pending.has_new = True
+
+    def sent(self, request: events.Send, event: events.Answered, now: float) -> None:
+        """A batch was submitted, or was not."""
+        tries = self._sends.pop(request, 0)
+        if event.error is not None and self._ends.closed is None:
+            again = events.Send(request.tasks, is_blind=True)
+            if isinstance(event.error, UnavailableError):
+                self._sends[again] = tries + 1
+                self._asking.ask_later(again, now + pause(tries))
+                return
+            if request.is_quick:  # one after the other, which finds out who is to blame
+                self._sends[again] = tries
+                self._asking.ask(again)
+                return
+        self._settle(request, event)
+        if self._pending.unseen and self._pending.is_stream_up:
+            self._pending.look_by(now)
+        elif self._pending.unseen:
+            self._pending.has_new = True
+
+    def _settle(self, request: events.Send, event: events.Answered) -> None:
+        refused: dict[int, tuple[OutgoingTask, ControlPlaneError]]
+        refused = {id(task): (task, error) for task, error in event.value or ()}
+        for task in request.tasks:
+            if event.error is not None and not task.task_id:
+                self._refuse(task, event.error)
+            elif id(task) in refused:
+                self._pending.take(task.result_id)
+                self._refused.append(refused[id(task)])
+            else:
+                self._submitted(task)
+                if request.is_blind and task.result_id in self._pending.results:
+                    self._pending.unseen[task.result_id] = None
+
+    def _submitted(self, task: OutgoingTask) -> None:
+        self._uploaded.update(task.uploads)
+        task.was_sent()
+        if task.is_cancelled:
+            self._cancelling.cancel_tasks([task])
+
+    # -- refusals ------------------------------------------------------------------------------
+
+    def _refuse(self, task: OutgoingTask, error: BaseException) -> None:
+        self._pending.take(task.result_id)
+        self._ends.fail_all(task.states, error)
+        series = task.series
+        task.leave_series()
+        if isinstance(error, SessionClosedError) and series is not None:
+            self._ends.fail_all(series.give_up(), error)
+
+    def settle_refused(self) -> None:
+        """End tasks that were refused since one that they need has failed, once it is known which.
+
+        The control plane may know of the failure before its news have come.
+        """
+        if not self._refused:
+            return
+        refused, self._refused = self._refused, []
+        for task, error in refused:
+            cause = _cause(task)
+            if cause is not None:
+                self._refuse(task, dependency_failed(cause, "", task.result_id))
+            elif all(ref._state.is_final for ref in task.inputs) or self._ends.is_over:
+                self._refuse(task, error)
+            else:
+                self._refused.append((task, error))
+                continue
+            self._drop_orphans(task)
+
+    def _drop_orphans(self, refused: OutgoingTask) -> None:
+        """Tasks that need what was refused would wait for ever: no task will produce it."""
+        lost = {id(state) for state in refused.states}
+        for task in list(self._pending.results.values()):
+            if not isinstance(task, OutgoingTask) or not task.inputs:
+                continue
+            if lost.isdisjoint(id(ref._state) for ref in task.inputs):
+                continue
+            cause = _cause(task) or ControlPlaneError("SubmitTasks", "refused")
+            self._cancelling.cancel_tasks([task])
+            self._refuse(task, dependency_failed(cause, task.task_id, task.result_id))
+            self._drop_orphans(task)
+
+    # -- end -----------------------------------------------------------------------------------
+
+    def fail_refused(self, error: BaseException) -> None:
+        """Nobody will find out why tasks were refused."""
+        refused, self._refused = self._refused, []
+        for task, _ in refused:
+            self._ends.fail_all(task.states, error)
+
+    def fail_all(self, error: BaseException) -> None:
+        """Nobody will tell how the requests under way ended."""
+        for send in self._sends:
+            for task in send.tasks:
+                self._ends.fail_all(task.states, error)
+
+    def forget(self) -> None:
+        """No answer will come."""
+        self._sends.clear()
+
+
+def _cause(task: OutgoingTask) -> BaseException | None:
+    """Why one of the results that a task needs will never be there, if one will not."""
+    errors = (ref._state.error for ref in task.inputs)
+    return next((error for error in errors if error is not None), None)

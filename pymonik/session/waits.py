@@ -1,0 +1,93 @@
+"""Callers who wait: for the ends of calls, until all are sent, until there is room for more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymonik.session.result import Status
+
+if TYPE_CHECKING:
+    from pymonik.session import events
+    from pymonik.session.ends import Ends
+    from pymonik.session.events import Reply
+    from pymonik.session.items import Items
+    from pymonik.session.outgoing import Outgoing
+    from pymonik.session.pending import Pending
+    from pymonik.session.sending import Sending
+
+
+class Waits:
+    """Who waits for what. Whoever does has what was submitted so far leave.
+
+    Args:
+        ends: Of the session.
+        outgoing: Calls that have not left.
+        sending: Tasks that are leaving.
+        pending: Results under way.
+        items: Calls of results that are being read.
+    """
+
+    def __init__(
+        self, ends: Ends, outgoing: Outgoing, sending: Sending, pending: Pending, items: Items
+    ) -> None:
+        self._ends = ends
+        self._outgoing = outgoing
+        self._sending = sending
+        self._pending = pending
+        self._items = items
+        self._flushes: list[Reply] = []
+        self._drains: list[Reply] = []
+        self._empties: list[Reply] = []
+
+    def observed(self, event: events.Observed, _: float) -> None:
+        """Somebody wants to be told of the ends of calls."""
+        self._outgoing.hurry()
+        alone = (event.observer,)
+        for state in event.states:
+            if state.status is Status.PENDING:
+                state.observers = state.observers + alone if state.observers else alone
+            else:
+                event.observer.ended(state)
+
+    def unobserved(self, event: events.Unobserved, _: float) -> None:
+        """The same does not any more."""
+        for state in event.states:
+            if event.observer in state.observers:
+                state.observers = tuple(o for o in state.observers if o is not event.observer)
+
+    def flushed(self, event: events.Flushed, _: float) -> None:
+        """Somebody waits until everything is sent."""
+        self._outgoing.hurry_all()
+        self._flushes.append(event.reply)
+
+    def drained(self, event: events.Drained, _: float) -> None:
+        """Somebody waits for room."""
+        self._drains.append(event.reply)
+        self._outgoing.hurry()
+
+    def emptied(self, event: events.Emptied, _: float) -> None:
+        """Somebody waits until everything has ended."""
+        self._empties.append(event.reply)
+        self._outgoing.hurry()
+
+    def reply_if_done(self) -> None:
+        """Let go whoever has waited long enough."""
+        if self._flushes:
+            self._outgoing.hurry_all()
+            if self._is_all_sent():
+                _give_all(self._flushes)
+        if self._drains and not self._outgoing.is_crowded:
+            _give_all(self._drains)
+        if self._empties:
+            self._outgoing.hurry()
+            if self._is_all_sent() and not self._pending.results and not self._items.are_being_read:
+                _give_all(self._empties)
+
+    def _is_all_sent(self) -> bool:
+        return self._ends.is_over or not (self._outgoing.has_calls or self._sending.has_tasks)
+
+
+def _give_all(replies: list[Reply]) -> None:
+    for reply in replies:
+        reply.give()
+    replies.clear()
