@@ -60,14 +60,17 @@ def locals_of(state: ResultState) -> dict[str, str]:
     """The local variables of the frame that raised, by name, as they were printed there.
 
     Raises:
-        UsageError: The call has not failed, or they were not sent.
+        UsageError: The call has not ended or not failed, or they were not sent.
     """
     error = state.error
     trace = remote_part(error.__traceback__) if error is not None else None
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     if trace is None:
-        what = "has not failed" if error is None else "has left no variables behind"
+        if not state.is_final:
+            what = "has not ended yet"
+        else:
+            what = "has not failed" if error is None else "has left no variables behind"
         raise UsageError(f"{state.name or 'this call'} {what}")
     return {name: repr(value) for name, value in trace.tb_frame.f_locals.items()}
 

@@ -1,0 +1,1 @@
+from pymonik import Pymonik

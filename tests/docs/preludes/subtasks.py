@@ -1,0 +1,6 @@
+from pymonik import task
+
+
+@task
+def add(a, b):
+    return a + b
