@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from pymonik.cluster.local import LocalCluster
     from pymonik.materialized import Materialize
     from pymonik.runs.reasons import Why
+    from pymonik.runs.workers import Worker
     from pymonik.session.protocol import Session
     from pymonik.session.remote import RemoteSession
     from pymonik.task import Task
@@ -492,6 +494,25 @@ class Pymonik:
         from pymonik.runs.looking import why_session
 
         return why_session(self.session.lists, self.session_id)
+
+    def workers(self, *, probe: bool = False) -> list[Worker]:
+        """The workers of the cluster, by host and partition: hardware, versions, what they do.
+
+        ArmoniK has no list of workers: one shows itself with the first task of a session.
+
+        Args:
+            probe: Run a short task at every worker of the session's partitions first, as far as
+                there are pods for them, so that those show themselves that had no task yet.
+
+        Raises:
+            ControlPlaneError: It cannot be asked.
+        """
+        from pymonik.probing import probe as probed
+        from pymonik.runs.workers import workers
+
+        if probe:
+            probed(self.session)
+        return workers(self.session.lists, time.time())
 
     def send(self) -> None:
         """Have everything submitted so far sent now; returns when it is."""

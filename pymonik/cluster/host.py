@@ -24,6 +24,7 @@ from pymonik.cluster.announcement import Announcement, announce
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.dispatch import Dispatch
 from pymonik.cluster.locked_state import LockedState
+from pymonik.cluster.machine import Machine
 from pymonik.cluster.memory import GivingBack
 from pymonik.cluster.runners.slots import ExecutorSlot
 from pymonik.cluster.state.rows import Partition
@@ -91,8 +92,12 @@ class EmbeddedCluster:
         storage = Storage(self.storage_folder)
         self.default_partition = next(iter(config.partitions))
         self._memory = GivingBack()
+        self._machine = Machine(config.partitions, runs_ours=config.worker is None)
         self._state = LockedState(
-            [Partition(name, pod_max=count) for name, count in config.partitions.items()],
+            [
+                Partition(name, pod_max=count, pod_configuration=self._machine.pods(name))
+                for name, count in config.partitions.items()
+            ],
             storage,
             default_partition=self.default_partition,
             on_shrunk=self._memory.ask,
@@ -114,6 +119,7 @@ class EmbeddedCluster:
         """
         self._start_pool()
         self._memory.start()
+        self._machine.start()
         # Executors are starting: gRPC, the largest import, is loaded meanwhile.
         from pymonik.cluster.services.direct import DirectServer
         from pymonik.cluster.services.embedded import EmbeddedService
@@ -225,7 +231,7 @@ class EmbeddedCluster:
 
     def _make_slots(self) -> None:
         names = [name for name, count in self._config.partitions.items() for _ in range(count)]
-        hostname = socket.gethostname()
+        hostname = self._machine.host
         for number, partition_id in enumerate(names):
             folder = self._folder / f"w{number}"
             self._slots.append(

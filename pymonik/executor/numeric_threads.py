@@ -7,9 +7,9 @@ imported, so the variables must be there when the executor starts. What the user
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pymonik.launch.hardware import processors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _GENERAL = "OMP_NUM_THREADS"
 _FOLLOWING = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")  # where it is not set
 _OTHERS = ("VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-_CONTAINER = Path("/sys/fs/cgroup/cpu.max")
 
 
 def thread_limits(given: Mapping[str, str], executors: int) -> dict[str, str]:
@@ -30,19 +29,3 @@ def thread_limits(given: Mapping[str, str], executors: int) -> dict[str, str]:
     names = (*_OTHERS,) if _GENERAL in given else (_GENERAL, *_FOLLOWING, *_OTHERS)
     share = str(max(1, processors() // max(executors, 1)))
     return {name: share for name in names if name not in given}
-
-
-def processors() -> int:
-    """How many processors this process may use at once, in its container too."""
-    count = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return max(1, min(count, _of_container() or count))
-
-
-def _of_container() -> int | None:
-    try:
-        quota, period = _CONTAINER.read_text().split()
-        return -(-int(quota) // int(period))
-    except (OSError, ValueError):  # no cgroup here, or "max": no limit
-        return None

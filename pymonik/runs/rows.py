@@ -83,12 +83,17 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class PartitionRow:
-    """A partition; its numbers are what the deployment allows, not what runs now."""
+    """A partition; its numbers are what the deployment allows, not what runs now.
+
+    Attributes:
+        pods: What the deployment says of its pods.
+    """
 
     name: str
     pods_reserved: int = 0
     pods_max: int = 0
     priority: int = 0
+    pods: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +130,17 @@ class Lists(Protocol):
     def count_tasks(self, session_id: str) -> dict[str, int]:
         """How many tasks of the session there are, by status."""
 
+    def count_tasks_of(self, host: str, partition: str) -> dict[str, int]:
+        """How many tasks of the partition the host has or had, by status."""
+
     def results(self, ids: Sequence[str]) -> dict[str, ResultRow]:
         """These results by id; those that do not exist are left out."""
+
+    def results_named(self, prefix: str, limit: int = 1000) -> list[ResultRow]:
+        """Results of any session that are there and whose names start so, the newest first."""
+
+    def data(self, result: ResultRow) -> bytes:
+        """What a small result holds."""
 
     def partitions(self) -> list[PartitionRow]:
         """All partitions."""

@@ -1,9 +1,9 @@
-"""Many tasks in few rows: by run, by worker. Pure; for commands and pages."""
+"""Many tasks in few rows: by run, by outcome. Pure; for commands and pages."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pymonik.runs.rows import FAILED, RUNNING, TaskRow
@@ -43,23 +43,6 @@ class RunSummary:
             self.started = min(row.created, self.started or row.created)
 
 
-@dataclass(slots=True)
-class WorkerSummary:
-    """What a worker does and did, as far as the tasks that were listed tell.
-
-    Attributes:
-        running: Functions of its tasks that have not ended.
-        seen: When it last took or ended a task, in seconds since the epoch.
-    """
-
-    worker: str
-    partition: str
-    running: list[str] = field(default_factory=list)
-    ended: int = 0
-    failed: int = 0
-    seen: float | None = None
-
-
 def outcome(status: str) -> str:
     """What a status means to a person: ok, failed, cancelled, retried, running or pending."""
     if status == "COMPLETED":
@@ -82,24 +65,6 @@ def by_run(rows: Iterable[TaskRow]) -> list[RunSummary]:
             runs[key] = RunSummary(row.session_id, row.run or row.function, row.function)
         runs[key].add(row)
     return sorted(runs.values(), key=lambda run: run.started or 0.0, reverse=True)
-
-
-def by_worker(rows: Iterable[TaskRow]) -> list[WorkerSummary]:
-    """The workers that have or had these tasks, by name."""
-    workers: dict[tuple[str, str], WorkerSummary] = {}
-    for row in rows:
-        if not row.worker:
-            continue
-        key = (row.partition, row.worker)
-        worker = workers.setdefault(key, WorkerSummary(row.worker, row.partition))
-        if row.status in RUNNING:
-            worker.running.append(row.function or row.task_id)
-        else:
-            worker.ended += 1
-            worker.failed += row.status in FAILED
-        instants = [one for one in (worker.seen, row.acquired, row.ended) if one is not None]
-        worker.seen = max(instants, default=None)
-    return [workers[key] for key in sorted(workers)]
 
 
 def counts(statuses: Counter[str] | dict[str, int]) -> dict[str, int]:

@@ -144,8 +144,16 @@ class Listing:
         common = []
         if session_id:
             common.append(_task_text(_Field.TASK_SUMMARY_ENUM_FIELD_SESSION_ID, session_id))
+        return self._counted(common)
+
+    def count_tasks_of(self, host: str, partition: str) -> dict[str, int]:
+        """How many tasks of the partition the host has or had, by status."""
+        hostname = _task_text(_Field.TASK_SUMMARY_ENUM_FIELD_POD_HOSTNAME, host)
+        return self._counted([hostname, _partition_is(partition)])
+
+    def _counted(self, conditions: Sequence[Any]) -> dict[str, int]:
         request = tasks_common_pb2.CountTasksByStatusRequest(
-            filters=_any_of(tasks_filters_pb2, common, [()])
+            filters=_any_of(tasks_filters_pb2, conditions, [()])
         )
         answer = self._ask("CountTasksByStatus", self._tasks.CountTasksByStatus, request)
         return {_task_status(count.status): count.count for count in answer.status}
@@ -197,11 +205,7 @@ class Listing:
 
     def results(self, ids: Sequence[str]) -> dict[str, ResultRow]:
         """These results by id; those that do not exist are left out."""
-        field = results_fields_pb2.ResultField(
-            result_raw_field=results_fields_pb2.ResultRawField(
-                field=results_fields_pb2.RESULT_RAW_ENUM_FIELD_RESULT_ID
-            )
-        )
+        field = _result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_RESULT_ID)
         found: dict[str, ResultRow] = {}
         for part in _parts(ids):
             conditions = [
@@ -216,6 +220,48 @@ class Listing:
             answer = self._ask("ListResults", self._results.ListResults, request)
             found.update((raw.result_id, _result_row(raw)) for raw in answer.results)
         return found
+
+    def results_named(self, prefix: str, limit: int = PAGE) -> list[ResultRow]:
+        """Results of any session that are there and whose names start so, the newest first."""
+        conditions = [
+            results_filters_pb2.FilterField(
+                field=_result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_NAME),
+                filter_string=filters_common_pb2.FilterString(
+                    value=prefix, operator=filters_common_pb2.FILTER_STRING_OPERATOR_STARTS_WITH
+                ),
+            ),
+            results_filters_pb2.FilterField(
+                field=_result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_STATUS),
+                filter_status=results_filters_pb2.FilterStatus(
+                    value=result_status_pb2.RESULT_STATUS_COMPLETED,
+                    operator=filters_common_pb2.FILTER_STATUS_OPERATOR_EQUAL,
+                ),
+            ),
+        ]
+        request = results_common_pb2.ListResultsRequest(
+            page_size=limit,
+            filters=_any_of(results_filters_pb2, conditions, [()]),
+            sort=results_common_pb2.ListResultsRequest.Sort(
+                field=_result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_CREATED_AT),
+                direction=_DESCENDING,
+            ),
+        )
+        answer = self._ask("ListResults", self._results.ListResults, request)
+        return [_result_row(raw) for raw in answer.results]
+
+    def data(self, result: ResultRow) -> bytes:
+        """What a small result holds."""
+        request = results_common_pb2.DownloadResultDataRequest(
+            session_id=result.session_id, result_id=result.result_id
+        )
+        with translated("DownloadResultData"):
+            answers = self._results.DownloadResultData(request, timeout=self._timeout_s)
+            return b"".join(answer.data_chunk for answer in answers)
+
+    def delete_data(self, ids: Sequence[str]) -> None:
+        """Delete what results hold; they are listed no more among those that are there."""
+        request = results_common_pb2.DeleteResultsDataRequest(result_id=ids)
+        self._ask("DeleteResultsData", self._results.DeleteResultsData, request)
 
     def partitions(self) -> list[PartitionRow]:
         """All partitions, by name."""
@@ -233,7 +279,9 @@ class Listing:
         )
         answer = self._ask("ListPartitions", self._partitions.ListPartitions, request)
         return [
-            PartitionRow(raw.id, raw.pod_reserved, raw.pod_max, raw.priority)
+            PartitionRow(
+                raw.id, raw.pod_reserved, raw.pod_max, raw.priority, dict(raw.pod_configuration)
+            )
             for raw in answer.partitions
         ]
 
@@ -293,6 +341,12 @@ def _equals(text: str) -> Any:
 
 def _summary(number: int) -> Any:
     return _Field.TaskField(task_summary_field=_Field.TaskSummaryField(field=number))
+
+
+def _result_field(number: int) -> Any:
+    return results_fields_pb2.ResultField(
+        result_raw_field=results_fields_pb2.ResultRawField(field=number)
+    )
 
 
 def _task_text(number: int, text: str) -> Any:

@@ -27,6 +27,7 @@ from pymonik.wire.error_text import error_text
 from pymonik.worker.agent import AgentError, TaskAgent
 from pymonik.worker.delivery import UndeliveredError, deliver, hand_over
 from pymonik.worker.options import from_message
+from pymonik.worker.presence import Presence
 from pymonik.worker.refusal import refusal, shortened
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
     def __init__(self, pool: ExecutorPool, agent: Any) -> None:
         self._pool = pool
         self._agent = agent
+        self._presence = Presence()
+        self._presence.start()
         self._turn = threading.Lock()  # held while a task runs
         self._draining = threading.Event()
 
@@ -145,7 +148,9 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
         if isinstance(ending, Cancelled | Waiting):  # the pool of a worker never says Waiting
             return _abort(context, grpc.StatusCode.UNAVAILABLE, "the task was stopped")
         try:
-            deliver(ending, _output_id(request), TaskAgent(self._agent, request))
+            agent = TaskAgent(self._agent, request)
+            deliver(ending, _output_id(request), agent)
+            self._presence.tell(request.session_id, request.task_options.partition_id, agent)
         except UndeliveredError as error:
             failure = describe(TaskFailedError(str(error), request.task_id))
             return _error(error_text(failure, _nonce(request)))

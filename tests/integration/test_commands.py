@@ -98,7 +98,7 @@ def test_sessions_workers_and_partitions(cluster: LocalCluster, client: Pymonik)
     assert session["session_id"] == client.session_id
     assert session["tasks"] == {"ok": 3, "failed": 1, "running": 1, "pending": 1}
     (worker,) = cli_json(cluster, "workers")
-    assert worker["running"] == ["stay"]
+    assert (worker["partition"], worker["functions"]) == ("cpu", {"stay": 1})
     partitions = {row["partition"]: row for row in cli_json(cluster, "partitions")}
     assert (partitions["cpu"]["running"], partitions["cpu"]["pods_max"]) == (1, 1)
     assert (partitions["gpu"]["pending"], partitions["gpu"]["pods_max"]) == (1, 0)

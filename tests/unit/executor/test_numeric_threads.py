@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from pymonik.executor import numeric_threads
@@ -25,14 +23,3 @@ def test_what_the_user_says_stays_and_holds_for_libraries_that_follow_it() -> No
     assert not {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"} & set(limits)
     assert limits["NUMBA_NUM_THREADS"] == "1"
     assert "OPENBLAS_NUM_THREADS" not in thread_limits({"OPENBLAS_NUM_THREADS": "2"}, 8)
-
-
-@pytest.mark.parametrize(("text", "most"), [("150000 100000", 2), ("max 100000", 64), ("", 64)])
-def test_a_container_may_use_no_more_than_its_quota(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, most: int
-) -> None:
-    monkeypatch.undo()
-    (tmp_path / "cpu.max").write_text(text)
-    monkeypatch.setattr(numeric_threads, "_CONTAINER", tmp_path / "cpu.max")
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(64), raising=False)
-    assert numeric_threads.processors() == most

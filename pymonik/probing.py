@@ -1,0 +1,48 @@
+"""Has workers show themselves that had no task yet: a short task for each pod of a partition."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from pymonik.errors import PymonikError
+from pymonik.task import Task
+
+if TYPE_CHECKING:
+    from pymonik.handles import MultiResultHandle
+    from pymonik.session.remote import RemoteSession
+
+_MOST_PODS: Final = 100  # of a partition; the deployment may allow thousands
+_STAY_S: Final = 0.2  # so that one pod does not take the tasks of all
+_WAIT_S: Final = 15.0  # pods that are started for it take longer than anybody waits for a list
+
+
+def probe(session: RemoteSession) -> None:
+    """Run them in the partitions of the session, and wait for them, but not for long."""
+    names = set(session.list_partitions())
+    visits = [
+        Task(stay, func_name="probe").map_invoke(
+            [()] * min(row.pods_max, _MOST_PODS),
+            pymonik=session,
+            chunk_size=1,
+            pmk_partition=row.name,
+            pmk_max_retries=0,
+        )
+        for row in session.lists.partitions()
+        if row.name in names and row.pods_max
+    ]
+    end = time.monotonic() + _WAIT_S
+    for visit in visits:
+        _wait(visit, end - time.monotonic())
+
+
+def _wait(visit: MultiResultHandle[None], left_s: float) -> None:
+    try:
+        visit.exceptions(timeout=max(0.0, left_s))
+    except PymonikError:  # no pod for it, or not in time
+        visit.cancel()
+
+
+def stay() -> None:
+    """Hold the worker for a moment; it runs there."""
+    time.sleep(_STAY_S)
