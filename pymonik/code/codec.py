@@ -42,12 +42,15 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         nbytes: Size of all blobs.
         modules: Those that travel as files and to which the pickle refers by name.
+        compiled: The name of code in it that only this minor version of Python can run; ``""``
+            where there is none.
     """
 
     blobs: Sequence[Buffer]
     nbytes: int
     refs: Sequence[Referable] = ()
     modules: frozenset[str] = NO_MODULES
+    compiled: str = ""
 
 
 # -- values ------------------------------------------------------------------------------------
@@ -103,7 +106,7 @@ def _packed_by(
         if pickler.is_code:
             pickler.need_classes_of_main()
         if pickler.needs:
-            definitions = gather(pickler.needs, pickler.modules)
+            definitions = gather(pickler)
             stream = with_definitions(definitions, stream)
     except PymonikError:
         raise
@@ -117,7 +120,7 @@ def _packed_by(
     blobs = (stream, *buffers)
     size = sum(memoryview(blob).nbytes for blob in blobs)
     modules = frozenset(pickler.modules) if pickler.modules else NO_MODULES
-    return Packed(blobs, size, pickler.refs, modules)
+    return Packed(blobs, size, pickler.refs, modules, pickler.compiled)
 
 
 def _refusal(
@@ -127,7 +130,7 @@ def _refusal(
         try:
             pickler = Pickler(is_code=is_code)
             pickler.stream(part)
-            gather(pickler.needs)
+            gather(pickler)
         except Exception:  # noqa: BLE001 - of a user's __reduce__
             return False
         return True
@@ -156,7 +159,7 @@ def pack_if_possible(value: object) -> Packed | None:
     try:
         stream = pickler.stream(value)
         if pickler.needs:
-            stream = with_definitions(gather(pickler.needs), stream)
+            stream = with_definitions(gather(pickler), stream)
     except BaseException:  # noqa: BLE001 - code of the user's
         return None
     blobs = (stream, *buffers)
@@ -285,7 +288,7 @@ def dumps(value: object) -> bytes:
     """
     pickler = Pickler()
     stream = pickler.stream(value)
-    return with_definitions(gather(pickler.needs), stream)
+    return with_definitions(gather(pickler), stream)
 
 
 def loads(data: Buffer) -> Any:

@@ -23,8 +23,8 @@ _MARSHAL: Final = 2
 
 def reduce_code(pickler: Pickler, code: types.CodeType) -> Any:
     """What `pickle` takes for code, with its file names as they are."""
-    del pickler
     name = getattr(code, "co_qualname", code.co_name)  # from Python 3.11 on
+    pickler.compiled = pickler.compiled or name
     try:
         return load_code, (marshal.dumps(code, _MARSHAL), here(), name)
     except ValueError:  # a constant that no compiler makes

@@ -79,16 +79,17 @@ class _Made:
 _made: dict[str, _Made] = {}
 
 
-def gather(needs: dict[str, Need], modules: set[str] | None = None) -> list[Definition]:
-    """The definitions, each once.
+def gather(pickler: Pickler) -> list[Definition]:
+    """The definitions that a pickle needs, each once.
 
     Args:
-        needs: Those that a pickle refers to.
-        modules: Is given the names of modules that travel as files and to which they refer.
+        pickler: Of the pickle. It is told which modules the definitions refer to that travel as
+            files, and of compiled code in them.
 
     Raises:
         CannotDefineError: One of them cannot be pickled.
     """
+    needs = pickler.needs
     if not needs:
         return []
     found: dict[str, _Made] = {}
@@ -98,8 +99,10 @@ def gather(needs: dict[str, Need], modules: set[str] | None = None) -> list[Defi
     for key, need in list(optional.items()):
         if key not in found:
             _collect_optional(key, need, found)
-    if modules is not None:
-        modules.update(*(made.pickler.modules for made in found.values() if made.pickler))
+    for made in found.values():
+        if made.pickler is not None:
+            pickler.modules |= made.pickler.modules
+            pickler.compiled = pickler.compiled or made.pickler.compiled
     return [made.definition for made in together(found).values()]
 
 

@@ -15,12 +15,13 @@ from pymonik.wire.definitions import split_definitions
 
 @dataclass(frozen=True, slots=True)
 class PackedFunction:
-    """A function as it travels, known by the hash of its content; see `Packed` for ``modules``."""
+    """A function as it travels, known by the hash of its content; see `Packed` for the rest."""
 
     content_id: str
     name: str
     container: bytes
     modules: frozenset[str] = codec.NO_MODULES
+    compiled: str = ""
 
 
 def pack_function(function: object, name: str) -> PackedFunction:
@@ -40,7 +41,8 @@ def pack_function(function: object, name: str) -> PackedFunction:
     digest = hashlib.sha256()
     for blob in packed.blobs:
         digest.update(blob)
-    return PackedFunction(digest.hexdigest()[:32], name, b"".join(container), packed.modules)
+    content_id = digest.hexdigest()[:32]
+    return PackedFunction(content_id, name, b"".join(container), packed.modules, packed.compiled)
 
 
 class LoadedFunction:

@@ -93,6 +93,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         needs: Definitions that the pickle refers to, by key.
         refs: Handles that were found, by slot.
         modules: Those that travel as files and to which the pickle refers.
+        compiled: The name of the first code in it that travels by value, ``""`` where none does.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._mains: list[dict[str, Any]] = []  # names of each `__main__` that code refers to
         self.refs: list[Referable] = []
         self.modules: set[str] = set()
+        self.compiled = ""
         self._slots: dict[int, int] = {}
         self._cells: dict[int, types.CellType] = {}
         self._namespaces: dict[int, functions.Namespace] = {}

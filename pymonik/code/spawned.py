@@ -51,7 +51,7 @@ def _hand_down(main_id: str | None) -> bool:
     pickler = Pickler()
     pickler.need_names(names, main_module.definitions_of(main_id), optional=True)
     pickler.need_names(names, main_module.classes_in(names), optional=True)
-    definitions = gathering.gather(pickler.needs)
+    definitions = gathering.gather(pickler)
     data = zlib.compress(with_definitions(definitions, main_id.encode()))
     text = base64.b64encode(data).decode()
     parts = [text[start : start + _PART] for start in range(0, len(text), _PART)]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pymonik.executor.frames import Run
 
 HOST: Final = os.uname().nodename
+_PYTHON: Final = sys.version_info[:2]
 # Reading the processor time is a call of the system, which would cost tiny calls 5 percent.
 _LOOK_S: Final = 0.001
 
@@ -40,7 +41,9 @@ def origin_of(run: Run, earlier: int, started: float) -> Origin:
         earlier: Attempts at its calls before this task.
         started: When it, or its call, began; in seconds since the epoch.
     """
-    return Origin(HOST, os.getpid(), Here.executor, run.attempt + earlier, started)
+    partition = run.options.partition_id or ""
+    attempt = run.attempt + earlier
+    return Origin(HOST, os.getpid(), Here.executor, attempt, started, partition, _PYTHON)
 
 
 class Measures:

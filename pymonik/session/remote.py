@@ -17,6 +17,7 @@ from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableErr
 from pymonik.session import events
 from pymonik.session.callbacks import Callback, Callbacks
 from pymonik.session.forgetting import Hold
+from pymonik.session.pythons import Pythons
 from pymonik.session.result import Countdown, Held, ResultState, Status
 from pymonik.session.weights import Weights
 from pymonik.wire.call import WHOLE
@@ -59,11 +60,13 @@ class RemoteSession:
         *,
         environment: Environment,
         partitions: Sequence[str] = (),
+        default_partition: str = "",
         store: Store | None = None,
         is_private: bool = False,
         patience_s: float = 30.0,
         lists: Any = None,
         program: Program | None = None,
+        pythons: Pythons | None = None,
     ) -> None:
         """Calls can be submitted at once.
 
@@ -72,18 +75,22 @@ class RemoteSession:
             session_id: Its id.
             environment: What calls get around them.
             partitions: That calls may name.
+            default_partition: Of calls that name none; ``""`` until the control plane was asked.
             store: Where callers read and write themselves, on the machine of the cluster.
             is_private: Whether nobody else can ask for results: those that nothing here refers to
                 any more are forgotten.
             patience_s: Seconds without any answer after which whoever waits for one is told.
             lists: What the control plane can be asked for by people who look.
             program: What of it goes with calls; by default what they refer to.
+            pythons: Versions of Python that its workers are known to have.
         """
+        self._pythons = Pythons() if pythons is None else pythons
         self._engine = engine
         self._session_id = session_id
         self._environment = environment
         self._program = Program() if program is None else program
         self._partitions = frozenset(partitions)
+        self._default_partition = default_partition
         self._store = store
         self._is_private = is_private
         self._patience_s = patience_s
@@ -127,6 +134,8 @@ class RemoteSession:
         if submission.delegate:
             raise UsageError("delegate=True: only a task can delegate its result to another")
         self._check_partition(submission.options.partition_id)
+        if self._pythons.has_others:
+            self._check_python(submission)
         self._send_foreign(submission.calls)
         code = self._program.code(submission.function, submission.calls)
         if code is not submission.code:
@@ -254,7 +263,10 @@ class RemoteSession:
             ids = [states[i].result_id or "" for i in missing]
             for i, opened in zip(missing, self._read(ids), strict=True):
                 found[i] = opened
-        return [opened for opened in found if opened is not None]
+        results = [opened for opened in found if opened is not None]
+        for opened in results:
+            self._pythons.saw(opened.meta.origin)
+        return results
 
     def cancel(self, states: Sequence[ResultState]) -> None:
         """Cancel the calls that produce these results; those that ended stay as they are.
@@ -375,6 +387,15 @@ class RemoteSession:
                 f"partition {partition!r} is not one of this session ({known}); "
                 f"name it when you connect: Pymonik(partition=[..., {partition!r}])"
             )
+
+    def _check_python(self, submission: Submission) -> None:
+        """Refuse code by value for workers that are known to have another Python."""
+        partition = submission.options.partition_id or self._default_partition
+        if not partition:
+            if self._engine.is_current:
+                return  # a finalizer of the program, which must not wait: the worker refuses it
+            partition = self._default_partition = self.list_partitions()[0]
+        self._pythons.check(partition, submission.function, submission.calls)
 
     def _send_foreign(self, calls: Sequence[Packed]) -> None:
         """Results of another session must have their ids before ours refers to them."""

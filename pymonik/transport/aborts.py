@@ -20,6 +20,7 @@ from pymonik.wire.error_text import failure_of, for_people
 
 if TYPE_CHECKING:
     from pymonik.transport.messages import TaskInfo
+    from pymonik.wire.failure import Failure
 
 # The control plane's words for what happened to a task that this one waits for.
 _DEPENDENCY = re.compile(r"Task (\S+) (failed|timed-out|has been cancelled)[:\s]")
@@ -56,8 +57,8 @@ def _too_long(limit_s: float) -> str:
     return f"{text} of {limit_s:g} s{told}"
 
 
-def seconds_of(task: TaskInfo | None, nonce: str) -> float | None:
-    """How long the call had run that failed, if its executor said so.
+def told_by(task: TaskInfo | None, nonce: str) -> Failure | None:
+    """What the executor said of the call of a task that failed in it.
 
     Args:
         task: Of one call.
@@ -65,8 +66,7 @@ def seconds_of(task: TaskInfo | None, nonce: str) -> float | None:
     """
     if task is None or _DEPENDENCY.match(task.error):  # that would be another task's
         return None
-    failure = failure_of(task.error, nonce)
-    return failure.seconds if failure is not None and failure.seconds else None
+    return failure_of(task.error, nonce)
 
 
 def _of_error(task: TaskInfo, result_id: str, nonce: str) -> BaseException:

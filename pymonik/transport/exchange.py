@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pymonik.transport.lane import Lane
     from pymonik.transport.messages import ResultInfo
     from pymonik.transport.news import News
+    from pymonik.wire.call import Origin
     from pymonik.wire.failure import Failure
 
 _log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Exchange:
         data: Of the session.
         lane: For small tasks and news, on the machine of the cluster.
         is_alive: Whether the process of an embedded cluster runs; if not, nobody waits.
+        saw: Is told where a call failed, as a result tells where it was made.
     """
 
     def __init__(
@@ -67,7 +69,9 @@ class Exchange:
         nonce: str = "",
         lane: Lane | None = None,
         is_alive: Callable[[], bool] = lambda: True,
+        saw: Callable[[Origin | None], None] = lambda _: None,
     ) -> None:
+        self._saw = saw
         self._plane = plane
         self._session_id = session_id
         self._sender = sender
@@ -230,8 +234,11 @@ class Exchange:
                 continue
             task = tasks.get(info.owner_task_id)
             errors[one] = aborts.why(task, one, self._nonce)
-            if (spent := aborts.seconds_of(task, self._nonce)) is not None:
-                seconds[one] = spent
+            told = aborts.told_by(task, self._nonce)
+            if told is not None:
+                self._saw(told.origin)
+                if told.seconds:
+                    seconds[one] = told.seconds
         return events.Looked(completed, errors, seconds)
 
     def _read_side_by_side(self, request: events.Read) -> None:

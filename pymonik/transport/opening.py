@@ -12,6 +12,7 @@ from pymonik.session.engine import Engine
 from pymonik.session.forgetting import Hold, keeps_results
 from pymonik.session.machine import Machine
 from pymonik.session.outgoing import BATCH_TASKS
+from pymonik.session.pythons import Pythons
 from pymonik.session.remote import RemoteSession
 from pymonik.transport.batch import BatchSender
 from pymonik.transport.data import DataStore
@@ -94,8 +95,16 @@ def open_session(
         are_kept=kept,
         reads_ahead=lane is None,
     )
+    pythons = Pythons()
     channel = Exchange(
-        impatient, session_id, sender, data, nonce=nonce, lane=lane, is_alive=is_alive
+        impatient,
+        session_id,
+        sender,
+        data,
+        nonce=nonce,
+        lane=lane,
+        is_alive=is_alive,
+        saw=pythons.saw,
     )
     engine = Engine(machine, wrap(channel))
     store = None
@@ -106,11 +115,13 @@ def open_session(
         session_id,
         environment=environment,
         partitions=partitions,
+        default_partition=options.partition_id or "",
         store=store,
         is_private=is_private,
         patience_s=patience_s,
         lists=plane.lists,
         program=program,
+        pythons=pythons,
     )
     kept.belong_to(session, engine)
     engine.start()

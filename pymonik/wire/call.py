@@ -132,6 +132,8 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
         executor: Number of the executor on its host, since the worker started.
         attempt: Of the task, 1 for the first.
         started: When its first call began, in seconds since the epoch.
+        partition: Of the task, ``""`` where the worker was not told.
+        python: Minor version of the executor; see `pymonik.session.pythons`.
     """
 
     host: str
@@ -139,6 +141,8 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
     executor: int
     attempt: int
     started: float
+    partition: str
+    python: tuple[int, int]
 
 
 class Figures(msgspec.Struct, frozen=True, array_like=True):
@@ -179,7 +183,6 @@ class ResultMeta(msgspec.Struct, frozen=True, kw_only=True, tag="result", omit_d
     origin: Origin | None = None
     figures: Figures | None = None
     output: bool = False
-    python: tuple[int, int] = msgspec.field(default_factory=_python)
     version: int = msgspec.field(default_factory=_format)
 
     def without_items(self) -> ResultMeta:

@@ -12,7 +12,7 @@ import pytest
 from pymonik import SerializationError, Task
 from pymonik.code import arrivals, codec, main_module, packed_function
 from pymonik.code.gathering import gather
-from pymonik.code.pickler import Need
+from pymonik.code.pickler import Need, Pickler
 from pymonik.wire.definitions import Definition, split_definitions, with_definitions
 
 if TYPE_CHECKING:
@@ -123,7 +123,10 @@ def test_what_is_large_is_not_pickled_only_to_be_left_out(
     names = sys.modules["__main__"].__dict__
     monkeypatch.setitem(names, "LARGE", hold(Large()))
     key = arrivals.key_of_name(str(main_module.main_id_of(names)), "LARGE")
-    assert gather({key: Need(names, "LARGE", is_optional=True)}) == []
+    pickler = Pickler()
+    pickler.needs[key] = Need(names, "LARGE", is_optional=True)
+    assert gather(pickler) == []
     assert Large.pickled == 0
-    assert [one.key for one in gather({key: Need(names, "LARGE")})] == [key]
+    pickler.needs[key] = Need(names, "LARGE")
+    assert [one.key for one in gather(pickler)] == [key]
     assert Large.pickled == 1

@@ -52,3 +52,7 @@ with LocalCluster(workers=1, worker=worker) as cluster, Pymonik(cluster):
         assert "partition=" in text, text
         assert "module" in text, text
     assert area.invoke(Square(4)).get(timeout=60) == 16
+    # What the workers have is known by now: such calls are refused where they are made.
+    assert call(of_the_script.invoke) == texts[0]
+    assert call(lambda: area.invoke(lambda: 3)) == texts[2]
+    assert call(lambda: of_the_script_with_retries.map_invoke(range(9))) == texts[3]

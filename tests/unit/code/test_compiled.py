@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pymonik.code import codec, compiled
+from pymonik.code import codec, compiled, packed_function
 from pymonik.errors import SerializationError
 
 OTHER = (sys.version_info[0], sys.version_info[1] + 1)
@@ -50,3 +50,15 @@ def test_what_has_no_code_crosses_versions(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_paths_are_pickled_as_every_version_knows_them() -> None:
     assert b"_local" not in bytes(codec.pack([pathlib.Path("a"), pathlib.PurePosixPath]).blobs[0])
+
+
+def test_a_pickle_says_whether_it_holds_code_by_value() -> None:
+    class Local:
+        def area(self) -> int:
+            return 3
+
+    assert codec.pack([1, "text", pathlib.Path("a")]).compiled == ""
+    assert codec.pack(pathlib.Path.joinpath).compiled == ""
+    assert codec.pack({"key": lambda: 0}).compiled.endswith("<lambda>")
+    assert codec.pack(Local()).compiled.endswith("area")
+    assert packed_function.pack_function(lambda: 0, "f").compiled.endswith("<lambda>")

@@ -531,7 +531,7 @@ def test_the_note_says_what_is_known_and_grows_in_front() -> None:
     failure = Failure(
         describe(ValueError("x")).raised,
         call="step(mesh=17)",
-        origin=Origin("pod", 7, 0, 2, 0.0),
+        origin=Origin("pod", 7, 0, 2, 0.0, "cpu", (3, 12)),
         seconds=3.21,
     )
     assert note_of(failure) == "step(mesh=17), attempt 2, worker pod:7, 3.21 s"

@@ -108,7 +108,7 @@ def test_the_slowest_is_known_as_far_as_results_were_read() -> None:
     head = ResultMeta(
         items=(),
         chunked=True,
-        origin=Origin("pod", 1, 0, 1, 5.0),
+        origin=Origin("pod", 1, 0, 1, 5.0, "cpu", (3, 12)),
         figures=Figures(seconds=seconds.tobytes()),
     )
     for item, state in enumerate(states[:3]):

@@ -15,7 +15,7 @@ from pymonik.errors import (
 )
 from pymonik.options import DEFAULT_MAX_DURATION
 from pymonik.session.dependencies import dependency_failed
-from pymonik.transport.aborts import seconds_of, why
+from pymonik.transport.aborts import told_by, why
 from pymonik.transport.messages import TaskInfo
 from pymonik.wire.error_text import error_text
 
@@ -65,14 +65,16 @@ def test_status_and_text_give_the_kind(status: str, error: str, kind: type) -> N
     assert (found.task_id, found.result_id) == ("t1", "r1")
 
 
-def test_a_failed_task_tells_how_long_its_call_had_run() -> None:
+def test_a_failed_task_tells_what_its_executor_said_of_the_call() -> None:
     told = msgspec.structs.replace(describe(KeyError("k")), seconds=0.25)
-    assert seconds_of(TaskInfo("t1", "ERROR", error_text(told, NONCE)), NONCE) == 0.25
+    found = told_by(TaskInfo("t1", "ERROR", error_text(told, NONCE)), NONCE)
+    assert found is not None
+    assert found.seconds == 0.25
     forged = TaskInfo("t1", "ERROR", error_text(told, "of another session"))
-    assert seconds_of(forged, NONCE) is None
+    assert told_by(forged, NONCE) is None
     needed = TaskInfo("t1", "ERROR", f"Task t0 failed:\n{error_text(told, NONCE)}")
-    assert seconds_of(needed, NONCE) is None
-    assert seconds_of(None, NONCE) is None
+    assert told_by(needed, NONCE) is None
+    assert told_by(None, NONCE) is None
 
 
 def test_the_exception_of_the_task_is_raised_itself() -> None:
