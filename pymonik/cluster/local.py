@@ -102,7 +102,7 @@ class LocalCluster:
         self._parent_folder = folder
         self._memory_limit = None if memory_limit is None else size(memory_limit, "memory_limit=")
         self._grace_s = grace_s
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: _Process | None = None
         self._about: dict[str, Any] = {}
 
     @property
@@ -154,12 +154,12 @@ class LocalCluster:
             raise
         return self
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _launch(self) -> _Process:
         """Start its process; what it writes while it starts comes here, then to our stderr."""
         plan = Plan("pymonik.cluster", self._arguments(), last=import_path())
         with own_stderr() as stderr:
             try:
-                return subprocess.Popen(
+                return _Process(
                     [*plan.command(), "--stderr", str(stderr)],
                     stdin=subprocess.PIPE,  # its lifeline
                     stdout=subprocess.PIPE,
@@ -250,6 +250,19 @@ class LocalCluster:
             arguments += ["--memory-limit", str(self._memory_limit)]
         return arguments
 
+    def leave_to_its_lifeline(self) -> None:
+        """Let it run until this process has ended, without a word about what was not closed."""
+        process = self._process
+        if process is None:
+            return
+        process.is_left = True
+        for name in ("stdin", "stdout", "stderr"):
+            pipe = getattr(process, name)
+            if not pipe.closed:
+                left = open(os.dup(pipe.fileno()), pipe.mode, buffering=0, closefd=False)  # noqa: SIM115
+                setattr(process, name, left)
+                pipe.close()
+
     def _forget(self) -> None:
         """In the child of a fork: the cluster is the parent's, so is its lifeline."""
         process, self._process, self._about = self._process, None, {}
@@ -285,8 +298,26 @@ def import_path() -> list[str]:
     return [entry for entry in dict.fromkeys(known) if entry not in own]
 
 
+class _Process(subprocess.Popen[bytes]):
+    """The cluster's.
+
+    Attributes:
+        is_left: Whether it is to outlive this object: its lifeline ends it.
+    """
+
+    is_left = False
+
+    def __del__(self) -> None:
+        if not self.is_left:
+            super().__del__()
+
+
 class _Shared:
-    """The cluster that this process uses when it was given no endpoint."""
+    """The cluster that this process uses when it was given no endpoint.
+
+    It is not stopped when the interpreter ends. What was registered with `atexit` before pymonik
+    was imported runs after anything that could be registered here, and may still make calls.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # entered again by a signal handler
@@ -308,11 +339,10 @@ class _Shared:
             finally:
                 self._is_starting = False
 
-    def stop(self) -> None:
+    def leave(self) -> None:
         with self.lock:
-            cluster, self.cluster = self.cluster, None
-        if cluster is not None:
-            cluster.stop()
+            if self.cluster is not None:
+                self.cluster.leave_to_its_lifeline()
 
     def forget(self) -> None:
         self.lock = threading.RLock()  # a thread of the parent may have held it
@@ -321,7 +351,7 @@ class _Shared:
 
 
 _shared = _Shared()
-atexit.register(_shared.stop)
+atexit.register(_shared.leave)
 
 
 def shared_local_cluster() -> LocalCluster:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import weakref
 from collections import deque
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -170,7 +169,11 @@ class _Connection:
     def __init__(self, path: str, timeout: float | None) -> None:
         self._socket = _connected(path, timeout)
         self._inbox = Inbox(self._socket)
-        weakref.finalize(self, self._socket.close)
+
+    # No `weakref.finalize`, which would close the socket before the last functions of `atexit` run.
+    def __del__(self) -> None:
+        if hasattr(self, "_socket"):  # it has none if it could not connect
+            self._socket.close()
 
     def set_timeout(self, seconds: float | None) -> None:
         """How long it may be silent."""

@@ -153,6 +153,37 @@ def test_the_shared_cluster_is_one_and_is_replaced_when_it_died() -> None:
         cluster.stop()
 
 
+LAST = """
+import atexit, os
+
+@atexit.register
+def last():
+    print(number.invoke().get(20), flush=True)
+
+from pymonik import Pymonik, task
+from pymonik.cluster.local import shared_local_cluster
+
+@task
+def number():
+    return 7
+
+client = Pymonik().create()
+client.put(b"x" * 1_000_000)
+print(shared_local_cluster().pid, flush=True)
+"""
+
+
+def test_what_was_registered_first_makes_the_last_call_and_the_cluster_ends(tmp_path: Path) -> None:
+    (tmp_path / "last.py").write_text(LAST)
+    command = [sys.executable, "-X", "dev", "-W", "error", str(tmp_path / "last.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        processes = _cluster_of(program)
+        told, complaints = program.communicate(timeout=60)
+    assert told.split() == [b"7"]
+    assert complaints == b""
+    assert _all_gone(processes)
+
+
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # it has threads
 def test_a_fork_leaves_the_cluster_to_its_parent() -> None:
     with LocalCluster(workers=1, worker=WORKER) as cluster:

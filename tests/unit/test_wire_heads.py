@@ -7,11 +7,10 @@ import sys
 import msgspec
 import pytest
 
-from pymonik.wire.call import FunctionMeta, FunctionRef, ItemMeta, PayloadMeta, ResultMeta
+from pymonik.wire.call import FunctionMeta, FunctionRef, PayloadMeta
 
 HEADS = [
     PayloadMeta(function=FunctionRef("content", "result", "name"), calls=()),
-    ResultMeta(items=(ItemMeta(1),)),
     FunctionMeta(name="name", blobs=1),
 ]
 
