@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import queue
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pymonik.code.references import Referable
 from pymonik.runs.waiting import over, take
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    import asyncio
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from pymonik.session.protocol import Session
     from pymonik.session.result import ResultState
@@ -38,8 +40,10 @@ class More(Protocol[H]):
         """Submit no more."""
 
 
-def completions(handles: Iterable[H], more: More[H] | None, timeout: float | None) -> Iterator[H]:
-    """The handles as they end, and those of ``more``, which is drawn from as they are consumed.
+class Completions(Generic[H]):
+    """The handles as they end, once: for ``for`` and for ``async for``.
+
+    Those of ``more`` follow, which is drawn from as handles are consumed.
 
     Args:
         handles: Those that there are.
@@ -47,29 +51,77 @@ def completions(handles: Iterable[H], more: More[H] | None, timeout: float | Non
         timeout: Seconds for all of them, from now; ``None`` waits without limit.
 
     Raises:
-        WaitTimeoutError: Some are still pending after ``timeout``.
+        WaitTimeoutError: While iterating: some are still pending after ``timeout``.
         Exception: What ended ``more`` early, after the handles before it.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
-    return _completions(_Waiting(handles), more, timeout, deadline)
+
+    def __init__(self, handles: Iterable[H], more: More[H] | None, timeout: float | None) -> None:
+        self._waiting = _Waiting(handles)
+        self._more = more
+        self._timeout = timeout
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        # A generator, which must not refer to this: left early, it has to end at once.
+        self._handles = _blocking(self._waiting, more, self._deadline, timeout)
+
+    def __iter__(self) -> Iterator[H]:
+        return self._handles
+
+    def __next__(self) -> H:
+        return next(self._handles)
+
+    def __aiter__(self) -> AsyncIterator[H]:
+        return _awaiting(self._waiting, self._more, self._deadline, self._timeout)
 
 
-def _completions(
-    waiting: _Waiting[H], more: More[H] | None, timeout: float | None, deadline: float | None
+def _blocking(
+    waiting: _Waiting[H],
+    more: More[H] | None,
+    deadline: float | None,
+    timeout: float | None,
 ) -> Iterator[H]:
-    try:
+    with _left_in_order(waiting, more):
         while waiting.pending:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
-                handle = take(waiting.next, waiting.states, left)
+                handle = take(waiting.next, waiting.states, _left(deadline))
             except queue.Empty:
                 raise over(waiting.states(), timeout, waiting.total) from None
             yield handle
             del handle  # held by whoever wants it, not here
-            if more is not None and not more.is_exhausted and waiting.pending < _MOST_DRAWN:
-                waiting.add(more.draw())
+            waiting.draw(more)
         if more is not None:
             more.raise_error()
+
+
+async def _awaiting(
+    waiting: _Waiting[H],
+    more: More[H] | None,
+    deadline: float | None,
+    timeout: float | None,
+) -> AsyncIterator[H]:
+    from asyncio import get_running_loop  # only who awaits needs it
+
+    with _left_in_order(waiting, more):
+        while waiting.pending:
+            try:
+                handle = await waiting.next_in(get_running_loop(), _left(deadline))
+            except queue.Empty:
+                raise over(waiting.states(), timeout, waiting.total) from None
+            yield handle
+            del handle  # held by whoever wants it, not here
+            waiting.draw(more)
+        if more is not None:
+            more.raise_error()
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+@contextmanager
+def _left_in_order(waiting: _Waiting[H], more: More[H] | None) -> Iterator[None]:
+    """Whatever ends the iteration: nobody is told any more, and nothing more is submitted."""
+    try:
+        yield
     finally:
         waiting.forget()
         if more is not None:
@@ -84,6 +136,7 @@ class _Waiting(Generic[H]):
         self.pending = 0
         self._ended: queue.SimpleQueue[ResultState] = queue.SimpleQueue()
         self._handles: dict[ResultState, list[H]] = {}  # several may share a state
+        self._wake: Callable[[], object] | None = None  # an event loop that waits
         self.add(handles)
 
     def add(self, handles: Iterable[H]) -> None:
@@ -100,9 +153,38 @@ class _Waiting(Generic[H]):
     def ended(self, state: ResultState) -> None:
         """One of them is final; see `Observer`."""
         self._ended.put(state)
+        if (wake := self._wake) is not None:
+            wake()
+
+    def draw(self, more: More[H] | None) -> None:
+        """Have some more submitted, unless enough are under way."""
+        if more is not None and not more.is_exhausted and self.pending < _MOST_DRAWN:
+            self.add(more.draw())
+
+    async def next_in(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> H:
+        """The same as `next`, without blocking the loop."""
+        future: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop was closed: nobody awaits
+                loop.call_soon_threadsafe(_set, future)
+
+        self._wake = wake  # before the look: whoever ends after it wakes the loop
+        alarm = None if timeout is None else loop.call_later(timeout, _set, future)
+        try:
+            if self._ended.empty():
+                await future
+            return self.next(0)
+        finally:
+            self._wake = None
+            if alarm is not None:
+                alarm.cancel()
 
     def next(self, timeout: float | None) -> H:
-        state = self._ended.get(timeout=timeout)
+        """The next one that ended; `queue.Empty` is raised after ``timeout``."""
+        return self._take(self._ended.get(timeout=timeout))
+
+    def _take(self, state: ResultState) -> H:
         handles = self._handles[state]
         handle = handles.pop()
         if not handles:
@@ -121,3 +203,8 @@ class _Waiting(Generic[H]):
                 states.setdefault(state.session, []).append(state)
         for session, some in states.items():
             session.ignore(some, self)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overloa
 
 from pymonik.code.exceptions import again, note_item, note_others
 from pymonik.code.references import Referable, ReferableGroup
-from pymonik.completion import completions
+from pymonik.completion import Completions, More
 from pymonik.errors import UsageError, WaitTimeoutError
 from pymonik.quantities import wait_s
 from pymonik.runs import waiting
@@ -338,7 +338,7 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
             if pending := [state for state in states if not state.is_final]:
                 session.cancel(pending)
 
-    def as_completed(self, timeout: float | None = None) -> Iterator[ResultHandle[R_co]]:
+    def as_completed(self, timeout: float | None = None) -> Completions[ResultHandle[R_co]]:
         """The handles in the order in which they end; see `as_completed`."""
         return as_completed(self, timeout)
 
@@ -443,8 +443,10 @@ def _checked(handles: Iterable[ResultHandle[Any]]) -> list[ResultHandle[Any]]:
 
 def as_completed(
     handles: Iterable[ResultHandle[R]], timeout: float | None = None
-) -> Iterator[ResultHandle[R]]:
+) -> Completions[ResultHandle[R]]:
     """The handles in the order in which they end, failed ones too; nothing is polled.
+
+    For ``for`` and for ``async for``, once.
 
     Args:
         handles: Of any clients.
@@ -461,7 +463,7 @@ def as_completed(
         waited = list(handles)
     for states in _by_session(waited).values():
         _refuse_in_a_task(states)
-    return completions(waited, more, limit_s)
+    return Completions(waited, more, limit_s)
 
 
 # -- waiting and fetching for many handles -------------------------------------------------------

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import threading
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pymonik import Pymonik, Task, as_completed, task
-from pymonik.errors import SerializationError
+from pymonik.errors import SerializationError, WaitTimeoutError
 
 TIMEOUT_S = 50.0
 
@@ -24,6 +25,11 @@ def add(a: Any, b: Any) -> Any:
 @task
 def keywords(a: int, *, b: int = 2, **others: int) -> dict[str, int]:
     return {"a": a, "b": b, **others}
+
+
+@task
+def nap(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 @task
@@ -136,6 +142,49 @@ def test_a_callback_is_called_with_the_handle(client: Pymonik) -> None:
     assert seen == [2]
     assert handle.done()
     assert handle.exception() is None
+
+
+def test_handles_come_as_they_end_in_an_event_loop(client: Pymonik) -> None:
+    async def main() -> list[int]:
+        ticks = asyncio.create_task(tick())
+        values = [
+            handle.get()
+            async for handle in add.map_invoke([(n, 1) for n in range(20)]).as_completed(
+                timeout=TIMEOUT_S
+            )
+        ]
+        ticks.cancel()
+        return values
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(0.001)
+
+    assert sorted(asyncio.run(main())) == list(range(1, 21))
+
+
+def test_waiting_in_an_event_loop_ends_with_its_own_time_out(client: Pymonik) -> None:
+    async def main() -> None:
+        handles = [nap.invoke(30)]
+        try:
+            async for _ in as_completed(handles, timeout=0.05):
+                pytest.fail("it has not ended")
+        finally:
+            handles[0].cancel()
+
+    with pytest.raises(WaitTimeoutError):
+        asyncio.run(main())
+
+
+def test_an_async_iteration_can_be_left(client: Pymonik) -> None:
+    async def main() -> int:
+        async for handle in add.map_invoke(
+            ((n, 1) for n in range(50)), chunk_size=5
+        ).as_completed():
+            return int(handle.get(timeout=TIMEOUT_S))
+        raise AssertionError("nothing came")
+
+    assert 1 <= asyncio.run(main()) <= 50
 
 
 def test_a_handle_can_be_awaited(client: Pymonik) -> None:
