@@ -34,6 +34,7 @@ from pymonik.stored_ids import StoredId
 if TYPE_CHECKING:
     import asyncio
 
+    from pymonik.cache.report import CacheReport
     from pymonik.call_future import CallFuture
     from pymonik.completion import More
     from pymonik.session.protocol import Session
@@ -92,6 +93,13 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
     def name(self) -> str:
         """The name of the function, or of the data."""
         return self._state.name
+
+    @property
+    def cache(self) -> CacheReport:
+        """Whether the value was found among those of earlier calls, and why or why not."""
+        from pymonik.cache.report import CacheReport
+
+        return CacheReport([self._state], partial(_load_finished, [self]))
 
     # -- waiting -------------------------------------------------------------------------------
 
@@ -328,6 +336,14 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
             counts[handle.status] += 1
         return counts
 
+    @property
+    def cache(self) -> CacheReport:
+        """How many values were found among those of earlier calls: ``hits``, ``explain(i)``."""
+        from pymonik.cache.report import CacheReport
+
+        handles = self._handles
+        return CacheReport(self._states(), partial(_load_finished, handles))
+
     def done(self) -> bool:
         """Whether all of them are done."""
         return all(handle.done() for handle in self._handles)
@@ -522,6 +538,11 @@ def _load(handles: Sequence[ResultHandle[Any]]) -> None:
         learn(states, results)
         for handle, result in zip(wanted, results, strict=True):
             handle._value = result.value(handle._state.item)
+
+
+def _load_finished(handles: Sequence[ResultHandle[Any]]) -> None:
+    """Fetch the values of those that have ended well."""
+    _load([handle for handle in handles if handle._state.status is Status.COMPLETED])
 
 
 def _by_session(handles: Sequence[ResultHandle[Any]]) -> dict[Session, list[ResultState]]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pymonik.arguments import Parameters
+    from pymonik.cache.finding import Finding
     from pymonik.code.codec import Packed
     from pymonik.code.pickler import Place
     from pymonik.session.protocol import Session, Submission
@@ -47,6 +48,7 @@ class Items:
         parameters: Of the function.
         common: Keyword arguments of each call.
         seed: Of the random numbers of all calls.
+        finding: Digests arguments, where values of earlier calls are looked for.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class Items:
         parameters: Parameters,
         common: dict[str, object],
         seed: int | None = None,
+        finding: Finding | None = None,
     ) -> None:
         self._seed = seed
+        self._finding = finding
         self._name = name
         self._parameters = parameters
         self._common = common
@@ -77,6 +81,7 @@ class Items:
         """
         __tracebackhide__ = True
         common, parameters, seed = self._common, self._parameters, self._seed
+        finding = self._finding
         shared: dict[int, Place] = {}
         if share is not None and (values := self._repeated()):
             shared = share(values)
@@ -84,9 +89,10 @@ class Items:
             try:
                 args, kwargs = parameters.of_item(item, common)
                 parameters.check(self._name, args, kwargs)
-                packed = codec.pack_call(
-                    args, kwargs, shared, None if seed is None else Seed(seed, index)
-                )
+                own_seed = None if seed is None else Seed(seed, index)
+                packed = codec.pack_call(args, kwargs, shared, own_seed)
+                if finding is not None:
+                    packed = finding.packed(packed, args, kwargs, own_seed)
             except UsageError as error:
                 hint = parameters.hint(item) if isinstance(error, ArgumentsError) else ""
                 raise type(error)(f"item {index}: {error}{hint}") from error.__cause__

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
 
+    from pymonik.cache.finding import Finding
+
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
@@ -63,7 +65,7 @@ Later: TypeAlias = "ResultHandle[Any] | MultiResultHandle[Any] | list[Any] | dic
 
 TASK_KEYWORDS: Final = (
     "require_context", "function_name", "task_options", "partition", "max_duration", "priority",
-    "max_retries", "environment", "label", "setup", "memory", "retry_on",
+    "max_retries", "environment", "label", "setup", "memory", "cache", "retry_on",
 )  # fmt: skip
 _HINTS: Final = {
     "retries": "did you mean max_retries?",
@@ -102,6 +104,7 @@ class Task(Named, Generic[P, R]):
         collects: The value of a generator is the list of what it yields. So it is for a function
             under ``@task``; `Task` itself takes any callable, and sends what that returns.
         setup: Called once in each executor, before its first call; ``ctx.setup`` is what it gave.
+        cache: Whether values of earlier calls are taken where code and arguments are the same.
     """
 
     func: Callable[P, R]
@@ -112,6 +115,7 @@ class Task(Named, Generic[P, R]):
     of_class: bool
     collects: bool
     setup: Callable[[], object] | None
+    cache = False
     __name__: str
 
     def __init__(
@@ -130,6 +134,7 @@ class Task(Named, Generic[P, R]):
         memory: int | str | None = None,
         retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
         setup: Callable[[], object] | None = None,
+        cache: bool = False,
         **unknown: NoReturn,
     ) -> None:
         refuse_unknown("@task", unknown, TASK_KEYWORDS, _HINTS)
@@ -163,6 +168,7 @@ class Task(Named, Generic[P, R]):
             _setup(setup),
         )
         self.__setstate__(state)
+        self.cache = bool(cache)
         baselines.look()
 
     # -- as PymoniK 0.2 had it -----------------------------------------------------------------
@@ -216,6 +222,17 @@ class Task(Named, Generic[P, R]):
             self.setup,
         )
 
+    def essence(self) -> tuple[object, ...]:
+        """What decides which value a call gives."""
+        return (
+            self.func,
+            self.require_context,
+            self.retry_on,
+            self.of_class,
+            self.collects,
+            self.setup,
+        )
+
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
 
@@ -243,6 +260,7 @@ class Task(Named, Generic[P, R]):
                 task_options=options,
                 retry_on=retry_on,
                 setup=self.setup,
+                cache=self.cache,
             )
         return self._method
 
@@ -362,25 +380,34 @@ class Task(Named, Generic[P, R]):
                 and the like go over both.
             kwargs: Of the function, and options: those of `keywords.UNPREFIXED` (``label``,
                 ``seed``...) unless the function takes a keyword of that name, and ``pmk_label``,
-                ``pmk_seed``... in any case. ``seed`` makes ``ctx.rng`` give the same numbers again.
+                ``pmk_seed``... in any case. ``seed`` makes ``ctx.rng`` give the same numbers again,
+                ``cache`` takes the value of an earlier call, see `task`.
 
         Raises:
             UsageError: No session is active, or an option is unknown.
             ArgumentsError: The arguments do not fit; also a `TypeError`.
             SerializationError: An argument or the function cannot be pickled.
         """
-        options, seed = self.options, None
+        options, seed, cache = self.options, None, self.cache
         if kwargs or task_options is not None:
             self._check_reserved(pymonik, task_options, delegate=delegate)
             with_prefix(kwargs, self._parameters)
             seed = checked_seed(kwargs.pop("pmk_seed", None))
+            cache = bool(kwargs.pop("pmk_cache", cache))
             options = self._call_options(task_options, kwargs)
         elif pymonik is not None or delegate:
             self._check_reserved(pymonik, task_options, delegate=delegate)
         self._parameters.check(self.name, args, kwargs)
         call = codec.pack_call(args, kwargs, seed=None if seed is None else Seed(seed, 0))
-        submission = Submission(self.packed(), (call,), options, delegate, run=self._single_calls)
-        return ResultHandle(session_of(pymonik).submit(submission)[0])
+        session = session_of(pymonik)
+        finding: Finding | None = None
+        if cache and not delegate:
+            finding = self._finding(session)
+            call = finding.packed(call, args, kwargs, seed)
+        submission = Submission(
+            self.packed(), (call,), options, delegate, run=self._single_calls, finder=finding
+        )
+        return ResultHandle(session.submit(submission)[0])
 
     @overload
     def map_invoke(
@@ -455,8 +482,10 @@ class Task(Named, Generic[P, R]):
         self._check_reserved(pymonik, task_options, delegate=delegate)
         with_prefix(kwargs, self._parameters)
         seed = checked_seed(kwargs.pop("pmk_seed", None))
+        cache = bool(kwargs.pop("pmk_cache", self.cache))
         options = self._call_options(task_options, kwargs)
         session = session_of(pymonik)
+        finding = self._finding(session) if cache and not delegate else None
         submission = Submission(
             self.packed(),
             (),
@@ -464,8 +493,9 @@ class Task(Named, Generic[P, R]):
             delegate,
             _chunk_size(chunk_size),
             run=self._new_run(options.label),
+            finder=finding,
         )
-        items = Items(iterable, self.name, self._parameters, kwargs, seed)
+        items = Items(iterable, self.name, self._parameters, kwargs, seed, finding)
         if not delegate:
             return map_items(items, session, submission)
         calls = list(items.packed())
@@ -475,6 +505,11 @@ class Task(Named, Generic[P, R]):
                 "the running task's"
             )
         return MultiResultHandle(map(ResultHandle, session.submit(submission.of(calls))))
+
+    def _finding(self, session: Session) -> Finding:
+        from pymonik.cache.finding import Finding  # most programs have no task with a cache
+
+        return Finding(self, self.name, session)
 
     def _new_run(self, label: str | None = None) -> Run:
         return Run(self, self.name, label or "", self._parameters.names)
@@ -668,6 +703,7 @@ def task(
     memory: int | str | None = None,
     retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
     setup: Callable[[], object] | None = None,
+    cache: bool = False,
 ) -> WithContext: ...
 @overload
 def task(
@@ -684,6 +720,7 @@ def task(
     memory: int | str | None = None,
     retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
     setup: Callable[[], object] | None = None,
+    cache: bool = False,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(
     func: Callable[..., Any] | None = None,
@@ -704,7 +741,8 @@ def task(
             ``"2G"``: what the task may use with all that it starts) over it; ``retry_on``:
             exceptions after which the task is tried again; ``setup``: a function without
             arguments, called once in each executor before its first call of the task, which finds
-            what it returned as ``ctx.setup``.
+            what it returned as ``ctx.setup``; ``cache``: take the values of earlier calls with
+            the same code and arguments, in this session or another.
 
     Raises:
         ArgumentsError: There is no such option; the message has all of them.

@@ -44,6 +44,7 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
         modules: Those that travel as files and to which the pickle refers by name.
         compiled: The name of code in it that only this minor version of Python can run; ``""``
             where there is none.
+        digest: Of the value, where somebody compares it with others; see `pymonik.cache`.
     """
 
     blobs: Sequence[Buffer]
@@ -51,6 +52,7 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
     refs: Sequence[Referable] = ()
     modules: frozenset[str] = NO_MODULES
     compiled: str = ""
+    digest: bytes = b""
 
 
 # -- values ------------------------------------------------------------------------------------

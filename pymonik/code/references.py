@@ -37,3 +37,7 @@ class Named:
     def parts(self) -> tuple[object, ...]:
         """All that its pickle has, the function included."""
         raise NotImplementedError
+
+    def essence(self) -> tuple[object, ...]:
+        """What of it decides which value a call gives: neither its name nor its options."""
+        raise NotImplementedError

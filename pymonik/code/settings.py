@@ -263,6 +263,15 @@ class AppliedSettings:
             delattr(module, variable)
 
 
+def values_in(data: bytes) -> _Values:
+    """The values in settings of this process, by module and variable.
+
+    Args:
+        data: What `Settings.current` gave.
+    """
+    return pickle.loads(data)[1] if data else {}
+
+
 applied = AppliedSettings()  # of this process, which is an executor
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pymonik.code.codec import Packed
     from pymonik.code.opened_result import OpenedResult
     from pymonik.code.packed_function import PackedFunction
+    from pymonik.session.cached import Finder
     from pymonik.session.result import Observer, ResultState
     from pymonik.session.run import Run
     from pymonik.wire.environment import Environment
@@ -37,6 +38,7 @@ class Submission:
         series: The same in several submissions that belong together.
         code: What of the program the calls need besides; the session finds out.
         run: What the calls have in common for people; ``None`` where nobody looks, as in a task.
+        finder: Looks for values of calls that are there already; only clients ask it.
     """
 
     function: PackedFunction
@@ -47,6 +49,7 @@ class Submission:
     series: Series = field(default_factory=Series)
     code: Code = NO_CODE
     run: Run | None = None
+    finder: Finder | None = None
 
     def of(self, calls: Sequence[Packed]) -> Submission:
         """The same for these calls."""

@@ -96,6 +96,7 @@ class RemoteSession:
         self._patience_s = patience_s
         self.lists = lists
         self._drawn: list[Drawn] = []
+        self._before_close: list[Callable[[], object]] = []
         self._pid = os.getpid()
         self._closed = ""
         self._needed: set[Session] = set()  # whose results are inputs here: not to be forgotten
@@ -145,12 +146,37 @@ class RemoteSession:
         states = [ResultState(self, name) for _ in submission.calls]
         if submission.run is not None:  # before one of them can end: an error names its item
             submission.run.add(states, submission.calls)
+        if submission.finder is not None:
+            self._post_calls(*self._without_found(submission, states))
+        else:
+            self._post_calls(submission, states)
+        return states
+
+    def _post_calls(self, submission: Submission, states: list[ResultState]) -> None:
+        if not states:
+            return
         self._engine.post(events.Submitted(submission, states), is_urgent=len(states) > 1)
         if self._engine.is_crowded and not self._engine.is_current:
             reply = events.Reply()
             self._engine.post(events.Drained(reply))
             reply.wait()
-        return states
+
+    def _without_found(
+        self, submission: Submission, states: Sequence[ResultState]
+    ) -> tuple[Submission, list[ResultState]]:
+        """Complete the states of calls whose values are there already: they are not sent."""
+        assert submission.finder is not None
+        found = submission.finder.found(submission, submission.code)
+        for state, cached in zip(states, found, strict=False):
+            state.cached = cached
+            if cached.observer is not None:
+                state.observers = (cached.observer,)
+            if cached.place is not None:
+                state.result_id, state.item = cached.place.result_id, cached.place.item
+                state.complete()
+        pairs = zip(states, submission.calls, strict=True)
+        left = [(state, call) for state, call in pairs if not state.is_final]
+        return submission.of([call for _, call in left]), [state for state, _ in left]
 
     def list_partitions(self) -> list[str]:
         """The partitions that calls may name."""
@@ -176,6 +202,23 @@ class RemoteSession:
             state.complete()
             states.append(state)
         return states
+
+    def store_notes(self, notes: Sequence[tuple[str, bytes]]) -> list[str]:
+        """Store small results by (name, data) that are not values; gives their ids."""
+        self._check_process()
+        items = [(name, (data,)) for name, data in notes]
+        ids: list[str] = self._ask(events.Store(items))
+        return ids
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete the data of results; returns when they are gone."""
+        self._check_process()
+        if ids:
+            self._ask(events.Delete(ids))
+
+    def before_close(self, action: Callable[[], object]) -> None:
+        """Have ``action`` called once all calls have ended, before the session is closed."""
+        self._before_close.append(action)
 
     def attach(
         self, result_id: str, name: str = "", task_id: str = "", item: int = WHOLE
@@ -290,6 +333,8 @@ class RemoteSession:
         reply = events.Reply()
         self._engine.post(events.Emptied(reply))
         reply.wait()
+        for action in self._before_close:
+            action()
 
     def close(self) -> None:
         """Close the session: it takes no more tasks, and those that wait do not start.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pymonik.code.opened_result import OpenedResult
+    from pymonik.session.cached import CachedCall
     from pymonik.session.forgetting import Hold
     from pymonik.session.protocol import Session
     from pymonik.session.run import KeptCall, Run
@@ -67,6 +68,7 @@ class ResultState:
         index: Its number among the calls of its `map_invoke`; -1 for data and single calls.
         run: What it has in common with those; ``None`` for data.
         call: The arguments of the call, where they are kept.
+        cached: Of a call that was looked for among earlier ones.
         head: What the head of its result says of how it was made, once somebody has read that.
         awaited: The task, or the foreign result, by whose end this state ends.
         task_id: The task that produces it, as submitted; ``""`` for data or before sending.
@@ -80,8 +82,9 @@ class ResultState:
     """
 
     __slots__ = (
-        "__weakref__", "_moved", "awaited", "call", "error", "head", "holds", "index", "is_seen",
-        "item", "name", "news", "observers", "result_id", "run", "session", "status", "task_id",
+        "__weakref__", "_moved", "awaited", "cached", "call", "error", "head", "holds", "index",
+        "is_seen", "item", "name", "news", "observers", "result_id", "run", "session", "status",
+        "task_id",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +97,7 @@ class ResultState:
         self.index = -1
         self.run: Run | None = None
         self.call: KeptCall | bytes | None = None
+        self.cached: CachedCall | None = None
         self.head: ResultMeta | None = None
         self.awaited: Awaited | None = None
         self.task_id = ""

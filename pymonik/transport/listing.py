@@ -239,15 +239,21 @@ class Listing:
             ),
         ]
         request = results_common_pb2.ListResultsRequest(
-            page_size=limit,
+            page_size=min(limit, PAGE),
             filters=_any_of(results_filters_pb2, conditions, [()]),
             sort=results_common_pb2.ListResultsRequest.Sort(
                 field=_result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_CREATED_AT),
                 direction=_DESCENDING,
             ),
         )
-        answer = self._ask("ListResults", self._results.ListResults, request)
-        return [_result_row(raw) for raw in answer.results]
+        rows: list[ResultRow] = []
+        while len(rows) < limit:
+            answer = self._ask("ListResults", self._results.ListResults, request)
+            rows += map(_result_row, answer.results)
+            request.page += 1
+            if request.page * request.page_size >= answer.total or not answer.results:
+                break
+        return rows[:limit]
 
     def data(self, result: ResultRow) -> bytes:
         """What a small result holds."""
@@ -360,6 +366,12 @@ def _status_is(status: str) -> Any:
     )
     field = _summary(_Field.TASK_SUMMARY_ENUM_FIELD_STATUS)
     return tasks_filters_pb2.FilterField(field=field, filter_status=condition)
+
+
+def _result_field(number: int) -> Any:
+    return results_fields_pb2.ResultField(
+        result_raw_field=results_fields_pb2.ResultRawField(field=number)
+    )
 
 
 def _partition_is(name: str) -> Any:

@@ -1,0 +1,192 @@
+"""`Keys`: which calls must give the same value.
+
+::
+
+    code         ──► the function with all that it reaches in `__main__`, by content
+                 ──► modules in the bundle that travels, what they import, data files, settings
+                 ──► versions of installed packages
+    environment  ──► packages and variables that were asked for, Python's minor version
+    arguments    ──► by content; handles by the key of their call
+
+A key is the three digests with dots between them, the code first: so the keys of one function are
+found by how they start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from pymonik.cache.canonical import CannotDigestError, Digested, digest_of, digested
+from pymonik.cache.codes import Part, imports_by_text
+from pymonik.cache.reached import NOTHING, Reached, reached, versions
+from pymonik.code.settings import values_in
+from pymonik.session.result import ResultState, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pymonik.code.codec import Packed
+    from pymonik.code.packed_function import PackedFunction
+    from pymonik.code.program import Code
+    from pymonik.code.references import Named
+    from pymonik.options import TaskOptions
+    from pymonik.wire.environment import Environment
+
+_FORMAT: Final = b"pymonik cache 1"  # another one: keys of before are not found
+_LENGTH: Final = 32  # characters of a digest in a key
+_MOST_KNOWN: Final = 512  # functions, and sets of modules, whose digests are remembered
+
+
+class CodeKey(NamedTuple):
+    """The code that a call runs.
+
+    Attributes:
+        digest: In hexadecimal.
+        parts: What it consists of, for people.
+    """
+
+    digest: str
+    parts: tuple[Part, ...]
+
+
+class Keys:
+    """Makes keys, and remembers digests of functions and bundles.
+
+    Two threads may do the same work twice; nothing worse happens.
+    """
+
+    def __init__(self) -> None:
+        self._functions: dict[str, Digested] = {}  # by content id
+        self._reached: dict[tuple[str, frozenset[str], bool], Reached] = {}
+        self._codes: dict[tuple[str, frozenset[str], str, bytes], CodeKey] = {}
+
+    def code(self, task: Named, function: PackedFunction, call: Packed, program: Code) -> CodeKey:
+        """Of the code of a call.
+
+        Raises:
+            CannotDigestError: Part of the function cannot be digested.
+        """
+        modules = function.modules | call.modules
+        bundle = program.bundle
+        known = function.content_id, modules, bundle.digest if bundle else "", program.settings
+        key = self._codes.get(known)
+        if key is None:
+            key = self._new_code(self._function(task, function), modules, program)
+            _remember(self._codes, known, key)
+        return key
+
+    def parts_of(self, digest: str) -> tuple[Part, ...]:
+        """What the code with this digest consists of; empty where this process has not made it."""
+        return next((one.parts for one in list(self._codes.values()) if one.digest == digest), ())
+
+    def _function(self, task: Named, function: PackedFunction) -> Digested:
+        found = self._functions.get(function.content_id)
+        if found is None:
+            try:
+                found = digested(task)
+            except CannotDigestError as error:
+                raise CannotDigestError(f"the function refers to {error}") from error
+            _remember(self._functions, function.content_id, found)
+        return found
+
+    def _new_code(self, own: Digested, modules: frozenset[str], program: Code) -> CodeKey:
+        is_dynamic = any(map(imports_by_text, own.codes))
+        there = self._files(modules | own.modules, program, is_dynamic=is_dynamic)
+        firsts = {name.partition(".")[0] for name in there.modules}
+        more = [
+            *_settings(program.settings, there.modules),
+            *versions((own.packages | there.packages) - firsts),
+        ]
+        digest = hashlib.sha256(_FORMAT + own.digest + there.digest)
+        for part in more:
+            digest.update(f"{part.name}\0{part.digest}\n".encode("utf-8", "surrogateescape"))
+        parts = sorted({*own.parts, *there.parts, *more})
+        return CodeKey(digest.hexdigest()[:_LENGTH], tuple(parts))
+
+    def _files(self, modules: frozenset[str], program: Code, *, is_dynamic: bool) -> Reached:
+        bundle = program.bundle
+        if bundle is None:
+            return NOTHING
+        known = bundle.digest, modules, is_dynamic
+        found = self._reached.get(known)
+        if found is None:
+            found = reached(bundle, modules, is_dynamic=is_dynamic)
+            _remember(self._reached, known, found)
+        return found
+
+
+keys: Final = Keys()  # of this process: sessions that follow each other run the same functions
+
+
+def environment_key(options: TaskOptions, around: Environment) -> str:
+    """What a call gets around it, and the Python that runs it.
+
+    Args:
+        options: Of the call.
+        around: What the session gives to all calls.
+    """
+    environment = around if options.environment is None else options.environment.over(around)
+    variables = sorted(environment.env_variables.items())
+    about = (sys.version_info[:2], environment.packages_id, tuple(variables))
+    return digest_of(about).hex()[:_LENGTH]
+
+
+def arguments_key(args: tuple[Any, ...], kwargs: Mapping[str, Any], seed: object) -> bytes:
+    """What a call is called with.
+
+    Args:
+        args: By position.
+        kwargs: By keyword, in an order that says nothing unless the function can see it.
+        seed: Of its random numbers.
+
+    Raises:
+        CannotDigestError: Nobody can tell whether they are the same as others.
+    """
+    found = digested((args, kwargs, seed), _key_of)
+    digest = hashlib.sha256(found.digest)
+    for part in versions(found.packages):
+        digest.update(f"{part.name}\0{part.digest}\n".encode())
+    return digest.hexdigest()[:_LENGTH].encode()
+
+
+def _key_of(state: ResultState) -> bytes:
+    """What stands for a handle: the key of its call, or its value where that is there."""
+    if state.cached is not None and state.cached.key:
+        return b"call " + state.cached.key.encode()
+    if state.status is not Status.COMPLETED:
+        raise CannotDigestError(
+            "a handle of a call that is not cached and has not ended (give it cache=True too)"
+        )
+    (opened,) = state.session.fetch([state])
+    value = opened.value(state.item)
+    try:
+        return b"value" + digest_of(value)
+    finally:
+        state.news = None
+
+
+def _settings(data: bytes, modules: frozenset[str]) -> list[Part]:
+    """Variables that the program has set in modules that calls reach."""
+    return [
+        Part(f"setting {module}.{name}", digest_of(value).hex()[:_LENGTH])
+        for module, values in sorted(values_in(data).items())
+        if module in modules
+        for name, value in sorted(values.items())
+    ]
+
+
+def _remember(known: dict[Any, Any], key: object, value: object) -> None:
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known[key] = value
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a digest of code stands for; a small result, for `explain`."""
+
+    function: str
+    parts: tuple[Part, ...]
