@@ -368,12 +368,6 @@ def _status_is(status: str) -> Any:
     return tasks_filters_pb2.FilterField(field=field, filter_status=condition)
 
 
-def _result_field(number: int) -> Any:
-    return results_fields_pb2.ResultField(
-        result_raw_field=results_fields_pb2.ResultRawField(field=number)
-    )
-
-
 def _partition_is(name: str) -> Any:
     field = _Field.TaskField(
         task_option_field=_Field.TaskOptionField(field=_Field.TASK_OPTION_ENUM_FIELD_PARTITION_ID)
