@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from pymonik.environments import folders, local_packages, locks
 from pymonik.environments.installer import Unwanted
-from pymonik.errors import EnvironmentSetupError, PymonikError
+from pymonik.errors import EnvironmentSetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,10 +197,11 @@ class Environments:
             one = self._all[key] = _One(environment)
         try:
             _receive(environment, read)
-        except (PymonikError, OSError, KeyError) as error:
+            folder = _in_cache(environment)
+        except Exception as error:  # noqa: BLE001 - tasks of other slots wait for it already
             self._settle(one, State.FAILED, error=str(error))
             return one
-        if (folder := _in_cache(environment)) is not None:
+        if folder is not None:
             self._settle(one, State.READY, folder=folder)
             return one
         maker = threading.Thread(target=self._make, args=(one,), name=f"environment {key}")
@@ -218,6 +219,8 @@ class Environments:
             logger.info("environment %s is given up: nobody waits for it any more", key)
             with self._lock:
                 self._all.pop(key, None)
+            one.settled.set()
+            self._on_settled(key)
         except Exception as error:
             # A thread that dies in silence would have its tasks wait for ever.
             expected = isinstance(error, EnvironmentSetupError | OSError)
@@ -226,10 +229,8 @@ class Environments:
             logger.log(level, "environment %s failed: %s", key, text, exc_info=not expected)
             self._settle(one, State.FAILED, error=_about_failure(one.environment, text))
         finally:
-            one.settled.set()
             with self._lock:
                 self._makers.discard(threading.current_thread())
-            self._on_settled(key)
 
     def _make_now(self, one: _One, is_wanted: Callable[[], bool]) -> None:
         if not is_wanted():
@@ -253,6 +254,8 @@ class Environments:
             one.folder, one.error, one.ended = folder, error, time.monotonic()
             one.state = state
         one.settled.set()
+        # However it came about: another slot may have looked meanwhile, and have its task wait.
+        self._on_settled(one.environment.packages_id)
 
     def _is_still_wanted(self, one: _One) -> bool:
         if self._is_closed:
