@@ -39,7 +39,7 @@ from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.keywords import with_prefix
 from pymonik.mapping import Items, bound_items, map_items
 from pymonik.options import TaskOptions, call_options, refuse_unknown
-from pymonik.quantities import whole_number
+from pymonik.quantities import positive_s, whole_number
 from pymonik.seeds import Seed, checked_seed
 from pymonik.session.current import session_of
 from pymonik.session.protocol import AUTO, Session, SessionOwner, Submission
@@ -66,6 +66,7 @@ Later: TypeAlias = "ResultHandle[Any] | MultiResultHandle[Any] | list[Any] | dic
 TASK_KEYWORDS: Final = (
     "require_context", "function_name", "task_options", "partition", "max_duration", "priority",
     "max_retries", "environment", "label", "setup", "memory", "cache", "retry_on",
+    "retry_backoff",
 )  # fmt: skip
 _HINTS: Final = {
     "retries": "did you mean max_retries?",
@@ -85,6 +86,7 @@ _STATE: Final = (
     "of_class",
     "collects",
     "setup",
+    "retry_backoff_s",
 )
 
 
@@ -105,6 +107,7 @@ class Task(Named, Generic[P, R]):
             under ``@task``; `Task` itself takes any callable, and sends what that returns.
         setup: Called once in each executor, before its first call; ``ctx.setup`` is what it gave.
         cache: Whether values of earlier calls are taken where code and arguments are the same.
+        retry_backoff_s: Seconds before the second attempt, then twice as long each time.
     """
 
     func: Callable[P, R]
@@ -116,6 +119,7 @@ class Task(Named, Generic[P, R]):
     collects: bool
     setup: Callable[[], object] | None
     cache = False
+    retry_backoff_s: float
     __name__: str
 
     def __init__(
@@ -135,6 +139,7 @@ class Task(Named, Generic[P, R]):
         retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
         setup: Callable[[], object] | None = None,
         cache: bool = False,
+        retry_backoff: timedelta | float | None = None,
         **unknown: NoReturn,
     ) -> None:
         refuse_unknown("@task", unknown, TASK_KEYWORDS, _HINTS)
@@ -166,6 +171,7 @@ class Task(Named, Generic[P, R]):
             of_class,
             False,
             _setup(setup),
+            0.0 if retry_backoff is None else positive_s(retry_backoff, "retry_backoff"),
         )
         self.__setstate__(state)
         self.cache = bool(cache)
@@ -220,6 +226,7 @@ class Task(Named, Generic[P, R]):
             self.of_class,
             self.collects,
             self.setup,
+            self.retry_backoff_s,
         )
 
     def essence(self) -> tuple[object, ...]:
@@ -261,6 +268,7 @@ class Task(Named, Generic[P, R]):
                 retry_on=retry_on,
                 setup=self.setup,
                 cache=self.cache,
+                retry_backoff=self.retry_backoff_s or None,
             )
         return self._method
 
@@ -704,6 +712,7 @@ def task(
     retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
     setup: Callable[[], object] | None = None,
     cache: bool = False,
+    retry_backoff: timedelta | float | None = None,
 ) -> WithContext: ...
 @overload
 def task(
@@ -721,6 +730,7 @@ def task(
     retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
     setup: Callable[[], object] | None = None,
     cache: bool = False,
+    retry_backoff: timedelta | float | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(
     func: Callable[..., Any] | None = None,
@@ -739,7 +749,8 @@ def task(
         options: ``task_options``, and ``partition``, ``max_duration`` (a `timedelta` or seconds),
             ``priority``, ``max_retries``, ``environment``, ``label``, ``memory`` (such as
             ``"2G"``: what the task may use with all that it starts) over it; ``retry_on``:
-            exceptions after which the task is tried again; ``setup``: a function without
+            exceptions after which the task is tried again; ``retry_backoff``: seconds before the
+            second attempt, then twice as long each time; ``setup``: a function without
             arguments, called once in each executor before its first call of the task, which finds
             what it returned as ``ctx.setup``; ``cache``: take the values of earlier calls with
             the same code and arguments, in this session or another.

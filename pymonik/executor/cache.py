@@ -25,6 +25,7 @@ class Runnable(Protocol):
     retry_on: tuple[type[BaseException], ...]
     collects: bool
     setup: Callable[[], object] | None
+    retry_backoff_s: float
 
     def adopt(self, content_id: str) -> None:
         """Learn its own content id: submitted again, it need not be pickled again."""

@@ -22,6 +22,7 @@ class Identity:
     require_context = False
     collects = False
     setup = None
+    retry_backoff_s = 0.0
     retry_on: tuple[type[BaseException], ...] = ()
 
     @staticmethod

@@ -15,6 +15,7 @@ from pymonik.code.settings import applied
 from pymonik.context import PymonikContext, enter
 from pymonik.errors import DependencyFailedError, SerializationError, UsageError
 from pymonik.executor import files
+from pymonik.executor.back_off import back_off
 from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
@@ -166,6 +167,8 @@ class _Attempt:
         applied.apply(self._meta.settings)
         if run.code:
             share.is_loaded()
+        if self._function.retry_backoff_s:
+            back_off(self._function.retry_backoff_s, run.attempt + self._meta.earlier)
         if (setup := self._function.setup) is not None:
             self._context().setup = self._surroundings.copy().run(prepared, setup)
 
