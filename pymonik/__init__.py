@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pymonik.context import PymonikContext, get_context
 from pymonik.errors import (
     ArgumentsError,
+    CommandError,
     ConfigError,
     ControlPlaneError,
     DependencyFailedError,
@@ -23,6 +24,8 @@ from pymonik.errors import (
     WaitTimeoutError,
     WorkerLostError,
 )
+from pymonik.files.completed import Completed
+from pymonik.files.file import File
 from pymonik.handles import MultiResultHandle, ResultHandle, as_completed
 from pymonik.options import TaskOptions
 from pymonik.task import Task, task
@@ -30,6 +33,7 @@ from pymonik.task import Task, task
 if TYPE_CHECKING:
     from pymonik.client import Pymonik
     from pymonik.cluster.local import LocalCluster
+    from pymonik.commands import command
     from pymonik.futures import Executor
     from pymonik.materialized import Materialize, materialize
     from pymonik.worker import run_pymonik_worker
@@ -38,11 +42,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentsError",
+    "CommandError",
+    "Completed",
     "ConfigError",
     "ControlPlaneError",
     "DependencyFailedError",
     "EnvironmentSetupError",
     "Executor",
+    "File",
     "LocalCluster",
     "Materialize",
     "MultiResultHandle",
@@ -63,6 +70,7 @@ __all__ = [
     "WorkerLostError",
     "__version__",
     "as_completed",
+    "command",
     "get_context",
     "materialize",
     "run_pymonik_worker",
@@ -72,6 +80,7 @@ __all__ = [
 # Imported when first asked for: they bring gRPC, which an executor must not pay for.
 _LAZY = {
     "Executor": "pymonik.futures",
+    "command": "pymonik.commands",
     "Pymonik": "pymonik.client",
     "LocalCluster": "pymonik.cluster.local",
     "Materialize": "pymonik.materialized",

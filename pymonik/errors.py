@@ -11,6 +11,7 @@
     │   └── SessionClosedError      closed or cancelled
     ├── TaskFailedError             the result will never exist
     │   ├── TaskCancelledError / TaskTimeoutError / WorkerLostError / DependencyFailedError
+    │   ├── CommandError            a command ended with an exit code that is not ok
     │   └── EnvironmentSetupError   a package or variable could not be set on the worker
     └── WaitTimeoutError            also a built-in TimeoutError
 
@@ -20,6 +21,8 @@ Errors cross processes, so each one pickles: all parameters go to ``super().__in
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class PymonikError(Exception):
@@ -115,6 +118,30 @@ class DependencyFailedError(TaskFailedError):
 
 class EnvironmentSetupError(TaskFailedError):
     """The environment of the task could not be made; the message is the installer's."""
+
+
+class CommandError(TaskFailedError):
+    """A command ended with an exit code that is not ok, or without an output that it was to make.
+
+    Attributes:
+        rc: Its exit code; the negative number of a signal that ended it.
+        stdout: What it wrote to its standard output, as text.
+        stderr: What it wrote to its standard error.
+        files: Its outputs by name, where ``outputs_on="always"``.
+        seconds: How long it ran.
+        command: What was run, as a line for the shell.
+    """
+
+    stdout = stderr = command = ""
+    rc = 0
+    seconds = 0.0
+    keeps_files = False  # they are in its result, and not yet in `files`
+
+    def __init__(
+        self, message: str, task_id: str = "", result_id: str = "", remote_traceback: str = ""
+    ) -> None:
+        super().__init__(message, task_id, result_id, remote_traceback)
+        self.files: dict[str, Any] = {}
 
 
 class WaitTimeoutError(PymonikError, TimeoutError):

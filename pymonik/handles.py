@@ -21,6 +21,7 @@ from pymonik.code.exceptions import again, note_item, note_others
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.completion import Completions, More
 from pymonik.errors import UsageError, WaitTimeoutError
+from pymonik.files.reading import ClientReader, complete, files_of
 from pymonik.quantities import wait_s
 from pymonik.runs import waiting
 from pymonik.runs.figures import learn
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pymonik.cache.report import CacheReport
     from pymonik.call_future import CallFuture
     from pymonik.completion import More
+    from pymonik.files.file import File
     from pymonik.session.protocol import Session
 
 R = TypeVar("R")
@@ -147,6 +149,17 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
             self._raise_error()
             _load([self])
         return cast("R_co", self._value)
+
+    @property
+    def files(self) -> dict[str, File]:
+        """The files of the call by name: its outputs, and those in its value; waits for it.
+
+        Raises:
+            BaseException: As `result` does.
+        """
+        __tracebackhide__ = True
+        self.wait()
+        return files_of(self._state, self._state.session.fetch([self._state])[0])
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """What `result` would raise for the task, or ``None``; waits in the same way."""
@@ -444,8 +457,10 @@ def _told(state: ResultState) -> BaseException | None:
     """Why a call failed, with a note of which one it was of several."""
     error, run = state.error, state.run
     state.is_seen = state.is_final
-    if error is not None and run is not None and state.index >= 0:
-        note_item(error, state.index, run.total)
+    if error is not None:
+        complete(error, state)
+        if run is not None and state.index >= 0:
+            note_item(error, state.index, run.total)
     return error
 
 
@@ -536,8 +551,9 @@ def _load(handles: Sequence[ResultHandle[Any]]) -> None:
         states = [handle._state for handle in wanted]
         results = session.fetch(states)
         learn(states, results)
+        reader = ClientReader(session)
         for handle, result in zip(wanted, results, strict=True):
-            handle._value = result.value(handle._state.item)
+            handle._value = result.value(handle._state.item, reader=reader)
 
 
 def _load_finished(handles: Sequence[ResultHandle[Any]]) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymonik.arguments import Arguments
 from pymonik.code import codec, sharing
+from pymonik.content.sealing import one_moment
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.seeds import Seed
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from pymonik.code.codec import Packed
     from pymonik.code.pickler import Place
     from pymonik.session.protocol import Session, Submission
+
+    Pack = Callable[..., Packed]
 
 R = TypeVar("R")
 
@@ -49,6 +52,7 @@ class Items:
         common: Keyword arguments of each call.
         seed: Of the random numbers of all calls.
         finding: Digests arguments, where values of earlier calls are looked for.
+        pack: Packs the arguments of one.
     """
 
     def __init__(
@@ -59,9 +63,11 @@ class Items:
         common: dict[str, object],
         seed: int | None = None,
         finding: Finding | None = None,
+        pack: Pack = codec.pack_call,
     ) -> None:
         self._seed = seed
         self._finding = finding
+        self._pack = pack
         self._name = name
         self._parameters = parameters
         self._common = common
@@ -83,14 +89,15 @@ class Items:
         common, parameters, seed = self._common, self._parameters, self._seed
         finding = self._finding
         shared: dict[int, Place] = {}
-        if share is not None and (values := self._repeated()):
+        is_pickled = self._pack is codec.pack_call
+        if share is not None and is_pickled and (values := self._repeated()):
             shared = share(values)
         for index, item in enumerate(self._iterable):
             try:
                 args, kwargs = parameters.of_item(item, common)
                 parameters.check(self._name, args, kwargs)
                 own_seed = None if seed is None else Seed(seed, index)
-                packed = codec.pack_call(args, kwargs, shared, own_seed)
+                packed = self._pack(args, kwargs, shared, own_seed)
                 if finding is not None:
                     packed = finding.packed(packed, args, kwargs, own_seed)
             except UsageError as error:
@@ -164,7 +171,8 @@ class Drawing:
             Exception: What an item, or the iterator, raised; nothing is submitted then.
         """
         __tracebackhide__ = True
-        calls = list(islice(self._calls, count))
+        with one_moment():
+            calls = list(islice(self._calls, count))
         self.is_exhausted = count is None or len(calls) < count
         return self._submit(calls)
 
@@ -173,7 +181,8 @@ class Drawing:
         calls: list[Packed] = []
         with self._lock:
             try:
-                calls.extend(islice(self._calls, _DRAWN_TOGETHER))
+                with one_moment():
+                    calls.extend(islice(self._calls, _DRAWN_TOGETHER))
             except Exception as error:  # noqa: BLE001 - of the user's iterator, or of an item
                 self._error = error
             self.is_exhausted = self.is_exhausted or len(calls) < _DRAWN_TOGETHER

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 import types
 import weakref
@@ -44,6 +45,7 @@ from pymonik.seeds import Seed, checked_seed
 from pymonik.session.current import session_of
 from pymonik.session.protocol import AUTO, Session, SessionOwner, Submission
 from pymonik.session.run import Run, SingleCalls
+from pymonik.wire import names
 from pymonik.wire.call import MOST_CALLS
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ Later: TypeAlias = "ResultHandle[Any] | MultiResultHandle[Any] | list[Any] | dic
 TASK_KEYWORDS: Final = (
     "require_context", "function_name", "task_options", "partition", "max_duration", "priority",
     "max_retries", "environment", "label", "setup", "memory", "cache", "retry_on",
-    "retry_backoff",
+    "retry_backoff", "outputs",
 )  # fmt: skip
 _HINTS: Final = {
     "retries": "did you mean max_retries?",
@@ -87,10 +89,13 @@ _STATE: Final = (
     "collects",
     "setup",
     "retry_backoff_s",
+    "outputs",
+    "has_folder",
 )
 
 
 _NOT_GIVEN: Any = object()
+_FILE: Final = re.compile(r"\bFile\b")
 
 
 class Task(Named, Generic[P, R]):
@@ -108,6 +113,8 @@ class Task(Named, Generic[P, R]):
         setup: Called once in each executor, before its first call; ``ctx.setup`` is what it gave.
         cache: Whether values of earlier calls are taken where code and arguments are the same.
         retry_backoff_s: Seconds before the second attempt, then twice as long each time.
+        outputs: Names and patterns of files that a call leaves in its folder, and that are kept.
+        has_folder: Each call has a folder of its own, even without files among its arguments.
     """
 
     func: Callable[P, R]
@@ -120,7 +127,10 @@ class Task(Named, Generic[P, R]):
     setup: Callable[[], object] | None
     cache = False
     retry_backoff_s: float
+    outputs: tuple[str, ...]
+    has_folder: bool
     __name__: str
+    _pack_call = staticmethod(codec.pack_call)
 
     def __init__(
         self,
@@ -140,6 +150,7 @@ class Task(Named, Generic[P, R]):
         setup: Callable[[], object] | None = None,
         cache: bool = False,
         retry_backoff: timedelta | float | None = None,
+        outputs: str | Iterable[str] = (),
         **unknown: NoReturn,
     ) -> None:
         refuse_unknown("@task", unknown, TASK_KEYWORDS, _HINTS)
@@ -162,6 +173,8 @@ class Task(Named, Generic[P, R]):
         )
         name = func_name or _name_of(function)
         exceptions = _exceptions(retry_on)
+        made = output_names(outputs)
+        has_folder = bool(made) or _gives_files(function)
         state = (
             function,
             name,
@@ -172,6 +185,8 @@ class Task(Named, Generic[P, R]):
             False,
             _setup(setup),
             0.0 if retry_backoff is None else positive_s(retry_backoff, "retry_backoff"),
+            made,
+            has_folder,
         )
         self.__setstate__(state)
         self.cache = bool(cache)
@@ -227,6 +242,8 @@ class Task(Named, Generic[P, R]):
             self.collects,
             self.setup,
             self.retry_backoff_s,
+            self.outputs,
+            self.has_folder,
         )
 
     def essence(self) -> tuple[object, ...]:
@@ -238,6 +255,7 @@ class Task(Named, Generic[P, R]):
             self.of_class,
             self.collects,
             self.setup,
+            self.outputs,
         )
 
     def __repr__(self) -> str:
@@ -269,6 +287,7 @@ class Task(Named, Generic[P, R]):
                 setup=self.setup,
                 cache=self.cache,
                 retry_backoff=self.retry_backoff_s or None,
+                outputs=self.outputs,
             )
         return self._method
 
@@ -406,7 +425,7 @@ class Task(Named, Generic[P, R]):
         elif pymonik is not None or delegate:
             self._check_reserved(pymonik, task_options, delegate=delegate)
         self._parameters.check(self.name, args, kwargs)
-        call = codec.pack_call(args, kwargs, seed=None if seed is None else Seed(seed, 0))
+        call = self._pack_call(args, kwargs, seed=None if seed is None else Seed(seed, 0))
         session = session_of(pymonik)
         finding: Finding | None = None
         if cache and not delegate:
@@ -503,7 +522,7 @@ class Task(Named, Generic[P, R]):
             run=self._new_run(options.label),
             finder=finding,
         )
-        items = Items(iterable, self.name, self._parameters, kwargs, seed, finding)
+        items = Items(iterable, self.name, self._parameters, kwargs, seed, finding, self._pack_call)
         if not delegate:
             return map_items(items, session, submission)
         calls = list(items.packed())
@@ -634,6 +653,8 @@ class _Adopted(PackedFunction):
     def __init__(self, content_id: str, name: str, task: Task[..., Any]) -> None:
         object.__setattr__(self, "content_id", content_id)
         object.__setattr__(self, "name", name)
+        object.__setattr__(self, "built_in", None)
+        object.__setattr__(self, "files", ())
         # Weakly, since the task keeps this: whoever asks for the bytes has the task.
         object.__setattr__(self, "_task", weakref.ref(task))
 
@@ -670,6 +691,24 @@ def _setup(given: object) -> object:
         kind = type(given).__name__
         raise UsageError(f"setup= takes a function without arguments, not a {kind}")
     return given
+
+
+def _gives_files(function: Any) -> bool:
+    """Whether a function says that it returns a `File`, alone or in a container."""
+    annotation = getattr(function, "__annotations__", {}).get("return")
+    return annotation is not None and _FILE.search(str(annotation)) is not None
+
+
+def output_names(outputs: str | Iterable[str]) -> tuple[str, ...]:
+    """Names and patterns of outputs, which stay in the folder of a call.
+
+    Raises:
+        UsageError: One of them leads out of it.
+    """
+    given: tuple[Any, ...] = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+    return tuple(
+        names.checked(name.rstrip("/") if isinstance(name, str) else name) for name in given
+    )
 
 
 def _exceptions(
@@ -713,6 +752,7 @@ def task(
     setup: Callable[[], object] | None = None,
     cache: bool = False,
     retry_backoff: timedelta | float | None = None,
+    outputs: str | Iterable[str] = (),
 ) -> WithContext: ...
 @overload
 def task(
@@ -731,6 +771,7 @@ def task(
     setup: Callable[[], object] | None = None,
     cache: bool = False,
     retry_backoff: timedelta | float | None = None,
+    outputs: str | Iterable[str] = (),
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(
     func: Callable[..., Any] | None = None,
@@ -753,7 +794,9 @@ def task(
             second attempt, then twice as long each time; ``setup``: a function without
             arguments, called once in each executor before its first call of the task, which finds
             what it returned as ``ctx.setup``; ``cache``: take the values of earlier calls with
-            the same code and arguments, in this session or another.
+            the same code and arguments, in this session or another; ``outputs``: names and
+            patterns of the files that a call leaves in its folder, which its handle then has as
+            ``files``.
 
     Raises:
         ArgumentsError: There is no such option; the message has all of them.

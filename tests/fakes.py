@@ -89,6 +89,9 @@ class FakeSession:
             self.store(state, b"".join(join_value(value)))
         return states
 
+    def content(self, result_id: str) -> memoryview:
+        return memoryview(self._store[result_id])
+
     def store(self, state: ResultState, container: bytes) -> None:
         assert state.result_id is not None
         self._store[state.result_id] = container
@@ -216,6 +219,9 @@ class FakeTaskSession:
 
     def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
         return self._session.put(values, names)
+
+    def content(self, result_id: str) -> memoryview:
+        return self._session.content(result_id)
 
     def send(self) -> None:
         pass

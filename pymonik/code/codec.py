@@ -19,7 +19,7 @@ from pymonik.code import arrivals
 from pymonik.code.culprit import find_culprit
 from pymonik.code.gathering import CannotDefineError, gather
 from pymonik.code.pickler import Pickler, SharingPickler
-from pymonik.code.references import Referable
+from pymonik.code.references import Referable, Sealed
 from pymonik.errors import PymonikError, SerializationError
 from pymonik.seeds import Seed
 from pymonik.wire.containers import INLINE_BUFFER, Buffer
@@ -41,6 +41,7 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         nbytes: Size of all blobs.
+        files: Those found in it, slot by slot.
         modules: Those that travel as files and to which the pickle refers by name.
         compiled: The name of code in it that only this minor version of Python can run; ``""``
             where there is none.
@@ -53,6 +54,7 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
     modules: frozenset[str] = NO_MODULES
     compiled: str = ""
     digest: bytes = b""
+    files: Sequence[Sealed] = ()
 
 
 # -- values ------------------------------------------------------------------------------------
@@ -122,7 +124,7 @@ def _packed_by(
     blobs = (stream, *buffers)
     size = sum(memoryview(blob).nbytes for blob in blobs)
     modules = frozenset(pickler.modules) if pickler.modules else NO_MODULES
-    return Packed(blobs, size, pickler.refs, modules, pickler.compiled)
+    return Packed(blobs, size, pickler.refs, modules, pickler.compiled, files=pickler.files)
 
 
 def _refusal(
@@ -165,6 +167,8 @@ def pack_if_possible(value: object) -> Packed | None:
     except BaseException:  # noqa: BLE001 - code of the user's
         return None
     blobs = (stream, *buffers)
+    if pickler.files:
+        return None  # their bytes would be elsewhere
     return Packed(blobs, sum(memoryview(blob).nbytes for blob in blobs), pickler.refs)
 
 
@@ -215,8 +219,17 @@ def _labelled(args: tuple[object, ...], kwargs: dict[str, object]) -> Iterable[t
     yield from kwargs.items()
 
 
-def unpack(blobs: Sequence[Buffer], slot: Callable[[int], object] | None = None) -> Any:
-    """The value in ``blobs`` (a stream, then its buffers); ``slot`` gives what fills a reference.
+def unpack(
+    blobs: Sequence[Buffer],
+    slot: Callable[[int], object] | None = None,
+    file: Callable[[int], object] | None = None,
+) -> Any:
+    """The value in ``blobs``: a stream, then its buffers.
+
+    Args:
+        blobs: Of the value.
+        slot: Gives what fills a reference.
+        file: Gives the files in it.
 
     Raises:
         SerializationError: It cannot be unpickled here: a module is missing, for example.
@@ -226,11 +239,11 @@ def unpack(blobs: Sequence[Buffer], slot: Callable[[int], object] | None = None)
         if stream[0] != pickle.PROTO[0]:
             definitions, stream = split_definitions(stream)
             arrivals.accept(definitions)
-        if slot is None:
+        if slot is None and file is None:
             if len(blobs) == 1:
                 return pickle.loads(stream)
             return pickle.loads(stream, buffers=blobs[1:])
-        return _Unpickler(stream, blobs[1:], slot).load()
+        return _Unpickler(stream, blobs[1:], slot, file).load()
     except PymonikError:
         raise
     except Exception as error:
@@ -245,13 +258,17 @@ class _Unpickler(pickle.Unpickler):
         stream: Buffer,
         buffers: Sequence[Buffer],
         slot: Callable[[int], object] | None,
+        file: Callable[[int], object] | None = None,
     ) -> None:
         super().__init__(io.BytesIO(stream), buffers=buffers)
         self._slot = slot
+        self._file = file
 
     def find_class(self, module: str, name: str) -> Any:
         if name == "_slot" and module == _PICKLER and self._slot is not None:
             return self._slot
+        if name == "_file" and module == _PICKLER and self._file is not None:
+            return self._file
         return super().find_class(module, name)
 
     def persistent_load(self, place: tuple[int, int | None]) -> object:

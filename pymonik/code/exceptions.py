@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from pymonik.code import codec
 from pymonik.code.remote_frames import remote_part, traceback_of
-from pymonik.errors import TaskFailedError
+from pymonik.errors import CommandError, TaskFailedError
 from pymonik.wire.failure import NONE
 from pymonik.wire.traceback_text import traceback_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pymonik.wire.command_lines import Ran
     from pymonik.wire.failure import Failure, Piece, Raised
 
 _ITEM: Final = "item "
@@ -64,6 +65,8 @@ def exception_of(failure: Failure, task_id: str = "", result_id: str = "") -> Ba
         error = _Rebuilding(failure).exception(0)
     except Exception:  # noqa: BLE001 - a class of the user's: whoever waits must learn of the end
         error = TaskFailedError(f"the task raised {failure.summary}")
+    if failure.ran is not None and isinstance(error, CommandError):
+        _tell_how(error, failure.ran)
     if issubclass(type(error), TaskFailedError):
         _complete(cast("TaskFailedError", error), task_id, result_id, text)
         return error
@@ -136,6 +139,14 @@ def _complete(error: TaskFailedError, task_id: str, result_id: str, text: str) -
     error.result_id = error.result_id or result_id
     error.remote_traceback = error.remote_traceback or text
     error.args = (error.message, error.task_id, error.result_id, error.remote_traceback)
+
+
+def _tell_how(error: CommandError, ran: Ran) -> None:
+    """What is known of a command that failed; the error was made as data."""
+    error.rc, error.seconds, error.command = ran.rc, ran.seconds, ran.command
+    error.stdout = ran.stdout.decode("utf-8", "backslashreplace")
+    error.stderr = ran.stderr.decode("utf-8", "backslashreplace")
+    error.files = {}
 
 
 class _Rebuilding:

@@ -222,6 +222,9 @@ def _pickled(key: str, need: Need, target: Any, label: str) -> tuple[Pickler, De
     if pickler.refs:
         text = "it refers to a handle; pass the handle as an argument"
         raise CannotDefineError(label, target, SerializationError(text))
+    if pickler.files:
+        text = "it refers to a File; pass the file as an argument"
+        raise CannotDefineError(label, target, SerializationError(text))
     first = tuple(map(_key_of, classes.before(target))) if is_class else ()
     return pickler, Definition(key, _digest(stream), stream, tuple(pickler.needs), first)
 

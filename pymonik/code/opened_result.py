@@ -5,16 +5,29 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from pymonik.code.codec import unpack
 from pymonik.errors import SerializationError
-from pymonik.wire.call import WHOLE, ItemMeta, ResultMeta, ResultRef
+from pymonik.wire.call import (
+    COMPLETED,
+    JSON,
+    PICKLED,
+    WHOLE,
+    ItemMeta,
+    ResultMeta,
+    ResultRef,
+)
+from pymonik.wire.command_lines import ran_decoder
 from pymonik.wire.containers import join, split
 from pymonik.wire.failure import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pymonik.code.codec import Packed
+    from pymonik.code.references import Reader
+    from pymonik.wire.call import FileRef
     from pymonik.wire.containers import Buffer
 
 
@@ -52,22 +65,78 @@ class OpenedResult:
         """Whether its value uses the memory of the container."""
         return not self.meta.chunked and len(self._blobs) > 1
 
-    def value(self, item: int = WHOLE, follow: Callable[[ResultRef], object] | None = None) -> Any:
+    def value(
+        self,
+        item: int = WHOLE,
+        follow: Callable[[ResultRef], object] | None = None,
+        reader: Reader | None = None,
+    ) -> Any:
         """The whole (a list, if it is chunked) or one item of it.
 
-        An item that failed is given as its `pymonik.wire.failure.Failure`. ``follow`` gives the
-        value of another result, for an item that stands elsewhere.
+        An item that failed is given as its `pymonik.wire.failure.Failure`.
+
+        Args:
+            item: Which.
+            follow: Gives the value of another result, for an item that stands elsewhere.
+            reader: Makes what is no pickle: files, and what commands gave.
         """
         if not self.meta.chunked:
-            return unpack(self._blobs)
+            meta = self.meta.items[0]
+            return self._read(0, reader) if meta.files or meta.form else unpack(self._blobs)
         if item >= 0:
-            return self._item(item, follow)
-        return [self._item(i, follow) for i in range(len(self.meta.items))]
+            return self._item(item, follow, reader)
+        return [self._item(i, follow, reader) for i in range(len(self.meta.items))]
 
-    def _item(self, index: int, follow: Callable[[ResultRef], object] | None) -> Any:
+    def files_of(self, item: int) -> Sequence[FileRef]:
+        """Where the files of an item are, or those of all."""
+        items = self.meta.items
+        if item >= 0 or len(items) == 1:
+            return items[max(item, 0)].files
+        return [file for one in items for file in one.files]
+
+    def files(self, item: int, reader: Reader) -> dict[str, object]:
+        """The files of an item, by name: those in its value, and its outputs."""
+        number = max(item, 0)
+        meta = self.meta.items[number]
+        return {ref.name: reader.file(ref, self._bytes_of(number, ref)) for ref in meta.files}
+
+    def _bytes_of(self, index: int, ref: FileRef) -> Buffer | None:
+        if ref.blob >= 0:
+            return self._blobs[self._firsts[index] + ref.blob]
+        return None if ref.size else b""
+
+    def _read(self, index: int, reader: Reader | None) -> Any:
+        """An item with files in it, or one that is no pickle."""
+        meta = self.meta.items[index]
+        start = self._firsts[index]
+        if meta.form == JSON:
+            return msgspec.json.decode(self._blobs[start])
+        if reader is None:
+            raise SerializationError("a value with files in it can only be read by its session")
+        if meta.form == COMPLETED:
+            ran = ran_decoder.decode(self._blobs[start])
+            return reader.completed(ran, self.files(index, reader))
+        if meta.form != PICKLED:
+            raise SerializationError(f"a value of form {meta.form} is of a later pymonik")
+        own = sum(ref.blob >= 0 for ref in meta.files)
+        stream, *buffers = self._blobs.cut(start, start + meta.blobs - own)
+        refs = meta.files
+        return unpack(
+            [stream, *map(bytearray, buffers)],
+            file=lambda slot: reader.file(refs[slot], self._bytes_of(index, refs[slot])),
+        )
+
+    def _item(
+        self,
+        index: int,
+        follow: Callable[[ResultRef], object] | None,
+        reader: Reader | None = None,
+    ) -> Any:
         meta = self.meta.items[index]
         if meta.failed:
             return decode(self._blobs[self._firsts[index]])
+        if meta.files or meta.form:
+            return self._read(index, reader)
         if meta.blobs == 1:
             return unpack((self._blobs[self._firsts[index]],))
         if meta.ref is None:

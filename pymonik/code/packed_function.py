@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from pymonik.code import arrivals, codec, main_module
 from pymonik.errors import SerializationError
@@ -12,16 +14,36 @@ from pymonik.wire.call import FunctionMeta
 from pymonik.wire.containers import Buffer, join, split
 from pymonik.wire.definitions import split_definitions
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pymonik.code.references import Sealed
+    from pymonik.wire.call import BuiltIn
+
 
 @dataclass(frozen=True, slots=True)
 class PackedFunction:
-    """A function as it travels, known by the hash of its content; see `Packed` for the rest."""
+    """A function as it travels, known by the hash of its content; see `Packed` for the rest.
+
+    Attributes:
+        built_in: What runs in its place without being unpickled: then there is no container.
+        files: Those that ``built_in`` has, in order.
+    """
 
     content_id: str
     name: str
     container: bytes
     modules: frozenset[str] = codec.NO_MODULES
     compiled: str = ""
+    built_in: BuiltIn | None = None
+    files: Sequence[Sealed] = ()
+
+    def placed(self) -> BuiltIn:
+        """What is built in, with the places of its files: they were uploaded."""
+        if self.built_in is None:
+            raise TypeError(f"{self.name} is not built in")
+        refs = tuple(sealed.ref for sealed in self.files)
+        return msgspec.structs.replace(self.built_in, files=refs)
 
 
 def pack_function(function: object, name: str) -> PackedFunction:
@@ -34,6 +56,10 @@ def pack_function(function: object, name: str) -> PackedFunction:
     if packed.refs:
         raise SerializationError(
             f"function {name!r} refers to a handle from outside; pass the handle as an argument"
+        )
+    if packed.files:
+        raise SerializationError(
+            f"function {name!r} refers to a File from outside; pass the file as an argument"
         )
     main = pickler.main_id
     meta = FunctionMeta(name=name, blobs=len(packed.blobs), main=main)

@@ -26,7 +26,7 @@ from pymonik.code import (
     reducers,
 )
 from pymonik.code.imports import imported_names
-from pymonik.code.references import Named, Referable, ReferableGroup
+from pymonik.code.references import Enclosed, Named, Referable, ReferableGroup, Sealed
 from pymonik.errors import SerializationError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _SUBCLASSES: Final[tuple[tuple[type, _Reducer], ...]] = (
     (Named, lambda pickler, obj: pickler.reduce_named(obj)),
     (Referable, lambda pickler, obj: (_slot, (pickler.slot_of(obj),))),
     (ReferableGroup, lambda _, obj: (list, (list(obj._members()),))),
+    (Enclosed, lambda pickler, obj: (_file, (pickler.file_slot_of(obj),))),
     (enum.Enum, enums.reduce_member),
     (types.ModuleType, functions.reduce_module),
 )
@@ -92,6 +93,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     Attributes:
         needs: Definitions that the pickle refers to, by key.
         refs: Handles that were found, by slot.
+        files: Files that were found, by slots of their own.
         modules: Those that travel as files and to which the pickle refers.
         compiled: The name of the first code in it that travels by value, ``""`` where none does.
     """
@@ -116,9 +118,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.needs: dict[str, Need] = {}
         self._mains: list[dict[str, Any]] = []  # names of each `__main__` that code refers to
         self.refs: list[Referable] = []
+        self.files: list[Sealed] = []
         self.modules: set[str] = set()
         self.compiled = ""
         self._slots: dict[int, int] = {}
+        self._enclosed: list[Enclosed] = []
         self._cells: dict[int, types.CellType] = {}
         self._namespaces: dict[int, functions.Namespace] = {}
         self._kinds: dict[type, _Reducer | None] = {}
@@ -237,6 +241,15 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.refs.append(obj)
         return self._slots[key]
 
+    def file_slot_of(self, obj: Enclosed) -> int:
+        """The number of a file, as it is now; one object is one file."""
+        key = id(obj)
+        if key not in self._slots:
+            self._slots[key] = len(self.files)
+            self.files.append(obj._seal())
+            self._enclosed.append(obj)  # its address is not given to another object meanwhile
+        return self._slots[key]
+
 
 class Place(NamedTuple):
     """Where a value stands that was put elsewhere.
@@ -279,3 +292,8 @@ class SharingPickler(Pickler):
 def _slot(number: int) -> object:
     """Stands in a pickle for the value of a reference; the unpickler puts the value there."""
     raise SerializationError(f"slot {number}: this pickle can only be read by pymonik")
+
+
+def _file(number: int) -> object:
+    """Stands in a pickle for a file; the unpickler puts the file there."""
+    raise SerializationError(f"file {number}: this pickle can only be read by pymonik")

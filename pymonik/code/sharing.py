@@ -72,7 +72,7 @@ def parts_of(values: Sequence[object], *, with_inner: bool) -> list[Part]:
             packed, pickler = codec.pack_keeping(value)
         except SerializationError:
             continue  # raised again for its call, which the message then names
-        if packed.nbytes >= _SHARED_FROM and not packed.refs:
+        if packed.nbytes >= _SHARED_FROM and not packed.refs and not packed.files:
             found.append((value, packed, pickler))
     large = [
         _Large(value, packed, _objects(pickler) if len(found) > 1 or _is_short(packed) else {})

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pymonik.wire.containers import Buffer
 
@@ -171,7 +171,7 @@ def write(fd: int, segments: Sequence[Buffer]) -> None:
                 written -= first.nbytes
 
 
-def cut(segments: Sequence[Buffer], size: int) -> Iterator[list[memoryview]]:
+def cut(segments: Iterable[Buffer], size: int) -> Iterator[list[memoryview]]:
     """The bytes of ``segments`` in groups of ``size`` bytes, then the rest; nothing is copied."""
     group: list[memoryview] = []
     room = size

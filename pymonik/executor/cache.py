@@ -26,9 +26,31 @@ class Runnable(Protocol):
     collects: bool
     setup: Callable[[], object] | None
     retry_backoff_s: float
+    outputs: tuple[str, ...]
+    has_folder: bool
 
     def adopt(self, content_id: str) -> None:
         """Learn its own content id: submitted again, it need not be pickled again."""
+
+
+class BuiltInFunction:
+    """What stands for a function where none was uploaded: the worker itself knows what to do."""
+
+    require_context = collects = has_folder = False
+    setup: Callable[[], object] | None = None
+    retry_backoff_s = 0.0
+    retry_on: tuple[type[BaseException], ...] = ()
+    outputs: tuple[str, ...] = ()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.func: Callable[..., object] = self._refuse
+
+    def _refuse(self, *_: object) -> object:
+        raise TypeError(f"{self.name} is no function")
+
+    def adopt(self, content_id: str) -> None:
+        """It needs none."""
 
 
 class FunctionCache:

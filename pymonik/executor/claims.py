@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 _RECORD = struct.Struct("<BIQ")  # how the call ended, number of blobs, bytes that follow
 _RECORD_OF_ONE = struct.Struct("<BIQQ")  # of one blob: the bytes that follow begin with its size
 _NONE, _VALUE, _FAILED, _NOT_ALL = range(4)  # how a call ended; or no record is here
+_FORM_SHIFT, _ENDINGS = 4, 0xF  # the form of a value stands above how the call ended
 _NOTHING = bytes([_NONE])
 _MAPPED_BYTES = 1024 * 1024  # of the journal
 _MOST_BYTES = 256 * 1024 * 1024  # of a journal: it is no second storage for large values
@@ -94,7 +95,8 @@ class Offer:
         """What the calls gave that have ended, in their order."""
         found: list[Finished] = []
         for start, ending, count, nbytes in self._records():
-            item = ItemMeta(count, failed=ending == _FAILED)
+            form, ending = ending >> _FORM_SHIFT, ending & _ENDINGS
+            item = ItemMeta(count, failed=ending == _FAILED, form=form)
             blobs = _cut(self._read(start, nbytes), count)
             found.append(Finished(item, blobs, is_all=ending != _NOT_ALL))
         return found
@@ -170,7 +172,10 @@ class Claims:
         """The call that was claimed last has ended."""
         if not self._is_ours:
             os._exit(0)  # a fork that user code made came back: the calls are not its own
+        # The journal has no room for where files are: such a call runs again, should we die.
+        is_all = is_all and not item.files
         ending = _NOT_ALL if not is_all else _FAILED if item.failed else _VALUE
+        ending |= item.form << _FORM_SHIFT
         head, nbytes = _head(ending, blobs)
         self._nbytes += nbytes
         self._is_full = self._is_full or self._nbytes > _MOST_BYTES

@@ -23,7 +23,9 @@ class Identity:
     collects = False
     setup = None
     retry_backoff_s = 0.0
+    has_folder = False
     retry_on: tuple[type[BaseException], ...] = ()
+    outputs: tuple[str, ...] = ()
 
     @staticmethod
     def func(value: object) -> object:

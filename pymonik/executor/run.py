@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import sys
 import time
 from functools import cached_property
 from itertools import accumulate
@@ -16,18 +17,30 @@ from pymonik.context import PymonikContext, enter
 from pymonik.errors import DependencyFailedError, SerializationError, UsageError
 from pymonik.executor import files
 from pymonik.executor.back_off import back_off
+from pymonik.executor.cache import BuiltInFunction
 from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
 from pymonik.executor.measures import Measures, origin_of
 from pymonik.executor.outcome import outcome
+from pymonik.executor.outgoing import Outgoing
 from pymonik.executor.prepared import prepared
+from pymonik.executor.submission import is_new
 from pymonik.executor.subtasks import SubtaskSession
 from pymonik.executor.telling import NeededFailedError, Teller
+from pymonik.executor.workplace import Workplace
+from pymonik.files.completed import Completed
 from pymonik.seeds import RandomNumbers
 from pymonik.session.current import activate
 from pymonik.wire import containers
-from pymonik.wire.call import NEW, ItemMeta, PayloadMeta, ResultMeta, ResultRef
+from pymonik.wire.call import (
+    Command,
+    FunctionRef,
+    ItemMeta,
+    PayloadMeta,
+    ResultMeta,
+    ResultRef,
+)
 from pymonik.wire.failure import Failure, encode
 
 if TYPE_CHECKING:
@@ -36,10 +49,11 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
     from pymonik.code.codec import Packed
-    from pymonik.executor.cache import FunctionCache
+    from pymonik.executor.cache import FunctionCache, Runnable
     from pymonik.executor.claims import Claims
     from pymonik.executor.frames import Run
-    from pymonik.wire.call import Origin
+    from pymonik.wire.call import FileRef, Origin
+    from pymonik.wire.command_lines import Ran
     from pymonik.wire.containers import Buffer
 
 
@@ -96,9 +110,18 @@ class _RetryWantedError(Exception):
 class _ElsewhereError(Exception):
     """What the call needs stands in other results, which the task did not get."""
 
-    def __init__(self, refs: dict[ResultRef, ResultRef]) -> None:
+    def __init__(self, refs: dict[ResultRef, ResultRef], files: Sequence[FileRef] = ()) -> None:
         super().__init__(refs)
         self.refs = refs
+        self.files = files
+
+
+class _FilesNotHereError(Exception):
+    """Files of a value are no inputs of the task."""
+
+    def __init__(self, files: Sequence[FileRef]) -> None:
+        super().__init__(files)
+        self.files = files
 
 
 class _NotHereError(Exception):
@@ -163,7 +186,9 @@ class _Attempt:
         self._mark = self._session.begin_call()
         self._context = _ContextOf(run, self._meta, self._session, share, self._rng)
         self._random = RandomNumbers()
-        self._function = functions.get(self._meta.function.content_id, self._function_container)
+        self._workplace: Workplace | None = None
+        self._is_command = isinstance(self._meta.function, Command)
+        self._function = self._runnable(functions)
         applied.apply(self._meta.settings)
         if run.code:
             share.is_loaded()
@@ -172,8 +197,12 @@ class _Attempt:
         if (setup := self._function.setup) is not None:
             self._context().setup = self._surroundings.copy().run(prepared, setup)
 
-    def _function_container(self) -> Buffer:
-        return files.load(self._run.input(self._meta.function.result_id))
+    def _runnable(self, functions: FunctionCache) -> Runnable:
+        function = self._meta.function
+        if not isinstance(function, FunctionRef):
+            return BuiltInFunction(function.name)
+        place = function.result_id
+        return functions.get(function.content_id, lambda: files.load(self._run.input(place)))
 
     def report(self) -> Report:
         output = self._chunk() if self._meta.chunked else self._single()
@@ -192,44 +221,66 @@ class _Attempt:
     def _single(self) -> tuple[bytes | None, str | None]:
         measures = Measures()
         try:
-            packed = self._outcome(0)
+            made = self._outcome(0)
         except Exception as error:
             if issubclass(type(error), self._function.retry_on):
                 raise _RetryWantedError(error) from error
             raise
-        if packed is None or not self._run.output_id:
+        if made is None or not self._run.output_id:
             return None, None
         measures.ended()
+        item, blobs = made
         meta = ResultMeta(
-            items=(ItemMeta(len(packed.blobs)),),
+            items=(item,),
             seconds=measures.seconds,
             origin=self._origin(measures),
             figures=measures.figures(),
         )
-        return files.store(self._run.folder, containers.join(meta, packed.blobs))
+        return self._stored(meta, blobs)
+
+    def _stored(self, meta: ResultMeta, blobs: Sequence[Buffer]) -> tuple[bytes | None, str | None]:
+        segments = containers.join(meta, blobs)
+        if any(map(is_new, meta.items)):
+            return b"".join(segments), None  # the parent has ids to fill in
+        return files.store(self._run.folder, segments)
 
     def _origin(self, measures: Measures) -> Origin:
         return origin_of(self._run, self._meta.earlier, measures.started)
 
-    def _outcome(self, index: int) -> Packed | None:
-        """The packed value of a call, ``None`` when another result takes its place."""
+    def _outcome(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]] | None:
+        """What a call gives, ``None`` when another result takes its place."""
         if self._opened:
             # An array lies where it is mapped and may be changed: no call sees what another did.
             self._opened = {i: one for i, one in self._opened.items() if not one.has_buffers}
-        blobs = self._blobs_of(index)
         try:
-            call = codec.unpack(blobs, self._slots(self._meta.calls[index].refs))
+            return self._command(index) if self._is_command else self._made(index)
         except _ElsewhereError as elsewhere:
-            self._run_later(index, elsewhere.refs)
+            self._run_later(index, elsewhere)
             return None
-        args, kwargs, seed = codec.arguments_of(call)
+        finally:
+            if self._workplace is not None:
+                self._workplace.leave()
+                self._workplace = None
+
+    def _made(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]] | None:
+        call = self._meta.calls[index]
+        in_files = self._file_slots(call.files)
+        packed_call = codec.unpack(self._blobs_of(index), self._slots(call.refs), in_files)
+        args, kwargs, seed = codec.arguments_of(packed_call)
         self._random = RandomNumbers(seed)
         self._teller.begin(args, kwargs)
         if self._function.require_context:
             args = (self._context(), *args)
-        return self._packed(self._call(args, kwargs))
+        if self._workplace is not None or self._function.has_folder:
+            self._place.enter()
+        packed = self._packed(self._call(args, kwargs))
+        if packed is None:
+            return None
+        if self._workplace is None and not packed.files:
+            return ItemMeta(len(packed.blobs)), packed.blobs
+        return self._with_files(packed)
 
-    def _run_later(self, index: int, refs: dict[ResultRef, ResultRef]) -> None:
+    def _run_later(self, index: int, elsewhere: _ElsewhereError) -> None:
         """Have a call run when what it needs is there.
 
         A result that was lost meanwhile makes the control plane refuse everything that this task
@@ -242,7 +293,7 @@ class _Attempt:
             text = "an argument is the result of a call that failed, and stands nowhere any more"
             raise DependencyFailedError(text)
         else:
-            self._session.reroute(refs, index, blobs)
+            self._session.reroute(elsewhere.refs, index, blobs, elsewhere.files)
 
     def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
         # What a call sets in its context is gone at the next.
@@ -297,6 +348,7 @@ class _Attempt:
         if not refs:
             return None
         elsewhere: dict[ResultRef, ResultRef] = {}
+        lacking: list[FileRef] = []
         values: list[object] = []
         for ref in refs:
             try:
@@ -305,14 +357,19 @@ class _Attempt:
                 if error.ref == ref or ref.item < 0:
                     raise SerializationError("a data dependency of the task is missing") from error
                 elsewhere[ref] = error.ref
-        if elsewhere:
-            raise _ElsewhereError(elsewhere)
+            except _FilesNotHereError as error:
+                lacking += error.files
+        if elsewhere or lacking:
+            raise _ElsewhereError(elsewhere, lacking)
         return values.__getitem__
 
     def _value(self, ref: ResultRef) -> object:
         if ref.result_id not in self._run.files and ref.result_id not in self._run.data:
             raise _NotHereError(ref)
-        value = self._open(ref.result_id).value(ref.item, self._value)
+        opened = self._open(ref.result_id)
+        if lacking := [file for file in opened.files_of(ref.item) if not self._is_here(file)]:
+            raise _FilesNotHereError(lacking)
+        value = opened.value(ref.item, self._value, self)
         for one in value if ref.item < 0 and isinstance(value, list) else (value,):
             if isinstance(one, Failure):
                 raise NeededFailedError(one)
@@ -325,6 +382,59 @@ class _Attempt:
             opened = opened_result.OpenedResult(inputs.load(self._run.input(result_id)))
             self._opened[result_id] = opened
         return opened
+
+    # -- files ---------------------------------------------------------------------------------
+
+    @property
+    def _place(self) -> Workplace:
+        """The folder of the present call."""
+        if self._workplace is None:
+            self._workplace = Workplace(self._run)
+        return self._workplace
+
+    def _is_here(self, file: FileRef) -> bool:
+        run = self._run
+        return not file.result_id or file.result_id in run.files or file.result_id in run.data
+
+    def _file_slots(self, refs: Sequence[FileRef]) -> Callable[[int], object] | None:
+        return (lambda slot: self._place.file(refs[slot])) if refs else None
+
+    def file(self, ref: FileRef, data: Any) -> object:
+        """A file in a value that is an argument; see `pymonik.code.references.Reader`."""
+        return self._place.file(ref, data)
+
+    def completed(self, ran: Ran, files: dict[str, Any]) -> object:
+        """What a command gave, as an argument."""
+        return Completed.of(ran, files)
+
+    def _with_files(self, packed: Packed) -> tuple[ItemMeta, Sequence[Buffer]]:
+        """A value with the files that are in it, and the outputs of the call."""
+        place = self._workplace
+        sealed = list(packed.files)
+        if place is not None:
+            place.check_linked()
+            outputs, unmatched = place.matched(self._function.outputs)
+            for pattern in unmatched:
+                print(f"pymonik: no file matches the output {pattern!r}", file=sys.stderr)  # noqa: T201
+            known = {(file.ref.name, file.ref.digest) for file in sealed}
+            more = (place.output(name)._seal() for name in outputs)
+            sealed += [file for file in more if (file.ref.name, file.ref.digest) not in known]
+        outgoing = Outgoing(self._run, self._session, place)
+        refs, blobs = outgoing.send(sealed, len(packed.blobs))
+        count = len(packed.blobs) + len(blobs)
+        return ItemMeta(count, files=refs), [*packed.blobs, *blobs]
+
+    def _command(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]]:
+        from pymonik.executor.command_call import CommandCall  # most executors never need it
+
+        self._teller.begin((), {})
+        started = time.time()
+        call, command, place = self._meta.calls[index], self._meta.function, self._place
+        if not isinstance(command, Command):
+            raise TypeError("the task runs no command")
+        one = CommandCall(command, call, self._blobs_of(index), self._slots(call.refs), place)
+        outgoing = Outgoing(self._run, self._session, place)
+        return one.outcome(outgoing, lambda: origin_of(self._run, self._meta.earlier, started))
 
     # -- several calls, one result -------------------------------------------------------------
 
@@ -355,26 +465,24 @@ class _Attempt:
             origin=self._origin(measures),
             figures=measures.figures(),
         )
-        segments = containers.join(meta, blobs)
-        if any(item.ref is not None and item.ref.result_id.startswith(NEW) for item in items):
-            return b"".join(segments), None  # the parent has ids to fill in
-        return files.store(self._run.folder, segments)
+        return self._stored(meta, blobs)
 
     def _item(self, index: int) -> tuple[ItemMeta, Sequence[Buffer], bool]:
         """What stands in the result for a call, and whether it left nothing besides."""
         if self._session.is_changed:
             self._mark = self._session.begin_call()
         try:
-            packed = self._outcome(index)
+            made = self._outcome(index)
         except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
             self._session.undo(self._mark)
             if issubclass(type(error), self._function.retry_on) and self._may_retry():
                 self._session.again(index, self._untouched(index))
                 return self._elsewhere()
             return ItemMeta(1, failed=True), (encode(self._teller.failure(error)),), True
-        if packed is None:
+        if made is None:
             return self._elsewhere()
-        return ItemMeta(len(packed.blobs)), packed.blobs, not self._session.is_changed
+        item, blobs = made
+        return item, blobs, not self._session.is_changed
 
     def _elsewhere(self) -> tuple[ItemMeta, Sequence[Buffer], bool]:
         delegated = self._session.delegated

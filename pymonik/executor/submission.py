@@ -80,17 +80,26 @@ def _bound_output(output: bytes | None, ids: dict[str, str]) -> bytes | None:
     if output is None:
         return None
     meta, blobs = containers.split(output)
-    if not isinstance(meta, ResultMeta) or not any(_is_new(item) for item in meta.items):
+    if not isinstance(meta, ResultMeta) or not any(is_new(item) for item in meta.items):
         return output
     items = tuple(_bound_item(item, ids) for item in meta.items)
     return b"".join(containers.join(msgspec.structs.replace(meta, items=items), blobs))
 
 
-def _is_new(item: ItemMeta) -> bool:
-    return item.ref is not None and item.ref.result_id.startswith(NEW)
+def is_new(item: ItemMeta) -> bool:
+    """Whether an item refers to results that the task has created: they have stand-ins."""
+    if item.ref is not None:
+        return item.ref.result_id.startswith(NEW)
+    return any(file.result_id.startswith(NEW) for file in item.files)
 
 
 def _bound_item(item: ItemMeta, ids: dict[str, str]) -> ItemMeta:
+    if item.files:
+        files = (
+            msgspec.structs.replace(file, result_id=ids.get(file.result_id, file.result_id))
+            for file in item.files
+        )
+        item = msgspec.structs.replace(item, files=tuple(files))
     if item.ref is None:
         return item
     ref = ResultRef(ids.get(item.ref.result_id, item.ref.result_id), item.ref.item)

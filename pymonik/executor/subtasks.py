@@ -18,6 +18,7 @@ from pymonik.errors import UsageError
 from pymonik.executor import files
 from pymonik.executor.frames import Created, Subtask
 from pymonik.executor.identity import packed_identity
+from pymonik.executor.outgoing import Outgoing
 from pymonik.options import TaskOptions
 from pymonik.session.labels import with_labels
 from pymonik.session.result import ResultState
@@ -26,7 +27,9 @@ from pymonik.wire.call import (
     MOST_CALLS,
     NEW,
     WHOLE,
+    BuiltIn,
     CallMeta,
+    FileRef,
     FunctionRef,
     PayloadMeta,
     ResultRef,
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from pymonik.code.codec import Packed
     from pymonik.code.opened_result import OpenedResult
     from pymonik.code.packed_function import PackedFunction
-    from pymonik.code.references import Referable
+    from pymonik.code.references import Referable, Sealed
     from pymonik.executor.frames import Run
     from pymonik.session.protocol import Drawn, Submission
     from pymonik.session.result import Observer
@@ -73,7 +76,9 @@ class SubtaskSession:
     def __init__(self, run: Run, meta: PayloadMeta) -> None:
         self._run = run
         self._meta = meta
-        known = {**meta.functions, meta.function.content_id: meta.function.result_id}
+        known = dict(meta.functions)
+        if isinstance(meta.function, FunctionRef):
+            known[meta.function.content_id] = meta.function.result_id
         self._functions = known
         self._created: list[Created] = []
         self._subtasks: list[_Pending] = []
@@ -81,6 +86,7 @@ class SubtaskSession:
         self.delegated: ResultState | None = None
         self.is_changed = False
         self._wheels: dict[str, str] = {}  # digest to stand-in
+        self._files: dict[str, str] = {}  # the same
         self._aliases: dict[str, str] = {}
 
     @property
@@ -128,6 +134,11 @@ class SubtaskSession:
         """Keep the values until the task ends."""
         return [self._put(value, name) for value, name in zip(values, names, strict=True)]
 
+    def content(self, result_id: str) -> memoryview:
+        """Refuse: files of the task's arguments lie in its folder, others are not here."""
+        del result_id
+        _refuse("read a file that is none of its arguments")
+
     def send(self) -> None:
         """Do nothing: every state has its id from the start."""
 
@@ -170,6 +181,19 @@ class SubtaskSession:
 
     # -- what the executor calls ----------------------------------------------------------------
 
+    def file_id(self, digest: str) -> str | None:
+        """The stand-in of a file of this content, if one was added."""
+        return self._files.get(digest)
+
+    def add_file(self, name: str, path: str, digest: str) -> str:
+        """Have a file, which is ours from now on, become a raw result; its stand-in."""
+        self.is_changed = True
+        stand_in = self._stand_in()
+        self._created.append(Created(stand_in=stand_in, name=name, path=path))
+        if digest:
+            self._files[digest] = stand_in
+        return stand_in
+
     def begin_call(self) -> tuple[int, int, int]:
         """Start one of the calls; give what `undo` needs."""
         self.delegated = None
@@ -184,6 +208,8 @@ class SubtaskSession:
                 Path(one.path).unlink(missing_ok=True)
         del self._created[created:], self._subtasks[subtasks:]
         self._functions = dict(list(self._functions.items())[:functions])
+        left = {one.stand_in for one in self._created}
+        self._files = {digest: one for digest, one in self._files.items() if one in left}
 
     def delegate_to(self, handle: Referable) -> None:
         """The value of this call is that of ``handle``."""
@@ -205,11 +231,26 @@ class SubtaskSession:
         calls = [codec.pack_call((value,), {})]
         self._delegate(self._add(function, calls, self.options, self.environment)[0])
 
-    def reroute(self, refs: dict[ResultRef, ResultRef], call: int, blobs: Sequence[Buffer]) -> None:
-        """Run one of the calls later: what it needs stands elsewhere than it was told."""
+    def reroute(
+        self,
+        refs: dict[ResultRef, ResultRef],
+        call: int,
+        blobs: Sequence[Buffer],
+        files: Sequence[FileRef] = (),
+    ) -> None:
+        """Run one of the calls later: what it needs stands elsewhere than it was told.
+
+        Args:
+            refs: Where the values of some references stand.
+            call: Its number.
+            blobs: Its arguments.
+            files: In the values of its references.
+        """
         self._check_delegation(1)
-        known = tuple(refs.get(ref, ref) for ref in self._meta.calls[call].refs)
-        self._pend_again(CallMeta(len(blobs), known), blobs, self._meta.earlier, self.options)
+        meta = self._meta.calls[call]
+        known = tuple(refs.get(ref, ref) for ref in meta.refs)
+        again = CallMeta(len(blobs), known, (*meta.files, *files))
+        self._pend_again(again, blobs, self._meta.earlier, self.options)
 
     def again(self, call: int, blobs: Sequence[Buffer]) -> None:
         """Try one of the calls again, in a task of its own that has the attempts that are left."""
@@ -267,7 +308,11 @@ class SubtaskSession:
         if not self._meta.chunked and state.result_id is not None:
             self._aliases[state.result_id] = self._run.output_id
 
-    def _upload(self, function: PackedFunction) -> FunctionRef:
+    def _upload(self, function: PackedFunction) -> FunctionRef | BuiltIn:
+        if function.built_in is not None:
+            for file in function.files:
+                file.ref = self._file_ref(file)
+            return function.placed()
         result_id = self._functions.get(function.content_id)
         if result_id is None:
             result_id = self._stand_in()
@@ -297,7 +342,7 @@ class SubtaskSession:
 
     def _add(
         self,
-        function: FunctionRef,
+        function: FunctionRef | BuiltIn,
         calls: Sequence[Packed],
         options: TaskOptions,
         environment: Environment,
@@ -311,7 +356,7 @@ class SubtaskSession:
             settings=self._meta.settings,
             run=options.label or "",
             nonce=self._meta.nonce,
-            chunked=len(calls) > 1,
+            chunked=len(calls) > 1 or not isinstance(function, FunctionRef),
             locals=self._meta.locals,
         )
         output = self._pend(meta, [blob for packed in calls for blob in packed.blobs], options)
@@ -320,7 +365,17 @@ class SubtaskSession:
 
     def _call_meta(self, packed: Packed) -> CallMeta:
         refs = (ResultRef(self._id_of(ref), ref._state.item) for ref in packed.refs)
-        return CallMeta(len(packed.blobs), tuple(refs))
+        files = tuple(map(self._file_ref, packed.files)) if packed.files else ()
+        return CallMeta(len(packed.blobs), tuple(refs), files)
+
+    def _file_ref(self, file: Sealed) -> FileRef:
+        """A file that a subtask needs: of the task's own inputs, or a new result."""
+        return file.ref if file.is_uploaded else self._outgoing.alone(file)
+
+    @property
+    def _outgoing(self) -> Outgoing:
+        # Copied, not taken: the running call may go on with its file.
+        return Outgoing(self._run, self, None)
 
     def _pend_again(
         self, call: CallMeta, blobs: Sequence[Buffer], earlier: int, options: TaskOptions

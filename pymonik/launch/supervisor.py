@@ -37,6 +37,11 @@ def become_subreaper() -> bool:
     return _prctl(_SET_CHILD_SUBREAPER, 1)
 
 
+def cease_as_subreaper() -> None:
+    """Have them become children of the process above that adopts them."""
+    _prctl(_SET_CHILD_SUBREAPER, 0)
+
+
 def supervise(control: int) -> None:
     """Return in a new process, which becomes what is to be supervised; never in this one.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymonik.code import codec
 from pymonik.errors import UsageError
+from pymonik.files.reading import as_argument
 from pymonik.session.run import KeptCall
 
 if TYPE_CHECKING:
@@ -44,7 +45,11 @@ def arguments(state: ResultState, value_of: Callable[[ResultState], object]) -> 
             )
         return value_of(needed)
 
-    args, kwargs, _ = codec.arguments_of(codec.unpack(blobs(call), fill))
+    def file(slot: int) -> object:
+        return as_argument(files[slot], state.session)
+
+    files = call.files if isinstance(call, KeptCall) else ()
+    args, kwargs, _ = codec.arguments_of(codec.unpack(blobs(call), fill, file))
     return args, kwargs
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pymonik.code import codec, packed_function
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.errors import DependencyFailedError, UsageError
+from pymonik.files.reading import as_argument
 from pymonik.session.result import ResultState
 from pymonik.wire.call import WHOLE
 from pymonik.wire.environment import Environment
@@ -37,13 +38,19 @@ class InlineSession:
 
     def submit(self, submission: Submission) -> list[ResultState]:
         """Run the calls, one after the other."""
+        if submission.function.built_in is not None:
+            raise UsageError(f"{submission.function.name} runs on a worker only")
         function = packed_function.load_function(submission.function.container)
         return [self._run(function, submission, call) for call in submission.calls]
 
     def _run(self, function: Any, submission: Submission, call: Packed) -> ResultState:
         state = self._new_state(submission.function.name)
         try:
-            packed = codec.unpack(call.blobs, lambda slot: self._filled(call.refs[slot]))
+            packed = codec.unpack(
+                call.blobs,
+                lambda slot: self._filled(call.refs[slot]),
+                lambda slot: as_argument(call.files[slot], self),
+            )
             args, kwargs, _ = codec.arguments_of(packed)
             value = self.resolved(function(*args, **kwargs))
         except Exception as error:  # noqa: BLE001 - of the user's function
@@ -94,6 +101,10 @@ class InlineSession:
         drawn.raise_error()
 
     def fetch(self, _: Sequence[ResultState]) -> list[OpenedResult]:
+        """Refused, as in a task."""
+        self._refuse()
+
+    def content(self, _: str) -> memoryview:
         """Refused, as in a task."""
         self._refuse()
 

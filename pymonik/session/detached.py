@@ -47,7 +47,9 @@ class DetachedSession:
             "current one: unpickle it while that session is active"
         )
 
-    submit = before_end = put = wait = observe = ignore = call_back = fetch = cancel = _refuse
+    submit = before_end = put = wait = observe = ignore = call_back = fetch = cancel = content = (
+        _refuse
+    )
 
     def send(self) -> None:
         """Nothing is left to send."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pymonik.session.result import acquire, release
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pymonik.code.opened_result import OpenedResult
+    from pymonik.code.references import Sealed
     from pymonik.errors import ControlPlaneError
     from pymonik.session.protocol import Submission
     from pymonik.session.result import Observer, ResultState
@@ -290,6 +291,21 @@ class Store(Request):
     """Create results from names and segments of data; gives their ids."""
 
     items: Sequence[tuple[str, Sequence[Buffer]]]
+
+
+@dataclass(slots=True, eq=False)
+class StoreFiles(Request):
+    """Create raw results of files; gives their ids."""
+
+    files: Sequence[Sealed]
+
+
+@dataclass(slots=True, eq=False)
+class Download(Request):
+    """Write the data of a raw result to a file, anew at each attempt."""
+
+    result_id: str
+    file: IO[bytes]
 
 
 @dataclass(slots=True, eq=False)

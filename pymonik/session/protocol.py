@@ -88,6 +88,13 @@ class Session(Protocol):
     def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
         """Store values; their states are completed when this returns (in a task: at its end)."""
 
+    def content(self, result_id: str) -> memoryview:
+        """The bytes of a raw result that is there, mapped where they are many.
+
+        Raises:
+            UsageError: In a task, which is given its files before it starts.
+        """
+
     def send(self) -> None:
         """Have everything submitted so far sent; afterwards each state has its result id."""
 

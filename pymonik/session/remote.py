@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pymonik.code.opened_result import OpenedResult, join_value
 from pymonik.code.program import Program
+from pymonik.content.mapped import mapped
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError, UsageError
 from pymonik.session import events
 from pymonik.session.callbacks import Callback, Callbacks
+from pymonik.session.file_uploads import Files, sealed_in
 from pymonik.session.forgetting import Hold
 from pymonik.session.pythons import Pythons
 from pymonik.session.result import Countdown, Held, ResultState, Status
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pymonik.code.codec import Packed
+    from pymonik.code.references import Sealed
     from pymonik.session.engine import Engine
     from pymonik.session.protocol import Drawn, Session, Submission
     from pymonik.session.result import Observer
@@ -45,6 +49,9 @@ class Store(Protocol):
 
     def store(self, items: Sequence[tuple[str, Sequence[Buffer]]]) -> list[str]:
         """Create results from their (name, segments of data); their ids, in order."""
+
+    def store_files(self, files: Sequence[Sealed]) -> list[str]:
+        """Create raw results of files; their ids, in order."""
 
     def fetch(self, ids: Sequence[str]) -> list[memoryview]:
         """The data of completed results, in order; writable, and nobody else's."""
@@ -103,6 +110,7 @@ class RemoteSession:
         self._callbacks = Callbacks()
         self._ends_of_futures = Callbacks()
         self._weights = Weights()
+        self._files = Files(self._store_files)
         # Not at the exit of the interpreter: the cluster is about to learn of that anyway.
         self._abandoned = weakref.finalize(self, _abandon, engine)
         self._abandoned.atexit = False
@@ -142,6 +150,7 @@ class RemoteSession:
         if code is not submission.code:
             submission = replace(submission, code=code)
         self._weights.look(submission)
+        self._files.upload(sealed_in(submission))
         name = submission.function.name
         states = [ResultState(self, name) for _ in submission.calls]
         if submission.run is not None:  # before one of them can end: an error names its item
@@ -375,7 +384,23 @@ class RemoteSession:
                 raise
             _log.debug("session %s had ended: %s", self._session_id, error.detail)
 
+    def content(self, result_id: str) -> memoryview:
+        """The bytes of a raw result that is there, mapped where they are many."""
+        self._check_process()
+        if self._store is not None:
+            return self._store.fetch([result_id])[0]
+        with tempfile.TemporaryFile(prefix="pymonik-file-") as file:
+            self._ask(events.Download(result_id, file))
+            size = file.seek(0, os.SEEK_END)
+            return mapped(file.fileno(), size)
+
     # -- inside --------------------------------------------------------------------------------
+
+    def _store_files(self, files: Sequence[Sealed]) -> Sequence[str]:
+        if self._store is not None:
+            return self._store.store_files(files)
+        ids: Sequence[str] = self._ask(events.StoreFiles(files))
+        return ids
 
     def _ask(self, request: events.Request) -> Any:
         self._engine.check_thread()

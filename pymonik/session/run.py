@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pymonik.code.codec import Packed
+    from pymonik.code.references import Sealed
     from pymonik.session.result import ResultState
     from pymonik.wire.containers import Buffer
 
@@ -29,6 +30,7 @@ class Run:
         label: What the program calls the run, ``""`` without a name.
         parameters: Names of the function's parameters by position.
         started: When it began, in seconds since the epoch.
+        keeps_calls: Whether the arguments are pickles that views can read.
         total: Calls that were submitted so far, and have numbers.
     """
 
@@ -36,6 +38,7 @@ class Run:
         "__weakref__",
         "_kept",
         "function",
+        "keeps_calls",
         "label",
         "name",
         "parameters",
@@ -56,6 +59,7 @@ class Run:
         self.parameters = tuple(parameters)
         self.started = time.time()
         self.total = 0
+        self.keeps_calls = True
         self._kept = 0  # bytes
 
     @property
@@ -70,7 +74,7 @@ class Run:
         for index, (state, call) in enumerate(zip(states, calls, strict=True), first):
             state.run = self
             state.index = index
-            if call.nbytes <= _MOST_OF_ITEM and self._kept <= _MOST_OF_RUN:
+            if self.keeps_calls and call.nbytes <= _MOST_OF_ITEM and self._kept <= _MOST_OF_RUN:
                 self._kept += call.nbytes
                 state.call = _kept(call)
 
@@ -84,7 +88,7 @@ class SingleCalls(Run):
         """Remember of each call that it belongs here, and what it was called with."""
         for state, call in zip(states, calls, strict=True):
             state.run = self
-            if call.nbytes <= _MOST_OF_SINGLE:
+            if self.keeps_calls and call.nbytes <= _MOST_OF_SINGLE:
                 state.call = _kept(call)
 
 
@@ -95,15 +99,18 @@ class KeptCall(NamedTuple):
         blobs: The pickle, then its buffers.
         refs: What stands in the slots of the pickle. Kept weakly: a chain of calls must not keep
             all of its values.
+        files: Files among them.
     """
 
     blobs: Sequence[Buffer]
     refs: tuple[weakref.ref[ResultState], ...]
+    files: Sequence[Sealed] = ()
 
 
 def _kept(call: Packed) -> KeptCall | bytes:
     """The arguments of a call, for as long as its handle lives."""
-    if len(call.blobs) == 1 and not call.refs:
+    if len(call.blobs) == 1 and not call.refs and not call.files:
         stream = call.blobs[0]
         return stream if isinstance(stream, bytes) else bytes(stream)
-    return KeptCall(call.blobs, tuple(weakref.ref(ref._state) for ref in call.refs))
+    refs = tuple(weakref.ref(ref._state) for ref in call.refs)
+    return KeptCall(call.blobs, refs, call.files)

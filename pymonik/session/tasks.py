@@ -101,7 +101,8 @@ class OutgoingTask(Awaited):
         self.options = options
         self.series = series
         self.code = code
-        self.chunked = len(calls) > 1
+        # What is built in tells its failures as values: ArmoniK keeps nothing of a failed task.
+        self.chunked = len(calls) > 1 or function.built_in is not None
         self.payload: str | bytes = ""
         self.dependencies: Sequence[str] = ()
         self.task_id = ""
@@ -126,7 +127,7 @@ class OutgoingTask(Awaited):
         Packages of the session's environment are uploaded with the first task of any function.
         """
         bundle, own = self.code.bundle, self.options.environment
-        keys = [self.function.content_id]
+        keys = [] if self.function.built_in else [self.function.content_id]
         if bundle is not None:
             keys.append(bundle.digest)
         if own is not None and own.files:

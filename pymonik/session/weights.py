@@ -22,7 +22,7 @@ class Weights:
     def look(self, submission: Submission) -> None:
         """Warn of what is heavy, the first time."""
         function = submission.function
-        if len(function.container) > _HEAVY_BYTES:
+        if not function.built_in and len(function.container) > _HEAVY_BYTES:
             what = f"the function {function.name} with the globals and closures that it uses"
             self._tell(what, len(function.container))
         for call in submission.calls:

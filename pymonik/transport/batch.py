@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pymonik.code.codec import Packed
+    from pymonik.code.packed_function import PackedFunction
     from pymonik.options import TaskOptions
     from pymonik.session.tasks import OutgoingTask
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.transport.data import DataStore
+    from pymonik.wire.call import BuiltIn
     from pymonik.wire.containers import Buffer
     from pymonik.wire.environment import Environment
 
@@ -122,7 +124,8 @@ class BatchSender:
 
     def _upload_code(self, batch: Sequence[OutgoingTask]) -> None:
         with self._uploading:
-            new = {task.function.content_id: task.function for task in batch}
+            functions = (task.function for task in batch)
+            new = {f.content_id: f for f in functions if f.built_in is None}
             for content_id in self._functions:
                 new.pop(content_id, None)
             if new:
@@ -178,9 +181,8 @@ class BatchSender:
         return containers.join(meta, [blob for call in task.calls for blob in call.blobs])
 
     def _meta(self, task: OutgoingTask, functions: dict[str, str]) -> PayloadMeta:
-        content_id = task.function.content_id
         return PayloadMeta(
-            function=FunctionRef(content_id, self._functions[content_id], task.function.name),
+            function=self._function(task.function),
             calls=tuple(map(_call_meta, task.calls)),
             environment=self._environment_of(task.options).at(self._wheels),
             run=task.options.label or self._options.label or "",
@@ -191,6 +193,12 @@ class BatchSender:
             chunked=task.chunked,
             locals=self._tells_locals,
         )
+
+    def _function(self, function: PackedFunction) -> FunctionRef | BuiltIn:
+        if function.built_in is not None:
+            return function.placed()
+        content_id = function.content_id
+        return FunctionRef(content_id, self._functions[content_id], function.name)
 
     def _parts(self, batch: Sequence[OutgoingTask]) -> list[Part]:
         """Tasks in one request share their options; in the order of the first task of each."""
@@ -249,6 +257,9 @@ def _nbytes(segments: Sequence[Buffer]) -> int:
 
 
 def _call_meta(call: Packed) -> CallMeta:
+    if call.files:
+        refs = tuple(ref._state.place for ref in call.refs)
+        return CallMeta(len(call.blobs), refs, tuple(file.ref for file in call.files))
     if not call.refs:
         return _PLAIN if len(call.blobs) == 1 else CallMeta(len(call.blobs))
     return CallMeta(len(call.blobs), tuple(ref._state.place for ref in call.refs))

@@ -8,7 +8,7 @@ import itertools
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from armonik.protogen.client import (
@@ -239,15 +239,26 @@ class ControlPlane:
         return [result.result_id for result in answer.results]
 
     def upload(
-        self, session_id: str, result_id: str, segments: Sequence[Buffer], chunk_bytes: int
+        self,
+        session_id: str,
+        result_id: str,
+        segments: Callable[[], Iterable[Buffer]],
+        chunk_bytes: int,
     ) -> None:
-        """Stream the data of a result, in messages of ``chunk_bytes`` each."""
+        """Stream the data of a result, in messages of ``chunk_bytes`` each.
+
+        Args:
+            session_id: Of the result.
+            result_id: Of the result.
+            segments: Gives the data, anew for each attempt.
+            chunk_bytes: What one message holds.
+        """
         message = results_common_pb2.UploadResultDataRequest
         identity = message.ResultIdentifier(session_id=session_id, result_id=result_id)
 
         def stream() -> Iterator[bytes]:
             yield message(id=identity).SerializeToString()
-            for chunk in objects.cut(segments, chunk_bytes):
+            for chunk in objects.cut(segments(), chunk_bytes):
                 yield streams.encode(streams.UPLOAD_FIELD, chunk)
 
         def attempt() -> None:
@@ -293,6 +304,27 @@ class ControlPlane:
             return streams.gather(itertools.chain((first,), pieces))
 
         return self._attempts("DownloadResultData", attempt)
+
+    def download_into(self, session_id: str, result_id: str, file: IO[bytes]) -> None:
+        """Write the data of a result to a file, piece by piece; an attempt begins at its start.
+
+        Raises:
+            ControlPlaneError: There are no data, or not yet.
+        """
+        request = results_common_pb2.DownloadResultDataRequest(
+            session_id=session_id, result_id=result_id
+        ).SerializeToString()
+
+        def attempt() -> None:
+            file.seek(0)
+            file.truncate()
+            for answer in self._download(request, timeout=_STREAM_S):
+                file.write(_downloaded(answer))
+            if not file.tell():  # what we store is never empty
+                raise ControlPlaneError("DownloadResultData", "the result has no data yet")
+            file.flush()
+
+        self._attempts("DownloadResultData", attempt)
 
     def small_data(self, ids: Sequence[str]) -> list[bytes | None]:
         """The data of completed results where they are small and this control plane tells them."""

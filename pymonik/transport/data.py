@@ -12,7 +12,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from pymonik.content import objects
+from pymonik.content import objects, raw
 from pymonik.content.mapped import mapped
 from pymonik.errors import ControlPlaneError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from pymonik.code.references import Sealed
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.wire.containers import Buffer
 
@@ -67,6 +68,41 @@ class DataStore:
                 ids[i] = result_id
         return ids
 
+    def store_files(self, files: Sequence[Sealed]) -> list[str]:
+        """Create raw results of files, whose names they get; their ids, in order.
+
+        Raises:
+            UsageError: A file has changed since its digest was taken.
+        """
+        limit = INLINE_BYTES if self._folder is None else _DIRECT_BYTES
+        ids = [""] * len(files)
+        small = [i for i, file in enumerate(files) if file.ref.size <= limit]
+        for group in _batches(small, [file.ref.size for file in files]):
+            data = [(files[i].ref.name, raw.content(files[i])) for i in group]
+            new = self._plane.create_results(self._session_id, data)
+            for i, result_id in zip(group, new, strict=True):
+                ids[i] = result_id
+        large = [i for i, file in enumerate(files) if file.ref.size > limit]
+        if large:
+            made = [files[i].ref.name for i in large]
+            created = self._plane.create_results_metadata(self._session_id, made)
+            for i, result_id in zip(large, created, strict=True):
+                self._put_file(result_id, files[i])
+                ids[i] = result_id
+        return ids
+
+    def _put_file(self, result_id: str, file: Sealed) -> None:
+        if self._folder is None:
+            self._plane.upload(
+                self._session_id, result_id, lambda: raw.portions(file), self._chunk_bytes
+            )
+            return
+        try:
+            raw.place(file, self._folder, result_id)
+        except OSError as error:
+            raise _unwritten(error) from error
+        self._plane.import_data(self._session_id, [(result_id, result_id)])
+
     def _put_large(self, items: list[tuple[str, Sequence[Buffer]]]) -> None:
         if self._folder is not None:
             for result_id, data in items:
@@ -78,7 +114,7 @@ class DataStore:
 
     def _upload_one(self, item: tuple[str, Sequence[Buffer]]) -> None:
         result_id, data = item
-        self._plane.upload(self._session_id, result_id, data, self._chunk_bytes)
+        self._plane.upload(self._session_id, result_id, lambda: data, self._chunk_bytes)
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -161,9 +197,11 @@ def _write(folder: Path, name: str, segments: Sequence[Buffer]) -> None:
     try:
         objects.store(folder, name, segments)
     except OSError as error:
-        raise ControlPlaneError(
-            "ImportResultsData", f"the object storage cannot be written: {error}"
-        ) from error
+        raise _unwritten(error) from error
+
+
+def _unwritten(error: OSError) -> ControlPlaneError:
+    return ControlPlaneError("ImportResultsData", f"the object storage cannot be written: {error}")
 
 
 def _read(folder: Path, name: str) -> memoryview | None:

@@ -20,7 +20,7 @@ import grpc
 from pymonik.code.exceptions import exception_of
 from pymonik.code.opened_result import OpenedResult
 from pymonik.environments.missing import advised
-from pymonik.errors import UnavailableError
+from pymonik.errors import CommandError, UnavailableError
 from pymonik.session import events
 from pymonik.transport import aborts
 from pymonik.transport.errors import code_of, to_error
@@ -185,6 +185,10 @@ class Exchange:
                 return _explained(request.result_id, request.opened)
             case events.Store():
                 return self._data.store(request.items)
+            case events.StoreFiles():
+                return self._data.store_files(request.files)
+            case events.Download():
+                plane.download_into(self._session_id, request.result_id, request.file)
             case events.CancelTasks():
                 self._cancel(request.tasks)
             case events.CountWorkers():
@@ -306,5 +310,7 @@ def _explained(result_id: str, opened: OpenedResult) -> events.Contents:
     for number, item in enumerate(opened.meta.items):
         if item.failed and opened.meta.chunked:
             failure: Failure = opened.value(number)
-            errors[number] = advised(exception_of(failure, "", result_id))
+            error = errors[number] = advised(exception_of(failure, "", result_id))
+            if item.files and isinstance(error, CommandError):
+                error.keeps_files = True
     return events.Contents(opened, errors)

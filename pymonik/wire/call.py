@@ -17,8 +17,11 @@ import msgspec
 
 from pymonik.wire.environment import Environment
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 WHOLE: Final = -1  # the item of a reference that means the whole result
+PICKLED: Final = 0  # forms of a value: a pickle, then its buffers
+JSON: Final = 1  # a text
+COMPLETED: Final = 2  # a `pymonik.wire.command_lines.Ran`
 MOST_CALLS: Final = 4096  # of a chunk: a pipe of any system holds as many bytes
 NEW: Final = "new:"  # starts the stand-in for the id of a result that a task creates
 
@@ -46,12 +49,69 @@ class ResultRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
     item: int = WHOLE
 
 
-class FunctionRef(msgspec.Struct, frozen=True):
-    """A function: known by its content, shipped as a data dependency."""
+class FileRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A file: its bytes are a *raw* result, without a container, or a part of one, or a blob.
+
+    Any tool of ArmoniK can read and write a raw result, whose name is that of the file.
+
+    Attributes:
+        name: Where it lies in the folder of a call, with ``/``; see `pymonik.wire.names`.
+        size: In bytes.
+        digest: SHA-256 of its bytes, in hexadecimal.
+        result_id: Of the raw result; ``""`` if the bytes are a blob.
+        offset: Where they begin in the raw result: a pack of many files is a tar.
+        blob: The number of the blob, from the first of the item; -1 if they are in a raw result.
+        is_folder: The bytes are a tar, which arrives as a folder.
+        is_executable: Programs can be files too.
+        is_linked: A call may get the stored file itself, to be read only; ``None``: if it is large.
+    """
+
+    name: str
+    size: int
+    digest: str
+    result_id: str = ""
+    offset: int = 0
+    blob: int = -1
+    is_folder: bool = False
+    is_executable: bool = False
+    is_linked: bool | None = None
+
+
+class FunctionRef(msgspec.Struct, frozen=True, tag="function"):
+    """A function in Python: known by its content, shipped as a data dependency."""
 
     content_id: str
     result_id: str
     name: str
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command", omit_defaults=True):
+    """A command line in place of a function; the first blob of a call is `CommandArguments`.
+
+    Attributes:
+        words: The program and its arguments, with ``{fields}``; or one line for the shell.
+        is_line: Whether it is that.
+        files: For each call, in the folder where it runs.
+        outputs: Names and patterns of what is kept of that folder.
+        keeps_outputs: Also of a call that failed.
+        ok: Exit codes that are no failure.
+        checks: Whether all others are.
+        env: Variables.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    is_line: bool = False
+    files: tuple[FileRef, ...] = ()
+    outputs: tuple[str, ...] = ()
+    keeps_outputs: bool = False
+    ok: tuple[int, ...] = (0,)
+    checks: bool = True
+    env: dict[str, str] = {}
+
+
+# What a worker runs without unpickling anything, whatever its Python is; see docs/format.md.
+BuiltIn = Command
 
 
 class BundleRef(msgspec.Struct, frozen=True, array_like=True):
@@ -68,10 +128,15 @@ class BundleRef(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CallMeta(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One call: how many blobs it has (a pickle, then its buffers), and what it refers to."""
+    """One call: how many blobs it has (a pickle, then its buffers), and what it refers to.
+
+    Attributes:
+        files: Those among its arguments, by slot; then others that it needs.
+    """
 
     blobs: int
     refs: tuple[ResultRef, ...] = ()
+    files: tuple[FileRef, ...] = ()
 
 
 class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit_defaults=True):
@@ -91,7 +156,7 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
         locals: Whether failures tell the values of local variables.
     """
 
-    function: FunctionRef
+    function: FunctionRef | BuiltIn
     calls: tuple[CallMeta, ...]
     environment: Environment = Environment()
     functions: dict[str, str] = msgspec.field(default_factory=dict)
@@ -116,11 +181,21 @@ class PayloadNeeds(msgspec.Struct, frozen=True, tag="payload"):
 
 
 class ItemMeta(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One value of a result: its blobs, or the failure that stands in its place."""
+    """One value of a result: its blobs, or the failure that stands in its place.
+
+    Attributes:
+        blobs: How many; those of its small files are the last ones.
+        failed: The value is a `pymonik.wire.failure.Failure`.
+        ref: The value is that of another result.
+        form: What the first blob is: `PICKLED`, `JSON` or `COMPLETED`.
+        files: Those in the value, by slot; then the other outputs of the call.
+    """
 
     blobs: int
-    failed: bool = False  # the value is a `Failure`
-    ref: ResultRef | None = None  # the value is that of another result
+    failed: bool = False
+    ref: ResultRef | None = None
+    form: int = 0
+    files: tuple[FileRef, ...] = ()
 
 
 class Origin(msgspec.Struct, frozen=True, array_like=True):
@@ -277,7 +352,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag="run", omit_defau
     """
 
     label: str
-    function: FunctionRef
+    function: FunctionRef | BuiltIn
     source: tuple[str, int] = ("", 0)
     environment: str = ""
     bundle: BundleRef | None = None
@@ -294,9 +369,19 @@ Meta = PayloadMeta | ResultMeta | FunctionMeta | BundleMeta | PackMeta | RunReco
 def result_ids(meta: PayloadMeta) -> list[str]:
     """Every result that the payload needs, in order, each once: its data dependencies."""
     refs = [ref.result_id for call in meta.calls for ref in call.refs]
-    files = meta.bundle.result_ids if meta.bundle is not None else ()
+    files = [file.result_id for call in meta.calls for file in call.files]
+    bundle = meta.bundle.result_ids if meta.bundle is not None else ()
     wheels = [file.result_id for file in meta.environment.files]
-    return list(dict.fromkeys([meta.function.result_id, *files, *wheels, *refs]))
+    function = _results_of(meta.function)
+    found = dict.fromkeys([*function, *bundle, *wheels, *refs, *files])
+    found.pop("", None)  # of an empty file
+    return list(found)
+
+
+def _results_of(function: FunctionRef | BuiltIn) -> list[str]:
+    if isinstance(function, FunctionRef):
+        return [function.result_id]
+    return [file.result_id for file in function.files]
 
 
 def rebound(meta: PayloadMeta, ids: dict[str, str]) -> PayloadMeta:
@@ -305,13 +390,19 @@ def rebound(meta: PayloadMeta, ids: dict[str, str]) -> PayloadMeta:
     def real(result_id: str) -> str:
         return ids.get(result_id, result_id)
 
-    def call(old: CallMeta) -> CallMeta:
-        return CallMeta(old.blobs, tuple(ResultRef(real(r.result_id), r.item) for r in old.refs))
+    def file(old: FileRef) -> FileRef:
+        return msgspec.structs.replace(old, result_id=real(old.result_id))
 
-    function = FunctionRef(
-        meta.function.content_id, real(meta.function.result_id), meta.function.name
-    )
-    wheels = {file.digest: real(file.result_id) for file in meta.environment.files}
+    def call(old: CallMeta) -> CallMeta:
+        refs = tuple(ResultRef(real(r.result_id), r.item) for r in old.refs)
+        return CallMeta(old.blobs, refs, tuple(map(file, old.files)))
+
+    function = meta.function
+    if isinstance(function, FunctionRef):
+        function = FunctionRef(function.content_id, real(function.result_id), function.name)
+    else:
+        function = msgspec.structs.replace(function, files=tuple(map(file, function.files)))
+    wheels = {wheel.digest: real(wheel.result_id) for wheel in meta.environment.files}
     return msgspec.structs.replace(
         meta,
         function=function,

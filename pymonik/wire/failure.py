@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from pymonik.wire.call import Origin
+from pymonik.wire.command_lines import Ran
 
 NONE: Final = -1  # a reference to no exception
 
@@ -110,12 +111,14 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True, tag="failure"):
         call: Function and arguments, shortened: ``simulate(mesh=17, dt=0.5)``.
         origin: Where it happened; ``None`` where the executor could not tell.
         seconds: How long the call had run.
+        ran: How the command ended that was the call.
     """
 
     raised: tuple[Raised, ...]
     call: str = ""
     origin: Origin | None = None
     seconds: float = 0.0
+    ran: Ran | None = None
 
     @property
     def summary(self) -> str:

@@ -301,6 +301,7 @@ def test_a_returned_subtask_takes_the_output_and_the_options_of_its_parent(worke
         payload = Path(request.data_folder, task.payload_id).read_bytes()
         meta, _ = containers.split(payload)
         assert isinstance(meta, PayloadMeta)
+        assert isinstance(meta.function, FunctionRef)
         assert meta.function.result_id in task.data_dependencies
         assert not meta.function.result_id.startswith("new:")
 

@@ -34,7 +34,7 @@ from pymonik.transport.control_plane import ControlPlane as RemoteControlPlane
 from pymonik.transport.direct import DirectChannel
 from pymonik.transport.opening import open_session
 from pymonik.wire import containers
-from pymonik.wire.call import PayloadMeta
+from pymonik.wire.call import FunctionRef, PayloadMeta
 from pymonik.wire.environment import Environment
 from pymonik.wire.error_text import error_text
 
@@ -172,6 +172,7 @@ def _input(task: Assignment, result_id: str) -> bytes:
 def _call(task: Assignment) -> Any:
     meta, blobs = containers.split(_input(task, task.payload_id))
     assert isinstance(meta, PayloadMeta)
+    assert isinstance(meta.function, FunctionRef)
     function = packed_function.load_function(_input(task, meta.function.result_id))
     refs = meta.calls[0].refs
 

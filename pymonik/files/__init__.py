@@ -1,0 +1,1 @@
+"""What a program has in its hands of files and commands: `File`, `Completed`."""

@@ -1,0 +1,112 @@
+"""What a call of a command is made of, and what it gives: no pickle, so any language can.
+
+::
+
+    Command.words     "solver --mesh {mesh} -n {n}", in the head, for all calls
+    CommandArguments  {"fields": {"mesh": [{"file": 0}], "n": [{"text": "5"}]},
+                       "files": [{"file": 1}]}
+    Ran               exit code, seconds, what it wrote
+"""
+
+from __future__ import annotations
+
+import shlex
+import string
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+class Argument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One word that is filled in, or a file that is only to be there; one of the three.
+
+    Attributes:
+        text: The word.
+        file: The number of a file of the call; the word is where it lies.
+        result: The number of a reference of the call; the word is its value, or where that lies.
+    """
+
+    text: str | None = None
+    file: int = -1
+    result: int = -1
+
+
+class CommandArguments(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The arguments of one call of a command, as JSON.
+
+    Attributes:
+        fields: For each field of the line, as it stands between its braces, the words in its place.
+        files: That are there besides.
+    """
+
+    fields: dict[str, tuple[Argument, ...]] = {}
+    files: tuple[Argument, ...] = ()
+
+
+class Ran(msgspec.Struct, frozen=True, array_like=True):
+    """How a command ended, as msgpack.
+
+    Attributes:
+        rc: Its exit code; the negative number of a signal that ended it.
+        seconds: From its start to its end.
+        command: What was run, as a line for the shell.
+        stdout: What it wrote; of more than `pymonik.launch.captured.MOST_BYTES` start and end.
+        stderr: The same.
+        warnings: Patterns that matched nothing.
+    """
+
+    rc: int
+    seconds: float
+    command: str = ""
+    stdout: bytes = b""
+    stderr: bytes = b""
+    warnings: tuple[str, ...] = ()
+
+
+def fields_in(word: str) -> Iterator[tuple[str, str | None]]:
+    """The literal text and the field behind it, in turns; the last text may have no field.
+
+    Raises:
+        ValueError: A brace is not closed, or stands alone.
+    """
+    for literal, name, spec, conversion in string.Formatter().parse(word):
+        if name is None:
+            yield literal, None
+            continue
+        after = f"!{conversion}" if conversion else ""
+        yield literal, f"{name}{after}:{spec}" if spec else f"{name}{after}"
+
+
+def filled(
+    words: Sequence[str], fields: Mapping[str, Sequence[str]], *, is_line: bool
+) -> list[str]:
+    """The words of a command, with those of its fields in their places.
+
+    In a line for the shell they are quoted. A word that is one field becomes as many as that has.
+
+    Raises:
+        KeyError: A field is not given.
+    """
+    found: list[str] = []
+    for word in words:
+        pieces = list(fields_in(word))
+        if not is_line and len(pieces) == 1 and pieces[0][0] == "" and pieces[0][1] is not None:
+            found += fields[pieces[0][1]]
+            continue
+        found.append("".join(text + _shown(field, fields, is_line) for text, field in pieces))
+    return found
+
+
+def _shown(field: str | None, fields: Mapping[str, Sequence[str]], is_line: bool) -> str:  # noqa: FBT001
+    if field is None:
+        return ""
+    return shlex.join(fields[field]) if is_line else " ".join(fields[field])
+
+
+arguments_encoder = msgspec.json.Encoder()
+arguments_decoder = msgspec.json.Decoder(CommandArguments)
+ran_encoder = msgspec.msgpack.Encoder()
+ran_decoder = msgspec.msgpack.Decoder(Ran)
