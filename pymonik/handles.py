@@ -213,6 +213,10 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
 
     # -- inside --------------------------------------------------------------------------------
 
+    def _point(self, state: ResultState) -> None:
+        """Stand for another result: the call was run again."""
+        self._state, self._value = state, _UNKNOWN
+
     def _raise_error(self) -> None:
         __tracebackhide__ = True
         if (error := _told(self._state)) is not None:

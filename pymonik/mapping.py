@@ -21,6 +21,7 @@ from pymonik.content.sealing import one_moment
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.seeds import Seed
+from pymonik.session.again import note_dependants
 from pymonik.session.bulk import no_collections
 
 if TYPE_CHECKING:
@@ -208,7 +209,10 @@ class Drawing:
         if not calls:
             return []
         states = self._session.submit(self._submission.of(calls))
-        return [ResultHandle(state) for state in states]
+        handles: list[ResultHandle[Any]] = [ResultHandle(state) for state in states]
+        if any(call.refs for call in calls):
+            note_dependants(handles, calls)
+        return handles
 
 
 def bound_items(

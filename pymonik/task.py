@@ -42,6 +42,7 @@ from pymonik.mapping import Items, bound_items, map_items
 from pymonik.options import TaskOptions, call_options, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.seeds import Seed, checked_seed
+from pymonik.session.again import note_dependants
 from pymonik.session.current import session_of
 from pymonik.session.protocol import AUTO, Session, SessionOwner, Submission
 from pymonik.session.run import Run, SingleCalls
@@ -434,7 +435,10 @@ class Task(Named, Generic[P, R]):
         submission = Submission(
             self.packed(), (call,), options, delegate, run=self._single_calls, finder=finding
         )
-        return ResultHandle(session.submit(submission)[0])
+        handle: ResultHandle[R] = ResultHandle(session.submit(submission)[0])
+        if call.refs:
+            note_dependants((handle,), (call,))
+        return handle
 
     @overload
     def map_invoke(
@@ -519,7 +523,7 @@ class Task(Named, Generic[P, R]):
             options,
             delegate,
             _chunk_size(chunk_size),
-            run=self._new_run(options.label),
+            run=self._new_run(options),
             finder=finding,
         )
         items = Items(iterable, self.name, self._parameters, kwargs, seed, finding, self._pack_call)
@@ -538,8 +542,10 @@ class Task(Named, Generic[P, R]):
 
         return Finding(self, self.name, session)
 
-    def _new_run(self, label: str | None = None) -> Run:
-        return Run(self, self.name, label or "", self._parameters.names)
+    def _new_run(self, options: TaskOptions) -> Run:
+        run = Run(self, self.name, options.label or "", self._parameters.names)
+        run.options = options
+        return run
 
     @functools.cached_property
     def _single_calls(self) -> Run:

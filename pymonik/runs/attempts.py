@@ -26,6 +26,8 @@ class Attempt:
         worker: The pod that had it, ``""`` before.
         seconds: How long it ran; of a task that several calls share, all of them.
         cause: Why it failed, ``""`` where it did not.
+        started: When it began to run, in seconds since the epoch.
+        error: All that its worker said of how it failed, for people.
     """
 
     number: int
@@ -34,6 +36,8 @@ class Attempt:
     worker: str
     seconds: float | None
     cause: str
+    started: float | None = None
+    error: str = ""
 
 
 def attempts(state: ResultState) -> list[Attempt]:
@@ -59,7 +63,8 @@ def _attempt(row: TaskRow, state: ResultState, *, is_last: bool) -> Attempt:
     if is_last and state.error is not None:
         # A call that failed among others in a task: the task has ended well.
         status, cause = ("failed" if status == "ok" else status), str(summary(state.error))
-    return Attempt(row.attempt, row.task_id, status, row.worker, seconds, cause)
+    error = row.error or cause
+    return Attempt(row.attempt, row.task_id, status, row.worker, seconds, cause, row.started, error)
 
 
 def _last_line(text: str) -> str:

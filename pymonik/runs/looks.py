@@ -9,13 +9,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from pymonik.options import TaskOptions, refuse_unknown
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from typing_extensions import Self
 
     from pymonik.runs.attempts import Attempt
+    from pymonik.runs.history import History
     from pymonik.runs.reasons import Why
+    from pymonik.runs.repair import Repair
     from pymonik.session.result import ResultState
 
 
@@ -85,6 +89,27 @@ class CallLook:
 
         return locals_of(self._state)
 
+    def rerun(
+        self,
+        *,
+        with_: Callable[..., Any] | None = None,
+        cascade: bool = False,
+        **options: Any,
+    ) -> Repair:
+        """Run the call again; the handle stands for the new one. See `CallsLook.rerun`."""
+        from pymonik.runs.repair import rerun
+
+        return rerun([self], [self], with_, options_of(options), cascade=cascade)
+
+    def history(self) -> History:
+        """What happened to the call: submitted, attempts, ended, run again; prints as text.
+
+        Asks the control plane.
+        """
+        from pymonik.runs.history import of_call
+
+        return of_call(self._state, lambda state: type(self)(state).result())
+
     def replay(self, *, pdb: bool = False, with_: Callable[..., Any] | None = None) -> Any:
         """Run the call here, now, with the same arguments; gives or raises what the function does.
 
@@ -146,6 +171,44 @@ class CallsLook:
         known.sort(key=lambda pair: -(pair[0] or 0.0))
         return type(self)([one for _, one in known[:number]])
 
+    def rerun(
+        self,
+        which: Iterable[Any] | None = None,
+        *,
+        with_: Callable[..., Any] | None = None,
+        cascade: bool = False,
+        **options: Any,
+    ) -> Repair:
+        """Run calls again; their handles stand for the new ones, here and in every list of them.
+
+        Calls that failed because one of these had failed follow by themselves.
+
+        Args:
+            which: Handles of calls that have ended; by default those that failed or were cancelled.
+            with_: Another function, or task, to run instead of their own.
+            cascade: Have those follow too that have used an old value.
+            options: ``partition``, ``memory``, ``max_retries``... over those of the calls.
+
+        Raises:
+            UsageError: Arguments of one of them are not known any more; then none is run again.
+        """
+        from pymonik.runs.repair import rerun
+        from pymonik.runs.table import status
+
+        handles = self._handles
+        if which is None:
+            chosen = [one for one in handles if status(one._state) in ("failed", "cancelled")]
+        else:
+            chosen = [which] if isinstance(which, CallLook) else list(which)
+        return rerun(handles, chosen, with_, options_of(options), cascade=cascade)
+
+    def history(self) -> History:
+        """What happened to the calls; prints as a line for each that was run again."""
+        from pymonik.runs.history import of_calls
+
+        kind = type(self._handles[0]) if self._handles else None
+        return of_calls(self._states(), lambda state: kind(state).result() if kind else None)
+
     def df(self) -> Any:
         """The calls as a `pandas.DataFrame`; see `rows`.
 
@@ -195,9 +258,21 @@ class CallsLook:
         return [one._state for one in self._handles]
 
 
+def options_of(given: dict[str, Any]) -> TaskOptions:
+    """Options as `rerun` takes them.
+
+    Raises:
+        ArgumentsError: There is no such option.
+    """
+    known = ("task_options", "partition", "max_duration", "priority", "max_retries", "environment",
+             "memory")  # fmt: skip
+    refuse_unknown("rerun()", given.keys() - set(known), known)
+    return TaskOptions.shortcuts(**given)
+
+
 def title(states: Sequence[ResultState]) -> str:
     """Function and label of calls; of several functions, how many."""
-    runs = {state.run for state in states}
+    runs = {state.run and state.run.root for state in states}
     run = runs.pop() if len(runs) == 1 else None
     if run is not None:
         return run.title
@@ -208,5 +283,5 @@ def title(states: Sequence[ResultState]) -> str:
 def started(states: Sequence[ResultState]) -> float:
     """When the first of them was submitted, in seconds since the epoch; now, if nobody knows."""
     return min(
-        (state.run.started for state in states if state.run is not None), default=time.time()
+        (state.run.root.started for state in states if state.run is not None), default=time.time()
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pymonik.errors import DependencyFailedError, TaskCancelledError
 from pymonik.session.result import Status
+from pymonik.session.run import KeptCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +39,8 @@ class Ends:
         """End it, if it is pending."""
         if state.status is not Status.PENDING:
             return
+        if isinstance(error, DependencyFailedError) and isinstance(state.call, KeptCall):
+            state.call = state.call.holding()
         state.fail(error)
         is_own = not isinstance(error, TaskCancelledError | DependencyFailedError)
         if is_own and len(self.failures) < _MOST_FAILURES:

@@ -154,6 +154,7 @@ class RemoteSession:
         name = submission.function.name
         states = [ResultState(self, name) for _ in submission.calls]
         if submission.run is not None:  # before one of them can end: an error names its item
+            submission.run.content_id = submission.function.content_id
             submission.run.add(states, submission.calls)
         if submission.finder is not None:
             self._post_calls(*self._without_found(submission, states))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pymonik.code.opened_result import OpenedResult
+    from pymonik.session.again import Again
     from pymonik.session.cached import CachedCall
     from pymonik.session.forgetting import Hold
     from pymonik.session.protocol import Session
@@ -69,6 +70,7 @@ class ResultState:
         run: What it has in common with those; ``None`` for data.
         call: The arguments of the call, where they are kept.
         cached: Of a call that was looked for among earlier ones.
+        again: Of a call that was run again; see `pymonik.session.again`.
         head: What the head of its result says of how it was made, once somebody has read that.
         awaited: The task, or the foreign result, by whose end this state ends.
         task_id: The task that produces it, as submitted; ``""`` for data or before sending.
@@ -82,9 +84,9 @@ class ResultState:
     """
 
     __slots__ = (
-        "__weakref__", "_moved", "awaited", "cached", "call", "error", "head", "holds", "index",
-        "is_seen", "item", "name", "news", "observers", "result_id", "run", "session", "status",
-        "task_id",
+        "__weakref__", "_moved", "again", "awaited", "cached", "call", "error", "head", "holds",
+        "index", "is_seen", "item", "name", "news", "observers", "result_id", "run", "session",
+        "status", "task_id",
     )  # fmt: skip
 
     def __init__(
@@ -98,6 +100,7 @@ class ResultState:
         self.run: Run | None = None
         self.call: KeptCall | bytes | None = None
         self.cached: CachedCall | None = None
+        self.again: Again | None = None
         self.head: ResultMeta | None = None
         self.awaited: Awaited | None = None
         self.task_id = ""

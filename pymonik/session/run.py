@@ -6,11 +6,14 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pymonik.code.codec import NO_MODULES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pymonik.code.codec import Packed
     from pymonik.code.references import Sealed
+    from pymonik.options import TaskOptions
     from pymonik.session.result import ResultState
     from pymonik.wire.containers import Buffer
 
@@ -32,19 +35,14 @@ class Run:
         started: When it began, in seconds since the epoch.
         keeps_calls: Whether the arguments are pickles that views can read.
         total: Calls that were submitted so far, and have numbers.
+        options: Of the calls, where they all have the same; ``None`` for single ones.
+        content_id: Of the function as it was submitted last.
     """
 
     __slots__ = (
-        "__weakref__",
-        "_kept",
-        "function",
-        "keeps_calls",
-        "label",
-        "name",
-        "parameters",
-        "started",
-        "total",
-    )
+        "__weakref__", "_kept", "content_id", "function", "keeps_calls", "label", "name", "options",
+        "parameters", "started", "total",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -60,7 +58,14 @@ class Run:
         self.started = time.time()
         self.total = 0
         self.keeps_calls = True
+        self.options: TaskOptions | None = None
+        self.content_id = ""
         self._kept = 0  # bytes
+
+    @property
+    def root(self) -> Run:
+        """The run as it was started: another one where calls of it are run again."""
+        return self
 
     @property
     def title(self) -> str:
@@ -74,9 +79,13 @@ class Run:
         for index, (state, call) in enumerate(zip(states, calls, strict=True), first):
             state.run = self
             state.index = index
-            if self.keeps_calls and call.nbytes <= _MOST_OF_ITEM and self._kept <= _MOST_OF_RUN:
-                self._kept += call.nbytes
-                state.call = _kept(call)
+            self.keep(state, call)
+
+    def keep(self, state: ResultState, call: Packed) -> None:
+        """Keep the arguments of a call, as long as they are small and there is room."""
+        if self.keeps_calls and call.nbytes <= _MOST_OF_ITEM and self._kept <= _MOST_OF_RUN:
+            self._kept += call.nbytes
+            state.call = _kept(call)
 
 
 class SingleCalls(Run):
@@ -88,7 +97,9 @@ class SingleCalls(Run):
         """Remember of each call that it belongs here, and what it was called with."""
         for state, call in zip(states, calls, strict=True):
             state.run = self
-            if self.keeps_calls and call.nbytes <= _MOST_OF_SINGLE:
+            # One that has handles mostly names them, and follows these when they are run again.
+            most = _MOST_OF_ITEM if call.refs else _MOST_OF_SINGLE
+            if self.keeps_calls and call.nbytes <= most:
                 state.call = _kept(call)
 
 
@@ -100,17 +111,25 @@ class KeptCall(NamedTuple):
         refs: What stands in the slots of the pickle. Kept weakly: a chain of calls must not keep
             all of its values.
         files: Files among them.
+        modules: See `Packed`.
+        held: The same states, once the call has failed for want of one: it may be run again.
     """
 
     blobs: Sequence[Buffer]
     refs: tuple[weakref.ref[ResultState], ...]
     files: Sequence[Sealed] = ()
+    modules: frozenset[str] = NO_MODULES
+    held: tuple[ResultState | None, ...] = ()
+
+    def holding(self) -> KeptCall:
+        """The same, which keeps what it needs."""
+        return self._replace(held=tuple(ref() for ref in self.refs))
 
 
 def _kept(call: Packed) -> KeptCall | bytes:
     """The arguments of a call, for as long as its handle lives."""
-    if len(call.blobs) == 1 and not call.refs and not call.files:
+    if len(call.blobs) == 1 and not (call.refs or call.files or call.modules):
         stream = call.blobs[0]
         return stream if isinstance(stream, bytes) else bytes(stream)
     refs = tuple(weakref.ref(ref._state) for ref in call.refs)
-    return KeptCall(call.blobs, refs, call.files)
+    return KeptCall(call.blobs, refs, call.files, call.modules)

@@ -1,0 +1,206 @@
+"""Calls that are run again: handles stand for the new ones, and what needed them follows."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pymonik import (
+    ArgumentsError,
+    DependencyFailedError,
+    LocalCluster,
+    MultiResultHandle,
+    Pymonik,
+    UsageError,
+    task,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(partitions={"small": 2, "big": 1}, port=0) as started:
+        yield started
+
+
+@pytest.fixture(params=["own cluster", "endpoint"])
+def client(cluster: LocalCluster, request: pytest.FixtureRequest) -> Iterator[Pymonik]:
+    where: Any = cluster if request.param == "own cluster" else cluster.endpoint
+    with Pymonik(where, partition=["small", "big"], on_unseen="ignore") as opened:
+        yield opened
+
+
+@task
+def step(mesh: int, dt: float = 0.5) -> float:
+    if mesh % 10 == 7:
+        raise ValueError(f"negative volume {mesh}")
+    return mesh + dt
+
+
+@task
+def fixed(mesh: int, dt: float = 0.5) -> float:
+    return mesh + dt
+
+
+@task
+def double(value: float) -> float:
+    return 2 * value
+
+
+@task
+def total(values: list[float]) -> float:
+    return sum(values)
+
+
+@task
+def flaky(marker: Path, n: int) -> int:
+    if not marker.exists():
+        raise OSError("not there")
+    return n
+
+
+def test_failed_items_are_repaired_in_place(client):
+    m = step.map_invoke(range(30), label="study")
+    part = m[5:10]
+    m.exceptions()
+    repair = m.rerun(m.failed, with_=fixed)
+    assert (repair.again, repair.dependants, repair.kept) == (3, 0, 27)
+    assert repr(repair) == "3 calls again with fixed, 27 kept"
+    assert m.get() == [n + 0.5 for n in range(30)]
+    assert part[2].get() == 7.5
+    assert [handle.index for handle in m] == list(range(30))
+    assert "study" in str(m)
+    assert m[7].kwargs == {}
+    assert m[7].args == (7,)
+
+
+def test_what_failed_for_want_of_them_follows(client):
+    m = step.map_invoke(range(20))
+    doubled = double.map_invoke([(one,) for one in m])
+    everything = total.invoke(doubled)
+    assert isinstance(everything.exception(), DependencyFailedError)
+    repair = m.rerun(with_=fixed)
+    assert (repair.again, repair.dependants) == (2, 3)
+    assert doubled.get() == [2 * (n + 0.5) for n in range(20)]
+    assert everything.get() == sum(2 * (n + 0.5) for n in range(20))
+
+
+def test_what_needs_another_failed_call_waits_for_that_one(client):
+    one, other = step.invoke(7), step.invoke(17)
+    both = total.invoke([one, other])
+    assert all(MultiResultHandle([one, other, both]).exceptions())
+    assert one.rerun(with_=fixed).dependants == 0
+    assert isinstance(both.exception(), DependencyFailedError)
+    assert other.rerun(with_=fixed).dependants == 1
+    assert both.get() == 7.5 + 17.5
+
+
+def test_a_chain_follows_while_its_failures_are_still_told(client):
+    first = step.invoke(7)
+    last = first
+    for _ in range(5):
+        last = double.invoke(last)
+    first.exception()
+    assert first.rerun(with_=fixed).dependants == 5
+    assert last.get() == 7.5 * 32
+
+
+def test_what_used_an_old_value_follows_only_if_asked(client):
+    m = step.map_invoke([1, 2, 3])
+    sums = total.invoke(m)
+    assert sums.get() == 7.5
+    m.rerun(m[:1], with_=double)
+    assert m.get() == [2, 2.5, 3.5]
+    assert sums.get() == 7.5
+    m.rerun(m[1:2], with_=double, cascade=True)
+    assert sums.get() == 2 + 4 + 3.5
+
+
+def test_the_same_function_runs_again_by_default(client, tmp_path):
+    marker = tmp_path / "marker"
+    m = flaky.map_invoke([(marker, n) for n in range(4)])
+    assert all(m.exceptions())
+    marker.touch()
+    m.rerun()
+    assert m.get() == [0, 1, 2, 3]
+
+
+def test_options_are_those_of_the_new_calls(client):
+    m = step.map_invoke([7, 8], pmk_partition="small")
+    m.exceptions()
+    m.rerun(with_=fixed, partition="big")
+    m.wait()
+    rows = client.session.lists.tasks(first_ids=[m[0].task_id, m[1].task_id])
+    assert {row.first_id: row.partition for row in rows} == {
+        m[0].task_id: "big",
+        m[1].task_id: "small",
+    }
+    with pytest.raises(ArgumentsError, match="did you mean partition"):
+        m.rerun(partitions="big")
+
+
+def test_cancelled_calls_are_run_again(client):
+    @task
+    def nap(seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
+    blocking = nap.map_invoke([0.3] * 3, chunk_size=1)
+    m = nap.map_invoke([0.01, 0.02], chunk_size=1)
+    m.cancel()
+    m.exceptions()
+    assert [one.status for one in m] == ["cancelled", "cancelled"]
+    assert m.rerun().again == 2
+    assert m.get() == [0.01, 0.02]
+    blocking.wait()
+
+
+def test_a_call_that_goes_on_is_left_as_it_is(client):
+    @task
+    def nap(seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
+    handle = nap.invoke(0.3)
+    assert handle.rerun().again == 0
+    assert handle.get() == 0.3
+
+
+def test_history_tells_each_time_and_by_which_function(client):
+    m = step.map_invoke(range(9))
+    m.exceptions()
+    m.rerun(with_=fixed)
+    m.wait()
+    line = str(m.history())
+    assert line.startswith("item 7: ValueError: negative volume 7 (step@")
+    assert " → 7.5 (fixed@" in line
+    assert [event.what for event in m.history() if event.item == 7] == [
+        "submitted",
+        "failed",
+        "submitted",
+        "ok",
+    ]
+    own = m[7].history()
+    whats = ["submitted", "attempt", "failed", "submitted", "attempt", "ok"]
+    assert [event.what for event in own] == whats
+    assert "negative volume 7" in str(own)
+
+
+def test_what_is_not_kept_is_named_and_nothing_runs(client):
+    m = step.map_invoke([(7, 0.5)])
+    large = step.invoke("x" * 100_000)
+    large.exception()
+    m.exceptions()
+    with pytest.raises(UsageError, match="step cannot be run again: its arguments are not kept"):
+        MultiResultHandle([*m, large]).rerun(with_=fixed)
+    assert m[0].status == "failed"
+
+
+def test_a_value_that_was_put_is_no_call(client):
+    with pytest.raises(UsageError, match="is no call"):
+        client.put(1).rerun()
