@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from pymonik.code.references import Sealed
     from pymonik.files.completed import Completed
+    from pymonik.options import TaskOptions
 
 _KEYWORDS: Final = (
     "files", "outputs", "outputs_on", "ok", "check", "env", "name",
@@ -178,8 +179,8 @@ class CommandTask(Task[..., "Completed"]):
     def adopt(self, content_id: str) -> None:
         """Nothing to learn: it is never pickled."""
 
-    def _new_run(self, label: str | None = None) -> Run:
-        run = super()._new_run(label)
+    def _new_run(self, options: TaskOptions) -> Run:
+        run = super()._new_run(options)
         run.keeps_calls = False
         return run
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pymonik.cache.codes import Part, atom, digest_of_code, part_of
 from pymonik.code import first_party, functions, main_module, places, statements
-from pymonik.code.references import Named, Referable, ReferableGroup
+from pymonik.code.references import Enclosed, Named, Referable, ReferableGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -236,6 +236,9 @@ class _Walk:
             raise CannotDigestError("it holds a handle")
         self.tag("handle")
         self._hash.update(self._key_of(value._state))
+
+    def _file(self, _: Enclosed) -> None:
+        raise CannotDigestError("it holds a file, whose bytes may be deleted before the value is")
 
     def _handles(self, value: ReferableGroup) -> None:
         self._list(list(value._members()))
@@ -531,6 +534,7 @@ _SUBCLASSES: Final[tuple[tuple[type, Callable[[_Walk, Any], None]], ...]] = (
     (Named, _Walk._task),
     (Referable, _Walk._handle),
     (ReferableGroup, _Walk._handles),
+    (Enclosed, _Walk._file),
     (type, _Walk._class),
     (types.ModuleType, _Walk._module),
     (enum.Enum, _Walk._member),

@@ -150,7 +150,6 @@ class RemoteSession:
         if code is not submission.code:
             submission = replace(submission, code=code)
         self._weights.look(submission)
-        self._files.upload(sealed_in(submission))
         name = submission.function.name
         states = [ResultState(self, name) for _ in submission.calls]
         if submission.run is not None:  # before one of them can end: an error names its item
@@ -165,6 +164,7 @@ class RemoteSession:
     def _post_calls(self, submission: Submission, states: list[ResultState]) -> None:
         if not states:
             return
+        self._files.upload(sealed_in(submission))
         self._engine.post(events.Submitted(submission, states), is_urgent=len(states) > 1)
         if self._engine.is_crowded and not self._engine.is_current:
             reply = events.Reply()

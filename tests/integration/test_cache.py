@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik import LocalCluster, Pymonik, task
+from pymonik import LocalCluster, Pymonik, command, task
 from pymonik.cache.bounds import Limits, surplus
 from pymonik.cache.entries import CODE_PREFIX, PREFIX, Entry, entries_of
 from pymonik.wire.call import ResultRef
@@ -350,3 +350,10 @@ def test_names_tell_all_that_a_look_needs(cluster, runs):
         names = [row.name for row in client.session.lists.results_named("pymonik.cache")]
     assert any(name.startswith(PREFIX) and name.count("/") == 4 for name in names)
     assert any(name.startswith(CODE_PREFIX) and name.endswith("/double") for name in names)
+
+
+def test_commands_have_no_cache_and_say_so(cluster, caplog):
+    with Pymonik(cluster), caplog.at_level(logging.WARNING, "pymonik"):
+        done = command("echo 1").invoke(pmk_cache=True)
+        assert done.get().rc == 0
+    assert "computed without the cache: it has files" in caplog.text
