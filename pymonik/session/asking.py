@@ -50,6 +50,7 @@ class Asking:
             itertools.count()
         )  # timers of one instant go off in the order of their making
         self._questions: dict[Request, _Question] = {}
+        self._repetitions: dict[int, Callable[[float], None]] = {}  # that wait for their time
         self._silent_since: float | None = None
         self.is_silence_told = False
 
@@ -67,9 +68,20 @@ class Asking:
         """Make a request when this turn of the machine is over."""
         self._requests.append(request)
 
-    def ask_later(self, request: Request, at: float) -> None:
-        """Make a request at an instant."""
-        self.after(at, lambda _: self.ask(request))
+    def ask_again(self, request: Request, at: float) -> None:
+        """Repeat a request that nobody answered; see `again`."""
+        self.again(at, lambda _: self.ask(request))
+
+    def again(self, at: float, action: Callable[[float], None]) -> None:
+        """Have what nobody answered repeated at an instant, or as soon as somebody answers."""
+        number = next(self._numbers)
+        self._repetitions[number] = action
+        self.after(at, partial(self._repeat, number))
+
+    def _repeat(self, number: int, now: float) -> None:
+        action = self._repetitions.pop(number, None)
+        if action is not None:
+            action(now)
 
     def after(self, at: float, action: Callable[[float], None]) -> None:
         """Have ``action`` called at an instant, with that of the call."""
@@ -102,7 +114,7 @@ class Asking:
         if question is None:
             return False
         if isinstance(event.error, UnavailableError) and now - question.since < self.patience_s:
-            self.ask_later(request, now + pause(question.attempts))
+            self.ask_again(request, now + pause(question.attempts))
             question.attempts += 1
         else:
             del self._questions[request]
@@ -112,7 +124,7 @@ class Asking:
     def repeated(self, request: Request, event: events.Answered, now: float) -> None:
         """Nobody waits for the answer, but the request must be done."""
         if isinstance(event.error, UnavailableError) and not self._ends.is_over:
-            self.ask_later(request, now + _PAUSES_S[-1])
+            self.ask_again(request, now + _PAUSES_S[-1])
         elif event.error is not None:
             _log.debug("%s failed: %s", type(request).__name__, event.error)
 
@@ -135,6 +147,8 @@ class Asking:
                 _log.warning(
                     "the control plane answers again, after %.0f s", now - self._silent_since
                 )
+                for number in list(self._repetitions):
+                    self._repeat(number, now)
             self._silent_since, self.is_silence_told = None, False
 
     # -- end -----------------------------------------------------------------------------------
@@ -148,6 +162,7 @@ class Asking:
     def forget(self) -> None:
         """Ask for nothing any more, neither now nor later."""
         self._timers.clear()
+        self._repetitions.clear()
         self._requests.clear()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ _SIGN_OF_LIFE = 100  # results to ask about, when the stream is silent: is someb
 _MOST_LOOKED = 2000  # results of one look
 _FIRST_POLL_S = 0.02
 _POLL_GROWTH = 1.5
+_LATE_ROW_S = 0.5  # longest time between looks for the row of a result that was told to have failed
+_STEADY_S = 1.0  # that a stream has to last before it proves that somebody is there
 
 
 class Listening:
@@ -65,7 +68,8 @@ class Listening:
         self._values = values
         self._polling_s = polling_s
         self._hold = hold
-        self._stream_losses = 0
+        self._streams = 0  # that were up so far
+        self._stream_losses = 0  # since one lasted
         self._look: events.Look | None = None  # under way
         self._looks = 0  # since there is no stream
         self._look_failures = 0
@@ -120,11 +124,17 @@ class Listening:
     def stream_up(self, _: events.StreamUp, now: float) -> None:
         """Every end from now on is told."""
         self._pending.is_stream_up = True
-        self._stream_losses = 0
-        self._asking.heard(now)
+        self._streams += 1
+        self._asking.after(now + _STEADY_S, partial(self._stream_lasts, self._streams))
         self._miss_news()
         if self._pending.unseen:
             self._pending.look_by(now)
+
+    def _stream_lasts(self, stream: int, now: float) -> None:
+        """A stream that is up proves nothing at once: what refuses it may open it before."""
+        if self._pending.is_stream_up and stream == self._streams:
+            self._stream_losses = 0
+            self._asking.heard(now)
 
     def stream_lost(self, event: events.StreamLost, now: float) -> None:
         """Nothing is told until there is another stream."""
@@ -136,7 +146,7 @@ class Listening:
             _log.warning("no event stream (%s); results are polled", event.error)
             self._polling_s = self._polling_s or 0.5
         else:
-            self._asking.ask_later(events.Subscribe(), now + pause(self._stream_losses))
+            self._asking.ask_again(events.Subscribe(), now + pause(self._stream_losses))
             self._stream_losses += 1
         self._looks = 0
         self._miss_news()
@@ -206,7 +216,7 @@ class Listening:
             pending.fail(result_id, error)
         if pending.results:
             self._move_to_end(request.ids)
-            pending.look_by(now + self._next_look_s(len(found.completed)))
+            pending.look_by(now + self._next_look_s(len(found.completed) + len(found.failed)))
 
     def _move_to_end(self, ids: Sequence[str]) -> None:
         """A look takes the first of many: the next one takes others."""
@@ -216,11 +226,14 @@ class Listening:
                 if one in results:
                     results[one] = results.pop(one)
 
-    def _next_look_s(self, completed: int) -> float:
-        if self._pending.is_stream_up and (self._pending.unseen or self._pending.aborted):
+    def _next_look_s(self, ended: int) -> float:
+        if self._pending.is_stream_up and self._pending.unseen:
             return 0.0
+        if self._pending.is_stream_up and self._pending.aborted:
+            self._poll_s = _FIRST_POLL_S if ended else min(self._poll_s * _POLL_GROWTH, _LATE_ROW_S)
+            return self._poll_s
         if self._polling_s is not None:
-            grown = _FIRST_POLL_S if completed else self._poll_s * _POLL_GROWTH
+            grown = _FIRST_POLL_S if ended else self._poll_s * _POLL_GROWTH
             self._poll_s = min(max(grown, _FIRST_POLL_S), self._polling_s)
             return self._poll_s
         return self._early_look_s()

@@ -215,7 +215,7 @@ class Machine:
             return
         reply, since = self._end
         if isinstance(event.error, UnavailableError) and now - since < self._asking.patience_s:
-            self._asking.ask_later(request, now + _END_AGAIN_S)
+            self._asking.ask_again(request, now + _END_AGAIN_S)
             return
         self._end = None
         self._ends.is_over = True

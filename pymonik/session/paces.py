@@ -30,6 +30,7 @@ class Paces:
         self._asking = asking
         self._paces: WeakKeyDictionary[object, Pace] = WeakKeyDictionary()
         self._workers: dict[str, int] = {}  # by partition
+        self._asked: set[str] = set()  # partitions of which somebody is about to tell
 
     def of(self, submission: Submission) -> Pace:
         """What is known of the calls, from those of the same series."""
@@ -39,13 +40,15 @@ class Paces:
             size = None if submission.chunk_size == AUTO else submission.chunk_size
             pace = Pace(self._workers.get(partition, _GUESSED_WORKERS), size)
             self._paces[submission.series] = pace
-            if partition not in self._workers:
+            if partition not in self._workers and partition not in self._asked:
+                self._asked.add(partition)
                 self._asking.ask(events.CountWorkers(partition))
             pace.partition = partition
         return pace
 
     def counted(self, request: events.CountWorkers, event: events.Answered, _: float) -> None:
         """Somebody has said how many workers a partition may have."""
+        self._asked.discard(request.partition)
         if event.error is not None:  # it may be forbidden; those that run tasks are seen
             _log.debug("the workers of partition %r: %s", request.partition, event.error)
             return

@@ -100,7 +100,7 @@ class Sending:
             again = events.Send(request.tasks, is_blind=True)
             if isinstance(event.error, UnavailableError):
                 self._sends[again] = tries + 1
-                self._asking.ask_later(again, now + pause(tries))
+                self._asking.ask_again(again, now + pause(tries))
                 return
             if request.is_quick:  # one after the other, which finds out who is to blame
                 self._sends[again] = tries

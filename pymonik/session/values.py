@@ -195,7 +195,8 @@ class Values:
             return
         pause_s = pause(reading.attempts) if is_away else _late(reading.attempts)
         reading.attempts += 1
-        self._asking.after(now + pause_s, lambda _: self._read_again(result_id))
+        wait = self._asking.again if is_away else self._asking.after
+        wait(now + pause_s, lambda _: self._read_again(result_id))
 
     def _read_again(self, result_id: str) -> None:
         if result_id in self._reading:

@@ -23,8 +23,12 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.use_local_subchannel_pool", 1),
 ]
 _KEEPALIVE: list[tuple[str, Any]] = [
-    ("grpc.keepalive_time_ms", 60_000),  # proxies cut what is silent; servers refuse many pings
-    ("grpc.keepalive_timeout_ms", 15_000),
+    # Proxies cut what is silent, and a connection that is half open is known by nothing else: what
+    # waits on it is repeated on a new one after 30 s. A stream of news is up all the time, so pings
+    # never come alone, which servers refuse.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),  # or gRPC waits for a minute, whatever stands above
 ]
 
 

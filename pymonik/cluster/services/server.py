@@ -41,6 +41,9 @@ OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),
+    # Clients ask every 20 s whether the connection is there; by default gRPC takes more than two of
+    # these within minutes for an attack and cuts the connection of whoever waits quietly.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
 ]
 
 

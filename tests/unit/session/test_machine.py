@@ -350,11 +350,29 @@ def test_a_loss_is_told_once_and_the_return_too(bench: Bench, caplog: Any) -> No
             bench.turn(events.Answered(look, error=AWAY))
         bench.sleep(1.0)
     bench.turn(events.StreamUp())
+    bench.sleep(1.0)
     lines = [record.getMessage() for record in caplog.records]
     assert [line.partition(",")[0].partition(";")[0] for line in lines] == [
         "the control plane does not answer",
         "the control plane answers again",
     ]
+
+
+def test_what_waits_to_be_repeated_is_asked_at_once_when_somebody_answers_again(
+    bench: Bench,
+) -> None:
+    sent(bench)
+    bench.submit([call()])
+    bench.flush()
+    while bench.now < 20.0:
+        for request in bench.take(events.Send) + bench.take(events.Look):
+            bench.turn(events.Answered(request, error=AWAY))
+        bench.sleep(0.1)
+    question = events.ListPartitions()
+    bench.turn(events.Asked(question, events.Reply()))
+    bench.take(events.Send)
+    bench.turn(events.Answered(question, ["a"]))
+    assert bench.take(events.Send)
 
 
 def test_a_stream_that_is_cut_and_back_at_once_is_no_news(bench: Bench, caplog: Any) -> None:
@@ -365,6 +383,47 @@ def test_a_stream_that_is_cut_and_back_at_once_is_no_news(bench: Bench, caplog: 
         bench.turn(events.StreamUp())
         bench.sleep(5.0)
     assert not caplog.records
+
+
+def test_a_stream_that_opens_only_to_be_refused_proves_nothing(bench: Bench, caplog: Any) -> None:
+    sent(bench)
+    asked = 0
+    bench.turn(events.StreamLost(AWAY))
+    for _ in range(600):
+        bench.sleep(0.1)
+        if bench.take(events.Subscribe):
+            asked += 1
+            bench.turn(events.StreamUp(), events.StreamLost(AWAY))
+        for look in bench.take(events.Look):
+            bench.turn(events.Answered(look, error=AWAY))
+    assert asked < 60  # pauses have grown to two seconds
+    assert len(caplog.records) == 1
+
+
+def test_the_row_of_a_failure_that_is_late_is_looked_at_with_pauses(bench: Bench) -> None:
+    state, result_id = sent(bench)
+    bench.turn([Ended(result_id, ABORTED)])
+    looks = 0
+    while bench.now < 5.0:
+        for look in bench.take(events.Look):
+            looks += 1
+            bench.turn(events.Answered(look, events.Looked([], {})))
+        bench.sleep(0.01)
+    assert 5 < looks < 30
+    bench.sleep(1.0)
+    (look,) = bench.take(events.Look)
+    error = TaskFailedError("it broke")
+    bench.turn(events.Answered(look, events.Looked([], {result_id: error})))
+    assert state.error is error
+
+
+def test_the_workers_of_a_partition_are_asked_for_once(bench: Bench) -> None:
+    for _ in range(3):
+        bench.submit([call(), call()], chunk_size=0)
+    (request,) = bench.take(events.CountWorkers)
+    bench.turn(events.Answered(request, error=AWAY))
+    bench.submit([call(), call()], chunk_size=0)
+    assert bench.take(events.CountWorkers)
 
 
 def test_who_polls_looks_soon_then_less_often() -> None:

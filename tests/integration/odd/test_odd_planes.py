@@ -1,0 +1,114 @@
+"""Whatever is odd about the way to a control plane: every call has its value."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pymonik import TaskCancelledError
+from tests.integration.odd.work import PATIENCE_S, add, mixed_work, nap, zeros
+from tests.odd_plane.plane import Oddities
+
+if TYPE_CHECKING:
+    from tests.integration.odd.conftest import Far
+
+ODDITIES = {
+    "late": Oddities(late_s=0.5),
+    "doubled": Oddities(is_doubled=True),
+    "any order": Oddities(is_doubled=True, is_shuffled=True, late_s=0.05),
+    "many pods": Oddities(pod_max=100),
+    "slow to cancel": Oddities(cancel_s=2.0),
+}
+AWAY_S = 4.0  # longer than the silence that is told
+
+both = pytest.mark.parametrize("polls", [False, True], ids=["stream", "polls"])
+
+
+@both
+@pytest.mark.parametrize("kind", ODDITIES)
+def test_messages_that_are_odd(far: Callable[..., Far], kind: str, polls: bool) -> None:
+    one = far(oddities=ODDITIES[kind], disable_events_client=polls)
+    mixed_work(one.client)
+    assert one.plane.counts["ListResults"] < 150  # what is late is looked at with pauses
+    assert one.plane.counts["GetPartition"] == 1
+
+
+@both
+def test_a_network_that_is_far(far: Callable[..., Far], polls: bool) -> None:
+    mixed_work(far(delay_s=0.02, disable_events_client=polls).client)
+
+
+@both
+def test_connections_that_break_all_the_time(far: Callable[..., Far], polls: bool) -> None:
+    one = far(cut_every_s=0.4, disable_events_client=polls)
+    for _ in range(3):
+        mixed_work(one.client)
+
+
+@contextmanager
+def after_a_moment(begin: Callable[[], None], end: Callable[[], None]) -> Iterator[None]:
+    """In the middle of what the block does, for a while."""
+    timers = [threading.Timer(0.2, begin), threading.Timer(0.2 + AWAY_S, end)]
+    for timer in timers:
+        timer.start()
+    yield
+    for timer in timers:
+        timer.join()
+
+
+@both
+@pytest.mark.parametrize("how", ["away", "refused", "held"])
+def test_an_outage_costs_nothing_but_time(
+    far: Callable[..., Far], caplog: Any, how: str, polls: bool
+) -> None:
+    one = far(disable_events_client=polls)
+    begin, end = {
+        "away": (one.plane.go_away, one.plane.come_back),
+        "refused": (one.network.refuse, one.network.accept),
+        "held": (one.network.hold, one.network.go_on),
+    }[how]
+    with after_a_moment(begin, end):
+        before = nap.invoke(1.0, pymonik=one.client)
+        mixed_work(one.client)
+        assert before.get(PATIENCE_S) == 1.0
+        mixed_work(one.client)
+    lines = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert len(lines) <= 2  # one when it is lost, one when it is back
+    assert len(lines) == 2 or how == "held"
+
+
+def test_a_connection_that_is_half_open_is_found_out(far: Callable[..., Far]) -> None:
+    one = far()
+    before = nap.invoke(1.0, pymonik=one.client)
+    one.client.session.send()
+    one.network.lose()
+    assert before.get(PATIENCE_S) == 1.0
+    mixed_work(one.client)
+
+
+def test_what_is_larger_than_a_request_may_be_goes_as_a_stream(far: Callable[..., Far]) -> None:
+    one = far()
+    data = [one.client.put(bytes(9_000_000)) for _ in range(2)]
+    large = [zeros.invoke(40_000_000, pymonik=one.client) for _ in range(2)]
+    sizes = nbytes_of(data, large)
+    assert sizes == [9_000_000] * 2 + [40_000_000] * 2
+
+
+def nbytes_of(*groups: list[Any]) -> list[int]:
+    return [len(handle.get(PATIENCE_S)) for group in groups for handle in group]
+
+
+def test_cancelling_that_takes_seconds_keeps_nobody_waiting(far: Callable[..., Far]) -> None:
+    one = far(oddities=Oddities(cancel_s=3.0))
+    sleeping = nap.invoke(60.0, pymonik=one.client)
+    one.client.session.send()
+    sleeping.cancel()
+    assert add.invoke(1, 2, pymonik=one.client).get(PATIENCE_S) == 3
+    assert not sleeping.done()
+    with pytest.raises(TaskCancelledError):
+        sleeping.get(PATIENCE_S)
