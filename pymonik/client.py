@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
     from pymonik.cluster.local import LocalCluster
     from pymonik.materialized import Materialize
+    from pymonik.page.board import Board
+    from pymonik.page.rewriting import Rewriting
+    from pymonik.page.serving import Dashboard
     from pymonik.runs.reasons import Why
     from pymonik.runs.workers import Worker
     from pymonik.session.protocol import Session
@@ -192,6 +195,7 @@ class Pymonik:
         self._is_embedded = False  # the session is in the embedded cluster of this process
         self._around: list[Session | None] = []  # what was entered around each `with` of this
         self._ended = False
+        self._pages: list[Rewriting] = []  # files that are written again and again
 
     def __repr__(self) -> str:
         where = self._endpoint or "AKCONFIG or this machine"
@@ -232,6 +236,8 @@ class Pymonik:
             self._ended = True
         if session is None:
             return
+        for page in self._pages:
+            page.stop()
         try:
             self._end_session(session, cancel=cancel, wait=wait)
         finally:
@@ -513,6 +519,53 @@ class Pymonik:
         if probe:
             probed(self.session)
         return workers(self.session.lists, time.time())
+
+    def dashboard(self, *, port: int = 0, hosts: Sequence[str] = ()) -> Dashboard:
+        """Serve a page on this machine that shows the cluster and what this program does there.
+
+        It shows runs with a tile for each call, arguments, errors, attempts, the workers along
+        time, what waits for what, partitions and environments, and can cancel. Whoever has its
+        address may use it, so there is a secret in that.
+
+        Args:
+            port: Of loopback; 0 takes a free one.
+            hosts: Names under which a proxy makes the page reachable, such as that of JupyterHub.
+
+        Raises:
+            UsageError: The port is taken.
+        """
+        from pymonik.page.serving import Dashboard
+
+        return Dashboard(self._board(), title="pymonik", port=port, hosts=hosts)
+
+    def page(self, path: str | os.PathLike[str], *, every: float | None = None) -> Path:
+        """Write the page into one file, as it is now; gives its path.
+
+        Args:
+            path: Of the file.
+            every: Write it again every so many seconds until this client is closed; the browser
+                that has it open reads it again.
+
+        Raises:
+            ControlPlaneError: The cluster cannot be asked.
+            OSError: It cannot be written.
+        """
+        from pymonik.page.rewriting import Rewriting
+
+        writing = Rewriting(Path(path), self._board(), every)
+        if every is not None:
+            writing.start()
+            self._pages.append(writing)
+        return writing.path
+
+    def _board(self) -> Board:
+        from pymonik.page.board import Board
+
+        session = self.session
+        is_here = self._is_embedded or _as_local_cluster(self._endpoint) is not None
+        where = "this machine" if is_here else str(self._endpoint or "AKCONFIG")
+        lists: Any = session.lists
+        return Board(lists, lists, endpoint=where, session=session, is_here=is_here)
 
     def send(self) -> None:
         """Have everything submitted so far sent now; returns when it is."""

@@ -34,6 +34,8 @@ from pymonik.stored_ids import StoredId
 
 if TYPE_CHECKING:
     import asyncio
+    import os
+    from pathlib import Path
 
     from pymonik.cache.report import CacheReport
     from pymonik.call_future import CallFuture
@@ -249,7 +251,7 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
     that there are never many; whoever asks for anything else gets all of them drawn.
     """
 
-    __slots__ = ("_drawn", "_more")
+    __slots__ = ("__weakref__", "_drawn", "_more")
 
     def __init__(
         self,
@@ -429,6 +431,28 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
         _load(handles)
         values = [None if one._value is _UNKNOWN else one._value for one in handles]
         return rows([one._state for one in handles], values)
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write the calls into one file of HTML, which opens anywhere; gives its path.
+
+        It has a tile for each call, arguments, errors with traceback, times, the workers along
+        time, and what waited for what. Asks for what is not known yet, as `df` does.
+
+        Args:
+            path: Of the file, which is replaced at once or not at all.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        from pymonik.page import frozen
+        from pymonik.runs.looks import started, title
+
+        states = self._states()
+        return frozen.write(path, frozen.report(states, title(states), started(states)))
+
+    def drawn_states(self) -> list[ResultState]:
+        """The states of those that were drawn until now; nothing is drawn for it."""
+        return [handle._state for handle in self._drawn]
 
     def _members(self) -> Sequence[Referable]:
         return self._handles

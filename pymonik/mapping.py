@@ -20,6 +20,7 @@ from pymonik.code import codec, sharing
 from pymonik.content.sealing import one_moment
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.runs import held
 from pymonik.seeds import Seed
 from pymonik.session.again import note_dependants
 from pymonik.session.bulk import no_collections
@@ -142,12 +143,18 @@ def map_items(items: Items, session: Session, submission: Submission) -> MultiRe
     drawing = Drawing(items.packed(share), session, submission)
     if not items.is_drawn:
         with no_collections():
-            return MultiResultHandle(drawing.draw_first(None))
+            return _held(MultiResultHandle(drawing.draw_first(None)))
     handles = drawing.draw_first(DRAWN_AT_FIRST)
     if drawing.is_exhausted:
-        return MultiResultHandle(handles)
+        return _held(MultiResultHandle(handles))
     session.before_end(drawing)
-    return MultiResultHandle(handles, more=drawing)
+    return _held(MultiResultHandle(handles, more=drawing))
+
+
+def _held(handles: MultiResultHandle[Any]) -> MultiResultHandle[Any]:
+    """What the program gets; a page that shows what it does finds it as long as it is kept."""
+    held.add(handles)
+    return handles
 
 
 class Drawing:

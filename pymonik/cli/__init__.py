@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "partitions": ("pymonik.cli.partitions", "partitions, and what waits and runs in them"),
     "why": ("pymonik.cli.why", "why tasks have not ended"),
     "top": ("pymonik.cli.top", "what the cluster does, until Ctrl-C"),
+    "dashboard": ("pymonik.cli.dashboard", "a page that shows all of it, until Ctrl-C"),
     "doctor": ("pymonik.cli.doctor", "check what stands between a program and its cluster"),
     "env": ("pymonik.cli.env", "environments kept on this machine: list, show, clean"),
     "cancel": ("pymonik.cli.cancel", "cancel sessions or tasks"),

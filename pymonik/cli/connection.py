@@ -36,7 +36,13 @@ def listing(options: argparse.Namespace) -> Iterator[Listing]:
     Raises:
         ConfigError: There is none, or its address cannot be used.
     """
-    config = find(options)
+    with listing_at(find(options)) as lists:
+        yield lists
+
+
+@contextlib.contextmanager
+def listing_at(config: ClusterConfig) -> Iterator[Listing]:
+    """The lists of a cluster."""
     # Imported here: gRPC takes a quarter of a second, which `pymonik --help` must not pay for.
     from pymonik.transport.channel import open_channel
     from pymonik.transport.listing import Listing

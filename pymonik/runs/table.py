@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymonik.errors import PymonikError, TaskCancelledError, UsageError
 from pymonik.runs.called import arguments, named
 from pymonik.runs.faults import summary
-from pymonik.runs.figures import Measured, measured
+from pymonik.runs.figures import measured, of_task
 from pymonik.runs.watch import Listed
 from pymonik.session.result import Status
 
@@ -79,7 +79,7 @@ def _called(state: ResultState) -> dict[str, Any]:
 
 
 def _outcome(state: ResultState, value: object, task: TaskRow | None) -> dict[str, Any]:
-    known = measured(state.head, state.item) if state.head is not None else _of_task(task)
+    known = measured(state.head, state.item) if state.head is not None else of_task(task)
     started = known.started
     began = state.run.started if state.run is not None else None
     return {
@@ -93,14 +93,6 @@ def _outcome(state: ResultState, value: object, task: TaskRow | None) -> dict[st
         "waited": None if started is None or began is None else max(0.0, started - began),
         "error": None if state.error is None else str(summary(state.error)),
     }
-
-
-def _of_task(task: TaskRow | None) -> Measured:
-    """What the control plane knows of a task whose result nobody has."""
-    if task is None:
-        return Measured()
-    ran = task.ended - task.started if task.ended and task.started else None
-    return Measured(ran, None, None, task.attempt, task.worker, task.started)
 
 
 def _tasks(states: Sequence[ResultState]) -> dict[str, TaskRow]:

@@ -171,7 +171,8 @@ class Tally:
             self._marks[place] = Mark.OK if is_ok else self._failed(state.error, index)
             if (seconds := seconds_of(state)) is not None:
                 self._seconds.append(seconds)
-                self._slowest = max(self._slowest or (seconds, index), (seconds, index))
+                if self._slowest is None or seconds > self._slowest[0]:
+                    self._slowest = seconds, index
         if len(left) < len(self._left):
             self._changed = now
             self._ended.append((now, len(self.states) - len(left)))

@@ -1,0 +1,378 @@
+"""`Board`: what the page asks, and what it may have done; every answer is made when it is asked."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from pymonik.environments import folders
+from pymonik.errors import PymonikError, UsageError
+from pymonik.page import as_json, bars, details, graph
+from pymonik.page.columns import run_data
+from pymonik.page.run_views import HeldRun, ListedRun, RunView
+from pymonik.page.task_table import TaskTable
+from pymonik.runs import held
+from pymonik.runs.looks import started, title
+from pymonik.runs.rows import LIVE, Lists, TaskRow
+from pymonik.runs.tally import Mark
+from pymonik.runs.workers import host_of, workers
+from pymonik.wire.call import ENVIRONMENT_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Protocol
+
+    from pymonik.runs.tally import Snapshot
+
+    class Power(Protocol):
+        """What a page may have done to a cluster."""
+
+        def cancel_tasks(self, ids: list[str]) -> None:
+            """Cancel those that have not ended."""
+
+        def cancel_session(self, session_id: str) -> None:
+            """Stop everything in it."""
+
+        def delete_data(self, ids: list[str]) -> None:
+            """Delete what results hold."""
+
+
+_SHARE: Final = 20  # a look at the cluster that took a second is not repeated for as many
+_EVERY_S: Final = 1.0
+_WORKERS_EVERY_S: Final = 5.0
+_MOST_ROWS: Final = 200  # of one answer
+_SEARCH_S: Final = 0.3  # for texts among the calls of a run
+_FROZEN_RUNS: Final = 50
+_HISTORY: Final = 50  # tasks of a worker
+
+
+class Board:
+    """Answers the page. Thread-safe: one question at a time.
+
+    Args:
+        lists: Of the control plane.
+        power: What may be done to it; ``None`` for a page that only shows.
+        endpoint: Shown to people.
+        session: Of this program: calls of it whose handles are held are shown one by one.
+        is_here: Whether environments of this machine are those of the cluster.
+    """
+
+    def __init__(
+        self,
+        lists: Lists,
+        power: Power | None,
+        *,
+        endpoint: str,
+        session: object = None,
+        is_here: bool = False,
+    ) -> None:
+        self._lists = lists
+        self._power = power
+        self._endpoint = endpoint
+        self._is_here = is_here
+        self._asking = threading.Lock()
+        self._session = session
+        self._table = TaskTable(lists)
+        self._look_at = 0.0  # when the cluster is looked at next
+        self._trouble = ""  # why it could not be
+        self._held: dict[object, HeldRun] = {}
+        self._runs: dict[str, RunView] = {}
+        self._seen: dict[str, Snapshot] = {}
+        self._next_key = 0
+        self._workers_at = 0.0
+        self._workers: list[dict[str, Any]] = []
+        self._partitions: list[dict[str, Any]] = []
+        self._questions: dict[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {
+            "state": self._state,
+            "run": self._run,
+            "rows": self._rows,
+            "call": self._call,
+            "graph": self._graph,
+            "worker": self._worker,
+        }
+        self._deeds: dict[str, Callable[[Mapping[str, str]], str]] = {
+            "cancel": self._cancel,
+            "cancel-session": self._cancel_session,
+            "forget-worker": self._forget_worker,
+        }
+
+    def ask(self, what: str, given: Mapping[str, str]) -> dict[str, Any]:
+        """Answer a question.
+
+        Raises:
+            UsageError: There is no such question, run or call.
+            ControlPlaneError: It cannot be asked.
+        """
+        if what not in self._questions:
+            raise UsageError(f"the page cannot be asked for {what!r}")
+        with self._asking:
+            return self._questions[what](given)
+
+    def do(self, what: str, given: Mapping[str, str]) -> str:
+        """Do something; gives what was done, in words.
+
+        Raises:
+            UsageError: There is no such thing to do, or this page only shows.
+            ControlPlaneError: It was refused.
+        """
+        if self._power is None or what not in self._deeds:
+            raise UsageError(f"the page cannot do {what!r}")
+        with self._asking:
+            done = self._deeds[what](given)
+            self._look_at = 0.0  # the next answer tells of it
+            return done
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def _look(self, now: float) -> None:
+        """Bring everything up to date, but seldom if that takes long."""
+        if now >= self._look_at:
+            began = time.monotonic()
+            try:
+                self._table.look()
+                self._trouble = ""
+            except PymonikError as error:
+                self._trouble = str(error)
+            took = time.monotonic() - began
+            self._look_at = now + max(_EVERY_S * 0.9, _SHARE * took)
+            self._group()
+        self._seen = {key: view.look(now) for key, view in self._runs.items()}
+
+    def _group(self) -> None:
+        """Make runs of what is held and of what is listed."""
+        self._find_held()
+        ours: set[str] = set()
+        for view in self._held.values():
+            ours |= view.tasks()
+        latest = {row.first_id: row for row in self._table.rows if row.status != "RETRIED"}
+        for view in self._held.values():
+            view.found = {one: latest[one] for one in view.tasks() if one in latest}
+        groups: dict[tuple[str, str, str], list[TaskRow]] = {}
+        for row in self._table.rows:
+            if row.first_id not in ours:
+                groups.setdefault((row.session_id, row.run, row.function), []).append(row)
+        found: list[RunView] = [*self._held.values()]
+        found += [ListedRun("|".join(key), rows) for key, rows in groups.items()]
+        found.sort(key=lambda view: view.started, reverse=True)
+        self._runs = {view.key: view for view in found}
+
+    def _find_held(self) -> None:
+        """Follow maps that are new; a run that was let go by the program is shown by its tasks."""
+        kept: dict[object, HeldRun] = {}
+        for one in held.maps():
+            states = one.drawn_states()
+            if not states or states[0].session is not self._session:
+                continue
+            known = self._held.get(id(one))
+            if known is not None and len(known.states) == len(states):
+                kept[id(one)] = known
+            else:
+                self._next_key += 1
+                key = known.key if known is not None else f"held-{self._next_key}"
+                kept[id(one)] = HeldRun(key, states, title(states), started(states))
+        self._held = kept
+
+    # -- questions -----------------------------------------------------------------------------
+
+    def _state(self, _: Mapping[str, str]) -> dict[str, Any]:
+        """Everything in short: runs, workers, partitions, environments."""
+        now = time.time()
+        self._look(now)
+        self._look_at_workers(now)
+        return {
+            "at": now,
+            "endpoint": self._endpoint,
+            "trouble": self._trouble,
+            "may_act": self._power is not None,
+            "runs": [as_json.run(view, self._seen[key]) for key, view in self._runs.items()],
+            "workers": self._workers,
+            "partitions": self._partitions,
+            "environments": self._environments(),
+        }
+
+    def _look_at_workers(self, now: float) -> None:
+        if now < self._workers_at or self._trouble:
+            return
+        began = time.monotonic()
+        try:
+            self._workers = [as_json.worker(one) for one in workers(self._lists, now)]
+            rows = self._lists.partitions()
+        except PymonikError as error:
+            self._trouble = str(error)
+            return
+        self._partitions = as_json.partitions(rows, self._table.rows)
+        took = time.monotonic() - began
+        self._workers_at = now + max(_WORKERS_EVERY_S, _SHARE * took)
+
+    def _environments(self) -> list[dict[str, Any]]:
+        """Those that are being made on this machine, and those that tasks wait for."""
+        waiting: dict[str, int] = {}
+        for row in self._table.rows:
+            if row.status in LIVE and (name := row.options.get(ENVIRONMENT_LABEL)):
+                waiting[name] = waiting.get(name, 0) + 1
+        notes = {note.packages_id: note for note in folders.notes()} if self._is_here else {}
+        return [
+            {
+                "name": name,
+                "state": notes[name].state if name in notes else "",
+                "since": notes[name].since if name in notes else None,
+                "asked": list(notes[name].asked) if name in notes else [],
+                "tasks": waiting.get(name, 0),
+            }
+            for name in dict.fromkeys([*notes, *waiting])
+        ]
+
+    def _run(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """One run: every tile, the bars of its workers, a histogram."""
+        view = self._view(given)
+        snapshot = self._seen.get(view.key) or view.look(time.time())
+        rows = self._rows_of(view)
+        return {
+            "run": as_json.run(view, snapshot),
+            "marks": as_json.marks(snapshot),
+            "first": snapshot.indexes[0] if snapshot.total else 0,
+            "timeline": as_json.timeline(bars.lanes(rows, time.time())),
+            "histogram": as_json.histogram(
+                [row.ended - row.started for row in rows if row.started and row.ended]
+            ),
+        }
+
+    def _rows(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """Lines of the table of calls: those of a status, with a text, from a place on."""
+        view = self._view(given)
+        snapshot = self._seen.get(view.key) or view.look(time.time())
+        places = _places(snapshot, given.get("status", ""))
+        text = given.get("text", "").casefold()
+        found, is_whole = _with_text(view, places, text) if text else (places, True)
+        first = _number(given, "from")
+        count = min(_number(given, "count", 100), _MOST_ROWS)
+        return {
+            "total": len(found),
+            "is_whole": is_whole,
+            "rows": [
+                view.row(place) | {"status": as_json.WORDS[Mark(snapshot.marks[place])]}
+                for place in found[first : first + count]
+            ],
+        }
+
+    def _call(self, given: Mapping[str, str]) -> dict[str, Any]:
+        view = self._view(given)
+        place = _number(given, "place")
+        if isinstance(view, HeldRun) and place < len(view.states):
+            return details.of_call(view, place)
+        if isinstance(view, ListedRun) and place < len(view.rows):
+            return details.of_task(view, place, self._table.rows)
+        raise UsageError(f"the run has no call {place}")
+
+    def _graph(self, given: Mapping[str, str]) -> dict[str, Any]:
+        return graph.of_rows(self._lists, self._view(given).session_id, self._table.rows)
+
+    def _worker(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """The latest tasks of a worker."""
+        key = given.get("partition", ""), given.get("host", "")
+        rows = [row for row in self._table.rows if (row.partition, host_of(row)) == key]
+        rows.sort(key=lambda row: row.acquired or row.created or 0.0, reverse=True)
+        return {"tasks": [as_json.task(row) for row in rows[:_HISTORY]]}
+
+    def _view(self, given: Mapping[str, str]) -> RunView:
+        key = given.get("key", "")
+        if key not in self._runs:
+            self._look(time.time())
+        if key not in self._runs:
+            raise UsageError("there is no such run any more")
+        return self._runs[key]
+
+    def _rows_of(self, view: RunView) -> list[TaskRow]:
+        tasks = view.tasks()
+        return [row for row in self._table.rows if row.first_id in tasks]
+
+    def everything(self) -> dict[str, Any]:
+        """All that the page could ask, for a page that is frozen."""
+        with self._asking:
+            state = self._state({})
+            now = time.time()
+            views = list(self._runs.values())[:_FROZEN_RUNS]
+            detail = {
+                view.key: run_data(view, self._rows_of(view), now, share=len(views))
+                for view in views
+            }
+            for view in views:
+                detail[view.key]["graph"] = self._graph({"key": view.key})
+            history = {
+                f"{one['partition']}/{one['host']}": self._worker(one) for one in self._workers
+            }
+        return {**state, "may_act": False, "detail": detail, "history": history}
+
+    # -- deeds ---------------------------------------------------------------------------------
+
+    def _cancel(self, given: Mapping[str, str]) -> str:
+        """Cancel a run, or one call of it."""
+        view = self._view(given)
+        place = _number(given, "place") if given.get("place") else None
+        if isinstance(view, HeldRun):
+            states = view.states if place is None else view.states[place : place + 1]
+            pending = [state for state in states if not state.is_final]
+            for session in {id(state.session): state.session for state in pending}.values():
+                session.cancel([state for state in pending if state.session is session])
+            return f"{len(pending)} calls are cancelled"
+        chosen = (
+            {view.rows[place].first_id}
+            if isinstance(view, ListedRun) and place is not None
+            else view.tasks()
+        )
+        ids = [
+            row.task_id for row in self._table.rows if row.first_id in chosen and row.status in LIVE
+        ]
+        if ids and self._power is not None:
+            self._power.cancel_tasks(ids)
+        return f"{len(ids)} tasks are cancelled"
+
+    def _cancel_session(self, given: Mapping[str, str]) -> str:
+        session_id = given.get("session", "")
+        if self._power is None or self._lists.session(session_id) is None:
+            raise UsageError("there is no such session")
+        self._power.cancel_session(session_id)
+        return "the session is cancelled"
+
+    def _forget_worker(self, given: Mapping[str, str]) -> str:
+        """Delete what a worker said of itself, or all that are lost."""
+        lost = {(one["partition"], one["host"]) for one in self._workers if one["state"] == "lost"}
+        key = given.get("partition", ""), given.get("host", "")
+        chosen = {key} & lost if any(key) else lost
+        names = {f"pymonik.worker/{partition}/{host}" for partition, host in chosen}
+        ids = [
+            row.result_id
+            for row in self._lists.results_named("pymonik.worker/")
+            if row.name in names
+        ]
+        if ids and self._power is not None:
+            self._power.delete_data(ids)
+        self._workers_at = 0.0
+        return f"{len(chosen)} workers are forgotten"
+
+
+def _number(given: Mapping[str, str], name: str, default: int = 0) -> int:
+    text = given.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else default
+
+
+def _places(snapshot: Snapshot, status: str) -> list[int]:
+    """Where the items of a status are; ``""`` is any."""
+    if not status:
+        return list(range(snapshot.total))
+    marks = [mark for mark, word in as_json.WORDS.items() if word == status]
+    return [place for place, mark in enumerate(snapshot.marks) if mark in marks]
+
+
+def _with_text(view: RunView, places: Iterable[int], text: str) -> tuple[list[int], bool]:
+    """Those whose lines hold a text, and whether there was time to look at all of them."""
+    end = time.monotonic() + _SEARCH_S
+    found = []
+    for place in places:
+        row = view.row(place)
+        if text in f"{row['index']} {row['arguments']} {row['error']} {row['worker']}".casefold():
+            found.append(place)
+        if time.monotonic() > end:
+            return found, False
+    return found, True

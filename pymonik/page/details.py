@@ -1,0 +1,110 @@
+"""All that is known of one call or task: arguments, traceback, output, attempts."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any, Final
+
+from pymonik.errors import PymonikError, TaskFailedError
+from pymonik.page import as_json
+from pymonik.page.run_views import HeldRun, arguments_of
+from pymonik.runs.attempts import attempts
+from pymonik.runs.summaries import outcome
+from pymonik.runs.table import status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pymonik.page.run_views import ListedRun
+    from pymonik.runs.rows import TaskRow
+    from pymonik.session.result import ResultState
+
+_LONGEST_ARGUMENTS: Final = 4_000  # characters
+_LONGEST_TEXT: Final = 20_000  # of a traceback and of an output; their ends say most
+
+
+def of_call(run: HeldRun, place: int, *, asks: bool = True) -> dict[str, Any]:
+    """Of a call whose handle the program holds.
+
+    Args:
+        run: The run.
+        place: Of the call.
+        asks: Ask the control plane for attempts and output, too.
+    """
+    state = run.states[place]
+    return {
+        **run.row(place),
+        "status": status(state),
+        "name": state.name,
+        "task": state.task_id,
+        "result": state.result_id,
+        "arguments": arguments_of(state, _LONGEST_ARGUMENTS),
+        "traceback": traceback_of(state),
+        "attempts": _attempts(state) if asks else [],
+    }
+
+
+def of_task(run: ListedRun, place: int, rows: Iterable[TaskRow]) -> dict[str, Any]:
+    """Of a task, with all of its attempts among these rows."""
+    row = run.rows[place]
+    tried = sorted(
+        (one for one in rows if one.first_id == row.first_id), key=lambda one: one.attempt
+    )
+    return {
+        **run.row(place),
+        "status": outcome(row.status),
+        "name": row.function,
+        "task": row.task_id,
+        "result": "",
+        "partition": row.partition,
+        "traceback": tail(row.error),
+        "attempts": [as_json.task(one) for one in tried],
+    }
+
+
+def traceback_of(state: ResultState) -> str:
+    """The error of a call as the interpreter would print it; ``""`` without one."""
+    if state.error is None:
+        return ""
+    try:
+        return tail("".join(_told(state.error).format()))
+    except Exception as error:  # noqa: BLE001 - the text of an exception is code of the user
+        return f"{type(state.error).__name__}, whose text cannot be had: {type(error).__name__}"
+
+
+def _told(error: BaseException) -> traceback.TracebackException:
+    """As it was raised there: without the one of ours that says in which task that was."""
+    told = traceback.TracebackException.from_exception(error)
+    part, cause = told, error.__cause__
+    while cause is not None and part.__cause__ is not None:
+        if isinstance(cause, TaskFailedError):
+            part.__cause__ = None
+            part.__suppress_context__ = True
+            break
+        part, cause = part.__cause__, cause.__cause__
+    return told
+
+
+def tail(text: str, longest: int = _LONGEST_TEXT) -> str:
+    """The end of a text, and how much of it is left out."""
+    if len(text) <= longest:
+        return text
+    return f"… ({len(text) - longest} characters before)\n{text[-longest:]}"
+
+
+def _attempts(state: ResultState) -> list[dict[str, Any]]:
+    try:
+        found = attempts(state)
+    except PymonikError:  # the control plane is gone: what is known here is shown
+        return []
+    return [
+        {
+            "task": one.task_id,
+            "status": one.status,
+            "worker": one.worker,
+            "attempt": one.number,
+            "seconds": one.seconds,
+            "error": one.cause,
+        }
+        for one in found
+    ]

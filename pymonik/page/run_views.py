@@ -1,0 +1,224 @@
+"""A run as the page shows it: of handles that the program holds, or of tasks of a list.
+
+Both say the same things: a `Snapshot`, rows of a table, what is known of one call. Of handles a
+tile is a call; of tasks it is a task, which may hold several calls.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import lru_cache
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from pymonik.code.shown import shown_call
+from pymonik.runs.faults import Fault, summary
+from pymonik.runs.figures import measured, of_task, seconds_of
+from pymonik.runs.summaries import outcome
+from pymonik.runs.tally import ErrorGroup, Mark, Snapshot
+from pymonik.runs.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pymonik.runs.rows import TaskRow
+    from pymonik.session.result import ResultState
+
+_EXAMPLES: Final = 5  # items of a group of errors that are named
+_RECENT_S: Final = 30.0
+_LONGEST_ARGUMENTS: Final = 120
+_MARKS: Final = {
+    "pending": Mark.PENDING,
+    "retried": Mark.PENDING,
+    "running": Mark.RUNNING,
+    "ok": Mark.OK,
+    "failed": Mark.FAILED,
+    "cancelled": Mark.CANCELLED,
+}
+
+
+class RunView(Protocol):
+    """One run.
+
+    Attributes:
+        key: Tells it from the others of the page, as long as that lasts.
+        unit: What a tile is: ``call`` or ``task``.
+    """
+
+    key: str
+    unit: str
+    function: str
+    label: str
+    session_id: str
+    started: float
+
+    def look(self, now: float) -> Snapshot:
+        """How it is now."""
+
+    def row(self, place: int) -> dict[str, Any]:
+        """A call, in a line of a table."""
+
+    def tasks(self) -> set[str]:
+        """First ids of its tasks, as far as they were sent."""
+
+
+class HeldRun:
+    """Calls whose handles the program holds.
+
+    Args:
+        key: See `RunView`.
+        states: Of the calls.
+        title: Function and label.
+        started: When the first was submitted, in seconds since the epoch.
+    """
+
+    unit = "call"
+
+    def __init__(self, key: str, states: Sequence[ResultState], title: str, started: float) -> None:
+        self.key = key
+        self.states = states
+        self.started = started
+        run = states[0].run if states else None
+        self.function = run.name if run is not None else title
+        self.label = run.label if run is not None else ""
+        self.session_id = _session_id(states)
+        self.found: Mapping[str, TaskRow] = {}  # its tasks by their first ids, where listed
+        self._watch = Watch(states, title, started)
+        self._tasks: set[str] = set()
+        self._unsent = list(range(len(states)))
+
+    def look(self, now: float) -> Snapshot:
+        """How it is now; asks what runs, every two seconds at most."""
+        self._watch.ask(now)
+        snapshot = self._watch.look(now)
+        ends = [row.ended for row in self.found.values() if row.ended is not None]
+        if snapshot.left or not ends:
+            return snapshot
+        # A watch that first looked later does not know when the last call ended.
+        return replace(snapshot, elapsed_s=max(ends) - self.started)
+
+    def tasks(self) -> set[str]:
+        """First ids of its tasks, as far as they were sent."""
+        self._tasks |= {self.states[place].task_id for place in self._unsent}
+        self._unsent = [place for place in self._unsent if not self.states[place].task_id]
+        self._tasks.discard("")
+        return self._tasks
+
+    def row(self, place: int) -> dict[str, Any]:
+        """A call, in a line of a table."""
+        state = self.states[place]
+        seconds = seconds_of(state)
+        known = measured(state.head, state.item) if state.head is not None else None
+        if known is None and state.is_final and (row := self.found.get(state.task_id)):
+            known = of_task(row)
+            seconds = known.seconds
+        return {
+            "place": place,
+            "index": place if state.index < 0 else state.index,
+            "arguments": arguments_of(state),
+            "seconds": seconds,
+            "worker": known.worker if known is not None else "",
+            "attempt": known.attempt if known is not None else None,
+            "started": known.started if known is not None else None,
+            "error": "" if state.error is None else str(summary(state.error)),
+        }
+
+
+class ListedRun:
+    """Tasks of the control plane's list that have session, label and function in common.
+
+    Args:
+        key: See `RunView`.
+        rows: Every attempt; the last one of a task is what is shown of it.
+    """
+
+    unit = "task"
+
+    def __init__(self, key: str, rows: Iterable[TaskRow]) -> None:
+        self.key = key
+        latest: dict[str, TaskRow] = {}
+        for row in sorted(rows, key=lambda row: (row.created or 0.0, row.attempt)):
+            latest[row.first_id] = row  # which stays at the place of its first attempt
+        self.rows = list(latest.values())
+        first = self.rows[0]
+        self.function = first.function or "tasks of others"
+        self.label = first.run
+        self.session_id = first.session_id
+        self.started = min((row.created for row in self.rows if row.created), default=0.0)
+
+    def look(self, now: float) -> Snapshot:
+        """How it is, by these rows."""
+        marks = bytes(_MARKS[outcome(row.status)] for row in self.rows)
+        ends = [row.ended for row in self.rows if row.ended is not None]
+        is_over = Mark.PENDING not in marks and Mark.RUNNING not in marks
+        timed = [
+            (row.ended - row.started, place)
+            for place, row in enumerate(self.rows)
+            if row.ended and row.started and row.status == "COMPLETED"
+        ]
+        slowest = max(timed, default=None)
+        last = max(ends, default=self.started)
+        return Snapshot(
+            title=f"{self.function} · {self.label}" if self.label else self.function,
+            marks=marks,
+            indexes=range(len(marks)),
+            elapsed_s=(last if is_over else now) - self.started,
+            rate=sum(now - end < _RECENT_S for end in ends)
+            / max(1.0, min(_RECENT_S, now - self.started)),
+            quiet_s=now - last,
+            errors=_groups(self.rows),
+            slowest=slowest and (slowest[1], slowest[0]),
+            median_s=median(seconds for seconds, _ in timed) if timed else 0.0,
+        )
+
+    def tasks(self) -> set[str]:
+        """First ids of its tasks."""
+        return {row.first_id for row in self.rows}
+
+    def row(self, place: int) -> dict[str, Any]:
+        """A task, in a line of a table."""
+        row = self.rows[place]
+        end = row.ended if row.ended is not None else time.time()
+        return {
+            "place": place,
+            "index": place,
+            "arguments": f"task {row.task_id}",
+            "seconds": None if row.started is None else max(0.0, end - row.started),
+            "worker": row.worker,
+            "attempt": row.attempt,
+            "started": row.started,
+            "error": str(_fault(row.error)) if row.error else "",
+        }
+
+
+def arguments_of(state: ResultState, longest: int = _LONGEST_ARGUMENTS) -> str:
+    """What a call was called with, as text; ``""`` where that is not kept."""
+    if state.call is None or state.run is None:
+        return ""
+    stream = state.call if isinstance(state.call, bytes) else state.call.blobs[0]
+    return shown_call(stream, state.run.parameters, longest)
+
+
+def _session_id(states: Sequence[ResultState]) -> str:
+    return str(getattr(states[0].session, "session_id", "")) if states else ""
+
+
+@lru_cache(maxsize=4_096)
+def _fault(error: str) -> Fault:
+    """What the text of an error says first: of a traceback that is its last line."""
+    lines = [line for line in error.strip().splitlines() if line and not line[0].isspace()]
+    kind, _, text = (lines[-1] if lines else "").partition(": ")
+    return Fault(kind, text)
+
+
+def _groups(rows: Sequence[TaskRow]) -> tuple[ErrorGroup, ...]:
+    groups: dict[str, ErrorGroup] = {}
+    for place, row in enumerate(rows):
+        if outcome(row.status) != "failed":
+            continue
+        fault = _fault(row.error)
+        known = groups.get(fault.key) or ErrorGroup(fault, 0, ())
+        items = known.items + (place,) * (known.count < _EXAMPLES)
+        groups[fault.key] = ErrorGroup(known.fault, known.count + 1, items)
+    return tuple(sorted(groups.values(), key=lambda group: -group.count))
