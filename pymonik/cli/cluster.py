@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pymonik.cluster import memory
 from pymonik.cluster.folder import private_folder
-from pymonik.cluster.host import ClusterConfig, EmbeddedCluster
+from pymonik.cluster.host import ClusterConfig, EmbeddedCluster, check_room
 from pymonik.cluster.local import DEFAULT_PARTITION, GRACE_S, LONGEST_DRAIN_S, current_folder
 from pymonik.errors import UsageError
 from pymonik.launch import orphans
@@ -25,7 +25,6 @@ def run(options: argparse.Namespace) -> int:
     """Serve until a signal comes; gives the exit code."""
     memory.set_up()
     orphans.adopt()
-    stopping = Stopping()
     config = ClusterConfig(
         partitions=_partitions(options),
         worker=shlex.split(options.worker) if options.worker else None,
@@ -36,6 +35,8 @@ def run(options: argparse.Namespace) -> int:
         grace_s=options.grace,
         current_folder=current_folder(),
     )
+    check_room(config)
+    stopping = Stopping()
     with private_folder(options.folder) as folder:
         cluster = EmbeddedCluster(config, folder)
         try:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from pymonik.cluster import memory
 from pymonik.cluster.folder import private_folder
-from pymonik.cluster.host import ClusterConfig, EmbeddedCluster
+from pymonik.cluster.host import ClusterConfig, EmbeddedCluster, check_room
 from pymonik.errors import PymonikError
-from pymonik.launch import orphans, threads
+from pymonik.launch import orphans
 from pymonik.launch.stopping import Stopping, end_by_force
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 15.0
-THREADS = 24  # of gRPC and of this process, beside one for each worker
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,11 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
     logging.basicConfig(format="pymonik cluster: %(levelname)s %(message)s", level=logging.WARNING)
     try:
-        threads.check(THREADS + sum(json.loads(options.partitions).values()))
+        config = _config(options)
+        check_room(config)
         stopping = Stopping(signals=(signal.SIGTERM,), lifeline=sys.stdin.fileno())
         with private_folder(options.folder) as folder:
             os.chdir(folder)  # ours, so that it cannot vanish
-            _run(EmbeddedCluster(_config(options), folder), folder, stopping, options.stderr)
+            _run(EmbeddedCluster(config, folder), folder, stopping, options.stderr)
     except (PymonikError, OSError) as error:
         _tell({"error": str(error)}, options.stderr)
         return 1

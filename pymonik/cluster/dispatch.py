@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymonik.cluster.state import execution, submission
+from pymonik.cluster.state.faults import NoRoom
 from pymonik.cluster.state.rows import ResultStatus
 from pymonik.cluster.state.unready import is_wanted, settled
 from pymonik.cluster.state.work import Assignment, Lost, Outcome, Start, Succeeded, TaskOptions
@@ -197,23 +198,19 @@ class Dispatch:
         self, task: Task, session: Session | None, objects: dict[str, str], pod_id: str
     ) -> Assignment | None:
         """What a runner needs; ``None``, and an error, if the bytes of an input are gone."""
-        assignment = self._opened(task, session, objects)
-        if assignment is None:
+        try:
+            return self._opened(task, session, objects)
+        except (ValueError, OSError) as error:  # gone, or this process can open no more files
+            logger.warning("an input of a task cannot be had: %s", error)
             with self._changing as (state, now):
                 self._let_go(state, task.task_id, pod_id)
-                execution.inputs_missing(state, task.task_id, pod_id, now)
-        return assignment
+                execution.inputs_missing(state, task.task_id, pod_id, str(error), now)
+            return None
 
-    def _opened(
-        self, task: Task, session: Session | None, objects: dict[str, str]
-    ) -> Assignment | None:
+    def _opened(self, task: Task, session: Session | None, objects: dict[str, str]) -> Assignment:
         if len(objects) != len(task.inputs):
-            return None
-        try:
-            files, small = self._inputs(task, objects)
-        except (ValueError, OSError) as error:  # gone, or there is no room to make a file of it
-            logger.warning("an input of a task cannot be had: %s", error)
-            return None
+            raise ValueError("the result does not exist any more")
+        files, small = self._inputs(task, objects)
         return Assignment(
             task_id=task.task_id,
             session_id=task.session_id,
@@ -240,11 +237,21 @@ class Dispatch:
             else:
                 data = self._storage.first_use(opaque_id) if room > 0 else None
                 room -= len(data or b"")
-            if data is None:
-                files[result_id] = self._storage.file(opaque_id)
+            where = self._file_or_bytes(opaque_id) if data is None else data
+            if isinstance(where, str):
+                files[result_id] = where
             else:
-                small[result_id] = data
+                small[result_id] = where
         return files, small
+
+    def _file_or_bytes(self, opaque_id: str) -> str | bytes:
+        """The file of an object; where there is no room to make one, the bytes in memory."""
+        try:
+            return self._storage.file(opaque_id)
+        except OSError:
+            if (data := self._storage.held(opaque_id)) is None:
+                raise
+            return data
 
     # Letting go of a task, and keeping what it made.
 
@@ -259,9 +266,9 @@ class Dispatch:
             return outcome, {}
         try:
             return outcome, self._store_all(outcome)
-        except OSError:
-            logger.exception("cannot store the results of a task", extra={"task_id": task_id})
-            return Lost(execution.INTERNAL_ERROR), {}
+        except OSError as error:
+            logger.warning("cannot store the results of task %s: %s", task_id, error)
+            return Lost(f"{execution.INTERNAL_ERROR}\n{NoRoom(str(error)).detail}"), {}
 
     def _store_all(self, outcome: Succeeded) -> dict[str, Stored]:
         return {result_id: self._store(data, result_id) for result_id, data in outcome.data.items()}

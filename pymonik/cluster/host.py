@@ -31,8 +31,9 @@ from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.storage import Storage
 from pymonik.environments.builds import Environments
 from pymonik.errors import ConfigError
-from pymonik.executor.pool import ExecutorPool
+from pymonik.executor.pool import FILES_OF_EXECUTOR, ExecutorPool
 from pymonik.executor.process import GRACE_S, Place
+from pymonik.launch import open_files, threads
 
 if TYPE_CHECKING:
     import threading
@@ -46,6 +47,8 @@ logger = logging.getLogger(__name__)
 SOCKET = "control_plane.sock"
 DIRECT_SOCKET = "direct.sock"
 _LOOK_S = 0.05  # between two looks at whether somebody is in a hurry
+FILES = 24  # of gRPC and of this process, beside those of executors
+THREADS = 24  # of gRPC and of this process, beside one for each worker
 STOP_GRACE_S = 0.2  # for requests that are being answered
 
 
@@ -75,6 +78,18 @@ class ClusterConfig:
     grace_s: float = field(default=GRACE_S, kw_only=True)
     current_folder: str | None = field(default=None, kw_only=True)
     is_isolated: bool = field(default=False, kw_only=True)
+
+
+def check_room(config: ClusterConfig) -> None:
+    """Have the system grant what the cluster needs before anything is started that would lack it.
+
+    Raises:
+        ConfigError: There are too few threads or open files.
+    """
+    workers = sum(config.partitions.values())
+    threads.check(THREADS + workers)
+    open_files.raise_limit()
+    open_files.check(FILES + FILES_OF_EXECUTOR * workers)
 
 
 class EmbeddedCluster:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymonik.cluster.folder import remove
 from pymonik.errors import ConfigError, UnavailableError, UsageError
-from pymonik.launch import threads
+from pymonik.launch import open_files, threads
 from pymonik.launch.first_message import answer, first_message, own_stderr
 from pymonik.launch.python import Plan, variables
 from pymonik.launch.sizes import size
@@ -31,6 +31,7 @@ DEFAULT_PARTITION = "pymonik"
 _MOST_WORKERS = 100_000
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
+FILES = 20  # of a client in this process, its sockets and pipes
 THREADS = 16  # of gRPC and of a client in this process
 GRACE_S = 5.0
 LONGEST_GRACE_S = LONGEST_DRAIN_S = 86_400.0
@@ -145,6 +146,7 @@ class LocalCluster:
             return self
         self.stop()  # forget one that died
         threads.check(THREADS)
+        open_files.check(FILES)
         self._process = self._launch()
         _running.add(self)
         try:

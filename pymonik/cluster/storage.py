@@ -109,6 +109,9 @@ class Storage:
                     objects.write(file.fileno(), (chunk,))
                     size += len(chunk)
             objects.show(self.folder, home, opaque_id)
+        except OSError as error:
+            objects.remove(place)
+            raise objects.about(error, place) from error
         except BaseException:
             objects.remove(place)
             raise

@@ -108,12 +108,22 @@ def create(folder: Path, name: str, segments: Sequence[Buffer]) -> Path:
         if place != folder:
             _reserve(fd, size)
         write(fd, segments)
+    except OSError as error:
+        remove(path)
+        raise about(error, path) from error
     except BaseException:
         remove(path)
         raise
     finally:
         os.close(fd)
     return place
+
+
+def about(error: OSError, path: str) -> OSError:
+    """The same error with the path of its file, which the system does not tell of a full disk."""
+    if error.filename or error.errno is None or isinstance(error, ConnectionError):
+        return error  # a stream that broke is no fault of the disk
+    return OSError(error.errno, error.strerror, path)
 
 
 def store(folder: Path, name: str, segments: Sequence[Buffer]) -> None:

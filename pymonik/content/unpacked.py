@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from pymonik.code.finder import MANIFEST
 from pymonik.errors import SerializationError
+from pymonik.launch.user_cache import user_cache
 from pymonik.wire import containers
 from pymonik.wire.call import BundleMeta, PackMeta
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
     from pymonik.wire.call import BundleRef
     from pymonik.wire.containers import Buffer
+
+logger = logging.getLogger(__name__)
 
 MOST_BYTES: Final = 2 << 30  # of the files that are kept
 
@@ -58,12 +62,15 @@ class UnpackedBundles:
 
     Args:
         folder: Where they are kept; by default in the user's cache.
+        instead: Where they are kept when nothing can be written there.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, instead: Path | None = None) -> None:
         self._folder = folder or default_folder()
+        self._instead = instead
         self._in_use: dict[str, UnpackedBundle] = {}
         self._locks: list[int] = []  # descriptors
+        self._has_told = False
 
     def get(self, ref: BundleRef, load: Callable[[str], Buffer]) -> UnpackedBundle:
         """A bundle, which stays in its folder until `close`.
@@ -80,7 +87,26 @@ class UnpackedBundles:
             raise SerializationError("the id of a bundle is a digest")
         if (known := self._in_use.get(ref.digest)) is not None:
             return known
-        place = self._folder / "bundles" / ref.digest
+        try:
+            return self._got(ref, load, self._folder)
+        except OSError as error:
+            if self._instead is None:
+                raise
+            self._tell(error)
+            return self._got(ref, load, self._instead)
+
+    def _tell(self, error: OSError) -> None:
+        if not self._has_told:
+            self._has_told = True
+            logger.warning(
+                "files of programs cannot be kept in %s, and go to %s: %s",
+                self._folder,
+                self._instead,
+                error,
+            )
+
+    def _got(self, ref: BundleRef, load: Callable[[str], Buffer], home: Path) -> UnpackedBundle:
+        place = home / "bundles" / ref.digest
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(place.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -89,7 +115,7 @@ class UnpackedBundles:
                 # who makes room wants it alone, and would be waited for here.
                 fcntl.flock(lock, fcntl.LOCK_SH)
                 if not place.is_dir():
-                    self._unpack(ref, load, place)
+                    _unpack(ref, load, home)
             os.utime(lock)
             bundle = _read(ref.digest, place)
         except BaseException:
@@ -104,69 +130,76 @@ class UnpackedBundles:
         while self._locks:
             os.close(self._locks.pop())
 
-    # -- inside ----------------------------------------------------------------------------------
 
-    def _unpack(self, ref: BundleRef, load: Callable[[str], Buffer], place: Path) -> None:
-        manifest, *packs = ref.result_ids
-        container = load(manifest)
-        meta, _ = containers.split(container)
-        if not isinstance(meta, BundleMeta):
-            raise SerializationError("the manifest of a bundle is none")
-        self._keep(meta, packs, load)
-        building = Path(tempfile.mkdtemp(prefix=f".{ref.digest}-", dir=place.parent))
-        try:
-            self._link(meta, building)
-            (building / MANIFEST).write_bytes(container)
-            building.chmod(0o700)
-            building.rename(place)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
-        make_room(self._folder, MOST_BYTES)
+def _unpack(ref: BundleRef, load: Callable[[str], Buffer], home: Path) -> None:
+    place = home / "bundles" / ref.digest
+    manifest, *packs = ref.result_ids
+    container = load(manifest)
+    meta, _ = containers.split(container)
+    if not isinstance(meta, BundleMeta):
+        raise SerializationError("the manifest of a bundle is none")
+    _keep(meta, packs, load, home)
+    building = Path(tempfile.mkdtemp(prefix=f".{ref.digest}-", dir=place.parent))
+    try:
+        _link(meta, building, home)
+        (building / MANIFEST).write_bytes(container)
+        building.chmod(0o700)
+        building.rename(place)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    make_room(home, MOST_BYTES)
 
-    def _keep(self, meta: BundleMeta, packs: list[str], load: Callable[[str], Buffer]) -> None:
-        """Have the bytes of all files here; packs are read only if one is missing."""
-        missing = {file.digest for file in meta.files if not self._file(file.digest).exists()}
-        for result_id in packs:
-            if not missing:
-                return
-            pack, blobs = containers.split(load(result_id))
-            if not isinstance(pack, PackMeta):
-                raise SerializationError("a pack of files is none")
-            for digest, blob in zip(pack.digests, blobs, strict=True):
-                if digest in missing:
-                    self._write(digest, blob)
-                    missing.discard(digest)
-        if missing:
-            raise SerializationError(f"{len(missing)} files of a bundle were not sent")
 
-    def _file(self, digest: str) -> Path:
-        if not digest.isalnum():
-            raise SerializationError("a file of a bundle is known by its digest")
-        return self._folder / "files" / digest[:2] / digest
+def _keep(meta: BundleMeta, packs: list[str], load: Callable[[str], Buffer], home: Path) -> None:
+    """Have the bytes of all files here; packs are read only if one is missing."""
+    missing = {file.digest for file in meta.files if not _file(home, file.digest).exists()}
+    for result_id in packs:
+        if not missing:
+            return
+        pack, blobs = containers.split(load(result_id))
+        if not isinstance(pack, PackMeta):
+            raise SerializationError("a pack of files is none")
+        for digest, blob in zip(pack.digests, blobs, strict=True):
+            if digest in missing:
+                _write(_file(home, digest), digest, blob)
+                missing.discard(digest)
+    if missing:
+        raise SerializationError(f"{len(missing)} files of a bundle were not sent")
 
-    def _write(self, digest: str, data: memoryview) -> None:
-        if hashlib.sha256(data).hexdigest() != digest:
-            raise SerializationError("a file of a bundle is not what it was")
-        target = self._file(digest)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, path = tempfile.mkstemp(dir=target.parent)
+
+def _file(home: Path, digest: str) -> Path:
+    if not digest.isalnum():
+        raise SerializationError("a file of a bundle is known by its digest")
+    return home / "files" / digest[:2] / digest
+
+
+def _write(target: Path, digest: str, data: memoryview) -> None:
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise SerializationError("a file of a bundle is not what it was")
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, path = tempfile.mkstemp(dir=target.parent)
+    try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
         Path(path).chmod(0o444)  # bundles share it: nobody may write into it
         Path(path).rename(target)
+    except BaseException:  # a full disk keeps no half of a file
+        Path(path).unlink(missing_ok=True)
+        raise
 
-    def _link(self, meta: BundleMeta, folder: Path) -> None:
-        made: set[Path] = set()
-        for file in meta.files:
-            target = folder / _checked(file.path)
-            if target.parent not in made:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                made.add(target.parent)
-            source = self._file(file.digest)
-            try:
-                os.link(source, target)
-            except OSError:  # no links here, or too many
-                shutil.copy(source, target)
+
+def _link(meta: BundleMeta, folder: Path, home: Path) -> None:
+    made: set[Path] = set()
+    for file in meta.files:
+        target = folder / _checked(file.path)
+        if target.parent not in made:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made.add(target.parent)
+        source = _file(home, file.digest)
+        try:
+            os.link(source, target)
+        except OSError:  # no links here, or too many
+            shutil.copy(source, target)
 
 
 def _read(digest: str, folder: Path) -> UnpackedBundle:
@@ -188,8 +221,7 @@ def top_of(path: str) -> str:
 
 def default_folder() -> Path:
     """In the user's cache, beside the environments."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "pymonik" / "content"
+    return user_cache() / "content"
 
 
 def _checked(path: str) -> PurePosixPath:

@@ -12,14 +12,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pymonik.launch.user_cache import user_cache
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 def folder() -> Path:
-    """Where all of it lies; the variable ``XDG_CACHE_HOME`` moves it."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "pymonik" / "environments"
+    """Where all of it lies."""
+    return user_cache() / "environments"
 
 
 def keep(path: Path, data: bytes) -> None:

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 from pymonik.errors import EnvironmentSetupError
 from pymonik.launch.process import Supervised
 from pymonik.launch.python import Plan
+from pymonik.launch.user_cache import user_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +47,7 @@ _NO_INDEX = "no-index"  # uv has only an option for it
 _OLD_PLACES = ("UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # certificates, for pip's own library
 _PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy")
+_HOMELESS = "~"  # stays as it is for a user without a home
 _FALSE = ("", "0", "false", "no", "off", "f", "n")
 
 
@@ -145,6 +147,8 @@ def installer_variables(environ: Mapping[str, str]) -> dict[str, str]:
     indexes that nobody wrote down.
     """
     variables = dict(environ)
+    if os.path.expanduser(_HOMELESS) == _HOMELESS and not environ.get("XDG_CACHE_HOME"):  # noqa: PTH111
+        variables.setdefault("UV_CACHE_DIR", str(user_cache(environ) / "uv"))
     settings = _of_pip(environ, tuple(_SETTINGS))
     places = [*(_SETTINGS[setting][0] for setting in _PLACES), *_OLD_PLACES]
     if any(name in environ for name in places):
@@ -189,9 +193,10 @@ def _pip_files(environ: Mapping[str, str]) -> list[Path]:
     configured = environ.get("PIP_CONFIG_FILE")
     if configured == os.devnull:
         return []
-    home = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    user = Path(os.path.expanduser(_HOMELESS))  # noqa: PTH111 - without a home it stays as it is
+    home = Path(environ.get("XDG_CONFIG_HOME") or user / ".config")
     shared = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)
     files = [Path(folder) / "pip" / "pip.conf" for folder in reversed(shared)]
-    files += [Path("/etc/pip.conf"), Path.home() / ".pip" / "pip.conf", home / "pip" / "pip.conf"]
+    files += [Path("/etc/pip.conf"), user / ".pip" / "pip.conf", home / "pip" / "pip.conf"]
     files.append(Path(sys.prefix) / "pip.conf")
     return [*files, *([Path(configured)] if configured else [])]

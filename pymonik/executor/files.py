@@ -48,9 +48,18 @@ def _read(fd: int, size: int) -> bytearray:
 
 
 def save(folder: str, segments: Sequence[Buffer]) -> str:
-    """Write a container to a new file in ``folder``; give its path."""
+    """Write a container to a new file in ``folder``; give its path.
+
+    Raises:
+        OSError: There is no room; told as what it is, since the user's function has ended by then.
+    """
     name = f"{os.getpid()}-{next(_numbers)}.result"
-    return objects.path_in(objects.create(Path(folder), name, segments), name)
+    try:
+        return objects.path_in(objects.create(Path(folder), name, segments), name)
+    except OSError as error:
+        nbytes = sum(memoryview(segment).nbytes for segment in segments)
+        text = f"a value of {nbytes} bytes cannot be stored: {error.strerror}"
+        raise OSError(error.errno, text, error.filename) from error
 
 
 def store(folder: str, segments: Sequence[Buffer]) -> tuple[bytes | None, str | None]:

@@ -34,7 +34,7 @@ from pymonik.executor.holdings import Holdings
 from pymonik.executor.line import Call, Line, Only
 from pymonik.executor.numeric_threads import thread_limits
 from pymonik.executor.process import GRACE_S, ExecutorProcess, Place, timed_out
-from pymonik.launch import sizes
+from pymonik.launch import open_files, sizes
 from pymonik.wire import containers
 from pymonik.wire.call import MEMORY_LABEL, MOST_CALLS, PayloadMeta
 
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+FILES_OF_EXECUTOR = 13  # that its parent has open: sockets, pipes, the journal
 _WARM = 2  # executors for each place where one can run: the running ones, and as many idle
 
 
@@ -129,8 +130,10 @@ class ExecutorPool:
     ) -> None:
         self._folder = folder
         self._uses_originals = uses_originals
-        self._bundles = UnpackedBundles(bundles)
+        self._bundles = UnpackedBundles(bundles, instead=folder / "content")
         self._size = size
+        # Where few files may be open, idle executors go first.
+        self._most_seats = min(_WARM * size, max(size, open_files.room_for(FILES_OF_EXECUTOR)))
         self._memory_limit = memory_limit
         self._most_memory = most_memory
         self._grace_s = grace_s
@@ -143,6 +146,7 @@ class ExecutorPool:
         self._seats: set[_Seat] = set()
         self._running: dict[str, _Running] = {}
         self._is_closed = False
+        self._last_problem = ""
         self._free = threading.Semaphore(size)
         # Linux kills a child when the *thread* that started it ends: this one outlives them all.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="pymonik-executor-starter")
@@ -373,7 +377,7 @@ class ExecutorPool:
             if seat is not None:
                 self._idle.remove(seat)
                 return seat
-            if len(self._seats) >= _WARM * self._size and self._idle:  # empty when closed meanwhile
+            if len(self._seats) >= self._most_seats and self._idle:  # empty when closed meanwhile
                 evicted = self._idle.pop(0)
                 self._seats.remove(evicted)
             seat = self._new_seat(surroundings)
@@ -418,7 +422,13 @@ class ExecutorPool:
         try:
             seat.process.result().close()
         except OSError as error:
-            logger.warning("an executor could not be started: %s", error)
+            self._tell_once(f"an executor could not be started: {error}")
+
+    def _tell_once(self, problem: str) -> None:
+        """Each task that could not run tells the problem itself; here it would be a flood."""
+        if problem != self._last_problem:
+            self._last_problem = problem
+            logger.warning("%s", problem)
 
 
 def _fitting(seats: Sequence[_Seat], bundle: UnpackedBundle | None) -> _Seat | None:

@@ -23,6 +23,7 @@ from typing import Any
 HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib takes 3 ms
 ROOT = os.path.dirname(os.path.dirname(HERE))  # noqa: PTH120 - where the package lies
 MARK = "PYMONIK_LAUNCH"  # set while a Python of ours starts; see `pymonik.launch.python`
+OPEN_FILES = "PYMONIK_OPEN_FILES"  # the soft limit to set, where the owner has raised its own
 ASIDE = f"{MARK}_"  # before the names of variables that the interpreter must not see
 # Python ignores them, and raises an exception instead.
 OF_PYTHON = {
@@ -34,6 +35,7 @@ def main() -> None:
     """Become what the arguments say."""
     control, folder, last, module, *arguments = sys.argv[1:]
     _isolate()
+    _lower_limit()
     _reset_signals()
     if control:
         _sibling("supervisor").supervise(int(control))
@@ -67,6 +69,15 @@ def _isolate() -> None:
     os.environ.pop(MARK, None)
     for name in [name for name in os.environ if name.startswith(ASIDE)]:
         os.environ[name[len(ASIDE) :]] = os.environ.pop(name)
+
+
+def _lower_limit() -> None:
+    """Have as few files open at most as the program that started the owner; see `open_files`."""
+    if soft := os.environ.pop(OPEN_FILES, ""):
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(soft), hard))
 
 
 def _reset_signals() -> None:

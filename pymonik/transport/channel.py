@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from pymonik.errors import ConfigError
+from pymonik.launch import open_files, threads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ _OPTIONS: list[tuple[str, Any]] = [
     # Every client has its own connection: closing one does not disturb another.
     ("grpc.use_local_subchannel_pool", 1),
 ]
+_FILES, _THREADS = 12, 8  # that a channel needs before it serves its first request
 _KEEPALIVE: list[tuple[str, Any]] = [
     # Proxies cut what is silent, and a connection that is half open is known by nothing else: what
     # waits on it is repeated on a new one after 30 s. A stream of news is up all the time, so pings
@@ -36,8 +38,11 @@ def open_channel(config: ClusterConfig) -> Any:
     """A channel; it connects with the first request.
 
     Raises:
-        ConfigError: A certificate cannot be read.
+        ConfigError: A certificate cannot be read, or the system grants too few files or threads.
     """
+    # gRPC ends the process without a word in Python where it gets no descriptor or no thread.
+    open_files.check(_FILES)
+    threads.check(_THREADS)
     options = list(_OPTIONS)
     if config.is_local_socket:
         # What gRPC makes of the path by default is refused by some servers.

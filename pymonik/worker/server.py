@@ -15,7 +15,7 @@ from armonik.protogen.worker.worker_service_pb2_grpc import add_WorkerServicer_t
 
 from pymonik.errors import ConfigError
 from pymonik.executor.pool import ExecutorPool
-from pymonik.launch import orphans
+from pymonik.launch import open_files, orphans
 from pymonik.launch.stopping import Stopping
 from pymonik.task_log import CLEF, FORMAT_VARIABLE
 from pymonik.worker.clef import log_as_clef, log_output
@@ -41,6 +41,7 @@ def run_pymonik_worker() -> None:
         sys.exit(f"pymonik.worker: {error}")
     log_as_clef(settings.log_level)
     orphans.adopt()
+    open_files.raise_limit()
     serve(settings, Stopping())
 
 

@@ -11,6 +11,7 @@ from pymonik.errors import ConfigError, UsageError
 from pymonik.executor.process import GRACE_S
 from pymonik.launch import memory
 from pymonik.launch.sizes import size
+from pymonik.launch.user_cache import user_cache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ class Settings:
         return cls(
             worker=_address(variables, "WorkerChannel", WORKER_SOCKET),
             agent=_address(variables, "AgentChannel", AGENT_SOCKET),
-            folder=_cache_folder(variables),
+            folder=user_cache(variables),
             memory_limit=_memory_limit(variables),
             drain_s=_seconds(variables, "PYMONIK_WORKER_DRAIN_S", DRAIN_S),
             log_level=_level(variables),
@@ -86,11 +87,6 @@ def _address(variables: Mapping[str, str], channel: str, default: str) -> str:
     if ":" not in plain or "/" in plain:
         raise ConfigError(f"{name} is {address!r}; write 'host:port' or 'http://host:port'")
     return plain
-
-
-def _cache_folder(variables: Mapping[str, str]) -> Path:
-    cache = variables.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "pymonik"
 
 
 def _seconds(variables: Mapping[str, str], name: str, default: float) -> float:

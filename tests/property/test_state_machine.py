@@ -301,7 +301,7 @@ class Tables(RuleBasedStateMachine):
         mine = task if task is not None and task.owner_pod_id == held.pod_id else None
         if mine and mine.status is TaskStatus.DISPATCHED and not self.readable(mine):
             with self.change(), self.aborting(held.task_id):
-                execution.inputs_missing(self.state, held.task_id, held.pod_id, self.now)
+                execution.inputs_missing(self.state, held.task_id, held.pod_id, "gone", self.now)
             self.held.remove(held)
             return
         with self.change():

@@ -160,8 +160,7 @@ class ExecutorSlot:
             self._changed.notify_all()
         self._last_options = None
         if self._left_files:  # else the storage has every file
-            self._clean()
-            self._left_files = False
+            self._left_files = not self._clean()
         return True
 
     def _call(self, assignment: Assignment) -> Call:
@@ -307,14 +306,22 @@ class ExecutorSlot:
                 if task_id in self._held or self._is_going_on:
                     self._changed.wait(CANCEL_AGAIN_S)
 
-    def _clean(self) -> None:
-        """Remove what a call that failed, or a killed executor, has left in its folder."""
-        large = objects.large_folder(self._folder)
-        for path in itertools.chain(self._folder.iterdir(), large.iterdir()):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name != objects.LARGE_FOLDER:
-                path.unlink(missing_ok=True)
+    def _clean(self) -> bool:
+        """Remove what a call that failed, or a killed executor, has left in its folder.
+
+        False where that cannot be done now, for want of a descriptor perhaps: a later task does it.
+        """
+        try:
+            large = objects.large_folder(self._folder)
+            for path in itertools.chain(self._folder.iterdir(), large.iterdir()):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.name != objects.LARGE_FOLDER:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("the folder of a slot could not be emptied: %s", error)
+            return False
+        return True
 
 
 def _told(failure: Failure, assignment: Assignment) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from pymonik.cluster.state.faults import BrokenRule, Fault, Unknown, ValidationFailed
+from pymonik.cluster.state.faults import BrokenRule, Fault, NoRoom, Unknown, ValidationFailed
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,8 @@ def _abort(context: Any, error: Exception) -> None:
         context.set_trailing_metadata(((RULES_TRAILER, _written(error.rules)),))
     if isinstance(error, Fault):
         context.abort(grpc.StatusCode[error.code], error.detail)
+    if isinstance(error, OSError):
+        context.abort(grpc.StatusCode[NoRoom.code], NoRoom(str(error)).detail)
     logger.error("a request failed", exc_info=error)
     context.abort(grpc.StatusCode.UNKNOWN, Unknown().detail)
 

@@ -122,11 +122,11 @@ def is_held_elsewhere(state: State, task_id: str, pod_id: str) -> bool:
     return task is not None and task.status in HELD and task.owner_pod_id != pod_id
 
 
-def inputs_missing(state: State, task_id: str, pod_id: str, now: int) -> None:
+def inputs_missing(state: State, task_id: str, pod_id: str, reason: str, now: int) -> None:
     """The bytes of an input are gone: ERROR, not retried."""
     task = state.tasks.get(task_id)
     if task is not None and task.status in HELD and task.owner_pod_id == pod_id:
-        _fail(state, task, INTERNAL_ERROR, now)
+        _fail(state, task, f"{INTERNAL_ERROR}\nan input cannot be had: {reason}", now)
 
 
 def cancel_tasks(state: State, task_ids: Sequence[str], now: int) -> list[Task]:

@@ -137,3 +137,9 @@ class ResourceExhausted(Fault):
     """RESOURCE_EXHAUSTED: this process cannot take more; ArmoniK has no such limit."""
 
     code = "RESOURCE_EXHAUSTED"
+
+
+class NoRoom(ResourceExhausted):
+    """The object storage cannot be written; the text of the system names the place."""
+
+    prefix = "the object storage cannot be written"

@@ -38,10 +38,34 @@ def test_a_task_whose_input_has_no_room_fails_and_the_next_one_is_given(
 
     storage.first_use(needed)  # from now on it needs a file
     monkeypatch.setattr(storage, "file", full)
+    monkeypatch.setattr(storage, "held", lambda _opaque_id: None)
     given = dispatch.acquire("P", pod_id="pod", hostname="", on_cancel=lambda _: None)
     assert given is not None
     assert given.task_id == second.task_id
     assert first.status is TaskStatus.ERROR
+    assert "an input cannot be had" in first.error
+    state.close()
+
+
+def test_an_input_in_memory_that_has_no_room_as_a_file_comes_as_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(tmp_path / "objects")
+    state = LockedState([Partition("P")], storage, default_partition="P")
+    control, dispatch = ControlPlane(state, storage), Dispatch(state, storage)
+    session_id = control.create_session(TaskOptions(timedelta(60), 0, 1, "P"), ["P"]).session_id
+    rows = [("", False, b"payload"), ("", False, b"input")]
+    payload, needed = control.create_results(session_id, rows, _id)
+    control.submit(session_id, None, [TaskCreation(payload, (), (needed,))])
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    storage.first_use(needed)  # from now on it needs a file
+    monkeypatch.setattr("pymonik.content.objects.store", full)
+    given = dispatch.acquire("P", pod_id="pod", hostname="", on_cancel=lambda _: None)
+    assert given is not None
+    assert given.data[needed] == b"input"
     state.close()
 
 

@@ -283,7 +283,7 @@ def test_what_a_pod_says_of_a_task_that_another_has_is_ignored(world: World) -> 
     stored = {task.expected_output_ids[0]: world.stored()}
     for outcome in (Released(), Failed("no"), Lost("gone"), Succeeded(data={"": b""})):
         execution.finish(world.state, task.task_id, outcome, stored, world.now(), pod_id="first")
-    execution.inputs_missing(world.state, task.task_id, "first", world.now())
+    execution.inputs_missing(world.state, task.task_id, "first", "gone", world.now())
     assert (task.status, task.owner_pod_id) == (TaskStatus.DISPATCHED, "second")
     world.take()
     assert world.garbage == [stored[task.expected_output_ids[0]].opaque_id] * 4
@@ -292,7 +292,7 @@ def test_what_a_pod_says_of_a_task_that_another_has_is_ignored(world: World) -> 
 def test_missing_inputs_end_a_task_in_error_without_retry(world: World) -> None:
     task = world.task(world.session())
     world.acquire()
-    execution.inputs_missing(world.state, task.task_id, "pod", world.now())
+    execution.inputs_missing(world.state, task.task_id, "pod", "gone", world.now())
     assert (task.status, task.started_at) == (TaskStatus.ERROR, None)
 
 

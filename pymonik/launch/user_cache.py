@@ -1,0 +1,41 @@
+"""Where the cache of this user lies: packages and bundles, which programs share."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def user_cache(variables: Mapping[str, str] = os.environ) -> Path:
+    """The folder of pymonik in the user's cache; the variable ``XDG_CACHE_HOME`` moves it.
+
+    A user without a home, as containers have that run under any number, has it in the folder of
+    temporary files.
+
+    Raises:
+        PermissionError: Somebody else has made that one: what lies there would be run as code.
+    """
+    if base := variables.get("XDG_CACHE_HOME"):
+        return Path(base) / "pymonik"
+    try:
+        return Path.home() / ".cache" / "pymonik"
+    except RuntimeError:
+        return _without_home()
+
+
+def _without_home() -> Path:
+    place = Path(tempfile.gettempdir()) / f"pymonik-cache-{os.getuid()}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    about = place.lstat()
+    is_ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
+    if not is_ours or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(
+            f"{place} belongs to somebody else; set XDG_CACHE_HOME to a folder of yours"
+        )
+    return place
