@@ -51,6 +51,7 @@ class Function:
         self.func = func
         self.name = func.__name__
         self.retry_on = retry_on
+        self.retry_backoff_s = 0.0
 
     def adopt(self, content_id: str) -> None:
         self.content_id = content_id

@@ -28,6 +28,7 @@ class Function:
     require_context = False
     collects = False
     retry_on = ()
+    retry_backoff_s = 0.0
 
     def __init__(self, func: Any) -> None:
         self.func = func

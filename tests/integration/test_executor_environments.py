@@ -25,6 +25,7 @@ class Function:
     require_context = False
     collects = False
     retry_on = ()
+    retry_backoff_s = 0.0
     name = "version"
 
     @staticmethod
