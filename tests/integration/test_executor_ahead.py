@@ -19,6 +19,7 @@ from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, TimedOut
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.line import Call
 from pymonik.executor.pool import ExecutorPool
+from pymonik.task import Task
 from pymonik.wire import containers
 from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta
 
@@ -26,21 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 LIMIT_S = 60.0
-
-
-class Function:
-    """Stands for a task: what an executor needs of it."""
-
-    require_context = False
-    collects = False
-    retry_on = ()
-    retry_backoff_s = 0.0
-
-    def __init__(self, func: Any) -> None:
-        self.func = func
-
-    def adopt(self, content_id: str) -> None:
-        self.content_id = content_id
 
 
 class Calls:
@@ -92,7 +78,7 @@ class Bench:
         self.printed[task_id] += text
 
     def call(self, name: str, func: Any, *args: Any, limit_s: float = LIMIT_S) -> Call:
-        function = packed_function.pack_function(Function(func), "function")
+        function = packed_function.pack_function(Task(func), "function")
         packed = codec.pack_call(args, {})
         (self.folder / function.content_id).write_bytes(function.container)
         meta = PayloadMeta(

@@ -12,6 +12,7 @@ from pymonik.executor.endings import Cancelled
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.pool import ExecutorPool
 from pymonik.executor.submission import bind
+from pymonik.task import Task
 from pymonik.wire import containers
 from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta, ResultRef
 
@@ -20,21 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIMIT_S = 30.0
-
-
-class Function:
-    """Stands for a task: what an executor needs of it."""
-
-    require_context = False
-    collects = False
-    retry_on = ()
-    retry_backoff_s = 0.0
-
-    def __init__(self, func: Any) -> None:
-        self.func = func
-
-    def adopt(self, content_id: str) -> None:
-        self.content_id = content_id
 
 
 def nap(seconds: float) -> float:
@@ -55,7 +41,7 @@ def pool(tmp_path: Path) -> Iterator[ExecutorPool]:
 
 
 def run_of(folder: Path, func: Any, arguments: Sequence[Any], task_id: str = "t") -> Run:
-    function = packed_function.pack_function(Function(func), func.__name__)
+    function = packed_function.pack_function(Task(func), func.__name__)
     packed = [codec.pack_call((one,), {}) for one in arguments]
     meta = PayloadMeta(
         function=FunctionRef(function.content_id, "function", function.name),

@@ -13,6 +13,7 @@ from pymonik.errors import EnvironmentSetupError
 from pymonik.executor.endings import Failed
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.pool import ExecutorPool
+from pymonik.task import Task
 from pymonik.wire import containers
 from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta
 from pymonik.wire.environment import Environment
@@ -21,21 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Function:
-    require_context = False
-    collects = False
-    retry_on = ()
-    retry_backoff_s = 0.0
-    name = "version"
+def version() -> str:
+    import pmk_probe  # type: ignore[import-not-found]
 
-    @staticmethod
-    def func() -> str:
-        import pmk_probe  # type: ignore[import-not-found]
-
-        return str(pmk_probe.VERSION)
-
-    def adopt(self, content_id: str) -> None:
-        pass
+    return str(pmk_probe.VERSION)
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +53,7 @@ def _write_wheel(folder: Path, version: str) -> None:
 
 
 def _run(folder: Path, *pip: str) -> Run:
-    function = packed_function.pack_function(Function(), "version")
+    function = packed_function.pack_function(Task(version), "version")
     call = codec.pack_call((), {})
     meta = PayloadMeta(
         function=FunctionRef(function.content_id, "f", "version"),

@@ -11,9 +11,8 @@ from pymonik.launch import threads
 
 
 def test_enough_threads_are_no_error_and_end() -> None:
-    before = threading.active_count()
     threads.check(5)
-    assert threading.active_count() == before
+    assert not [one for one in threading.enumerate() if one.name.startswith("trial")]
 
 
 def test_a_system_that_refuses_is_told_with_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
