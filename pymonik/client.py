@@ -12,7 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
+from pymonik import job_file
 from pymonik.arguments import NO_INPUT
+from pymonik.call_keys import CallKeys
 from pymonik.code import codec
 from pymonik.code.own_frames import uncaught_errors, unlink
 from pymonik.code.program import Program
@@ -26,11 +28,15 @@ from pymonik.errors import (
     UsageError,
 )
 from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.joining import check_name, find_session, join, wait_for_others, with_labels
 from pymonik.options import TaskOptions, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
+from pymonik.recorded_runs import Runs
 from pymonik.runs.waiting import update_views
 from pymonik.session.current import activate, entered_session, open_sessions
+from pymonik.session.forgetting import keep
 from pymonik.session.outgoing import BATCH_TASKS
+from pymonik.session.recording import Recording
 from pymonik.session.unseen import tell_unseen
 from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig
@@ -47,6 +53,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pymonik.cluster.local import LocalCluster
+    from pymonik.job_file import JobFile
+    from pymonik.joining import Joined
     from pymonik.materialized import Materialize
     from pymonik.page.board import Board
     from pymonik.page.rewriting import Rewriting
@@ -55,11 +63,13 @@ if TYPE_CHECKING:
     from pymonik.runs.workers import Worker
     from pymonik.session.protocol import Session
     from pymonik.session.remote import RemoteSession
+    from pymonik.session.result import ResultState
     from pymonik.task import Task
     from pymonik.wire.environment import Environment
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+OnExit = Literal["finish", "keep", "cancel"]
 _DEFAULT_PARTITION = "pymonik"
 _HINTS = {
     "is_worker": "a client is never one; in a task `get_context().is_local` is False",
@@ -114,6 +124,8 @@ class Pymonik:
         exclude: Sequence[str] = (),
         on_unseen: Literal["warn", "raise", "ignore"] = "warn",
         locals: bool = True,  # noqa: A002 - the word that debuggers have for them
+        session: str | None = None,
+        on_exit: OnExit | None = None,
         **_unknown: NoReturn,
     ) -> None:
         """Nothing is opened before `create` or ``with``.
@@ -153,6 +165,13 @@ class Pymonik:
                 nobody looked at: one line for each function, raise the first, or nothing.
             locals: Whether errors tell the local variables of the frames in which tasks failed, as
                 short texts, for debuggers and ``locals()``.
+            session: A name. The session that has it is gone on with, or one is made that other
+                programs find by it; its runs are recorded. The id of a session will do, too.
+            on_exit: What leaving the ``with`` block does with the session: ``"finish"`` waits for
+                everything and closes it, ``"keep"`` sends what is left and lets it go on,
+                ``"cancel"`` stops what has not ended. Without it a block that ends well finishes
+                the session that it made, and keeps one that was there; an error or Ctrl-C keeps
+                one that has a name, and cancels another.
         """
         refuse_unknown("Pymonik()", _unknown, _keywords(), _HINTS)
         self._endpoint = endpoint
@@ -181,6 +200,15 @@ class Pymonik:
             raise UsageError(f"on_unseen must be 'warn', 'raise' or 'ignore', not {on_unseen!r}")
         self._on_unseen = on_unseen
         self._tells_locals = locals
+        if on_exit not in (None, "finish", "keep", "cancel"):
+            raise UsageError(f"on_exit must be 'finish', 'keep' or 'cancel', not {on_exit!r}")
+        if session is not None:
+            check_name(session)
+        self._name = session or ""
+        self._on_exit = on_exit
+        self._found = ""  # the endpoint, once it is known
+        self._was_there = False  # the session, before this client came to it
+        self._left: JobFile | None = None  # what `attach` was given
         batch_tasks = whole_number("batch_size", batch_size, 1, sys.maxsize)
         polling_s = positive_s(polling_interval, "polling_interval")
         self._settings: dict[str, Any] = {
@@ -245,7 +273,7 @@ class Pymonik:
             update_views()
 
     def _end_session(self, session: RemoteSession, *, cancel: bool, wait: bool) -> None:
-        if self._is_embedded:
+        if self._is_embedded and not session.is_recorded:
             _forgotten.expect(session)
         was_block = self._leave_block(session)
         open_sessions.remove(session, was_block=was_block)
@@ -255,6 +283,8 @@ class Pymonik:
         try:
             if wait:
                 session.wait_for_all()
+                if session.is_recorded:
+                    wait_for_others(session.lists, session.session_id)
         except BaseException:
             session.cancel_all()
             raise
@@ -309,22 +339,113 @@ class Pymonik:
     ) -> None:
         session = self._session
         if error is None:
-            self.close()
+            self._exit(is_error=False)
             if session is not None:
                 tell_unseen(session.take_unseen_failures(), self._on_unseen)
             return
         unlink(error)
         uncaught_errors.expect(error)
         try:
-            self.cancel()
+            self._exit(is_error=True)
         except ControlPlaneError as failed:
             # The error of the block is what the user must see.
-            _log.warning("the session could not be cancelled: %s", failed)
+            _log.warning("the session could not be ended: %s", failed)
+
+    def _exit(self, *, is_error: bool) -> None:
+        """What leaving the block does; see ``on_exit``."""
+        how = self._on_exit
+        if how is None and is_error:
+            how = "keep" if self._name else "cancel"
+        if how is None:
+            how = "keep" if self._was_there else "finish"
+        if how == "keep":
+            self.leave()
+        else:
+            self._end(cancel=how == "cancel", wait=True)
+
+    # -- leaving and coming back ---------------------------------------------------------------
+
+    @classmethod
+    def attach(cls, file: str | os.PathLike[str], **settings: Any) -> Pymonik:
+        """An open client of the session that `leave` has written into ``file``.
+
+        Args:
+            file: What `leave` was given, or a copy of it on another machine.
+            settings: As for `Pymonik`; certificates are not in the file, and are those of
+                ``AKCONFIG`` where that names the same endpoint.
+
+        Raises:
+            UsageError: There is no such file, or it is none of ours.
+        """
+        job = job_file.read(file)
+        configured = ClusterConfig.find()
+        same = configured is not None and configured.endpoint == job.endpoint
+        where = {"endpoint": None if same else job.endpoint, "session": job.session}
+        client = cls(**{"partition": list(job.partitions), "on_exit": "keep", **where, **settings})
+        client._left = job
+        return client.create()
+
+    def leave(
+        self,
+        file: str | os.PathLike[str] | None = None,
+        *handles: ResultHandle[Any] | MultiResultHandle[Any],
+    ) -> None:
+        """Send what is left, and let the session go on without this program.
+
+        Args:
+            file: Where to write how to come back; see `attach`. There is no secret in it.
+            handles: That `handles` gives to whoever comes back.
+        """
+        session = self.session
+        states = _states(handles)
+        if session.is_open:
+            session.leave()
+        if file is not None:
+            self._write_job(file, session, states)
+        with self._lock:
+            self._session, self._ended = None, True
+        was_block = self._leave_block(session)
+        open_sessions.remove(session, was_block=was_block)
+        uncaught_errors.close()
+        update_views()
+
+    def _write_job(
+        self, file: str | os.PathLike[str], session: RemoteSession, states: list[ResultState]
+    ) -> None:
+        if not session.is_recorded:
+            keep(session)
+            session.record(states)
+        job = job_file.JobFile(
+            endpoint=self._found,
+            session=session.session_id,
+            name=self._name,
+            partitions=tuple(self._partitions),
+            results=job_file.kept_results(states),
+        )
+        job_file.write(file, job)
+
+    @property
+    def handles(self) -> MultiResultHandle[Any]:
+        """The handles that `leave` was given; of a client that `attach` made.
+
+        Raises:
+            UsageError: This client was made in another way.
+        """
+        if self._left is None:
+            raise UsageError("handles are those of a file: Pymonik.attach('job.json').handles")
+        states = job_file.kept_states(self._left, self.session)
+        return MultiResultHandle(map(ResultHandle, states))
+
+    @property
+    def runs(self) -> Runs:
+        """The runs of the session by label, those of other programs too."""
+        return Runs(self.session)
 
     # -- opening -------------------------------------------------------------------------------
 
     def _open(self) -> RemoteSession:
         config, cluster = self._find()
+        self._found = config.endpoint
         settings = dict(self._settings)
         folder = self._storage_folder
         if cluster is not None:
@@ -348,7 +469,19 @@ class Pymonik:
                 is_direct=is_direct,
             )
             settings["chunk_bytes"] = plane.connect(self._connect_timeout)
-            session_id, partitions, options = self._create_session(plane)
+            joined = self._join(plane)
+            if joined is None:
+                session_id, partitions, options = self._create_session(plane)
+            else:
+                session_id, partitions = joined.row.session_id, list(joined.row.partitions)
+                options = self._options.over(DEFAULTS)
+                settings["nonces"] = joined.nonces
+            if joined is not None:
+                settings["recording"] = joined.recording
+            elif self._name or self._on_exit == "keep":
+                settings["recording"] = Recording(CallKeys(self._environment))
+            if "recording" in settings:
+                settings["is_private"] = False
             session = open_session(
                 plane,
                 session_id,
@@ -385,6 +518,12 @@ class Pymonik:
             raise ConfigError(f"{', '.join(given)}: a cluster of this machine takes none")
         return ClusterConfig(cluster.endpoint), cluster
 
+    def _join(self, plane: ControlPlane) -> Joined | None:
+        """The session that has the name, if there is one; tells what is in it."""
+        row = find_session(plane.lists, self._name) if self._name else None
+        self._was_there = row is not None
+        return None if row is None else join(plane.lists, row, CallKeys(self._environment))
+
     def _create_session(self, plane: ControlPlane) -> tuple[str, list[str], TaskOptions]:
         options, partitions = self._options.over(DEFAULTS), list(self._partitions)
         if options.partition_id is None and partitions:
@@ -392,13 +531,16 @@ class Pymonik:
         if options.partition_id and options.partition_id not in partitions:
             partitions.insert(0, options.partition_id)
         try:
-            return plane.create_session(options, partitions), partitions, options
+            return self._created(plane, options, partitions), partitions, options
         except ControlPlaneError as error:
             if partitions or not error.detail.startswith("Partition was not found"):
                 raise _with_partitions(error, plane) from error
             partition = _only_partition(plane.list_partitions(), error)
         options = TaskOptions(partition_id=partition).over(options)
-        return plane.create_session(options, [partition]), [partition], options
+        return self._created(plane, options, [partition]), [partition], options
+
+    def _created(self, plane: ControlPlane, options: TaskOptions, partitions: Sequence[str]) -> str:
+        return plane.create_session(with_labels(options, self._name), partitions)
 
     # -- as PymoniK 0.2 had it -----------------------------------------------------------------
 
@@ -570,6 +712,16 @@ class Pymonik:
     def send(self) -> None:
         """Have everything submitted so far sent now; returns when it is."""
         self.session.send()
+
+
+def _states(
+    handles: Iterable[ResultHandle[Any] | MultiResultHandle[Any]],
+) -> list[ResultState]:
+    states = []
+    for one in handles:
+        several = one if isinstance(one, MultiResultHandle) else [one]
+        states += [handle._state for handle in several]
+    return states
 
 
 def _keywords() -> list[str]:

@@ -98,11 +98,17 @@ class FakeSession:
         with self._lock:
             state.complete()
 
-    def attach(
-        self, result_id: str, name: str = "", task_id: str = "", item: int = WHOLE
-    ) -> ResultState:
-        assert item == WHOLE
-        return self._states[result_id]
+    def follow(self, states: list[ResultState]) -> None:
+        for state in states:
+            assert state.item == WHOLE
+            known = self._states[state.result_id or ""]
+            if known.error is not None:
+                state.fail(known.error)
+            else:
+                state.complete()
+
+    def other(self, session_id: str) -> None:
+        """There is no other."""
 
     def send(self) -> None:
         pass

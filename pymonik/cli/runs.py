@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from pymonik.cli import connection
 from pymonik.cli.printing import age, say, show
+from pymonik.runs.reading import drop_unsent, outputs_of, read_runs, standing
 from pymonik.runs.summaries import by_run
 
 if TYPE_CHECKING:
     import argparse
+
+    from pymonik.runs.summaries import RunSummary
+    from pymonik.transport.listing import Listing
 
 _MOST_TASKS = 20_000  # a listing of more takes seconds
 
@@ -20,24 +24,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", nargs="?", default="", help="only those of this session")
 
 
+def _recorded(lists: Listing, session_id: str) -> dict[tuple[str, str, str], dict[str, object]]:
+    """Runs that have records, by session, label and function: these know of each item."""
+    runs = read_runs(lists, session_id)
+    outputs = outputs_of(lists, runs)
+    for run in runs:
+        drop_unsent(run, outputs)
+    found = {}
+    for run, counted in zip(runs, standing(lists, runs, outputs), strict=True):
+        found[run.session_id, run.label, run.function.name] = {
+            "label": run.label,
+            "function": run.function.name,
+            "ok": counted.ok,
+            "failed": counted.failed,
+            "cancelled": counted.cancelled,
+            "running": None,
+            "pending": counted.to_go,
+            "age_s": age(run.started),
+            "session_id": run.session_id,
+        }
+    return found
+
+
+def _row(run: RunSummary) -> dict[str, object]:
+    return {
+        "label": run.label,
+        "function": run.function,
+        "ok": run.ok,
+        "failed": run.failed,
+        "cancelled": run.cancelled,
+        "running": run.running,
+        "pending": run.pending,
+        "age_s": age(run.started),
+        "session_id": run.session_id,
+    }
+
+
 def run(options: argparse.Namespace) -> int:
     """Print them."""
     with connection.listing(options) as lists:
         tasks = lists.tasks(session_id=options.session, limit=_MOST_TASKS, newest_first=True)
-    rows = [
-        {
-            "label": run.label,
-            "function": run.function,
-            "ok": run.ok,
-            "failed": run.failed,
-            "cancelled": run.cancelled,
-            "running": run.running,
-            "pending": run.pending,
-            "age_s": age(run.started),
-            "session_id": run.session_id,
-        }
-        for run in by_run(tasks)
-    ]
+        recorded = _recorded(lists, options.session)
+    listed = [(run.key, _row(run)) for run in by_run(tasks)]
+    rows = [recorded.pop(key, row) for key, row in listed]
+    rows += recorded.values()
     show(rows, as_json=options.json, none="no runs")
     if len(tasks) == _MOST_TASKS and not options.json:
         say(f"(of the {_MOST_TASKS} tasks that were submitted last)")

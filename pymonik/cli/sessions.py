@@ -24,6 +24,7 @@ def run(options: argparse.Namespace) -> int:
         rows = [
             {
                 "session_id": session.session_id,
+                "name": session.name,
                 "status": session.status,
                 "partitions": list(session.partitions),
                 "age_s": age(session.created),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pymonik.wire.call import FUNCTION_LABEL, RUN_LABEL
+from pymonik.wire.call import FUNCTION_LABEL, RUN_LABEL, SESSION_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,13 +72,24 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session."""
+    """A session.
+
+    Attributes:
+        takes_calls: Whether clients may submit to it.
+    """
 
     session_id: str
     status: str
     partitions: Sequence[str] = ()
     created: float | None = None
     ended: float | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    takes_calls: bool = False
+
+    @property
+    def name(self) -> str:
+        """What a program called it; ``""`` without a name."""
+        return self.options.get(SESSION_LABEL, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +147,19 @@ class Lists(Protocol):
     def results(self, ids: Sequence[str]) -> dict[str, ResultRow]:
         """These results by id; those that do not exist are left out."""
 
-    def results_named(self, prefix: str, limit: int = 1000) -> list[ResultRow]:
-        """Results of any session that are there and whose names start so, the newest first."""
+    def results_named(
+        self, prefix: str, limit: int = 1000, *, session_id: str = "", exactly: bool = False
+    ) -> list[ResultRow]:
+        """Results that are there and whose names start so, the newest first."""
 
     def data(self, result: ResultRow) -> bytes:
         """What a small result holds."""
 
     def partitions(self) -> list[PartitionRow]:
         """All partitions."""
+
+    def sessions(self, limit: int = 100, *, name: str = "") -> list[SessionRow]:
+        """Sessions, the newest first; only those of a name, if one is given."""
 
     def session(self, session_id: str) -> SessionRow | None:
         """The session; ``None`` if there is no such session."""

@@ -35,6 +35,11 @@ class RunSummary:
     retried: int = 0
     started: float | None = None
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Session, label and function."""
+        return self.session_id, self.label, self.function
+
     def add(self, row: TaskRow) -> None:
         """Count one more task."""
         count = outcome(row.status)

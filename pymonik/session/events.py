@@ -121,9 +121,9 @@ class Emptied:
 
 @dataclass(slots=True)
 class Attached:
-    """A result that this session did not submit, whose end ends the state."""
+    """States of results that this session did not submit: the ends of these end them."""
 
-    state: ResultState
+    states: list[ResultState]
 
 
 @dataclass(slots=True)
@@ -149,6 +149,7 @@ class Ending:
     is_cancelled: bool
     reply: Reply
     is_abandoned: bool = False  # nobody asked for it: the client is gone
+    is_left: bool = False  # only for this program: the session goes on without it
 
 
 @dataclass(slots=True)

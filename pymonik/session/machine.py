@@ -178,11 +178,14 @@ class Machine:
     # -- from callers --------------------------------------------------------------------------
 
     def _attached(self, event: events.Attached, now: float) -> None:
-        state = event.state
         if self._ends.is_over and self._ends.closed is not None:
-            self._ends.fail(state, self._ends.closed)
+            self._ends.fail_all(event.states, self._ends.closed)
             return
-        self._items.follow(state.result_id or "", [state], (), is_ours=False)
+        by_result: dict[str, list[ResultState]] = {}
+        for state in event.states:
+            by_result.setdefault(state.result_id or "", []).append(state)
+        for result_id, states in by_result.items():
+            self._items.follow(result_id, states, (), is_ours=False)
         self._pending.look_by(now)
 
     # -- answers -------------------------------------------------------------------------------
@@ -197,6 +200,9 @@ class Machine:
         if self._ends.closed is not None:
             event.reply.give()
             return
+        if event.is_left:
+            self._let_go(event.reply)
+            return
         if event.is_abandoned:
             _log.warning("a session was closed, since nothing refers to its client any more")
         how = "cancelled" if event.is_cancelled else "closed"
@@ -209,6 +215,14 @@ class Machine:
         self._end = (event.reply, now)
         self._deleting.delete(now)
         self._asking.ask(events.End(event.is_cancelled))
+
+    def _let_go(self, reply: Reply) -> None:
+        """The session goes on without this program, in which nobody waits for anything of it."""
+        closed = self._ends.closed = SessionClosedError("SubmitTasks", "this session was left")
+        self._fail_unsent(closed)
+        self._fail_pending(closed)
+        self._ends.is_over = True
+        reply.give()
 
     def _ended(self, request: events.End, event: events.Answered, now: float) -> None:
         if self._end is None:

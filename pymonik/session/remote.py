@@ -16,14 +16,14 @@ from pymonik.code.opened_result import OpenedResult, join_value
 from pymonik.code.program import Program
 from pymonik.content.mapped import mapped
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError, UsageError
-from pymonik.session import events
+from pymonik.session import events, records
 from pymonik.session.callbacks import Callback, Callbacks
 from pymonik.session.file_uploads import Files, sealed_in
-from pymonik.session.forgetting import Hold
+from pymonik.session.forgetting import Hold, keep
+from pymonik.session.found import tell_found
 from pymonik.session.pythons import Pythons
 from pymonik.session.result import Countdown, Held, ResultState, Status
 from pymonik.session.weights import Weights
-from pymonik.wire.call import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from pymonik.code.references import Sealed
     from pymonik.session.engine import Engine
     from pymonik.session.protocol import Drawn, Session, Submission
+    from pymonik.session.recorded import RecordedRun
+    from pymonik.session.recording import Recording
     from pymonik.session.result import Observer
+    from pymonik.session.run import Run
     from pymonik.wire.containers import Buffer
     from pymonik.wire.environment import Environment
 
@@ -74,6 +77,9 @@ class RemoteSession:
         lists: Any = None,
         program: Program | None = None,
         pythons: Pythons | None = None,
+        recording: Recording | None = None,
+        nonce: str = "",
+        open_other: Callable[[str], RemoteSession] | None = None,
     ) -> None:
         """Calls can be submitted at once.
 
@@ -90,6 +96,9 @@ class RemoteSession:
             lists: What the control plane can be asked for by people who look.
             program: What of it goes with calls; by default what they refer to.
             pythons: Versions of Python that its workers are known to have.
+            recording: Of a session that others are to find again.
+            nonce: Of the session, for what is recorded when it is left.
+            open_other: Makes a session of the same cluster from its id.
         """
         self._pythons = Pythons() if pythons is None else pythons
         self._engine = engine
@@ -100,6 +109,12 @@ class RemoteSession:
         self._default_partition = default_partition
         self._store = store
         self._is_private = is_private
+        self._recording = recording
+        self._nonce = nonce
+        self._open_other = open_other
+        self._others: weakref.WeakValueDictionary[str, RemoteSession]
+        self._others = weakref.WeakValueDictionary()
+        self._unknown: set[str] = set()  # ids of sessions that other clusters have
         self._patience_s = patience_s
         self.lists = lists
         self._drawn: list[Drawn] = []
@@ -112,7 +127,10 @@ class RemoteSession:
         self._weights = Weights()
         self._files = Files(self._store_files)
         # Not at the exit of the interpreter: the cluster is about to learn of that anyway.
-        self._abandoned = weakref.finalize(self, _abandon, engine)
+        self._when_abandoned(_abandon if recording is None else _let_go)
+
+    def _when_abandoned(self, end: Callable[[Engine], None]) -> None:
+        self._abandoned = weakref.finalize(self, end, self._engine)
         self._abandoned.atexit = False
 
     # -- Session -------------------------------------------------------------------------------
@@ -150,16 +168,43 @@ class RemoteSession:
         if code is not submission.code:
             submission = replace(submission, code=code)
         self._weights.look(submission)
+        if self._recording is not None:
+            return self._submit_recorded(submission, self._recording)
         name = submission.function.name
         states = [ResultState(self, name) for _ in submission.calls]
         if submission.run is not None:  # before one of them can end: an error names its item
             submission.run.content_id = submission.function.content_id
             submission.run.add(states, submission.calls)
+        self._send_calls(submission, states)
+        return states
+
+    def _submit_recorded(self, submission: Submission, recording: Recording) -> list[ResultState]:
+        """The same where calls may be there already: only the others are sent."""
+        keys, found = recording.submitted(submission)
+        name = submission.function.name
+        states = [ResultState(self, name) for _ in keys]
+        if submission.run is not None:
+            submission.run.content_id = submission.function.content_id
+            submission.run.add(states, submission.calls)
+        recording.add(states, keys)
+        known = [(s, item) for s, item in zip(states, found, strict=True) if item is not None]
+        if known:
+            for state, item in known:
+                state.result_id, state.item = item.output_id, item.place
+            self._engine.post(events.Attached([state for state, _ in known]))
+            tell_found(submission, len(known))
+        pairs = zip(states, submission.calls, found, strict=True)
+        new = [(state, call) for state, call, item in pairs if item is None]
+        if new:
+            self._send_calls(submission.of([call for _, call in new]), [state for state, _ in new])
+        return states
+
+    def _send_calls(self, submission: Submission, states: list[ResultState]) -> None:
+        """Have them sent, but for those whose values the cache has."""
         if submission.finder is not None:
             self._post_calls(*self._without_found(submission, states))
         else:
             self._post_calls(submission, states)
-        return states
 
     def _post_calls(self, submission: Submission, states: list[ResultState]) -> None:
         if not states:
@@ -204,9 +249,11 @@ class RemoteSession:
             raise UsageError("put() takes values, not handles; pass the handle as an argument")
         items = [(name, join_value(packed)) for name, packed in zip(names, values, strict=True)]
         ids = self._ask(events.Store(items)) if self._store is None else self._store.store(items)
-        states = []
+        states: list[ResultState] = []
         for name, result_id in zip(names, ids, strict=True):
             state = ResultState(self, name, result_id)
+            if self._recording is not None:
+                self._recording.stored(state, items[len(states)][1])
             if self._is_private:
                 state.holds = (Hold(result_id, self._engine.forget),)
             state.complete()
@@ -230,15 +277,35 @@ class RemoteSession:
         """Have ``action`` called once all calls have ended, before the session is closed."""
         self._before_close.append(action)
 
-    def attach(
-        self, result_id: str, name: str = "", task_id: str = "", item: int = WHOLE
-    ) -> ResultState:
-        """The state of a result that this object did not create, kept up to date from now on."""
+    def follow(self, states: list[ResultState]) -> None:
+        """Keep states up to date of results that this object did not create."""
         self._check_process()
-        state = ResultState(self, name, result_id, item)
-        state.task_id = task_id
-        self._engine.post(events.Attached(state))
-        return state
+        if states:
+            self._engine.post(events.Attached(states))
+
+    def other(self, session_id: str) -> RemoteSession | None:
+        """Another session of the same cluster; ``None`` if it has no such session."""
+        known = self._others.get(session_id)
+        if known is None and self._open_other is not None and session_id not in self._unknown:
+            if self.lists.session(session_id) is None:
+                self._unknown.add(session_id)  # ids are not used twice: it never will be
+                return None
+            known = self._others[session_id] = self._open_other(session_id)
+        return known
+
+    def recorded_states(self) -> dict[tuple[str, int], ResultState]:
+        """Calls of this program, by where their values stand."""
+        return {} if self._recording is None else self._recording.states()
+
+    def came(self, run: Run, found: RecordedRun) -> None:
+        """The calls of a run of another program have states here."""
+        if self._recording is not None:
+            self._recording.came(run, found)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether others can find its runs: what is in it stays until somebody deletes it."""
+        return self._recording is not None
 
     def send(self) -> None:
         """Have everything submitted so far sent; afterwards each state has its result id.
@@ -335,10 +402,7 @@ class RemoteSession:
         """Block until everything that was submitted has ended."""
         if os.getpid() != self._pid:  # the session is the parent's
             return
-        for drawn in self._drawn:
-            if not drawn.is_exhausted:
-                drawn.draw_all()
-                drawn.raise_error()
+        self._draw_all()
         self._engine.check_thread()
         reply = events.Reply()
         self._engine.post(events.Emptied(reply))
@@ -346,12 +410,36 @@ class RemoteSession:
         for action in self._before_close:
             action()
 
+    def leave(self) -> None:
+        """Send everything that was submitted, and let the session go on without this program.
+
+        Handles go on to hear of it as long as there are some.
+        """
+        self._draw_all()
+        self.send()
+        keep(self)
+        self._closed = self._closed or "left"
+        self._abandoned.detach()
+        self._when_abandoned(_let_go)
+
+    def record(self, states: Sequence[ResultState]) -> None:
+        """Record the calls of these states, which have been sent, for others to find them."""
+        items = records.of_states(states, self._nonce)
+        if items:
+            self._ask(events.Store(items))
+
     def close(self) -> None:
         """Close the session: it takes no more tasks, and those that wait do not start.
 
         Results that are there can still be fetched.
         """
         self._end("closed")
+
+    def _draw_all(self) -> None:
+        for drawn in self._drawn:
+            if not drawn.is_exhausted:
+                drawn.draw_all()
+                drawn.raise_error()
 
     def take_unseen_failures(self) -> dict[str, list[ResultState]]:
         """Calls that failed and whose errors nobody looked at, by function; each is given once."""
@@ -484,6 +572,11 @@ class RemoteSession:
 def _abandon(engine: Engine) -> None:
     """Nothing refers to the session any more: its client was dropped, and no handle is left."""
     engine.post(events.Ending(is_cancelled=False, reply=events.Reply(), is_abandoned=True))
+
+
+def _let_go(engine: Engine) -> None:
+    """The same of a session that others can find: it goes on."""
+    engine.post(events.Ending(is_cancelled=False, reply=events.Reply(), is_left=True))
 
 
 def _read_already(state: ResultState) -> OpenedResult | None:

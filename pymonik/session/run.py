@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 import weakref
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -66,6 +67,12 @@ class Run:
     def root(self) -> Run:
         """The run as it was started: another one where calls of it are run again."""
         return self
+
+    @property
+    def source(self) -> tuple[str, int]:
+        """File and first line of the function; ``""`` and 0 where it has none."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        return (code.co_filename, code.co_firstlineno) if code is not None else ("", 0)
 
     @property
     def title(self) -> str:

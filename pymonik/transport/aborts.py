@@ -19,6 +19,8 @@ from pymonik.session.dependencies import dependency_failed
 from pymonik.wire.error_text import failure_of, for_people
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pymonik.transport.messages import TaskInfo
     from pymonik.wire.failure import Failure
 
@@ -55,6 +57,18 @@ def _too_long(limit_s: float) -> str:
     is_default = limit_s == DEFAULT_MAX_DURATION.total_seconds()
     told = ", the default: @task(max_duration=...) has another" if is_default else ""
     return f"{text} of {limit_s:g} s{told}"
+
+
+def nonce_of(task: TaskInfo | None, nonces: Sequence[str]) -> str:
+    """The nonce of the client that submitted a task which has failed; ``""`` if that is unknown.
+
+    Args:
+        task: What failed, if it is known.
+        nonces: Of the clients of its session.
+    """
+    if task is None:
+        return ""
+    return next((one for one in nonces if failure_of(task.error, one) is not None), "")
 
 
 def told_by(task: TaskInfo | None, nonce: str) -> Failure | None:

@@ -11,6 +11,7 @@ from pymonik.content.uploads import Uploads
 from pymonik.environments import local_packages
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.session.labels import with_labels
+from pymonik.session.records import records
 from pymonik.transport.data import INLINE_BYTES, REQUEST_BYTES
 from pymonik.transport.messages import NewTask
 from pymonik.wire import containers
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pymonik.code.codec import Packed
     from pymonik.code.packed_function import PackedFunction
     from pymonik.options import TaskOptions
+    from pymonik.session.recording import Recording
     from pymonik.session.tasks import OutgoingTask
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.transport.data import DataStore
@@ -62,6 +64,7 @@ class BatchSender:
         options: TaskOptions,
         nonce: str,
         tells_locals: bool = True,
+        recording: Recording | None = None,
     ) -> None:
         self._plane = plane
         self._session_id = session_id
@@ -70,6 +73,7 @@ class BatchSender:
         self._options = options
         self._nonce = nonce
         self._tells_locals = tells_locals
+        self._recording = recording
         self._uploads = Uploads(data.store)
         self._functions: dict[str, str] = {}  # content id to result id
         self._wheels: dict[str, str] = {}  # digest to result id
@@ -163,14 +167,27 @@ class BatchSender:
             if task.payload:
                 continue
             segments = self._container(task, known)
-            if self._plane.takes_payloads and _nbytes(segments) <= INLINE_BYTES:
+            if self._takes_payloads and _nbytes(segments) <= INLINE_BYTES:
                 task.payload = b"".join(segments)
             else:
                 large.append((task, segments))
         if large:
-            ids = self._data.store([(task.name, segments) for task, segments in large])
+            items = [(task.name, segments) for task, segments in large]
+            # Records go with payloads, in the same request, and so before the tasks.
+            ids = self._data.store([*items, *self._records(batch)])[: len(large)]
             for (task, _), result_id in zip(large, ids, strict=True):
                 task.payload = result_id
+
+    @property
+    def _takes_payloads(self) -> bool:
+        """Whether small payloads go with their tasks: they go when these end, too."""
+        return self._plane.takes_payloads and self._recording is None
+
+    def _records(self, batch: Sequence[OutgoingTask]) -> list[tuple[str, list[Buffer]]]:
+        if self._recording is None:
+            return []
+        functions: dict[str, str] = {}
+        return records(batch, self._recording, lambda task: self._meta(task, functions))
 
     def _told_functions(self) -> dict[str, str]:
         return dict(islice(reversed(self._functions.items()), _MOST_FUNCTIONS))

@@ -37,6 +37,7 @@ from pymonik.transport.errors import translated
 from pymonik.transport.listing import Listing
 from pymonik.transport.news import News, of_event
 from pymonik.wire import containers
+from pymonik.wire.call import KEPT_PREFIXES
 from pymonik.wire.embedded import (
     RESULTS,
     SMALL_DATA,
@@ -221,7 +222,10 @@ class ControlPlane:
         """Results without data; their ids, in order."""
         create = results_common_pb2.CreateResultsMetaDataRequest.ResultCreate
         request = results_common_pb2.CreateResultsMetaDataRequest(
-            session_id=session_id, results=[create(name=name) for name in names]
+            session_id=session_id,
+            results=[
+                create(name=name, manual_deletion=name.startswith(KEPT_PREFIXES)) for name in names
+            ],
         )
         # A second attempt leaves unused results behind, at worst.
         answer = self._retried(
@@ -230,10 +234,17 @@ class ControlPlane:
         return [result.result_id for result in answer.results]
 
     def create_results(self, session_id: str, items: Iterable[tuple[str, bytes]]) -> list[str]:
-        """Results with their (name, data); their ids, in order."""
+        """Results with their (name, data); their ids, in order.
+
+        What pymonik keeps for itself is for manual deletion: no purge takes it.
+        """
         create = results_common_pb2.CreateResultsRequest.ResultCreate
         request = results_common_pb2.CreateResultsRequest(
-            session_id=session_id, results=[create(name=name, data=data) for name, data in items]
+            session_id=session_id,
+            results=[
+                create(name=name, data=data, manual_deletion=name.startswith(KEPT_PREFIXES))
+                for name, data in items
+            ],
         )
         answer = self._retried("CreateResults", self._results.CreateResults, request)
         return [result.result_id for result in answer.results]

@@ -54,6 +54,7 @@ class Exchange:
         session_id: Of the session.
         sender: Submits tasks.
         data: Of the session.
+        nonces: Of the clients of the session: they tell which failures in texts are real.
         lane: For small tasks and news, on the machine of the cluster.
         is_alive: Whether the process of an embedded cluster runs; if not, nobody waits.
         saw: Is told where a call failed, as a result tells where it was made.
@@ -66,7 +67,7 @@ class Exchange:
         sender: BatchSender,
         data: DataStore,
         *,
-        nonce: str = "",
+        nonces: Sequence[str] = (),
         lane: Lane | None = None,
         is_alive: Callable[[], bool] = lambda: True,
         saw: Callable[[Origin | None], None] = lambda _: None,
@@ -76,7 +77,7 @@ class Exchange:
         self._session_id = session_id
         self._sender = sender
         self._data = data
-        self._nonce = nonce  # of the session: tells which failures in texts are real
+        self._nonces = nonces
         self._lane = lane
         self._is_alive = is_alive
         self._post: Callable[[Any], None] = lambda _: None
@@ -237,8 +238,9 @@ class Exchange:
                 errors[one] = aborts.deleted(one)
                 continue
             task = tasks.get(info.owner_task_id)
-            errors[one] = aborts.why(task, one, self._nonce)
-            told = aborts.told_by(task, self._nonce)
+            nonce = aborts.nonce_of(task, self._nonces)
+            errors[one] = aborts.why(task, one, nonce)
+            told = aborts.told_by(task, nonce)
             if told is not None:
                 self._saw(told.origin)
                 if told.seconds:

@@ -41,6 +41,7 @@ from armonik.protogen.common import (
 
 from pymonik.runs.rows import PartitionRow, ResultRow, SessionRow, TaskRow
 from pymonik.transport.errors import translated
+from pymonik.wire.call import SESSION_LABEL
 from pymonik.wire.error_text import for_people
 
 if TYPE_CHECKING:
@@ -165,16 +166,22 @@ class Listing:
 
     # -- sessions ------------------------------------------------------------------------------
 
-    def sessions(self, limit: int = 100) -> list[SessionRow]:
-        """Sessions, the newest first."""
+    def sessions(self, limit: int = 100, *, name: str = "") -> list[SessionRow]:
+        """Sessions, the newest first.
+
+        Args:
+            limit: Most rows.
+            name: Only those to which a program has given this name.
+        """
         field = sessions_fields_pb2.SessionField(
             session_raw_field=sessions_fields_pb2.SessionRawField(
                 field=sessions_fields_pb2.SESSION_RAW_ENUM_FIELD_CREATED_AT
             )
         )
+        conditions = [_session_name_is(name)] if name else []
         request = sessions_common_pb2.ListSessionsRequest(
             page_size=limit,
-            filters=sessions_filters_pb2.Filters(),
+            filters=_any_of(sessions_filters_pb2, conditions, [()] if name else []),
             sort=sessions_common_pb2.ListSessionsRequest.Sort(field=field, direction=_DESCENDING),
         )
         answer = self._ask("ListSessions", self._sessions.ListSessions, request)
@@ -221,14 +228,24 @@ class Listing:
             found.update((raw.result_id, _result_row(raw)) for raw in answer.results)
         return found
 
-    def results_named(self, prefix: str, limit: int = PAGE) -> list[ResultRow]:
-        """Results of any session that are there and whose names start so, the newest first."""
+    def results_named(
+        self, prefix: str, limit: int = PAGE, *, session_id: str = "", exactly: bool = False
+    ) -> list[ResultRow]:
+        """Results that are there and whose names start so, the newest first.
+
+        Args:
+            prefix: Of the names.
+            limit: Most rows.
+            session_id: Of this session only.
+            exactly: Whether it is the whole name.
+        """
+        operator = filters_common_pb2.FILTER_STRING_OPERATOR_STARTS_WITH
+        if exactly:
+            operator = filters_common_pb2.FILTER_STRING_OPERATOR_EQUAL
         conditions = [
             results_filters_pb2.FilterField(
                 field=_result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_NAME),
-                filter_string=filters_common_pb2.FilterString(
-                    value=prefix, operator=filters_common_pb2.FILTER_STRING_OPERATOR_STARTS_WITH
-                ),
+                filter_string=filters_common_pb2.FilterString(value=prefix, operator=operator),
             ),
             results_filters_pb2.FilterField(
                 field=_result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_STATUS),
@@ -238,9 +255,17 @@ class Listing:
                 ),
             ),
         ]
+        if session_id:
+            field = _result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_SESSION_ID)
+            conditions.append(
+                results_filters_pb2.FilterField(field=field, filter_string=_equals(session_id))
+            )
+        return self._results_listed(_any_of(results_filters_pb2, conditions, [()]), limit)
+
+    def _results_listed(self, filters: Any, limit: int) -> list[ResultRow]:
         request = results_common_pb2.ListResultsRequest(
             page_size=min(limit, PAGE),
-            filters=_any_of(results_filters_pb2, conditions, [()]),
+            filters=filters,
             sort=results_common_pb2.ListResultsRequest.Sort(
                 field=_result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_CREATED_AT),
                 direction=_DESCENDING,
@@ -349,12 +374,6 @@ def _summary(number: int) -> Any:
     return _Field.TaskField(task_summary_field=_Field.TaskSummaryField(field=number))
 
 
-def _result_field(number: int) -> Any:
-    return results_fields_pb2.ResultField(
-        result_raw_field=results_fields_pb2.ResultRawField(field=number)
-    )
-
-
 def _task_text(number: int, text: str) -> Any:
     return tasks_filters_pb2.FilterField(field=_summary(number), filter_string=_equals(text))
 
@@ -366,6 +385,19 @@ def _status_is(status: str) -> Any:
     )
     field = _summary(_Field.TASK_SUMMARY_ENUM_FIELD_STATUS)
     return tasks_filters_pb2.FilterField(field=field, filter_status=condition)
+
+
+def _result_field(number: int) -> Any:
+    return results_fields_pb2.ResultField(
+        result_raw_field=results_fields_pb2.ResultRawField(field=number)
+    )
+
+
+def _session_name_is(name: str) -> Any:
+    field = sessions_fields_pb2.SessionField(
+        task_option_generic_field=sessions_fields_pb2.TaskOptionGenericField(field=SESSION_LABEL)
+    )
+    return sessions_filters_pb2.FilterField(field=field, filter_string=_equals(name))
 
 
 def _partition_is(name: str) -> Any:
@@ -446,6 +478,8 @@ def _session_row(raw: Any) -> SessionRow:
         partitions=tuple(raw.partition_ids),
         created=_seconds(raw, "created_at"),
         ended=min((one for one in ended if one is not None), default=None),
+        options=dict(raw.options.options),
+        takes_calls=raw.client_submission,
     )
 
 

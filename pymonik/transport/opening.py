@@ -6,6 +6,7 @@ import itertools
 import os
 import secrets
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pymonik.session.engine import Engine
@@ -13,6 +14,7 @@ from pymonik.session.forgetting import Hold, keeps_results
 from pymonik.session.machine import Machine
 from pymonik.session.outgoing import BATCH_TASKS
 from pymonik.session.pythons import Pythons
+from pymonik.session.recording import Recording
 from pymonik.session.remote import RemoteSession
 from pymonik.transport.batch import BatchSender
 from pymonik.transport.data import DataStore
@@ -48,6 +50,8 @@ def open_session(
     is_private: bool = False,
     wrap: Callable[[Channel], Channel] = lambda channel: channel,
     program: Program | None = None,
+    nonces: Sequence[str] = (),
+    recording: Recording | None = None,
 ) -> RemoteSession:
     """A session whose engine runs.
 
@@ -69,18 +73,21 @@ def open_session(
             more are forgotten.
         wrap: Stands between the machine and what does its requests; for tests.
         program: What of it goes with calls; by default what they refer to.
+        nonces: Of the clients that the session had before; the first one serves this one too.
+        recording: Of a session that others are to find again.
     """
     impatient = plane.impatient()
     data = DataStore(impatient, session_id, chunk_bytes=chunk_bytes, folder=storage_folder)
-    nonce = secrets.token_hex(16)  # known to this session and its workers only
+    nonces = nonces or (secrets.token_hex(16),)  # known to this session and its workers only
     sender = BatchSender(
         impatient,
         session_id,
         data,
         environment=environment,
         options=options,
-        nonce=nonce,
+        nonce=nonces[0],
         tells_locals=tells_locals,
+        recording=recording,
     )
     lane = None
     if direct_socket is not None:
@@ -88,7 +95,8 @@ def open_session(
     kept = _Kept()
     machine = Machine(
         batch_tasks=batch_tasks,
-        new_id=None if lane is None else NewIds(),
+        # A record must be there before its tasks: nothing of it goes over the lane.
+        new_id=None if lane is None or recording is not None else NewIds(),
         polling_s=polling_s,
         patience_s=patience_s,
         hold=kept.hold if is_private else None,
@@ -101,7 +109,7 @@ def open_session(
         session_id,
         sender,
         data,
-        nonce=nonce,
+        nonces=nonces,
         lane=lane,
         is_alive=is_alive,
         saw=pythons.saw,
@@ -122,6 +130,21 @@ def open_session(
         lists=plane.lists,
         program=program,
         pythons=pythons,
+        recording=recording,
+        nonce=nonces[0],
+        open_other=partial(
+            open_session,
+            plane,
+            environment=environment,
+            options=options,
+            chunk_bytes=chunk_bytes,
+            storage_folder=storage_folder,
+            direct_socket=direct_socket,
+            polling_s=polling_s,
+            patience_s=patience_s,
+            is_alive=is_alive,
+            recording=Recording(_no_key),
+        ),
     )
     kept.belong_to(session, engine)
     engine.start()
@@ -147,6 +170,11 @@ class _Kept:
     def __call__(self) -> bool:
         session = self._session() if self._session is not None else None
         return session is not None and keeps_results(session)
+
+
+def _no_key(*_: object) -> bytes:
+    """Of a session that only handles belong to: nothing is submitted to it."""
+    return b""
 
 
 def _forget_nothing(_: str) -> None:

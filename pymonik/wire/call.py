@@ -30,7 +30,15 @@ FUNCTION_LABEL: Final = "pymonik.function"  # the name of the function that a ta
 RUN_LABEL: Final = "pymonik.run"  # the label of the run that a task belongs to
 ENVIRONMENT_LABEL: Final = "pymonik.env"  # the digest of its packages, if it has any
 MEMORY_LABEL: Final = "pymonik.memory"  # bytes that a task may use with all that it starts
+SESSION_LABEL: Final = "pymonik.session"  # of a session's options: the name that the user gave it
+CLIENT_LABEL: Final = "pymonik.client"  # of a session's options: who opened it; see `wire.opener`
 RUN_RECORD_PREFIX: Final = "pymonik.run/"  # starts the name of the result that is a run's record
+CACHE_PREFIX: Final = (
+    "pymonik.cache/"  # starts the name of the result that is an entry of the cache
+)
+# Start the names of results that stay whoever deletes data: they are made for manual deletion.
+KEPT_PREFIXES: Final = (RUN_RECORD_PREFIX, CACHE_PREFIX)
+KEY_BYTES: Final = 16  # of the key of a call, see `RunTask`
 
 
 def _python() -> tuple[int, int]:
@@ -322,44 +330,58 @@ class PackMeta(msgspec.Struct, frozen=True, kw_only=True, tag="pack", omit_defau
 class RunTask(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Which items of a run one task holds.
 
+    The task is not named: it owns the output, and a retry or another attempt is the owner later.
+
     Attributes:
-        first: The first item; the others follow it.
-        count: How many; 1 for a call alone, whose result holds one value.
-        chunked: Whether its result holds a list of items.
+        output_id: The result that the task produces. Without an owner the task never left.
+        items: Numbers of the items, in the order in which they stand in the result; -1 where
+            that is not known.
+        keys: `KEY_BYTES` for each of them: what was called with what, by content; empty where that
+            is not known.
+        chunked: Whether the result holds a list of items; if not, it is the value of the only one.
     """
 
-    task_id: str
     output_id: str
-    first: int
-    count: int
-    chunked: bool
+    items: tuple[int, ...]
+    keys: bytes
+    chunked: bool = False
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag="run", omit_defaults=True):
-    """What is known of a run: a small result named ``pymonik.run/<label>``.
+    """What is known of a run, or of a part of it: a small result named ``pymonik.run/<label>``.
 
-    A run whose length is not known has several, one for each portion that was sent.
+    There is one for each request that submits tasks of the run, and it is stored before these are
+    submitted. Where two of them tell of the same item, the later one holds.
 
     Attributes:
-        label: Of the run.
+        run: Which run: a label may be given several times.
+        label: Of the run; the name of the function where the program gave none.
         function: What it calls.
+        parameters: Names of the function's parameters by position.
         source: File and first line of the function, ``""`` without a file.
         environment: Digest of its packages.
-        arguments: Handles that all calls share, by the name of the parameter.
-        tasks: In the order of the items.
+        bundle: The files of the program.
+        total: Items of the run that the program had submitted by then, sent or not.
+        single: Whether these are calls of `invoke`, numbered in the order in which they left.
+        tasks: What this request submits.
         nonce: See `PayloadMeta`.
         started: When the first call was submitted, in seconds since the epoch.
+        written: When this was written.
     """
 
+    run: str
     label: str
     function: FunctionRef | BuiltIn
+    parameters: tuple[str, ...] = ()
     source: tuple[str, int] = ("", 0)
     environment: str = ""
     bundle: BundleRef | None = None
-    arguments: dict[str, ResultRef] = msgspec.field(default_factory=dict)
+    total: int = 0
+    single: bool = False
     tasks: tuple[RunTask, ...] = ()
     nonce: str = ""
     started: float = 0.0
+    written: float = 0.0
     version: int = msgspec.field(default_factory=_format)
 
 

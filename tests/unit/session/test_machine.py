@@ -561,5 +561,5 @@ def test_a_machine_that_broke_fails_all_that_waits(bench: Bench) -> None:
     assert [one.error for one in (state, unsent, *items)] == [broken] * 4
     assert all(reply.wait(0) for reply in replies)
     late = ResultState(NOWHERE, "f")
-    bench.turn(events.Attached(late))
+    bench.turn(events.Attached([late]))
     assert late.error is broken

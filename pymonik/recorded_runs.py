@@ -1,0 +1,117 @@
+"""`Runs`: the runs of a session by their labels, as handles; what `Pymonik.runs` gives."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pymonik.errors import UsageError
+from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.runs.reading import drop_unsent, outputs_of, read_runs, standing
+from pymonik.session.result import ResultState
+from pymonik.session.run import Run
+
+if TYPE_CHECKING:
+    from pymonik.session.recorded import RecordedRun
+    from pymonik.session.remote import RemoteSession
+
+_log = logging.getLogger("pymonik")
+
+
+class Runs(Mapping[str, MultiResultHandle[Any]]):
+    """The latest run of each label in a session that others can find.
+
+    Each look asks the control plane: another program may submit to the session too.
+    """
+
+    def __init__(self, session: RemoteSession) -> None:
+        self._session = session
+
+    def __getitem__(self, label: str) -> MultiResultHandle[Any]:
+        """The handles of the items that have left, in order.
+
+        Raises:
+            KeyError: There is no such run; also a `UsageError`.
+        """
+        runs = read_runs(self._session.lists, self._session.session_id, label)
+        if not runs:
+            raise NoSuchRunError(label, list(self))
+        return self._handles(runs[-1])
+
+    def all(self, label: str) -> list[MultiResultHandle[Any]]:
+        """The runs of a label, in the order in which they were started."""
+        runs = read_runs(self._session.lists, self._session.session_id, label)
+        return [self._handles(run) for run in runs]
+
+    def __iter__(self) -> Iterator[str]:
+        """The labels, in the order in which they were first used."""
+        runs = read_runs(self._session.lists, self._session.session_id)
+        return iter(dict.fromkeys(run.label for run in runs))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, label: object) -> bool:
+        return label in list(iter(self))
+
+    def __repr__(self) -> str:
+        lists = self._session.lists
+        runs = read_runs(lists, self._session.session_id)
+        outputs = outputs_of(lists, runs)
+        for run in runs:
+            drop_unsent(run, outputs)
+        told = zip(runs, standing(lists, runs, outputs), strict=True)
+        return "\n".join(f"{run.title}: {text}" for run, text in told) or "no runs"
+
+    def _handles(self, run: RecordedRun) -> MultiResultHandle[Any]:
+        drop_unsent(run, outputs_of(self._session.lists, [run]))
+        if left := run.total - len(run.items):
+            _log.warning(
+                "%s: %d items never left the program that made it; the same call with the same "
+                "label sends them",
+                run.title,
+                left,
+            )
+        return MultiResultHandle(map(ResultHandle, recorded_states(self._session, run)))
+
+
+class NoSuchRunError(UsageError, KeyError):
+    """A session has no run of this label."""
+
+    def __init__(self, label: str, known: list[str]) -> None:
+        super().__init__(label, known)
+        self.label, self.known = label, known
+
+    def __str__(self) -> str:
+        known = ", ".join(self.known) or "none"
+        return (
+            f"there is no run {self.label!r} in this session (there are: {known}); runs are "
+            "recorded in sessions with a name, those that are kept, and those that were left"
+        )
+
+
+def recorded_states(session: RemoteSession, run: RecordedRun) -> list[ResultState]:
+    """The states of the items of a run, kept up to date from now on.
+
+    Those that this program has already are the same.
+    """
+    known = session.recorded_states()
+    label = "" if run.label == run.function.name else run.label
+    handle_run = Run(_unknown, run.function.name, label, run.parameters)
+    handle_run.started, handle_run.total = run.started, run.total
+    session.came(handle_run, run)
+    states, new = [], []
+    for number, item in run.items.items():
+        state = known.get((item.output_id, item.place))
+        if state is None:
+            state = ResultState(session, run.function.name, item.output_id, item.place)
+            state.index, state.run = number, handle_run
+            new.append(state)
+        states.append(state)
+    session.follow(new)
+    return states
+
+
+def _unknown(*_: object, **_kwargs: object) -> NoReturn:
+    raise UsageError("the function of a run of another program is not known here: pass with_=")

@@ -1,0 +1,186 @@
+"""Reads the records of runs, and how far their items are, from the control plane's lists."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pymonik.errors import ControlPlaneError, PymonikError, UnavailableError
+from pymonik.runs.rows import FAILED
+from pymonik.session.recorded import recorded_runs
+from pymonik.wire import containers
+from pymonik.wire.call import RUN_RECORD_PREFIX, WHOLE, ResultMeta, RunRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from pymonik.runs.rows import Lists, ResultRow
+    from pymonik.session.recorded import RecordedRun
+
+_log = logging.getLogger(__name__)
+
+_MOST_RECORDS: Final = 100_000  # of one listing
+_SIDE_BY_SIDE: Final = 10  # downloads over one connection
+_MOST_HEAD_BYTES: Final = 256 * 1024  # of a result that is read for how many of its items failed
+
+
+@dataclass(slots=True)
+class Standing:
+    """How many items of a run have ended, and how.
+
+    Attributes:
+        left: Items that never left the client that made the run.
+        to_go: Items that have a task, and have not ended.
+    """
+
+    total: int = 0
+    ok: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    to_go: int = 0
+    left: int = 0
+
+    def __str__(self) -> str:
+        parts = [f"{self.total} items", f"{self.ok} ok"]
+        numbers = {"failed": self.failed, "cancelled": self.cancelled, "to go": self.to_go}
+        parts += [f"{number} {word}" for word, number in numbers.items() if number]
+        if self.left:
+            parts.append(f"{self.left} never left")
+        return ", ".join(parts)
+
+
+def read_runs(lists: Lists, session_id: str = "", label: str = "") -> list[RecordedRun]:
+    """The runs of a session, or of all, in the order in which they were started.
+
+    Args:
+        lists: Of the control plane.
+        session_id: Of this session only.
+        label: With this label only.
+    """
+    there = lists.results_named(
+        RUN_RECORD_PREFIX + label, _MOST_RECORDS, session_id=session_id, exactly=bool(label)
+    )
+    found = zip(there, _side_by_side(lists, there), strict=True)
+    records = [(row.session_id, _record(row, data)) for row, data in found if data is not None]
+    return recorded_runs((session, record) for session, record in records if record is not None)
+
+
+def outputs_of(lists: Lists, runs: Iterable[RecordedRun]) -> dict[str, ResultRow]:
+    """The rows of the results that runs produce, by id."""
+    return lists.results(list(dict.fromkeys(one for run in runs for one in run.outputs)))
+
+
+def drop_unsent(run: RecordedRun, rows: Mapping[str, ResultRow]) -> None:
+    """Forget the items whose tasks the control plane does not know, or whose data were deleted.
+
+    Their client ended between the record and the submission: nothing was computed for them.
+    """
+    run.items = {
+        number: item
+        for number, item in run.items.items()
+        if (row := rows.get(item.output_id)) is not None and _is_known(row)
+    }
+
+
+def standing(
+    lists: Lists, runs: Sequence[RecordedRun], rows: Mapping[str, ResultRow]
+) -> list[Standing]:
+    """How far each of the runs is.
+
+    Args:
+        lists: Of the control plane.
+        runs: Without the items that never left.
+        rows: Of their outputs.
+    """
+    cancelled = _cancelled(lists, rows.values())
+    ended = [row for row in rows.values() if row.status == "COMPLETED"]
+    chunks = {item.output_id for run in runs for item in run.items.values() if item.place != WHOLE}
+    failed = _failed_items(
+        lists, [r for r in ended if r.result_id in chunks and r.size <= _MOST_HEAD_BYTES]
+    )
+    return [_standing(run, rows, cancelled, failed) for run in runs]
+
+
+def _standing(
+    run: RecordedRun,
+    rows: Mapping[str, ResultRow],
+    cancelled: Collection[str],
+    failed: Mapping[str, Collection[int]],
+) -> Standing:
+    found = Standing(total=run.total, left=run.total - len(run.items))
+    for item in run.items.values():
+        row = rows[item.output_id]
+        if row.status == "COMPLETED":
+            if item.place in failed.get(item.output_id, ()):
+                found.failed += 1
+            else:
+                found.ok += 1
+        elif row.status == "ABORTED":
+            if row.owner in cancelled:
+                found.cancelled += 1
+            else:
+                found.failed += 1
+        else:
+            found.to_go += 1
+    return found
+
+
+def _is_known(row: ResultRow) -> bool:
+    """Whether a task produces, or has produced, the result, and what it gave is there."""
+    if row.status == "DELETED":
+        return False
+    return row.status != "CREATED" or row.owner not in ("", row.session_id)
+
+
+def _cancelled(lists: Lists, rows: Iterable[ResultRow]) -> set[str]:
+    """Those of the owners of aborted results that were cancelled."""
+    owners = list(dict.fromkeys(row.owner for row in rows if row.status == "ABORTED"))
+    if not owners:
+        return set()
+    tasks = lists.tasks(ids=owners, limit=len(owners))
+    known = {task.task_id for task in tasks}
+    return {task.task_id for task in tasks if task.status not in FAILED} | (set(owners) - known)
+
+
+def _failed_items(lists: Lists, rows: Sequence[ResultRow]) -> dict[str, set[int]]:
+    failed: dict[str, set[int]] = {}
+    for row, data in zip(rows, _side_by_side(lists, rows), strict=True):
+        if data is None:
+            continue
+        try:
+            meta, _ = containers.split(data)
+        except PymonikError:
+            continue
+        if isinstance(meta, ResultMeta):
+            failed[row.result_id] = {i for i, item in enumerate(meta.items) if item.failed}
+    return failed
+
+
+def _record(row: ResultRow, data: bytes) -> RunRecord | None:
+    try:
+        meta, _ = containers.split(data)
+    except PymonikError as error:
+        _log.warning("the record %s cannot be read: %s", row.name, error)
+        return None
+    return meta if isinstance(meta, RunRecord) else None
+
+
+def _side_by_side(lists: Lists, rows: Sequence[ResultRow]) -> list[bytes | None]:
+    """The data of small results, in order; ``None`` for those that are gone."""
+
+    def read(row: ResultRow) -> bytes | None:
+        try:
+            return lists.data(row)
+        except UnavailableError:
+            raise
+        except ControlPlaneError as error:  # somebody has deleted it meanwhile
+            _log.debug("result %s: %s", row.result_id, error)
+            return None
+
+    if len(rows) <= 1:
+        return [read(row) for row in rows]
+    from concurrent.futures import ThreadPoolExecutor  # programs that only compute need none
+
+    with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="pymonik-records") as threads:
+        return list(threads.map(read, rows))

@@ -1,0 +1,112 @@
+"""Runs as their records tell of them: what a program finds that comes to a session of another.
+
+A record tells of a part of a run (see `RunRecord`); `recorded_runs` puts them together. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from pymonik.wire.call import KEY_BYTES, WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pymonik.wire.call import BuiltIn, BundleRef, FunctionRef, RunRecord
+
+
+class RecordedItem(NamedTuple):
+    """Where the value of an item is, or will be.
+
+    Attributes:
+        output_id: The result.
+        place: Where in the result the value stands; `WHOLE` where it is the value.
+        key: What was called with what, by content.
+    """
+
+    output_id: str
+    place: int
+    key: bytes
+
+
+@dataclass(slots=True)
+class RecordedRun:
+    """A run of a session.
+
+    Attributes:
+        run: Its id.
+        session_id: Of the session that it belongs to.
+        items: By number; those that never left the client are missing, or have no task.
+        nonces: Of the clients that submitted parts of it.
+        written: When the last of its records was.
+
+    The others are those of `RunRecord`, from the record that was written last.
+    """
+
+    run: str
+    session_id: str
+    label: str
+    function: FunctionRef | BuiltIn
+    parameters: tuple[str, ...] = ()
+    source: tuple[str, int] = ("", 0)
+    environment: str = ""
+    bundle: BundleRef | None = None
+    total: int = 0
+    single: bool = False
+    started: float = 0.0
+    written: float = 0.0
+    items: dict[int, RecordedItem] = field(default_factory=dict)
+    nonces: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """Function and label."""
+        name = self.function.name
+        return name if self.label == name else f"{name} · {self.label}"
+
+    @property
+    def outputs(self) -> list[str]:
+        """The results in which values of items are, each once, in order."""
+        return list(dict.fromkeys(item.output_id for item in self.items.values()))
+
+    def add(self, record: RunRecord) -> None:
+        """Take in one more record of it, which was written later than those before."""
+        self.function, self.source = record.function, record.source
+        self.environment, self.bundle = record.environment, record.bundle
+        self.parameters = record.parameters
+        self.total = max(self.total, record.total)
+        self.started = min(self.started or record.started, record.started)
+        self.written = record.written
+        if record.nonce not in self.nonces:
+            self.nonces.append(record.nonce)
+        self.items.update(_items(record))
+
+
+def recorded_runs(records: Iterable[tuple[str, RunRecord]]) -> list[RecordedRun]:
+    """The runs that records tell of, in the order in which they were started.
+
+    Args:
+        records: Each with the id of the session that it was found in.
+    """
+    runs: dict[str, RecordedRun] = {}
+    for session_id, record in sorted(records, key=lambda pair: pair[1].written):
+        run = runs.get(record.run)
+        if run is None:
+            run = runs[record.run] = RecordedRun(
+                record.run, session_id, record.label, record.function, single=record.single
+            )
+        run.add(record)
+    for run in runs.values():
+        run.items = dict(sorted(run.items.items()))
+        run.total = max(run.total, 1 + max(run.items, default=-1))
+    return sorted(runs.values(), key=lambda run: run.started)
+
+
+def _items(record: RunRecord) -> Iterator[tuple[int, RecordedItem]]:
+    for task in record.tasks:
+        for place, number in enumerate(task.items):
+            if number < 0:
+                continue
+            key = task.keys[place * KEY_BYTES : (place + 1) * KEY_BYTES]
+            yield number, RecordedItem(task.output_id, place if task.chunked else WHOLE, key)

@@ -1,0 +1,9 @@
+from pymonik import LocalCluster, Pymonik, task
+
+cluster = LocalCluster(workers=2, port=5001).start()
+cases = [{"mesh": n, "dt": 0.5} for n in range(100)]
+
+
+@task
+def simulate(mesh, dt):
+    return mesh * dt
