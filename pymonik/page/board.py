@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from pymonik.environments import folders
@@ -76,7 +77,7 @@ class Board:
         self._table = TaskTable(lists)
         self._look_at = 0.0  # when the cluster is looked at next
         self._trouble = ""  # why it could not be
-        self._held: dict[object, HeldRun] = {}
+        self._held: dict[int, HeldRun] = {}  # by the identity of the map
         self._runs: dict[str, RunView] = {}
         self._seen: dict[str, Snapshot] = {}
         self._next_key = 0
@@ -94,6 +95,7 @@ class Board:
         self._deeds: dict[str, Callable[[Mapping[str, str]], str]] = {
             "cancel": self._cancel,
             "cancel-session": self._cancel_session,
+            "rerun": self._rerun,
             "forget-worker": self._forget_worker,
         }
 
@@ -137,16 +139,16 @@ class Board:
             took = time.monotonic() - began
             self._look_at = now + max(_EVERY_S * 0.9, _SHARE * took)
             self._group()
-        self._seen = {key: view.look(now) for key, view in self._runs.items()}
+        self._seen = {key: view.look(now) for key, view in list(self._runs.items())}
 
     def _group(self) -> None:
         """Make runs of what is held and of what is listed."""
         self._find_held()
         ours: set[str] = set()
-        for view in self._held.values():
+        for view in list(self._held.values()):
             ours |= view.tasks()
         latest = {row.first_id: row for row in self._table.rows if row.status != "RETRIED"}
-        for view in self._held.values():
+        for view in list(self._held.values()):
             view.found = {one: latest[one] for one in view.tasks() if one in latest}
         groups: dict[tuple[str, str, str], list[TaskRow]] = {}
         for row in self._table.rows:
@@ -158,19 +160,25 @@ class Board:
         self._runs = {view.key: view for view in found}
 
     def _find_held(self) -> None:
-        """Follow maps that are new; a run that was let go by the program is shown by its tasks."""
-        kept: dict[object, HeldRun] = {}
+        """Follow maps that are new, or whose calls were run again."""
+        kept: dict[int, HeldRun] = {}
         for one in held.maps():
             states = one.drawn_states()
             if not states or states[0].session is not self._session:
                 continue
             known = self._held.get(id(one))
-            if known is not None and len(known.states) == len(states):
+            if known is not None and known.states == states:
                 kept[id(one)] = known
-            else:
+                continue
+            if known is None:
                 self._next_key += 1
-                key = known.key if known is not None else f"held-{self._next_key}"
-                kept[id(one)] = HeldRun(key, states, title(states), started(states))
+                # States keep their data in the cluster: the page must not keep them longer than
+                # the program does, also when nobody looks at it any more.
+                weakref.finalize(one, _let_go, weakref.ref(self), id(one)).atexit = False
+            key = known.key if known is not None else f"held-{self._next_key}"
+            kept[id(one)] = HeldRun(
+                key, states, title(states), started(states), handles=weakref.ref(one)
+            )
         self._held = kept
 
     # -- questions -----------------------------------------------------------------------------
@@ -185,7 +193,11 @@ class Board:
             "endpoint": self._endpoint,
             "trouble": self._trouble,
             "may_act": self._power is not None,
-            "runs": [as_json.run(view, self._seen[key]) for key, view in self._runs.items()],
+            "runs": [
+                as_json.run(view, self._seen[key])
+                for key, view in list(self._runs.items())
+                if key in self._seen
+            ],
             "workers": self._workers,
             "partitions": self._partitions,
             "environments": self._environments(),
@@ -328,6 +340,15 @@ class Board:
             self._power.cancel_tasks(ids)
         return f"{len(ids)} tasks are cancelled"
 
+    def _rerun(self, given: Mapping[str, str]) -> str:
+        """Run again what failed or was cancelled of a run, or one call of it."""
+        view = self._view(given)
+        handles = view.handles() if isinstance(view, HeldRun) else None
+        if handles is None:
+            raise UsageError("only the program that has its handles can run it again")
+        which = [handles[_number(given, "place")]] if given.get("place") else None
+        return repr(handles.rerun(which))
+
     def _cancel_session(self, given: Mapping[str, str]) -> str:
         session_id = given.get("session", "")
         if self._power is None or self._lists.session(session_id) is None:
@@ -350,6 +371,12 @@ class Board:
             self._power.delete_data(ids)
         self._workers_at = 0.0
         return f"{len(chosen)} workers are forgotten"
+
+
+def _let_go(board: weakref.ref[Board], identity: int) -> None:
+    """The program has let a map go: its run is shown by its tasks from now on."""
+    if (there := board()) is not None and (view := there._held.pop(identity, None)) is not None:
+        there._runs.pop(view.key, None)
 
 
 def _number(given: Mapping[str, str], name: str, default: int = 0) -> int:

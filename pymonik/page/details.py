@@ -9,8 +9,11 @@ from pymonik.errors import PymonikError, TaskFailedError
 from pymonik.page import as_json
 from pymonik.page.run_views import HeldRun, arguments_of
 from pymonik.runs.attempts import attempts
+from pymonik.runs.faults import summary
+from pymonik.runs.figures import seconds_of
 from pymonik.runs.summaries import outcome
 from pymonik.runs.table import status
+from pymonik.session.again import past
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,6 +44,18 @@ def of_call(run: HeldRun, place: int, *, asks: bool = True) -> dict[str, Any]:
         "arguments": arguments_of(state, _LONGEST_ARGUMENTS),
         "traceback": traceback_of(state),
         "attempts": _attempts(state) if asks else [],
+        "before": [_earlier(one) for one in past(state)[:-1]],
+    }
+
+
+def _earlier(state: ResultState) -> dict[str, Any]:
+    """How a call ended before it was run again."""
+    return {
+        "function": state.name,
+        "status": status(state),
+        "seconds": seconds_of(state),
+        "worker": "",
+        "error": "" if state.error is None else str(summary(state.error)),
     }
 
 

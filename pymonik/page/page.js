@@ -215,11 +215,13 @@
     const detail = main.querySelector(".detail");
     if (detail._key !== run.key) { detail.replaceChildren(); detail._key = run.key; }
     const live = run.counts.pending + run.counts.running;
-    fill(section(detail, "head", () => el("div", { class: "head" })), [run.key, live > 0, shown.state.may_act], () => [
+    const failed = run.counts.failed + run.counts.cancelled;
+    fill(section(detail, "head", () => el("div", { class: "head" })), [run.key, live > 0, failed, shown.state.may_act], () => [
       el("div", {}, el("h1", {}, name(run)), el("p", { class: "sub" },
         `started ${new Date(run.started * 1000).toLocaleString([], DATE)}`, run.session ? [" · session ", el("code", {}, run.session)] : null)),
-      shown.state.may_act && live ? el("div", { class: "acts" },
-        el("button", { type: "button", class: "danger", "data-focus": "cancel", onclick: () => act("cancel", { key: run.key }, `Cancel what has not ended of ${run.line.split("   ")[0]}?`) }, "Cancel run")) : null,
+      shown.state.may_act && (live || failed) ? el("div", { class: "acts" },
+        failed && run.unit === "call" ? el("button", { type: "button", "data-focus": "rerun", onclick: () => act("rerun", { key: run.key }, `Run ${count(failed, "call")} again that failed or were cancelled?`) }, "Run failed again") : null,
+        !live ? null : el("button", { type: "button", class: "danger", "data-focus": "cancel", onclick: () => act("cancel", { key: run.key }, `Cancel what has not ended of ${run.line.split("   ")[0]}?`) }, "Cancel run")) : null,
     ]);
     fill(section(detail, "stats", () => el("div", { class: "card" })), [run.counts, run.rate.toFixed(1), span(run.elapsed), run.eta && span(run.eta), run.median], () => [
       el("h2", { class: "visually-hidden" }, "Numbers"), el("div", { class: "stats" }, stats(run, live)), meter(run.counts, run.total)]);
@@ -580,6 +582,7 @@
     const ended = !["pending", "running"].includes(call.status);
     openDrawer([
       drawerHead([`${run.function} `, el("span", { class: "quiet number" }, `${run.unit} ${call.index}`)],
+        shown.state.may_act && run.unit === "call" && ended ? el("button", { type: "button", onclick: async () => { drawer.close(); await act("rerun", { key, place: String(place) }, `Run ${run.unit} ${call.index} again?`); } }, "Run again") : null,
         shown.state.may_act && !ended ? el("button", { type: "button", class: "danger", onclick: async () => { drawer.close(); await act("cancel", { key, place: String(place) }, `Cancel ${run.unit} ${call.index}?`); } }, "Cancel") : null),
       el("dl", { class: "facts" }, fact("status", stateOf(call.status)), fact("time", span(call.seconds)), fact("worker", call.worker), fact("attempt", call.attempt),
         fact("started", call.started ? new Date(call.started * 1000).toLocaleString([], DATE) : ""), fact("partition", call.partition), fact("task", call.task ? el("code", {}, call.task) : ""), fact("result", call.result ? el("code", {}, call.result) : "")),
@@ -588,6 +591,7 @@
       call.output ? part("Output", el("pre", { tabindex: "0" }, call.output)) : null,
       call.reports && call.reports.length ? part("Reports", el("pre", { tabindex: "0" }, call.reports.map((one) => JSON.stringify(one)).join("\n"))) : null,
       call.attempts && call.attempts.length ? part("Attempts", historyOf(call.attempts, false)) : null,
+      call.before && call.before.length ? part("Before it was run again", historyOf(call.before, true)) : null,
       call.is_short ? el("p", { class: "quiet" }, "A frozen page tells no more of this one.") : null,
     ]);
   }

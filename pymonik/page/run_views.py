@@ -18,10 +18,12 @@ from pymonik.runs.figures import measured, of_task, seconds_of
 from pymonik.runs.summaries import outcome
 from pymonik.runs.tally import ErrorGroup, Mark, Snapshot
 from pymonik.runs.watch import Watch
+from pymonik.session.again import past
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pymonik.runs.held import Held
     from pymonik.runs.rows import TaskRow
     from pymonik.session.result import ResultState
 
@@ -71,12 +73,21 @@ class HeldRun:
         states: Of the calls.
         title: Function and label.
         started: When the first was submitted, in seconds since the epoch.
+        handles: Gives the handles, as long as the program has them.
     """
 
     unit = "call"
 
-    def __init__(self, key: str, states: Sequence[ResultState], title: str, started: float) -> None:
+    def __init__(
+        self,
+        key: str,
+        states: Sequence[ResultState],
+        title: str,
+        started: float,
+        handles: Callable[[], Held | None] = lambda: None,
+    ) -> None:
         self.key = key
+        self.handles = handles
         self.states = states
         self.started = started
         run = states[0].run if states else None
@@ -85,7 +96,13 @@ class HeldRun:
         self.session_id = _session_id(states)
         self.found: Mapping[str, TaskRow] = {}  # its tasks by their first ids, where listed
         self._watch = Watch(states, title, started)
-        self._tasks: set[str] = set()
+        # Tasks by which calls were run that were run again belong here too.
+        self._tasks = {
+            earlier.task_id
+            for state in states
+            if state.again is not None
+            for earlier in past(state)
+        }
         self._unsent = list(range(len(states)))
 
     def look(self, now: float) -> Snapshot:

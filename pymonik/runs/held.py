@@ -6,10 +6,10 @@ They are held weakly: what the program lets go is forgotten here too.
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable
 
     from pymonik.session.result import ResultState
 
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
         def drawn_states(self) -> list[ResultState]:
             """The states of their results."""
+
+        def rerun(self, which: Iterable[Any] | None = None) -> object:
+            """Run calls again: these, or those that failed or were cancelled."""
+
+        def __getitem__(self, index: int) -> Any:
+            """One of them."""
 
 
 _maps: weakref.WeakSet[Held] = weakref.WeakSet()

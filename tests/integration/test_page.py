@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +42,11 @@ def simulate(mesh: int, dt: float = 0.5, note: str = "") -> float:
 @task
 def total(values: list[float]) -> int:
     return len(values)
+
+
+@task
+def opened(path: str) -> str:
+    return Path(path).read_text()
 
 
 @task
@@ -215,6 +222,29 @@ def test_a_run_is_cancelled(client: Pymonik, page: Dashboard) -> None:
     assert isinstance(handles[3].exception(TIMEOUT_S), TaskCancelledError)
     assert request(page, "cancel", body={"key": key}, X_Pymonik="1")[0] == 200
     assert all(isinstance(one, TaskCancelledError) for one in handles.exceptions(TIMEOUT_S))
+
+
+def test_what_failed_is_run_again(client: Pymonik, page: Dashboard, tmp_path: Path) -> None:
+    handles = opened.map_invoke([str(tmp_path / "there")] * 2, pymonik=client, label="again")
+    handles.exceptions(TIMEOUT_S)
+    key = run_of(page, "again")["key"]
+    (tmp_path / "there").write_text("now")
+    status, told = request(page, "rerun", body={"key": key}, X_Pymonik="1")
+    assert (status, told["done"]) == (200, "2 calls again with opened")
+    assert handles.result(TIMEOUT_S) == ["now", "now"]
+    assert run_of(page, "again")["counts"]["ok"] == 2
+    _, call = request(page, f"call?key={key}&place=1")
+    assert [one["status"] for one in call["before"]] == ["failed"]
+
+
+def test_the_page_keeps_nothing_that_the_program_let_go(client: Pymonik, page: Dashboard) -> None:
+    handles = simulate.map_invoke(range(3), pymonik=client, label="let go")
+    handles.result(TIMEOUT_S)
+    assert run_of(page, "let go")["unit"] == "call"
+    states = [weakref.ref(state) for state in handles.drawn_states()]
+    del handles
+    gc.collect()
+    assert [state() for state in states] == [None] * 3
 
 
 def test_the_command_serves_it_for_runs_of_other_programs(
