@@ -20,8 +20,9 @@ import msgspec
 
 from pymonik.code.codec import Packed
 from pymonik.code.packed_function import PackedFunction
-from pymonik.code.references import Enclosed, Referable, ReferableGroup
+from pymonik.code.references import Enclosed, Known, Referable, ReferableGroup
 from pymonik.errors import ArgumentsError, UsageError
+from pymonik.files.completed import Completed
 from pymonik.files.file import File
 from pymonik.options import refuse_unknown
 from pymonik.session.run import Run, SingleCalls
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pymonik.code.references import Sealed
-    from pymonik.files.completed import Completed
     from pymonik.options import TaskOptions
 
 _KEYWORDS: Final = (
@@ -126,7 +126,10 @@ class CommandTask(Task[..., "Completed"]):
         self.files = files
         self._options = dict(options)
         self._fields = _fields_of(definition)
-        super().__init__(_Here(self), func_name=definition.name, **options)
+        super().__init__(
+            _Here(self), func_name=definition.name, outputs=definition.outputs, **options
+        )
+        self.has_folder = True
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         found = super().__reduce_ex__(protocol)
@@ -175,6 +178,9 @@ class CommandTask(Task[..., "Completed"]):
         )
         content = hashlib.sha256(_definition_encoder.encode(definition)).hexdigest()[:32]
         return PackedFunction(content, self.name, b"", built_in=definition, files=sealed)
+
+    def _gives_files(self) -> bool:
+        return bool(self.outputs)
 
     def adopt(self, content_id: str) -> None:
         """Nothing to learn: it is never pickled."""
@@ -240,12 +246,13 @@ class _Here:
     def __init__(self, task: CommandTask) -> None:
         self._task = task
         self.__name__ = task.definition.name
-        self.__signature__ = inspect.Signature(
-            [
-                inspect.Parameter("files", inspect.Parameter.VAR_POSITIONAL),
-                inspect.Parameter("fields", inspect.Parameter.VAR_KEYWORD),
-            ]
-        )
+        files = inspect.Parameter("files", inspect.Parameter.VAR_POSITIONAL)
+        # Each may be given by position too: what is lacking is told when a call is packed.
+        fields = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+            for name in task._fields
+        ]
+        self.__signature__ = inspect.Signature([files, *fields])
 
     def __call__(self, *args: object, **kwargs: object) -> Completed:
         from pymonik.executor.command_here import run_here
@@ -278,7 +285,11 @@ class _Call:
         return Packed((blob,), len(blob), self._refs, files=self._sealed)
 
     def _arguments(self, value: object, key: str) -> Iterator[Argument]:
-        if isinstance(value, Referable):
+        if isinstance(value, Known):
+            yield from self._arguments(value.known_value(), key)
+        elif isinstance(value, Completed):
+            yield from self._arguments(list(value.files.values()), key)
+        elif isinstance(value, Referable):
             yield Argument(result=self._slot(id(value._state), self._refs, value))
         elif isinstance(value, Enclosed):
             if id(value) not in self._slots:
@@ -334,7 +345,7 @@ def _is_input(value: object) -> bool:
     """Whether a value by position is for the folder, not for a field."""
     if isinstance(value, list | tuple):
         return all(map(_is_input, value))
-    return isinstance(value, Enclosed | Referable | ReferableGroup)
+    return isinstance(value, Enclosed | Completed | Referable | ReferableGroup)
 
 
 # -- what `command` is given ---------------------------------------------------------------------

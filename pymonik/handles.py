@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
 
+from pymonik.batches.saving import save_all
 from pymonik.code.exceptions import again, note_item, note_others
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.completion import Completions, More
@@ -148,6 +149,7 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
             state = self._state
             if state.status is Status.PENDING:
                 waiting.wait(partial(state.session.wait, [state]), [state], wait_s(timeout))
+            _ensure_saved([self])
             self._raise_error()
             _load([self])
         return cast("R_co", self._value)
@@ -363,6 +365,27 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
         handles = self._handles
         return CacheReport(self._states(), partial(_load_finished, handles))
 
+    @property
+    def skipped(self) -> int:
+        """Calls that `Task.map_invoke` did not run again, since their files were saved before."""
+        savers = {h._state.run.saving for h in self._drawn if h._state.run is not None}
+        return sum(saver.skipped for saver in savers if saver is not None)
+
+    def save(self, pattern: str | os.PathLike[str]) -> list[Path]:
+        """Save the files of all calls, waiting for them; their paths, in order.
+
+        Args:
+            pattern: Such as ``"batch/task_{i}_{name}"``: ``{i}`` is the number of the call,
+                ``{name}`` that of the file, ``{stem}`` and ``{suffix}`` are its parts.
+
+        Raises:
+            UsageError: The pattern has no ``{i}``, or two files would be one.
+            BaseException: As `result` does.
+        """
+        __tracebackhide__ = True
+        self.wait()
+        return save_all(self._handles, pattern)
+
     def done(self) -> bool:
         """Whether all of them are done."""
         return all(handle.done() for handle in self._handles)
@@ -565,6 +588,15 @@ def _settle(
 
     if groups:
         waiting.wait(block, [handle._state for handle in pending], wait_s(timeout))
+    _ensure_saved(handles)
+
+
+def _ensure_saved(handles: Sequence[ResultHandle[Any]]) -> None:
+    """Have the files of the calls that have ended lie where they are to be saved."""
+    for handle in handles:
+        run = handle._state.run
+        if run is not None and run.saving is not None:
+            run.saving.ensure(handle._state)
 
 
 def _load(handles: Sequence[ResultHandle[Any]]) -> None:

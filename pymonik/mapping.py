@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from pymonik.cache.finding import Finding
     from pymonik.code.codec import Packed
     from pymonik.code.pickler import Place
+    from pymonik.resumed import Batch
     from pymonik.session.protocol import Session, Submission
+    from pymonik.session.result import ResultState
 
     Pack = Callable[..., Packed]
 
@@ -55,6 +57,7 @@ class Items:
         seed: Of the random numbers of all calls.
         finding: Digests arguments, where values of earlier calls are looked for.
         pack: Packs the arguments of one.
+        batch: Saves files of the calls, and knows which need not run again.
     """
 
     def __init__(
@@ -66,7 +69,9 @@ class Items:
         seed: int | None = None,
         finding: Finding | None = None,
         pack: Pack = codec.pack_call,
+        batch: Batch | None = None,
     ) -> None:
+        self.batch = batch
         self._seed = seed
         self._finding = finding
         self._pack = pack
@@ -89,7 +94,7 @@ class Items:
         """
         __tracebackhide__ = True
         common, parameters, seed = self._common, self._parameters, self._seed
-        finding = self._finding
+        finding, batch = self._finding, self.batch
         shared: dict[int, Place] = {}
         is_pickled = self._pack is codec.pack_call
         if share is not None and is_pickled and (values := self._repeated()):
@@ -102,6 +107,8 @@ class Items:
                 packed = self._pack(args, kwargs, shared, own_seed)
                 if finding is not None:
                     packed = finding.packed(packed, args, kwargs, own_seed)
+                if batch is not None:
+                    packed = batch.packed(packed, args, kwargs, own_seed)
             except UsageError as error:
                 hint = parameters.hint(item) if isinstance(error, ArgumentsError) else ""
                 raise type(error)(f"item {index}: {error}{hint}") from error.__cause__
@@ -140,7 +147,7 @@ def map_items(items: Items, session: Session, submission: Submission) -> MultiRe
         name = f"{submission.function.name} argument"
         return _put_large(values, session, name, with_inner=not items.is_drawn)
 
-    drawing = Drawing(items.packed(share), session, submission)
+    drawing = Drawing(items.packed(share), session, submission, items.batch)
     if not items.is_drawn:
         with no_collections():
             return _held(MultiResultHandle(drawing.draw_first(None)))
@@ -164,7 +171,14 @@ class Drawing:
         is_exhausted: Whether no more will be submitted.
     """
 
-    def __init__(self, calls: Iterator[Packed], session: Session, submission: Submission) -> None:
+    def __init__(
+        self,
+        calls: Iterator[Packed],
+        session: Session,
+        submission: Submission,
+        batch: Batch | None = None,
+    ) -> None:
+        self._batch = batch
         self._calls = calls
         self._session = session
         self._submission = submission
@@ -215,11 +229,16 @@ class Drawing:
     def _submit(self, calls: Sequence[Packed]) -> list[ResultHandle[Any]]:
         if not calls:
             return []
-        states = self._session.submit(self._submission.of(calls))
-        handles: list[ResultHandle[Any]] = [ResultHandle(state) for state in states]
+        if self._batch is not None:
+            handles = self._batch.submit(self._submission, calls, self._states)
+        else:
+            handles = [ResultHandle(state) for state in self._states(calls)]
         if any(call.refs for call in calls):
             note_dependants(handles, calls)
         return handles
+
+    def _states(self, calls: Sequence[Packed]) -> list[ResultState]:
+        return self._session.submit(self._submission.of(calls))
 
 
 def bound_items(

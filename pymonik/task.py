@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from pymonik.cache.finding import Finding
+    from pymonik.resumed import Batch
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -501,8 +502,11 @@ class Task(Named, Generic[P, R]):
                 call: a number (at most 4 096), or ``"auto"``: the first calls go alone, and those
                 that turn out to be short then share tasks of half a second. Each call still has
                 a handle, a value and an error of its own. In a task, ``"auto"`` means 1.
-            kwargs: Passed to each call, and ``pmk_*`` options. Without an iterable, ``args_list``
-                is one, as older programs call it.
+            kwargs: Passed to each call, and options as in `invoke`. ``save_to``: where the files
+                of each call are saved as it ends, such as ``"batch/task_{i}_{name}"``; with
+                ``resume=True`` a call does not run again whose files are there and were made by
+                this very call: the same code, arguments and files. Without an iterable,
+                ``args_list`` is one, as older programs call it.
 
         Raises:
             UsageError: As in `invoke`; the message has the index of the item.
@@ -514,8 +518,9 @@ class Task(Named, Generic[P, R]):
         with_prefix(kwargs, self._parameters)
         seed = checked_seed(kwargs.pop("pmk_seed", None))
         cache = bool(kwargs.pop("pmk_cache", self.cache))
-        options = self._call_options(task_options, kwargs)
         session = session_of(pymonik)
+        batch = self._batch(session, kwargs, delegate=delegate)
+        options = self._call_options(task_options, kwargs)
         finding = self._finding(session) if cache and not delegate else None
         submission = Submission(
             self.packed(),
@@ -526,7 +531,16 @@ class Task(Named, Generic[P, R]):
             run=self._new_run(options),
             finder=finding,
         )
-        items = Items(iterable, self.name, self._parameters, kwargs, seed, finding, self._pack_call)
+        items = Items(
+            iterable,
+            self.name,
+            self._parameters,
+            kwargs,
+            seed,
+            finding,
+            self._pack_call,
+            batch,
+        )
         if not delegate:
             return map_items(items, session, submission)
         calls = list(items.packed())
@@ -536,6 +550,32 @@ class Task(Named, Generic[P, R]):
                 "the running task's"
             )
         return MultiResultHandle(map(ResultHandle, session.submit(submission.of(calls))))
+
+    def _batch(self, session: Session, keywords: dict[str, Any], *, delegate: bool) -> Batch | None:
+        """What saves the files of calls; takes its options out of ``keywords``.
+
+        Raises:
+            UsageError: The calls give no files.
+        """
+        save_to, resume = keywords.pop("pmk_save_to", None), keywords.pop("pmk_resume", False)
+        if save_to is None:
+            if resume:
+                raise UsageError("resume=True needs save_to=: it looks at the files that lie there")
+            return None
+        if delegate:
+            raise UsageError("save_to= is for programs: a task has no folder to save to")
+        if not self._gives_files():
+            raise UsageError(
+                f"save_to= saves files, and {self.name} gives none: name them with outputs=, or "
+                "annotate that it returns a File"
+            )
+        from pymonik.resumed import Batch  # few maps save files
+
+        return Batch(self, save_to, session, resumes=bool(resume))
+
+    def _gives_files(self) -> bool:
+        """Whether its calls leave files that can be saved."""
+        return self.has_folder
 
     def _finding(self, session: Session) -> Finding:
         from pymonik.cache.finding import Finding  # most programs have no task with a cache

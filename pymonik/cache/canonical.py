@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pymonik.cache.codes import Part, atom, digest_of_code, part_of
 from pymonik.code import first_party, functions, main_module, places, statements
-from pymonik.code.references import Enclosed, Named, Referable, ReferableGroup
+from pymonik.code.references import Enclosed, Known, Named, Referable, ReferableGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -84,17 +84,23 @@ class Digested(NamedTuple):
     codes: tuple[types.CodeType, ...]
 
 
-def digested(value: object, key_of: Callable[[ResultState], bytes] | None = None) -> Digested:
+def digested(
+    value: object,
+    key_of: Callable[[ResultState], bytes] | None = None,
+    *,
+    takes_files: bool = False,
+) -> Digested:
     """The digest of a value, and what it refers to.
 
     Args:
         value: Anything that can travel.
         key_of: What stands for a handle; without it, handles cannot be digested.
+        takes_files: Whether a file counts by its content; without it, it cannot be digested.
 
     Raises:
         CannotDigestError: It says which part is to blame.
     """
-    walk = _Walk(key_of)
+    walk = _Walk(key_of, takes_files=takes_files)
     try:
         walk.add(value)
     except RecursionError:
@@ -121,8 +127,13 @@ class _Walk:
     """Goes through a value, and writes what it finds into a digest."""
 
     def __init__(
-        self, key_of: Callable[[ResultState], bytes] | None, *, notes_parts: bool = True
+        self,
+        key_of: Callable[[ResultState], bytes] | None,
+        *,
+        notes_parts: bool = True,
+        takes_files: bool = False,
     ) -> None:
+        self._takes_files = takes_files
         self._key_of = key_of
         self._notes_parts = notes_parts
         self._hash = hashlib.sha256()
@@ -237,8 +248,14 @@ class _Walk:
         self.tag("handle")
         self._hash.update(self._key_of(value._state))
 
-    def _file(self, _: Enclosed) -> None:
-        raise CannotDigestError("it holds a file, whose bytes may be deleted before the value is")
+    def _file(self, value: Enclosed) -> None:
+        if not self._takes_files:
+            raise CannotDigestError(
+                "it holds a file, whose bytes may be deleted before the value is"
+            )
+        ref = value._seal().ref
+        self.tag("file")
+        self.all((ref.name, ref.size, ref.digest, ref.is_folder, ref.is_executable))
 
     def _handles(self, value: ReferableGroup) -> None:
         self._list(list(value._members()))
@@ -532,9 +549,10 @@ _WRITERS: Final[dict[type, Callable[[_Walk, Any], None]]] = {
 }
 _SUBCLASSES: Final[tuple[tuple[type, Callable[[_Walk, Any], None]], ...]] = (
     (Named, _Walk._task),
+    (Enclosed, _Walk._file),
+    (Known, lambda walk, value: walk.add(value.known_value())),
     (Referable, _Walk._handle),
     (ReferableGroup, _Walk._handles),
-    (Enclosed, _Walk._file),
     (type, _Walk._class),
     (types.ModuleType, _Walk._module),
     (enum.Enum, _Walk._member),

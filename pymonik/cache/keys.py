@@ -135,18 +135,25 @@ def environment_key(options: TaskOptions, around: Environment) -> str:
     return digest_of(about).hex()[:_LENGTH]
 
 
-def arguments_key(args: tuple[Any, ...], kwargs: Mapping[str, Any], seed: object) -> bytes:
+def arguments_key(
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    seed: object,
+    *,
+    takes_files: bool = False,
+) -> bytes:
     """What a call is called with.
 
     Args:
         args: By position.
         kwargs: By keyword, in an order that says nothing unless the function can see it.
         seed: Of its random numbers.
+        takes_files: Whether files may be among them, which count by their content.
 
     Raises:
         CannotDigestError: Nobody can tell whether they are the same as others.
     """
-    found = digested((args, kwargs, seed), _key_of)
+    found = digested((args, kwargs, seed), _key_of, takes_files=takes_files)
     digest = hashlib.sha256(found.digest)
     for part in versions(found.packages):
         digest.update(f"{part.name}\0{part.digest}\n".encode())

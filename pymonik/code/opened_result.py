@@ -87,6 +87,17 @@ class OpenedResult:
             return self._item(item, follow, reader)
         return [self._item(i, follow, reader) for i in range(len(self.meta.items))]
 
+    def item(self, item: int) -> ItemMeta:
+        """What is known of an item; a result that is no list has one."""
+        return self.meta.items[max(item, 0)]
+
+    def blobs_of(self, item: int) -> list[memoryview]:
+        """The value of an item as it came, without files."""
+        number = max(item, 0)
+        meta, start = self.meta.items[number], self._firsts[number]
+        own = sum(ref.blob >= 0 for ref in meta.files)
+        return self._blobs.cut(start, start + meta.blobs - own)
+
     def files_of(self, item: int) -> Sequence[FileRef]:
         """Where the files of an item are, or those of all."""
         items = self.meta.items
@@ -118,8 +129,7 @@ class OpenedResult:
             return reader.completed(ran, self.files(index, reader))
         if meta.form != PICKLED:
             raise SerializationError(f"a value of form {meta.form} is of a later pymonik")
-        own = sum(ref.blob >= 0 for ref in meta.files)
-        stream, *buffers = self._blobs.cut(start, start + meta.blobs - own)
+        stream, *buffers = self.blobs_of(index)
         refs = meta.files
         return unpack(
             [stream, *map(bytearray, buffers)],

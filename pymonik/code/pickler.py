@@ -26,7 +26,7 @@ from pymonik.code import (
     reducers,
 )
 from pymonik.code.imports import imported_names
-from pymonik.code.references import Enclosed, Named, Referable, ReferableGroup, Sealed
+from pymonik.code.references import Enclosed, Known, Named, Referable, ReferableGroup, Sealed
 from pymonik.errors import SerializationError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _REDUCERS: Final = {**functions.REDUCERS, **reducers.REDUCERS}
 _SUBCLASSES: Final[tuple[tuple[type, _Reducer], ...]] = (
     (Named, lambda pickler, obj: pickler.reduce_named(obj)),
+    (Known, lambda _, obj: (_itself, (obj.known_value(),))),
     (Referable, lambda pickler, obj: (_slot, (pickler.slot_of(obj),))),
     (ReferableGroup, lambda _, obj: (list, (list(obj._members()),))),
     (Enclosed, lambda pickler, obj: (_file, (pickler.file_slot_of(obj),))),
@@ -292,6 +293,11 @@ class SharingPickler(Pickler):
 def _slot(number: int) -> object:
     """Stands in a pickle for the value of a reference; the unpickler puts the value there."""
     raise SerializationError(f"slot {number}: this pickle can only be read by pymonik")
+
+
+def _itself(value: object) -> object:
+    """What stands for a handle whose value came with it."""
+    return value
 
 
 def _file(number: int) -> object:

@@ -23,6 +23,16 @@ class Referable:
     _state: ResultState
 
 
+class Known(Referable):
+    """Base of a handle whose value is here and in no result: it travels as that value."""
+
+    __slots__ = ()
+
+    def known_value(self) -> object:
+        """The value."""
+        raise NotImplementedError
+
+
 class ReferableGroup:
     """Base of a sequence of `Referable`; it arrives in the task as a list of their values."""
 

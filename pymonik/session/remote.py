@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pymonik.code.codec import Packed
+    from pymonik.code.packed_function import PackedFunction
+    from pymonik.code.program import Code
     from pymonik.code.references import Sealed
     from pymonik.session.engine import Engine
     from pymonik.session.protocol import Drawn, Session, Submission
@@ -272,6 +274,10 @@ class RemoteSession:
         self._check_process()
         if ids:
             self._ask(events.Delete(ids))
+
+    def code_of(self, function: PackedFunction, calls: Sequence[Packed]) -> Code:
+        """What these calls need of the program as it is now."""
+        return self._program.code(function, calls)
 
     def before_close(self, action: Callable[[], object]) -> None:
         """Have ``action`` called once all calls have ended, before the session is closed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 import weakref
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pymonik.code.codec import NO_MODULES
 
@@ -25,6 +25,15 @@ _MOST_OF_ITEM: Final = 64 * 1024
 _MOST_OF_RUN: Final = 64 * 1024 * 1024
 
 
+class Saver(Protocol):
+    """What saves the files of calls."""
+
+    skipped: int
+
+    def ensure(self, state: ResultState) -> None:
+        """Save the files of a call that has ended, unless they are."""
+
+
 class Run:
     """The calls of one `map_invoke`.
 
@@ -35,6 +44,7 @@ class Run:
         parameters: Names of the function's parameters by position.
         started: When it began, in seconds since the epoch.
         keeps_calls: Whether the arguments are pickles that views can read.
+        saving: Saves the files of the calls, where they are to be saved.
         total: Calls that were submitted so far, and have numbers.
         options: Of the calls, where they all have the same; ``None`` for single ones.
         content_id: Of the function as it was submitted last.
@@ -42,7 +52,7 @@ class Run:
 
     __slots__ = (
         "__weakref__", "_kept", "content_id", "function", "keeps_calls", "label", "name", "options",
-        "parameters", "started", "total",
+        "parameters", "saving", "started", "total",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +71,7 @@ class Run:
         self.keeps_calls = True
         self.options: TaskOptions | None = None
         self.content_id = ""
+        self.saving: Saver | None = None
         self._kept = 0  # bytes
 
     @property

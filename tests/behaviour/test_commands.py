@@ -157,7 +157,7 @@ def test_what_is_wrong_is_said_at_once(client: Pymonik) -> None:
     work = command("echo {a}")
     with pytest.raises(ArgumentsError, match="a of the line is not given"):
         work.invoke()
-    with pytest.raises(ArgumentsError, match="no field 'b'"):
+    with pytest.raises(ArgumentsError, match="'b'"):
         work.invoke(a=1, b=2)
     with pytest.raises(UsageError, match="cannot stand in a command line"):
         work.invoke(a={"x": 1})

@@ -1,0 +1,1 @@
+"""Files of many calls, saved under names of their own, and what is known of them later."""
