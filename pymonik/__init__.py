@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pymonik.commands import command
     from pymonik.futures import Executor
     from pymonik.materialized import Materialize, materialize
+    from pymonik.runs.output import OutputLine
     from pymonik.worker import run_pymonik_worker
 
 __version__ = "0.1.0"
@@ -53,6 +54,7 @@ __all__ = [
     "LocalCluster",
     "Materialize",
     "MultiResultHandle",
+    "OutputLine",
     "Pymonik",
     "PymonikContext",
     "PymonikError",
@@ -84,6 +86,7 @@ _LAZY = {
     "Pymonik": "pymonik.client",
     "LocalCluster": "pymonik.cluster.local",
     "Materialize": "pymonik.materialized",
+    "OutputLine": "pymonik.runs.output",
     "materialize": "pymonik.materialized",
     "run_pymonik_worker": "pymonik.worker",
 }

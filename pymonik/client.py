@@ -32,6 +32,7 @@ from pymonik.joining import check_name, find_session, join, wait_for_others, wit
 from pymonik.options import TaskOptions, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.recorded_runs import Runs
+from pymonik.runs.output import shown
 from pymonik.runs.waiting import update_views
 from pymonik.session.current import activate, entered_session, open_sessions
 from pymonik.session.forgetting import keep
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from pymonik.page.board import Board
     from pymonik.page.rewriting import Rewriting
     from pymonik.page.serving import Dashboard
+    from pymonik.runs.output import Wanted
     from pymonik.runs.reasons import Why
     from pymonik.runs.workers import Worker
     from pymonik.session.protocol import Session
@@ -123,6 +125,7 @@ class Pymonik:
         include: Sequence[str | os.PathLike[str]] = (),
         exclude: Sequence[str] = (),
         on_unseen: Literal["warn", "raise", "ignore"] = "warn",
+        output: Wanted = "live",
         locals: bool = True,  # noqa: A002 - the word that debuggers have for them
         session: str | None = None,
         on_exit: OnExit | None = None,
@@ -163,6 +166,9 @@ class Pymonik:
             exclude: Patterns of files that do not: ``"tests/*"``, ``"*.csv"``.
             on_unseen: What leaving the ``with`` block does about calls that failed and whose errors
                 nobody looked at: one line for each function, raise the first, or nothing.
+            output: Where goes what tasks print: ``"live"`` shows it on standard error, each line
+                behind ``[function number]``, or in the cell of a notebook; ``"quiet"`` shows
+                nothing; a function is called with each `OutputLine`.
             locals: Whether errors tell the local variables of the frames in which tasks failed, as
                 short texts, for debuggers and ``locals()``.
             session: A name. The session that has it is gone on with, or one is made that other
@@ -209,6 +215,8 @@ class Pymonik:
         self._found = ""  # the endpoint, once it is known
         self._was_there = False  # the session, before this client came to it
         self._left: JobFile | None = None  # what `attach` was given
+        shown(output)  # refuses what it does not know
+        self._output = output
         batch_tasks = whole_number("batch_size", batch_size, 1, sys.maxsize)
         polling_s = positive_s(polling_interval, "polling_interval")
         self._settings: dict[str, Any] = {
@@ -489,6 +497,8 @@ class Pymonik:
                 options=options,
                 partitions=partitions,
                 tells_locals=self._tells_locals,
+                show=shown(self._output),
+                hears=settings["polling_s"] is None,
                 storage_folder=folder if self._direct else None,
                 program=Program(
                     self._include,

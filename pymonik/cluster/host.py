@@ -13,7 +13,6 @@ import contextlib
 import logging
 import os
 import socket
-import sys
 import time
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -26,11 +25,13 @@ from pymonik.cluster.dispatch import Dispatch
 from pymonik.cluster.locked_state import LockedState
 from pymonik.cluster.machine import Machine
 from pymonik.cluster.memory import GivingBack
+from pymonik.cluster.runners.live import Contributing
 from pymonik.cluster.runners.slots import ExecutorSlot
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.storage import Storage
 from pymonik.environments.builds import Environments
 from pymonik.errors import ConfigError
+from pymonik.executor.live_log import LiveLog
 from pymonik.executor.pool import FILES_OF_EXECUTOR, ExecutorPool
 from pymonik.executor.process import GRACE_S, Place
 from pymonik.launch import open_files, threads
@@ -228,7 +229,7 @@ class EmbeddedCluster:
                 grace_s=self._config.grace_s,
                 place=self._place(),
                 uses_originals=not self._config.is_isolated,
-                on_output=_show,
+                on_output=LiveLog(Contributing(self._dispatch)),
                 environments=Environments(
                     is_wanted=self._dispatch.is_environment_wanted,
                     on_settled=self._dispatch.environment_settled,
@@ -267,12 +268,6 @@ class EmbeddedCluster:
             current_folder=self._config.current_folder or "",
             inherit_output=self._config.inherit_output,
         )
-
-
-def _show(task_id: str, _stream: str, text: str) -> None:
-    """What tasks print goes where this process may write, each line with its task."""
-    sys.stderr.write("".join(f"[{task_id}] {line}\n" for line in text.splitlines()))
-    sys.stderr.flush()
 
 
 def _wait_ready(slot: ForeignSlot | ExecutorSlot, stopping: threading.Event) -> None:

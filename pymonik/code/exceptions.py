@@ -58,9 +58,20 @@ def exception_of(failure: Failure, task_id: str = "", result_id: str = "") -> Ba
     An exception without a cause of its own gets a `TaskFailedError` as its ``__cause__``, which
     tells the rest on Python 3.10 too, where notes are not printed; it is falsy if it leads to no
     other exception. One that has a cause keeps it.
-    Either has the text of the whole traceback, as ``error.__cause__.remote_traceback``.
+    Either has the text of the whole traceback, as ``error.__cause__.remote_traceback``, and
+    what the call had printed, if that came with the failure, as ``remote_output``.
     """
     text = traceback_text(failure)
+    error, teller = _told(failure, task_id, result_id, text)
+    if failure.output:
+        _attributes(teller)["remote_output"] = failure.output
+    return error
+
+
+def _told(
+    failure: Failure, task_id: str, result_id: str, text: str
+) -> tuple[BaseException, BaseException]:
+    """The exception, and the one of the two that tells what it does not."""
     try:
         error = _Rebuilding(failure).exception(0)
     except Exception:  # noqa: BLE001 - a class of the user's: whoever waits must learn of the end
@@ -69,7 +80,7 @@ def exception_of(failure: Failure, task_id: str = "", result_id: str = "") -> Ba
         _tell_how(error, failure.ran)
     if issubclass(type(error), TaskFailedError):
         _complete(cast("TaskFailedError", error), task_id, result_id, text)
-        return error
+        return error, error
     cause = _cause(error)
     if cause is None:
         cause = TaskFailedError(f"the task raised {failure.summary}", task_id, result_id, text)
@@ -82,7 +93,7 @@ def exception_of(failure: Failure, task_id: str = "", result_id: str = "") -> Ba
         _attributes(cause)["remote_traceback"] = text
     if note := note_of(failure):
         add_note(error, note)
-    return error
+    return error, cause
 
 
 def note_of(failure: Failure) -> str:

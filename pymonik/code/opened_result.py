@@ -63,7 +63,7 @@ class OpenedResult:
     @property
     def has_buffers(self) -> bool:
         """Whether its value uses the memory of the container."""
-        return not self.meta.chunked and len(self._blobs) > 1
+        return not self.meta.chunked and len(self._blobs) > 1 + self.meta.output
 
     def value(
         self,
@@ -82,7 +82,9 @@ class OpenedResult:
         """
         if not self.meta.chunked:
             meta = self.meta.items[0]
-            return self._read(0, reader) if meta.files or meta.form else unpack(self._blobs)
+            if meta.files or meta.form:
+                return self._read(0, reader)
+            return unpack(self._blobs if not self.meta.output else self._blobs[: meta.blobs])
         if item >= 0:
             return self._item(item, follow, reader)
         return [self._item(i, follow, reader) for i in range(len(self.meta.items))]
@@ -156,3 +158,14 @@ class OpenedResult:
         if follow is None:
             raise SerializationError("an item stands in another result, which was not given")
         return follow(meta.ref)
+
+    def output(self, item: int = WHOLE) -> str:
+        """The last that an item's call has printed; of the whole, that of all of them."""
+        if not self.meta.output or self.meta.figures is None:
+            return ""
+        data = self._blobs[-1]
+        if self.meta.chunked and item >= 0:
+            stops = self.meta.figures.output_ends
+            stop = int.from_bytes(stops[8 * item : 8 * item + 8], "little")
+            data = data[int.from_bytes(stops[8 * item - 8 : 8 * item], "little") : stop]
+        return bytes(data).decode("utf-8", "backslashreplace")

@@ -2,9 +2,9 @@
 
 Arguments: the numbers of the socket, of the pipe and of the journal (see
 `pymonik.executor.claims`), of the pipe and of the runs sent ahead (see `pymonik.executor.ahead`),
-of the page of the stop request, the memory limit in bytes (0: none), the folder of packages
-(empty: none), whether files of the program may be read where it has them (0 or 1), the number of
-the executor.
+of the page of the stop request, of the marks (see `pymonik.executor.output_marks`), the memory
+limit in bytes (0: none), the folder of packages (empty: none), whether files of the program may be
+read where it has them (0 or 1), the number of the executor.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import msgspec
 from pymonik.code import first_party, main_module
 from pymonik.code.finder import bundles
 from pymonik.code.settings import baselines
+from pymonik.executor import task_logging
 from pymonik.executor.ahead import Behind
 from pymonik.executor.cache import FunctionCache
 from pymonik.executor.channel import order_decoder
@@ -31,6 +32,8 @@ from pymonik.executor.installed import stand_in_site_packages
 from pymonik.executor.limits import limit_reservations, memory_error
 from pymonik.executor.mappings import IDLE_S, inputs
 from pymonik.executor.measures import Here
+from pymonik.executor.output_marks import Marks
+from pymonik.executor.printed import Printed, flush_c
 from pymonik.executor.run import execute
 from pymonik.executor.stop_request import StopRequest
 from pymonik.executor.surroundings import CUT_OFF, Surroundings, flush, set_up_streams
@@ -45,24 +48,30 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Answer runs until the parent closes the socket."""
-    fd, pipe, journal, ahead, runs, page, memory_limit, packages, originals, number = sys.argv[1:11]
-    for ours in (fd, pipe, journal, ahead, runs, page):
-        os.set_inheritable(int(ours), False)  # noqa: FBT003 - what user code starts has no business with them
-    _die_with_parent(int(fd))
-    set_up_streams()
+    fds, given = [int(fd) for fd in sys.argv[1:8]], sys.argv[8:12]
+    fd, pipe, journal, ahead, runs, page, marks = fds
+    memory_limit, packages, originals, number = given
+    for ours in fds:
+        os.set_inheritable(ours, False)  # noqa: FBT003 - what user code starts has no business with them
+    _die_with_parent(fd)
+    outputs = os.dup(1), os.dup(2)  # calls may close or redirect theirs
+    printed = Printed(outputs, Marks(marks))
+    set_up_streams(printed)
+    task_logging.set_up()
     _set_up_path(packages)
     main_module.Turns.taken = True
     del sys.argv[1:]
     baselines.is_watching = False
     bundles.uses_originals = originals == "1"
     Here.executor = int(number)
-    sock = socket.socket(fileno=int(fd))
-    behind = Behind((int(ahead), int(runs)), outputs=(1, 2))
-    stop_request = StopRequest(int(page))
-    os.close(int(page))
-    claims = Claims(int(pipe), int(journal))
-    surroundings = Surroundings([int(one) for one in (fd, pipe, journal, ahead, runs)])
-    share = _Share(sock, claims, behind, stop_request, surroundings)
+    sock = socket.socket(fileno=fd)
+    behind = Behind((ahead, runs))
+    stop_request = StopRequest(page)
+    for mapped in (page, marks):
+        os.close(mapped)
+    claims = Claims(pipe, journal)
+    surroundings = Surroundings([fd, pipe, journal, ahead, runs, *outputs])
+    share = _Share(sock, claims, behind, stop_request, surroundings, printed)
     signal.signal(signal.SIGINT, share.interrupt)
     surroundings.learn_handlers()
     _serve(sock, share, int(memory_limit))
@@ -99,8 +108,10 @@ class _Share:
         behind: Behind,
         stop_request: StopRequest,
         surroundings: Surroundings,
+        printed: Printed,
     ) -> None:
         self.claims = claims
+        self.printed = printed
         self._sock = sock
         self._inbox = Inbox(sock)
         self._behind = behind
@@ -108,15 +119,15 @@ class _Share:
         self._surroundings = surroundings
         self._reason = ""  # why no other call may run here
         self._number = 0  # of the present run
-        self._orders, self._both = select.poll(), select.poll()
-        for poll in (self._orders, self._both):
-            poll.register(sock, select.POLLIN)
-        self._both.register(behind.fd, select.POLLIN)
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        self._poll.register(behind.fd, select.POLLIN)
 
     def begin(self) -> None:
         """A run begins."""
         self._number += 1
         self._stop_request.begin(self._number)
+        self.printed.begin_run(self._number)
         self.end_if_asked()
 
     def end(self) -> str:
@@ -128,13 +139,22 @@ class _Share:
             os._exit(CUT_OFF)
         return self._reason
 
-    def item_ended(self, seconds: float) -> None:
+    def item_ended(self, place: int, seconds: float) -> None:
         """A call of several has ended."""
-        self._surroundings.end_lines()
+        self._surroundings.flush_own()
         if seconds < _NO_TIME_S:
+            self.printed.ended(place, seconds)
             self._surroundings.put_back_little()
-        else:
-            self._put_back()
+            return
+        flush_c()
+        self.printed.ended(place, seconds)
+        self._put_back()
+
+    def call_ended(self, seconds: float) -> None:
+        """The only call of a task has ended."""
+        flush()
+        flush_c()
+        self.printed.ended(0, seconds)
 
     def _put_back(self) -> None:
         reason = self._surroundings.put_back()
@@ -162,19 +182,17 @@ class _Share:
     def next_run(self) -> Run | None:
         """The next task; ``None`` when the parent is gone."""
         while True:
-            may_claim = self._behind.may_claim()
-            if may_claim and (run := self._behind.claim()) is not None:
+            if (run := self._behind.claim()) is not None:
                 return run
-            if not self._inbox.has_some() and not self._comes(may_claim=may_claim):
+            if not self._inbox.has_some() and not self._comes():
                 continue
             order = self._inbox.wait(order_decoder)
             if not isinstance(order, HandedOver):
                 return order  # else a chunk had failed before it looked
 
-    def _comes(self, *, may_claim: bool) -> bool:
+    def _comes(self) -> bool:
         """Wait for something; whether it is an order."""
-        poll = self._both if may_claim else self._orders
-        found = poll.poll(IDLE_S * 1000 if inputs else None)
+        found = self._poll.poll(IDLE_S * 1000 if inputs else None)
         if not found:
             inputs.clear()
         return any(fd != self._behind.fd for fd, _ in found)

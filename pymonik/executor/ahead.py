@@ -9,18 +9,13 @@
 
 See `tokens` for the pipe. Runs that were taken back lie there until nothing has been claimed: only
 then can the parent remove them.
-
-Whose output is it? An executor claims a run only when everything printed before was read; its
-parent reads output only when no run is left to claim.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
-import termios
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -35,7 +30,6 @@ if TYPE_CHECKING:
 DEPTH = 6  # runs, with the one that it begins at once
 SLOW_S = 0.02  # a run that takes longer has nothing waiting behind it
 _MOST_BYTES = 1 << 15  # of a run
-_NO_BYTES = bytes(4)  # what the system says of an empty pipe: an int
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Run).decode
@@ -109,29 +103,16 @@ class Behind:
 
     Args:
         fds: Those of `Ahead`.
-        outputs: The pipes that calls print to.
 
     Attributes:
         fd: Readable when there is a run to claim.
     """
 
-    def __init__(self, fds: tuple[int, int], outputs: Sequence[int]) -> None:
+    def __init__(self, fds: tuple[int, int]) -> None:
         self.fd, self._runs = fds
-        self._outputs = [os.dup(fd) for fd in outputs]  # user code may close or redirect its own
 
     def claim(self) -> Run | None:
         """The next run, if it is ours."""
         if not take(self.fd):
             return None
         return _decode(os.read(self._runs, _MOST_BYTES))
-
-    def may_claim(self) -> bool:
-        """Whether everything that was printed is read."""
-        return not any(map(_is_unread, self._outputs))
-
-
-def _is_unread(pipe: int) -> bool:
-    try:
-        return fcntl.ioctl(pipe, termios.FIONREAD, _NO_BYTES) != _NO_BYTES
-    except OSError:  # no pipe: nobody reads it
-        return False

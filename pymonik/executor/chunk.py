@@ -24,6 +24,7 @@ from pymonik.executor import files
 from pymonik.executor.claims import Finished
 from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
 from pymonik.executor.frames import Created, Report, Subtask
+from pymonik.executor.measures import with_printed
 from pymonik.wire import containers
 from pymonik.wire.call import NEW, ItemMeta, ResultMeta, ResultRef, result_ids
 from pymonik.wire.failure import encode
@@ -112,13 +113,20 @@ class Chunk:
 
     # -- when its executor died ----------------------------------------------------------------
 
-    def salvaged(self, ending: Ending, finished: Sequence[Finished], begun: int) -> Ending:
+    def salvaged(
+        self,
+        ending: Ending,
+        finished: Sequence[Finished],
+        begun: int,
+        printed: Sequence[bytes] = (),
+    ) -> Ending:
         """A report with what the calls gave that had ended; the others become tasks.
 
         Args:
             ending: Why the executor is dead.
             finished: What the journal says of the first calls.
             begun: How many calls were begun; if none was, it ends as it did.
+            printed: The last of what each of the finished calls has printed.
         """
         if not begun or not isinstance(ending, Lost | TimedOut | Failed):
             return ending
@@ -139,7 +147,11 @@ class Chunk:
             for index in range(self.size)
         ]
         blobs = [blob for _, value in sorted(values.items()) for blob in value.blobs]
-        output = containers.join(ResultMeta(items=tuple(items), chunked=True), blobs)
+        meta = ResultMeta(items=tuple(items), chunked=True)
+        if any(printed):
+            parts = [*printed, *[b""] * (self.size - len(printed))]
+            meta, blobs = with_printed(meta, blobs, parts, [len(part) for part in parts])
+        output = containers.join(meta, blobs)
         return Report(output=b"".join(output), created=tasks.created, subtasks=tasks.subtasks)
 
     def _may_run_again(self, ending: Lost | TimedOut | Failed) -> bool:
@@ -163,10 +175,13 @@ class Chunk:
         # Chunked even if it is one call: then its failure is a value too, and never keeps the
         # calls of another chunk from being submitted that refer to it and to its neighbours.
         earlier = self._run.attempt if attempts else 0
+        first, indexes = self._meta.numbers_of(start, stop)
         meta = msgspec.structs.replace(
             self._meta,
             calls=self._meta.calls[start:stop],
             earlier=self._meta.earlier + earlier,
+            first=first,
+            indexes=indexes,
         )
         blobs = self._blobs[self._starts[start] : self._starts[stop]]
         tasks.add(meta, blobs, max(0, self._run.max_retries - earlier))

@@ -6,12 +6,19 @@ import os
 import sys
 import time
 from array import array
-from typing import TYPE_CHECKING, Final
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from pymonik.wire.call import Figures, Origin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pymonik.executor.frames import Run
+    from pymonik.wire.call import ResultMeta
+    from pymonik.wire.containers import Buffer
 
 HOST: Final = os.uname().nodename
 _PYTHON: Final = sys.version_info[:2]
@@ -79,7 +86,7 @@ class Measures:
         """Of all calls that have ended."""
         if self._cpu and len(self._cpu) < len(self._seconds):
             self._share(self._since)
-        return Figures(seconds=_bytes(self._seconds), cpu_s=_bytes(self._cpu))
+        return Figures(seconds=_column(self._seconds), cpu_s=_column(self._cpu))
 
     def _share(self, now: float) -> None:
         """Share the processor time among the calls since the last look, by their seconds."""
@@ -90,8 +97,29 @@ class Measures:
         self._cpu.extend([rate * one for one in self._seconds[len(self._cpu) :]])
 
 
-def _bytes(column: array[float]) -> bytes:
+def with_printed(
+    meta: ResultMeta, blobs: Sequence[Buffer], parts: Sequence[bytes], sizes: Sequence[int]
+) -> tuple[ResultMeta, list[Buffer]]:
+    """A result with what its calls have printed: see `ResultMeta.output`.
+
+    Args:
+        meta: The head without it.
+        blobs: Those of the values.
+        parts: What is kept of each call.
+        sizes: How many bytes each has printed.
+    """
+    figures = msgspec.structs.replace(
+        meta.figures or Figures(),
+        printed_bytes=_column(array("Q", sizes)),
+        output_ends=_column(array("Q", accumulate(map(len, parts)))),
+    )
+    meta = msgspec.structs.replace(meta, figures=figures, output=True)
+    return meta, [*blobs, b"".join(parts)]
+
+
+def _column(numbers: array[Any]) -> bytes:
+    """Numbers as they stand in `Figures`."""
     if sys.byteorder == "big":
-        column = column[:]
-        column.byteswap()
-    return column.tobytes()
+        numbers = numbers[:]
+        numbers.byteswap()
+    return numbers.tobytes()

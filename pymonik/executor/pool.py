@@ -39,7 +39,7 @@ from pymonik.wire import containers
 from pymonik.wire.call import MEMORY_LABEL, MOST_CALLS, PayloadMeta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pymonik.executor.chunk import HandOver
     from pymonik.executor.frames import Run
     from pymonik.executor.line import Source
+    from pymonik.executor.output import OnOutput
     from pymonik.wire.containers import Buffer
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class ExecutorPool:
         uses_originals: Whether executors may read files of the program where the program has them,
             if their bytes are the same.
         bundles: Where the files of programs are kept; by default in the user's cache.
-        on_output: Called with the task, ``"stdout"`` or ``"stderr"``, and what was printed.
+        on_output: Called with a run and what it has printed.
         environments: Makes the environments of tasks: a task whose environment is not ready ends
             as `Waiting`. ``None``: the pool makes them itself, and `run` waits.
     """
@@ -123,7 +124,7 @@ class ExecutorPool:
         most_memory: int | None = None,
         grace_s: float = GRACE_S,
         place: Place | None = None,
-        on_output: Callable[[str, str, str], None] | None = None,
+        on_output: OnOutput | None = None,
         uses_originals: bool = True,
         bundles: Path | None = None,
         environments: Environments | None = None,
@@ -353,7 +354,7 @@ class ExecutorPool:
         process = place.seat.process.result()
         ahead = process.ahead
         while process.is_alive:
-            if not process.has_printed and place.seat.surroundings.memory_limit is None:
+            if place.seat.surroundings.memory_limit is None:
                 line.send(ahead, place.meta)
             if not ahead.count:
                 return

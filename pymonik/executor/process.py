@@ -15,12 +15,13 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pymonik.code.failure import describe
 from pymonik.errors import TaskTimeoutError, WorkerLostError
@@ -31,7 +32,7 @@ from pymonik.executor.claims import Offer
 from pymonik.executor.endings import Ending, Failed, Lost, Retry, TimedOut
 from pymonik.executor.frames import HandedOver, Ready, Report, Retires, Run
 from pymonik.executor.limits import MemoryWatch, in_mib
-from pymonik.executor.output import OutputStream
+from pymonik.executor.output import FIRST_LOOK_S, OnOutput, Output
 from pymonik.executor.stop_request import StopRequest, page
 from pymonik.executor.surroundings import CUT_OFF
 from pymonik.launch.process import Supervised
@@ -70,7 +71,6 @@ class ExecutorProcess:
 
     Attributes:
         ahead: What it gets before it needs it.
-        has_printed: Whether the last run did; then the executor looks at no run sent ahead.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class ExecutorProcess:
         memory_limit: int | None = None,
         grace_s: float = GRACE_S,
         place: Place | None = None,
-        on_output: Callable[[str, str, str], None] | None = None,
+        on_output: OnOutput | None = None,
     ) -> None:
         self._lock = threading.Lock()  # guards the three below
         self._task_id = ""
@@ -96,7 +96,6 @@ class ExecutorProcess:
         self._fate = ""  # why we ended it
         self._retires = False
         self._run: Run | None = None  # the present one
-        self.has_printed = False
         self._unsent = _NOTHING
         self._is_blocked = False  # the socket is full: told when there is room
         with ExitStack() as opened:
@@ -104,25 +103,26 @@ class ExecutorProcess:
             opened.callback(self._offer.close)
             self.ahead = Ahead()
             opened.callback(self.ahead.close)
+            self._output = Output(on_output)
+            opened.callback(self._output.close)
             ours, theirs = socket.socketpair()
             opened.callback(ours.close)
             with theirs, page() as request:
                 self._stop_request = StopRequest(request.fileno())
                 opened.callback(self._stop_request.close)
-                fds = (theirs.fileno(), *self._offer.fds, *self.ahead.fds, request.fileno())
+                shared = (*self._offer.fds, *self.ahead.fds, request.fileno())
+                fds = (theirs.fileno(), *shared, self._output.marks_fd)
                 number = str(next(_numbers))
                 given = (str(memory_limit or 0), packages, str(int(uses_originals)), number)
-                self._process = _start(fds, given, variables or {}, place or Place())
+                self._process = _start(
+                    fds, given, variables or {}, place or Place(), self._output.fds
+                )
             opened.pop_all()
         ours.settimeout(0)
         self._socket = ours
         self._inbox = Inbox(ours)
-        if self._process.stdout is None or self._process.stderr is None:
-            raise RuntimeError("the executor has no output")
-        self._out = OutputStream(self._process.stdout.fileno(), "stdout", on_output)
-        self._err = OutputStream(self._process.stderr.fileno(), "stderr", on_output)
         self._poll = select.poll()
-        for fd in (ours.fileno(), self._out.fd, self._err.fd, self._process.fileno()):
+        for fd in (ours.fileno(), self._process.fileno()):
             self._poll.register(fd, _READABLE)
 
     @property
@@ -155,9 +155,7 @@ class ExecutorProcess:
             counts_loading: Whether the limit includes the import of modules: somebody else counts
                 as well, from the start of the task.
         """
-        self._drain_ready()  # what threads of the call before have printed since is theirs
-        self._finish_lines()
-        self._begin(run)
+        self._begin(run, is_idle=True)
         if self._memory_at_start is None and (ending := self._await_start()) is not None:
             return ending
         if chunk is not None:
@@ -178,12 +176,10 @@ class ExecutorProcess:
     ) -> Ending:
         """Like `run`, for the first of the runs that were sent ahead."""
         self.ahead.count -= 1
-        self._begin(run)
-        if self._inbox.has_some():  # its answer came with the last one, unlike what it printed
-            self._read_printed(dict(self._poll.poll(0)))
+        self._begin(run, is_idle=False)
         return self._ending(self._await(time_limit_s, None, on_slow), None)
 
-    def _begin(self, run: Run) -> None:
+    def _begin(self, run: Run, *, is_idle: bool) -> None:
         self._run = run
         with self._lock:
             self._task_id = run.task_id
@@ -191,9 +187,7 @@ class ExecutorProcess:
             self._grace_now_s = self._grace_s
             if run.task_id == self._unwanted:
                 self._ask(self._grace_s)
-        self.has_printed = False
-        self._out.forget()
-        self._err.forget()
+        self._output.begin(run, self._number, is_idle=is_idle)
 
     def _order(self, order: Run | HandedOver) -> None:
         self._unsent = memoryview(bytes(self._unsent) + framed(order))
@@ -206,9 +200,7 @@ class ExecutorProcess:
             self._order(self._run)
 
     def _ending(self, answer: Answer | TimedOut | Failed | None, chunk: Chunk | None) -> Ending:
-        if not self.is_alive:  # else it flushed before it reported: that was read already
-            self._drain_ready()
-        self._finish_lines()
+        self._output.end(is_dead=not self.is_alive)
         self._run = None  # an executor may be idle for long
         ending = self._checked(answer)
         if chunk is not None and not self.is_alive:
@@ -230,11 +222,14 @@ class ExecutorProcess:
         ):
             self.stop()  # its answers are off: none may be taken for another's
             return Lost(self._obituary(f"the executor answered for task {answer.task_id}"))
+        if isinstance(answer, TimedOut | Failed) and not self.is_alive:  # we have ended it
+            return msgspec.structs.replace(answer, failure=self._with_output(answer.failure))
         return answer
 
     def _salvaged(self, chunk: Chunk, ending: Ending) -> Ending:
         begun = chunk.kept - self._offer.take_back()
-        return chunk.salvaged(ending, self._offer.finished(), begun)
+        finished = self._offer.finished()
+        return chunk.salvaged(ending, finished, begun, self._output.of_calls(len(finished)))
 
     def _hand_over(self, chunk: Chunk) -> None:
         """The run takes its time: have what it has not begun run elsewhere."""
@@ -278,6 +273,7 @@ class ExecutorProcess:
         self._offer.close()
         self.ahead.close()
         self._stop_request.close()
+        self._output.close()
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -287,7 +283,7 @@ class ExecutorProcess:
             self._memory_at_start = started.memory
             return None
         self.stop("it took too long" if isinstance(started, TimedOut) else "")
-        self._drain()
+        self._output.look(is_dead=True)
         return Lost(self._obituary("the executor did not start"))
 
     def _await(
@@ -298,6 +294,7 @@ class ExecutorProcess:
     ) -> Answer | TimedOut | Failed | None:
         """What comes first: an answer, the end of the time or of the memory, or death (`None`)."""
         start = time.monotonic()
+        look_s = FIRST_LOOK_S  # when to look at what was printed
         while True:
             if (answer := self._take_answer()) is not None:
                 if not isinstance(answer, Retires):
@@ -317,13 +314,16 @@ class ExecutorProcess:
                 self._take_back()
                 on_slow()
                 on_slow = None
+            if spent >= look_s:
+                look_s = spent + self._output.look()
             looks = (
+                look_s,
                 limit_s,
                 None if chunk is None else LATE_S,
                 None if on_slow is None else SLOW_S,
             )
-            next_look_s = min((look for look in looks if look is not None), default=None)
-            if not self._wait(None if next_look_s is None else next_look_s - spent):
+            next_look_s = min(look for look in looks if look is not None)
+            if not self._wait(next_look_s - spent):
                 return None
             if self._memory_watch is not None and self._memory_watch.is_exceeded():
                 self.stop("its processes used more memory than they may")
@@ -341,8 +341,8 @@ class ExecutorProcess:
         """Ask the present run to end, and wait until it has, or is killed after the grace."""
         with self._lock:
             self._ask(self._grace_now_s)
-        while self._wait(None):
-            pass
+        while self._wait(FIRST_LOOK_S):
+            self._output.look()
 
     def _wait(self, left_s: float | None) -> bool:
         """Until something happens, at most ``left_s``; ``False`` when the executor is dead."""
@@ -354,7 +354,6 @@ class ExecutorProcess:
         # The system takes an int of milliseconds, which ends after 24 days: look again each day.
         wait_ms = None if left_s is None else min(left_s, _LONGEST_POLL_S) * 1000
         events = dict(self._poll.poll(wait_ms))
-        self._read_printed(events)
         ours = self._socket.fileno()
         if events.get(ours, 0) & select.POLLOUT:
             self._send()
@@ -367,18 +366,6 @@ class ExecutorProcess:
         if self._process.wait(_CUT_OFF_S) is None:
             self.stop(_CUT_OFF_TEXT)
         return False
-
-    def _read_printed(self, events: Mapping[int, int]) -> None:
-        """Read what is printed, unless the next run has begun: then it is of that one."""
-        if self._out.fd not in events and self._err.fd not in events:
-            return
-        self._take_back()
-        if self.ahead.count:
-            return  # the answer of this one is there
-        self.has_printed = True
-        for stream in (self._out, self._err):
-            if stream.fd in events:
-                self._read(stream)
 
     def _send(self) -> None:
         try:
@@ -395,25 +382,6 @@ class ExecutorProcess:
             self._is_blocked = False
             self._poll.modify(self._socket, _READABLE)
 
-    def _read(self, stream: OutputStream) -> None:
-        if stream.is_open and not stream.drain(self._task_id):
-            # User code closed it: it would be ready for ever.
-            self._poll.unregister(stream.fd)
-
-    def _drain_ready(self) -> None:
-        ready = {fd for fd, _ in self._poll.poll(0)}
-        for stream in (self._out, self._err):
-            if stream.fd in ready:
-                self._read(stream)
-
-    def _drain(self) -> None:
-        for stream in (self._out, self._err):
-            self._read(stream)
-
-    def _finish_lines(self) -> None:
-        for stream in (self._out, self._err):
-            stream.finish(self._task_id)
-
     def stop(self, why: str = "") -> None:
         """Kill it, and wait until it and all that it started are gone."""
         if self.is_alive:
@@ -422,10 +390,15 @@ class ExecutorProcess:
 
     def _obituary(self, what: str = "the executor died while it ran the task") -> Failure:
         text = f"{what}: {self._cause()}"
-        for stream, name in ((self._out, "stdout"), (self._err, "stderr")):
-            if lines := stream.last_lines():
+        for name in ("stdout", "stderr"):
+            if lines := self._output.last_lines(name):
                 text += f"\nlast lines of {name}:\n{lines}"
-        return describe(WorkerLostError(text))
+        return self._with_output(describe(WorkerLostError(text)))
+
+    def _with_output(self, failure: Failure) -> Failure:
+        """The failure of the present call with what that has printed."""
+        printed = self._output.last_of_present()
+        return msgspec.structs.replace(failure, output=printed) if printed else failure
 
     def _cause(self) -> str:
         if self._fate:
@@ -446,14 +419,18 @@ class ExecutorProcess:
 
 
 def _start(
-    fds: tuple[int, ...], given: tuple[str, ...], variables: Mapping[str, str], place: Place
+    fds: tuple[int, ...],
+    given: tuple[str, ...],
+    variables: Mapping[str, str],
+    place: Place,
+    outputs: tuple[int, int],
 ) -> Supervised:
     arguments = [*map(str, fds), *given]
     return Supervised(
         Plan("pymonik.executor", arguments, last=_needed_folders(), folder=place.folder),
         fds=fds,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=outputs[0],
+        stderr=outputs[1],
         # Libraries read some of them when they are imported.
         variables={"PYTHONHASHSEED": _hash_seed(), **variables},
     )

@@ -9,19 +9,21 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from pymonik.code import codec, opened_result
 from pymonik.code.finder import bundles
 from pymonik.code.references import Referable
 from pymonik.code.settings import applied
 from pymonik.context import PymonikContext, enter
 from pymonik.errors import DependencyFailedError, SerializationError, UsageError
-from pymonik.executor import files
+from pymonik.executor import files, task_logging
 from pymonik.executor.back_off import back_off
 from pymonik.executor.cache import BuiltInFunction
 from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
-from pymonik.executor.measures import Measures, origin_of
+from pymonik.executor.measures import Measures, origin_of, with_printed
 from pymonik.executor.outcome import outcome
 from pymonik.executor.outgoing import Outgoing
 from pymonik.executor.prepared import prepared
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from pymonik.executor.cache import FunctionCache, Runnable
     from pymonik.executor.claims import Claims
     from pymonik.executor.frames import Run
+    from pymonik.executor.printed import Printed
     from pymonik.wire.call import FileRef, Origin
     from pymonik.wire.command_lines import Ran
     from pymonik.wire.containers import Buffer
@@ -61,6 +64,7 @@ class Share(Protocol):
     """What is known of the calls of a chunk while it runs: which are ours, and which are not."""
 
     claims: Claims
+    printed: Printed
 
     def is_loaded(self) -> None:
         """Tell the parent that the modules of the calls are imported: their time begins."""
@@ -68,8 +72,11 @@ class Share(Protocol):
     def handed_over(self) -> list[ResultRef]:
         """Where the values of the calls will stand that were taken away: the last ones."""
 
-    def item_ended(self, seconds: float) -> None:
+    def item_ended(self, place: int, seconds: float) -> None:
         """Put back what a call of several, which took so long, changed around it."""
+
+    def call_ended(self, seconds: float) -> None:
+        """The only call of a task has ended after so long: note what it has printed."""
 
     def end_if_asked(self) -> None:
         """End this process if the run was asked to end: what the call gave is not wanted."""
@@ -96,9 +103,17 @@ def execute(
     try:
         return _Attempt(run, functions, share, teller).report()
     except _RetryWantedError as wanted:
-        return Retry(teller.failure(wanted.error))
+        return Retry(_with_output(teller.failure(wanted.error), share))
     except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
-        return Failed(teller.failure(error))
+        return Failed(_with_output(teller.failure(error), share))
+
+
+def _with_output(failure: Failure, share: Share) -> Failure:
+    """The failure of a task of one call with what that has printed: nothing else tells it."""
+    share.call_ended(failure.seconds)
+    if not share.printed.is_something:
+        return failure
+    return msgspec.structs.replace(failure, output=share.printed.last_of(0))
 
 
 class _RetryWantedError(Exception):
@@ -181,6 +196,7 @@ class _Attempt:
         self._meta, self._blobs = _payload(run)
         self._starts = [0, *accumulate(call.blobs for call in self._meta.calls)]
         teller.meta = self._meta
+        task_logging.level.follow(self._meta.log_level)
         bundles.enter(run.code)
         self._session = SubtaskSession(run, self._meta)
         self._mark = self._session.begin_call()
@@ -229,6 +245,7 @@ class _Attempt:
         if made is None or not self._run.output_id:
             return None, None
         measures.ended()
+        self._share.call_ended(measures.seconds)
         item, blobs = made
         meta = ResultMeta(
             items=(item,),
@@ -239,6 +256,11 @@ class _Attempt:
         return self._stored(meta, blobs)
 
     def _stored(self, meta: ResultMeta, blobs: Sequence[Buffer]) -> tuple[bytes | None, str | None]:
+        """A result with what its calls have printed, as bytes or as a file."""
+        printed = self._share.printed
+        if printed.is_something:
+            parts, sizes = printed.columns(len(meta.items))
+            meta, blobs = with_printed(meta, blobs, parts, sizes)
         segments = containers.join(meta, blobs)
         if any(map(is_new, meta.items)):
             return b"".join(segments), None  # the parent has ids to fill in
@@ -452,7 +474,7 @@ class _Attempt:
             begun = time.monotonic()
             item, more, is_all = self._item(len(items))
             self._share.end_if_asked()
-            self._share.item_ended(time.monotonic() - begun)
+            self._share.item_ended(len(items), time.monotonic() - begun)
             claims.note(item, more, is_all=is_all)
             items.append(item)
             blobs.extend(more)

@@ -250,7 +250,7 @@ class SubtaskSession:
         meta = self._meta.calls[call]
         known = tuple(refs.get(ref, ref) for ref in meta.refs)
         again = CallMeta(len(blobs), known, (*meta.files, *files))
-        self._pend_again(again, blobs, self._meta.earlier, self.options)
+        self._pend_again(call, again, blobs, self._meta.earlier, self.options)
 
     def again(self, call: int, blobs: Sequence[Buffer]) -> None:
         """Try one of the calls again, in a task of its own that has the attempts that are left."""
@@ -258,7 +258,7 @@ class SubtaskSession:
         left = TaskOptions(max_retries=max(0, self._run.max_retries - attempts))
         earlier = self._meta.earlier + attempts
         options = left.over(self.options)
-        self._pend_again(self._meta.calls[call], blobs, earlier, options)
+        self._pend_again(call, self._meta.calls[call], blobs, earlier, options)
 
     def has_news(self) -> bool:
         """Whether anything was submitted or put."""
@@ -358,6 +358,7 @@ class SubtaskSession:
             nonce=self._meta.nonce,
             chunked=len(calls) > 1 or not isinstance(function, FunctionRef),
             locals=self._meta.locals,
+            log_level=self._meta.log_level,
         )
         output = self._pend(meta, [blob for packed in calls for blob in packed.blobs], options)
         places = range(len(calls)) if meta.chunked else (WHOLE,)
@@ -378,9 +379,15 @@ class SubtaskSession:
         return Outgoing(self._run, self, None)
 
     def _pend_again(
-        self, call: CallMeta, blobs: Sequence[Buffer], earlier: int, options: TaskOptions
+        self,
+        index: int,
+        call: CallMeta,
+        blobs: Sequence[Buffer],
+        earlier: int,
+        options: TaskOptions,
     ) -> None:
         """Have one of the calls of this task run as another one, in whose result its value is."""
+        first, indexes = self._meta.numbers_of(index, index + 1)
         meta = PayloadMeta(
             function=self._meta.function,
             calls=(call,),
@@ -392,6 +399,9 @@ class SubtaskSession:
             chunked=self._meta.chunked,
             earlier=earlier,
             locals=self._meta.locals,
+            log_level=self._meta.log_level,
+            first=first,
+            indexes=indexes,
         )
         output = self._pend(meta, blobs, options)
         item = 0 if meta.chunked else WHOLE

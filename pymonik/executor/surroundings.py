@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pymonik.executor.printed import Printed
+
 _STANDARD = {0: "stdin", 1: "stdout", 2: "stderr"}
 _SIGNALS = sorted({*map(int, signal.valid_signals())} - {signal.SIGKILL, signal.SIGSTOP})
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
@@ -44,7 +46,6 @@ _HOOKS = (
     (socket, "socket"),
 )
 CUT_OFF = 121  # exit code of an executor whose call closed the socket to its parent
-_ENDS = (b"", b"\n")  # what was written last: nothing, or a whole line
 
 _File = tuple[int, int]
 
@@ -124,17 +125,13 @@ class Surroundings:
     def _note_streams(self) -> None:
         """Keep at hand what is looked at after each item."""
         self._standard = tuple(self._streams.values())
-        ends = ((fd, self._streams[_STANDARD[fd]]) for fd in (1, 2))
-        self._lines = [(fd, stream.flush, _raw(stream)) for fd, stream in ends]
+        self._flushes = [self._streams[_STANDARD[fd]].flush for fd in (1, 2)]
 
-    def end_lines(self) -> None:
-        """After an item: a line that it did not end does not get the next one's text."""
-        for fd, flush_stream, raw in self._lines:
-            try:
+    def flush_own(self) -> None:
+        """After an item: what it printed leaves, unless it has put other streams in place."""
+        for flush_stream in self._flushes:
+            try:  # noqa: SIM105 - `suppress` takes as long as all of it
                 flush_stream()
-                if raw is not None and raw.last not in _ENDS:
-                    os.write(fd, b"\n")
-                    raw.last = b""
             except (OSError, ValueError):  # noqa: PERF203 - closed by the call
                 pass
 
@@ -199,7 +196,7 @@ class Surroundings:
                 is_same = False
             if not is_same:
                 os.dup2(self._copies[fd], fd)
-            if not os.get_blocking(fd):  # of the pipe, which others share
+            if not os.get_blocking(fd):  # of the file, which others share
                 os.set_blocking(fd, True)
             if not _is_open(self._streams[name]):
                 _open_stream(fd)
@@ -286,21 +283,33 @@ class _Names:
         self._last = dict(there)
 
 
-class _Last(io.FileIO):
-    """A file that knows what was written to it last."""
+class _InTurn(io.FileIO):
+    """One of two files that says when it is written to after the other was.
 
-    last = b""
+    Attributes:
+        last: The one that was written to last.
+        printed: Is told of it.
+    """
+
+    last: _InTurn | None = None
+    printed: Printed
 
     def write(self, data: Any, /) -> int:
         """Write, as any file does."""
-        written = super().write(data)
-        if written:
-            self.last = bytes(memoryview(data).cast("B")[written - 1 : written])
-        return written
+        self.printed.has_written = True
+        if _InTurn.last is not self:
+            _InTurn.last = self
+            self.printed.turn()
+        return super().write(data)
 
 
-def set_up_streams() -> None:
-    """What is printed leaves line by line: it is there when the process dies."""
+def set_up_streams(printed: Printed) -> None:
+    """What is printed leaves line by line: it is there when the process dies.
+
+    Args:
+        printed: Is told when a stream is written to.
+    """
+    _InTurn.printed = printed
     for fd in (1, 2):
         _open_stream(fd)
     faulthandler.enable()
@@ -311,7 +320,7 @@ def _open_stream(fd: int) -> None:
     if fd == 0:
         stream = open(fd, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     else:
-        buffer = io.BufferedWriter(_Last(fd, "w", closefd=False))
+        buffer = io.BufferedWriter(_InTurn(fd, "w", closefd=False))
         stream = io.TextIOWrapper(buffer, "utf-8", "backslashreplace", line_buffering=True)
     setattr(sys, name, stream)
     setattr(sys, f"__{name}__", stream)
@@ -346,14 +355,6 @@ def _is_harmless(entry: Any) -> bool:
     """Whether a filter ignores a certain warning, as modules do when they are imported."""
     action, message, _, module, _ = entry
     return bool(action == "ignore" and (message is not None or module is not None))
-
-
-def _raw(stream: Any) -> Any:
-    """What knows the last of what was written; ``None`` if it was taken away."""
-    try:
-        return stream.buffer.raw
-    except (ValueError, AttributeError):
-        return None
 
 
 def _is_open(stream: Any) -> bool:

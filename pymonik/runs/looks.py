@@ -73,6 +73,16 @@ class CallLook:
 
         return attempts(self._state)
 
+    def logs(self) -> str:
+        """What the call has printed, on both streams: the last 64 KiB; also when it failed.
+
+        While it runs, and where its worker was killed, this is what came on the way, if there is
+        one: see `Pymonik.is_live`.
+        """
+        from pymonik.runs.logs import logs_of
+
+        return logs_of(self._state)
+
     def why(self) -> Why:
         """Why the call has not ended; asks the control plane, and prints as text."""
         from pymonik.runs.watch import why_states
@@ -218,6 +228,16 @@ class CallsLook:
         from pymonik.runs.table import frame
 
         return frame(self.rows())
+
+    def logs(self, *, grep: str | None = None) -> str:
+        """What the calls have printed, each line behind ``[function number]``.
+
+        Args:
+            grep: A regular expression: only lines in which it is found.
+        """
+        from pymonik.runs.logs import logs_of_all
+
+        return logs_of_all(self._states(), grep)
 
     def why(self) -> Why:
         """Why those that have not ended have not; asks the control plane, and prints as text."""

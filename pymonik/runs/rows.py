@@ -148,7 +148,12 @@ class Lists(Protocol):
         """These results by id; those that do not exist are left out."""
 
     def results_named(
-        self, prefix: str, limit: int = 1000, *, session_id: str = "", exactly: bool = False
+        self,
+        prefix: str | Sequence[str],
+        limit: int = 1000,
+        *,
+        session_id: str = "",
+        exactly: bool = False,
     ) -> list[ResultRow]:
         """Results that are there and whose names start so, the newest first."""
 

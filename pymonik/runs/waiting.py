@@ -138,6 +138,8 @@ def _shown(states: Sequence[ResultState]) -> Iterator[None]:
 
 
 def update_views() -> None:
-    """Bring the views of a notebook up to date: somebody has waited for what they show."""
+    """Bring what is shown up to date: somebody has waited for it, perhaps in a cell that ends."""
+    if (live := sys.modules.get("pymonik.runs.live")) is not None:
+        live.catch_up()
     if (notebook := sys.modules.get("pymonik.runs.notebook")) is not None:
         notebook.update_open_views()

@@ -62,6 +62,29 @@ class Store(Protocol):
         """The data of completed results, in order; writable, and nobody else's."""
 
 
+class Live(Protocol):
+    """What is told of running tasks; see `pymonik.runs.live`."""
+
+    def tail(self, output_id: str, place: int) -> str:
+        """The last that a call has printed, as far as it was heard."""
+
+    def close(self) -> None:
+        """Handle what was heard, and end."""
+
+
+class LiveEvents(Protocol):
+    """Hears of it for the others."""
+
+    def start(self) -> None:
+        """Hear from now on; does nothing the second time."""
+
+    def give_up(self) -> None:
+        """Hear no more."""
+
+    def stop(self) -> None:
+        """The same, after a last look at what was missed."""
+
+
 class RemoteSession:
     """Submits, waits and reads through an engine."""
 
@@ -82,6 +105,8 @@ class RemoteSession:
         recording: Recording | None = None,
         nonce: str = "",
         open_other: Callable[[str], RemoteSession] | None = None,
+        live: Live | None = None,
+        live_events: LiveEvents | None = None,
     ) -> None:
         """Calls can be submitted at once.
 
@@ -101,6 +126,8 @@ class RemoteSession:
             recording: Of a session that others are to find again.
             nonce: Of the session, for what is recorded when it is left.
             open_other: Makes a session of the same cluster from its id.
+            live: Hears of what running tasks tell.
+            live_events: Tells it, where no news of the session do.
         """
         self._pythons = Pythons() if pythons is None else pythons
         self._engine = engine
@@ -119,6 +146,8 @@ class RemoteSession:
         self._unknown: set[str] = set()  # ids of sessions that other clusters have
         self._patience_s = patience_s
         self.lists = lists
+        self.live = live
+        self._live_events = live_events
         self._drawn: list[Drawn] = []
         self._before_close: list[Callable[[], object]] = []
         self._pid = os.getpid()
@@ -130,6 +159,8 @@ class RemoteSession:
         self._files = Files(self._store_files)
         # Not at the exit of the interpreter: the cluster is about to learn of that anyway.
         self._when_abandoned(_abandon if recording is None else _let_go)
+        if live_events is not None:
+            weakref.finalize(self, live_events.give_up).atexit = False
 
     def _when_abandoned(self, end: Callable[[Engine], None]) -> None:
         self._abandoned = weakref.finalize(self, end, self._engine)
@@ -212,6 +243,8 @@ class RemoteSession:
         if not states:
             return
         self._files.upload(sealed_in(submission))
+        if self._live_events is not None:
+            self._live_events.start()
         self._engine.post(events.Submitted(submission, states), is_urgent=len(states) > 1)
         if self._engine.is_crowded and not self._engine.is_current:
             reply = events.Reply()
@@ -470,6 +503,7 @@ class RemoteSession:
             return
         try:
             reply.get()
+            self._hear_the_last()
         except SessionClosedError:
             _log.debug("session %s does not exist any more", self._session_id)
         except UnavailableError:
@@ -488,6 +522,13 @@ class RemoteSession:
             self._ask(events.Download(result_id, file))
             size = file.seek(0, os.SEEK_END)
             return mapped(file.fileno(), size)
+
+    def _hear_the_last(self) -> None:
+        """Have shown what tasks have told before they ended."""
+        if self._live_events is not None:
+            self._live_events.stop()
+        if self.live is not None:
+            self.live.close()
 
     # -- inside --------------------------------------------------------------------------------
 

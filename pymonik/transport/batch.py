@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from itertools import islice
@@ -15,7 +16,7 @@ from pymonik.session.records import records
 from pymonik.transport.data import INLINE_BYTES, REQUEST_BYTES
 from pymonik.transport.messages import NewTask
 from pymonik.wire import containers
-from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta, result_ids
+from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta, numbers, result_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -198,6 +199,7 @@ class BatchSender:
         return containers.join(meta, [blob for call in task.calls for blob in call.blobs])
 
     def _meta(self, task: OutgoingTask, functions: dict[str, str]) -> PayloadMeta:
+        first, indexes = numbers([state.index for state in task.states])
         return PayloadMeta(
             function=self._function(task.function),
             calls=tuple(map(_call_meta, task.calls)),
@@ -209,6 +211,9 @@ class BatchSender:
             settings=task.code.settings,
             chunked=task.chunked,
             locals=self._tells_locals,
+            log_level=logging.getLogger().level,
+            first=first,
+            indexes=indexes,
         )
 
     def _function(self, function: PackedFunction) -> FunctionRef | BuiltIn:

@@ -433,6 +433,10 @@ class ControlPlane:
         )
         return News(self._events.GetEvents(request), of_event)
 
+    def live_events(self, session_id: str) -> Any:
+        """A stream of events of results that tell of running tasks."""
+        return self._events.GetEvents(messages.live_subscription(session_id))
+
     # -- attempts ------------------------------------------------------------------------------
 
     def _once(self, operation: str, method: Any, request: Any) -> Any:

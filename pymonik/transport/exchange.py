@@ -16,6 +16,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import msgspec
 
 from pymonik.code.exceptions import exception_of
 from pymonik.code.opened_result import OpenedResult
@@ -312,6 +313,9 @@ def _explained(result_id: str, opened: OpenedResult) -> events.Contents:
     for number, item in enumerate(opened.meta.items):
         if item.failed and opened.meta.chunked:
             failure: Failure = opened.value(number)
+            if opened.meta.output:
+                printed = opened.output(number) or failure.output
+                failure = msgspec.structs.replace(failure, output=printed)
             error = errors[number] = advised(exception_of(failure, "", result_id))
             if item.files and isinstance(error, CommandError):
                 error.keeps_files = True

@@ -19,6 +19,7 @@ from pymonik.session.events import Answered, Send, StreamLost, StreamUp
 from pymonik.transport.direct import DirectError
 from pymonik.transport.errors import to_error
 from pymonik.wire.embedded import (
+    COMPLETED,
     RESULTS,
     AnswerKind,
     DirectAnswer,
@@ -33,9 +34,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pymonik.errors import ControlPlaneError
+    from pymonik.runs.live import Live
     from pymonik.session.engine import Poller
     from pymonik.transport.batch import BatchSender, Part
     from pymonik.transport.control_plane import ControlPlane
+    from pymonik.wire.embedded import Ended
 
 _WRITABLE = 4  # POLLOUT
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -137,15 +140,22 @@ class Lane:
         session_id: Whose results.
         plane: Knows the messages.
         sender: Makes requests of tasks.
+        live: Hears of what running tasks tell.
     """
 
     def __init__(
-        self, path: Path, session_id: str, plane: ControlPlane, sender: BatchSender
+        self,
+        path: Path,
+        session_id: str,
+        plane: ControlPlane,
+        sender: BatchSender,
+        live: Live | None = None,
     ) -> None:
         self._path = str(path)
         self._session_id = session_id
         self._plane = plane
         self._sender = sender
+        self._live = live
         self._post: Callable[[Any], None] = _drop
         self._poller: Poller | None = None
         self._tasks: _Wire | None = None
@@ -224,7 +234,16 @@ class Lane:
         elif answer.kind is AnswerKind.UP:
             self._post(StreamUp())
         else:
-            self._post(ended_decoder.decode(answer.message))
+            self._post(self._without_live(ended_decoder.decode(answer.message)))
+
+    def _without_live(self, ended: list[Ended]) -> list[Ended]:
+        """The ends of values; what is told of running tasks goes to who hears of that."""
+        if not any(one.name for one in ended):
+            return ended
+        for one in ended:
+            if one.name and one.status == COMPLETED and self._live is not None:
+                self._live.heard(one.name, one.result_id, one.data)
+        return [one for one in ended if not one.name]
 
     def _news_lost(self, why: str) -> None:
         self._news = None

@@ -229,24 +229,22 @@ class Listing:
         return found
 
     def results_named(
-        self, prefix: str, limit: int = PAGE, *, session_id: str = "", exactly: bool = False
+        self,
+        prefix: str | Sequence[str],
+        limit: int = PAGE,
+        *,
+        session_id: str = "",
+        exactly: bool = False,
     ) -> list[ResultRow]:
         """Results that are there and whose names start so, the newest first.
 
         Args:
-            prefix: Of the names.
+            prefix: Of the names; of several, one is enough.
             limit: Most rows.
             session_id: Of this session only.
             exactly: Whether it is the whole name.
         """
-        operator = filters_common_pb2.FILTER_STRING_OPERATOR_STARTS_WITH
-        if exactly:
-            operator = filters_common_pb2.FILTER_STRING_OPERATOR_EQUAL
         conditions = [
-            results_filters_pb2.FilterField(
-                field=_result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_NAME),
-                filter_string=filters_common_pb2.FilterString(value=prefix, operator=operator),
-            ),
             results_filters_pb2.FilterField(
                 field=_result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_STATUS),
                 filter_status=results_filters_pb2.FilterStatus(
@@ -260,7 +258,9 @@ class Listing:
             conditions.append(
                 results_filters_pb2.FilterField(field=field, filter_string=_equals(session_id))
             )
-        return self._results_listed(_any_of(results_filters_pb2, conditions, [()]), limit)
+        starts = [prefix] if isinstance(prefix, str) else prefix
+        named = [(_is_named(one, exactly=exactly),) for one in starts]
+        return self._results_listed(_any_of(results_filters_pb2, conditions, named), limit)
 
     def _results_listed(self, filters: Any, limit: int) -> list[ResultRow]:
         request = results_common_pb2.ListResultsRequest(
@@ -368,6 +368,16 @@ def _equals(text: str) -> Any:
     return filters_common_pb2.FilterString(
         value=text, operator=filters_common_pb2.FILTER_STRING_OPERATOR_EQUAL
     )
+
+
+def _is_named(name: str, *, exactly: bool) -> Any:
+    """Whether a result has this name, or one that starts so."""
+    operator = filters_common_pb2.FILTER_STRING_OPERATOR_STARTS_WITH
+    if exactly:
+        operator = filters_common_pb2.FILTER_STRING_OPERATOR_EQUAL
+    condition = filters_common_pb2.FilterString(value=name, operator=operator)
+    field = _result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_NAME)
+    return results_filters_pb2.FilterField(field=field, filter_string=condition)
 
 
 def _summary(number: int) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from armonik.protogen.common import (
+    events_common_pb2,
     filters_common_pb2,
     objects_pb2,
     results_common_pb2,
@@ -25,6 +26,7 @@ from pymonik.options import (
     DEFAULT_PRIORITY,
     TaskOptions,
 )
+from pymonik.wire.live import LIVE_PREFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -199,3 +201,29 @@ def _any_of(module: Any, field: Any, ids: Iterable[str]) -> Any:
         condition = module.FilterField(field=field, filter_string=equal)
         getattr(filters, "or").append(module.FiltersAnd(**{"and": [condition]}))
     return filters
+
+
+def live_subscription(session_id: str) -> Any:
+    """A GetEvents request for results that tell of running tasks, see `pymonik.wire.live`."""
+    field = results_fields_pb2.ResultField(
+        result_raw_field=results_fields_pb2.ResultRawField(
+            field=results_fields_pb2.RESULT_RAW_ENUM_FIELD_NAME
+        )
+    )
+    filters = results_filters_pb2.Filters()
+    for prefix in LIVE_PREFIXES:
+        condition = results_filters_pb2.FilterField(
+            field=field,
+            filter_string=filters_common_pb2.FilterString(
+                value=prefix, operator=filters_common_pb2.FILTER_STRING_OPERATOR_STARTS_WITH
+            ),
+        )
+        getattr(filters, "or").append(results_filters_pb2.FiltersAnd(**{"and": [condition]}))
+    return events_common_pb2.EventSubscriptionRequest(
+        session_id=session_id,
+        returned_events=[
+            events_common_pb2.EVENTS_ENUM_NEW_RESULT,
+            events_common_pb2.EVENTS_ENUM_RESULT_STATUS_UPDATE,
+        ],
+        results_filters=filters,
+    )

@@ -9,6 +9,7 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pymonik.runs.live import Live
 from pymonik.session.engine import Engine
 from pymonik.session.forgetting import Hold, keeps_results
 from pymonik.session.machine import Machine
@@ -20,6 +21,7 @@ from pymonik.transport.batch import BatchSender
 from pymonik.transport.data import DataStore
 from pymonik.transport.exchange import Exchange
 from pymonik.transport.lane import Lane
+from pymonik.transport.live import LiveEvents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from pymonik.code.program import Program
     from pymonik.options import TaskOptions
+    from pymonik.runs.output import Shown
     from pymonik.session.engine import Channel
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.wire.environment import Environment
@@ -52,6 +55,8 @@ def open_session(
     program: Program | None = None,
     nonces: Sequence[str] = (),
     recording: Recording | None = None,
+    show: Shown | None = None,
+    hears: bool = False,
 ) -> RemoteSession:
     """A session whose engine runs.
 
@@ -75,6 +80,8 @@ def open_session(
         program: What of it goes with calls; by default what they refer to.
         nonces: Of the clients that the session had before; the first one serves this one too.
         recording: Of a session that others are to find again.
+        show: Shows what running tasks print.
+        hears: Whether what running tasks tell is heard of where no news of the session do it.
     """
     impatient = plane.impatient()
     data = DataStore(impatient, session_id, chunk_bytes=chunk_bytes, folder=storage_folder)
@@ -89,10 +96,11 @@ def open_session(
         tells_locals=tells_locals,
         recording=recording,
     )
+    kept = _Kept()
+    live = Live(partial(_read, plane, session_id), kept.forget if is_private else None, show)
     lane = None
     if direct_socket is not None:
-        lane = Lane(direct_socket, session_id, impatient, sender)
-    kept = _Kept()
+        lane = Lane(direct_socket, session_id, impatient, sender, live)
     machine = Machine(
         batch_tasks=batch_tasks,
         # A record must be there before its tasks: nothing of it goes over the lane.
@@ -145,6 +153,8 @@ def open_session(
             is_alive=is_alive,
             recording=Recording(_no_key),
         ),
+        live=live,
+        live_events=LiveEvents(plane, session_id, live) if hears and lane is None else None,
     )
     kept.belong_to(session, engine)
     engine.start()
@@ -167,6 +177,11 @@ class _Kept:
         engine = self._engine() if self._engine is not None else None
         return Hold(result_id, engine.forget if engine is not None else _forget_nothing)
 
+    def forget(self, result_id: str) -> None:
+        """A result is of no use any more."""
+        if (engine := self._engine() if self._engine is not None else None) is not None:
+            engine.forget(result_id)
+
     def __call__(self) -> bool:
         session = self._session() if self._session is not None else None
         return session is not None and keeps_results(session)
@@ -175,6 +190,11 @@ class _Kept:
 def _no_key(*_: object) -> bytes:
     """Of a session that only handles belong to: nothing is submitted to it."""
     return b""
+
+
+def _read(plane: ControlPlane, session_id: str, result_id: str) -> bytes:
+    data = plane.download(session_id, result_id)
+    return b"" if data is None else bytes(data)
 
 
 def _forget_nothing(_: str) -> None:

@@ -162,6 +162,9 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
         chunked: The result holds a list of items, even of one.
         earlier: Attempts at the call before this task: it was one of a chunk then.
         locals: Whether failures tell the values of local variables.
+        log_level: Of the root logger of the program.
+        first: The number of the first call among those of its run; -1 where they have none.
+        indexes: Those of all calls, four bytes each, where they do not follow it.
     """
 
     function: FunctionRef | BuiltIn
@@ -175,8 +178,46 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
     chunked: bool = False
     earlier: int = 0
     locals: bool = True
+    log_level: int = 30  # logging.WARNING
+    first: int = -1
+    indexes: bytes = b""
     python: tuple[int, int] = msgspec.field(default_factory=_python)
     version: int = msgspec.field(default_factory=_format)
+
+    def numbers_of(self, start: int, stop: int) -> tuple[int, bytes]:
+        """``first`` and ``indexes`` of a part of the calls."""
+        if self.indexes:
+            return -1, self.indexes[4 * start : 4 * stop]
+        return (self.first + start if self.first >= 0 else -1), b""
+
+
+class PayloadLabel(msgspec.Struct, frozen=True, tag="payload"):
+    """The part of the same that says how its calls are called; the rest is passed over."""
+
+    function: FunctionRef | BuiltIn
+    run: str = ""
+    first: int = -1
+    indexes: bytes = b""
+
+    def index(self, place: int) -> int:
+        """The number of a call in its run; -1 where it has none."""
+        if self.indexes:
+            number = int.from_bytes(self.indexes[4 * place : 4 * place + 4], "little")
+            return -1 if number == _NO_INDEX else number
+        return self.first + place if self.first >= 0 else -1
+
+
+_NO_INDEX: Final = 0xFFFFFFFF
+
+
+def numbers(indexes: list[int]) -> tuple[int, bytes]:
+    """``first`` and ``indexes`` of a payload, for calls of these numbers; -1 where one has none."""
+    first = indexes[0]
+    if len(indexes) == 1 or indexes == list(range(first, first + len(indexes))):
+        return first, b""
+    if max(indexes) < 0:
+        return -1, b""
+    return -1, b"".join((index & _NO_INDEX).to_bytes(4, "little") for index in indexes)
 
 
 class PayloadNeeds(msgspec.Struct, frozen=True, tag="payload"):
@@ -239,7 +280,7 @@ class Figures(msgspec.Struct, frozen=True, array_like=True):
         cpu_s: float32, of the executor's process.
         peak_bytes: uint64, the most memory that the executor had meanwhile.
         printed_bytes: uint64, of standard output and standard error, kept or not.
-        output_ends: uint64, where the item's part of the output ends; see `ResultMeta.output`.
+        output_ends: uint64, where the item's part ends in what is kept; see `ResultMeta.output`.
     """
 
     seconds: bytes = b""

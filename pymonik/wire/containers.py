@@ -14,13 +14,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import overload
+from typing import TypeVar, overload
 
 import msgspec
 
 from pymonik.errors import SerializationError
-from pymonik.wire.call import Meta, PayloadNeeds
+from pymonik.wire.call import Meta, PayloadLabel, PayloadNeeds
 
+_T = TypeVar("_T")
 Buffer = bytes | bytearray | memoryview
 
 INLINE_BUFFER = 2048  # bytes; a smaller blob is not aligned: its gap would cost more than it helps
@@ -31,6 +32,7 @@ _ALIGNMENT = 64
 
 _encoder = msgspec.msgpack.Encoder()
 _needs_decoder = msgspec.msgpack.Decoder(PayloadNeeds)
+_label_decoder = msgspec.msgpack.Decoder(PayloadLabel)
 # What reading a head raises that we did not write; texts that are none, and depth, have their own.
 _NO_HEAD = (struct.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decoder: msgspec.msgpack.Decoder[Meta] = msgspec.msgpack.Decoder(Meta)
@@ -124,11 +126,20 @@ def split(container: Buffer) -> tuple[Meta, Blobs]:
 
 def needs_of(payload: Buffer) -> PayloadNeeds | None:
     """What an executor must be for a payload; ``None`` if these bytes are none."""
+    return _head_as(_needs_decoder, payload)
+
+
+def label_of(payload: Buffer) -> PayloadLabel | None:
+    """How the calls of a payload are called; ``None`` if these bytes are none."""
+    return _head_as(_label_decoder, payload)
+
+
+def _head_as(decoder: msgspec.msgpack.Decoder[_T], container: Buffer) -> _T | None:
     try:
-        magic, head_size, count = _PRELUDE.unpack_from(payload)
+        magic, head_size, count = _PRELUDE.unpack_from(container)
         start = _PRELUDE.size + 8 * count
-        head = memoryview(payload)[start : start + head_size]
-        return _needs_decoder.decode(head) if magic == _MAGIC else None
+        head = memoryview(container)[start : start + head_size]
+        return decoder.decode(head) if magic == _MAGIC else None
     except _NO_HEAD:
         return None
 

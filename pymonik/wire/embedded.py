@@ -32,11 +32,13 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, gc=False):
         result_id: Of the result.
         status: As in ArmoniK's messages.
         data: Where they are so small that they need not be asked for.
+        name: Of a result that tells of a task while it runs; see `pymonik.wire.live`.
     """
 
     result_id: str
     status: int
     data: bytes | None = None
+    name: str = ""
 
 
 class DirectRequest(msgspec.Struct, frozen=True, array_like=True):

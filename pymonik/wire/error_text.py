@@ -113,10 +113,13 @@ def _end(text: str, most: int, size: Callable[[str], int]) -> str:
 
 def _smaller(failure: Failure) -> Iterator[Failure]:
     """The failure, then with less and less of what is least missed."""
+    replace = msgspec.structs.replace
     yield failure
     yield (bare := _without_locals(failure))
+    if failure.output:
+        for most in (16 * 1024, 4 * 1024, 1024, 0):
+            yield (bare := replace(bare, output=bare.output[-most:] if most else ""))
     first = bare.raised[0]
-    replace = msgspec.structs.replace
     for frames, most in ((20, 4096), (8, 1024), (3, 300)):
         kept = tuple(replace(frame, source="") for frame in first.frames[-frames:])
         short = _shortened(replace(first, frames=kept, left_out=0), most)

@@ -112,6 +112,8 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True, tag="failure"):
         origin: Where it happened; ``None`` where the executor could not tell.
         seconds: How long the call had run.
         ran: How the command ended that was the call.
+        output: The last that it has printed, where no result tells it: the call had no neighbours,
+            or its executor died.
     """
 
     raised: tuple[Raised, ...]
@@ -119,6 +121,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True, tag="failure"):
     origin: Origin | None = None
     seconds: float = 0.0
     ran: Ran | None = None
+    output: str = ""
 
     @property
     def summary(self) -> str:

@@ -5,9 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from pymonik.runs.output_lines import Lines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pymonik.executor.frames import Run
+    from pymonik.executor.output import Part
 
 _LEVELS = {
     "DEBUG": "Debug",
@@ -49,12 +57,20 @@ def log_as_clef(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
-def log_output(task_id: str, stream: str, text: str) -> None:
-    """Log what user code wrote, line by line."""
-    for line in text.splitlines():
-        if line.strip():
-            extra = {"task_id": task_id, "stream": stream}
-            output_logger.info("%s", line, extra={**extra, READY: _as_clef(line)})
+class OutputLog:
+    """Logs what user code writes, line by line."""
+
+    def __init__(self) -> None:
+        self._lines = Lines()
+
+    def __call__(self, run: Run, parts: Sequence[Part]) -> None:
+        """A run has printed this; the last of its calls ends with a line."""
+        for part in parts:
+            key = (run.task_id, part.place, part.stream)
+            for line in self._lines.add(key, part.text):
+                if line.strip():
+                    extra = {"task_id": run.task_id, "stream": part.stream}
+                    output_logger.info("%s", line, extra={**extra, READY: _as_clef(line)})
 
 
 def _as_clef(line: str) -> bool:

@@ -18,7 +18,7 @@ from pymonik.executor.pool import ExecutorPool
 from pymonik.launch import open_files, orphans
 from pymonik.launch.stopping import Stopping
 from pymonik.task_log import CLEF, FORMAT_VARIABLE
-from pymonik.worker.clef import log_as_clef, log_output
+from pymonik.worker.clef import OutputLog, log_as_clef
 from pymonik.worker.service import WorkerService
 from pymonik.worker.settings import Settings
 
@@ -56,7 +56,7 @@ def serve(settings: Settings, stopping: Stopping) -> None:
             memory_limit=settings.memory_limit,
             most_memory=settings.memory_limit,
             grace_s=settings.grace_s,
-            on_output=log_output,
+            on_output=OutputLog(),
         )
         stack.enter_context(pool)
         pool.start()

@@ -184,7 +184,9 @@ def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
             **{
                 "folder": tmp_path,
                 "size": 1,
-                "on_output": lambda *what: printed.append(what),
+                "on_output": lambda run, parts: printed.extend(
+                    (run.task_id, part.stream, part.text) for part in parts
+                ),
                 **keywords,
             }
         )
@@ -621,7 +623,7 @@ def test_who_does_not_end_when_asked_is_killed_after_the_grace(make_bench: Any) 
     assert bench.value(bench.call(add, 1, 2)) == 3  # what the executor imports takes its time once
     ending = bench.end(bench.call(_refuse_to_end), time_limit_s=0.5)
     assert isinstance(ending, TimedOut)
-    assert [text for _, _, text in bench.printed] == ["on\n", "on\n"]
+    assert "".join(text for _, _, text in bench.printed) == "on\non\n"
 
 
 def test_a_call_that_closes_the_connection_of_its_executor_is_told_so(bench: Bench) -> None:

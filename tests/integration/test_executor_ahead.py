@@ -26,6 +26,8 @@ from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from pymonik.executor.output import Part
+
 LIMIT_S = 60.0
 
 
@@ -74,8 +76,9 @@ class Bench:
         )
         self.pool.start()
 
-    def _on_output(self, task_id: str, _stream: str, text: str) -> None:
-        self.printed[task_id] += text
+    def _on_output(self, run: Run, parts: Sequence[Part]) -> None:
+        for part in parts:
+            self.printed[run.task_id] += part.text
 
     def call(self, name: str, func: Any, *args: Any, limit_s: float = LIMIT_S) -> Call:
         function = packed_function.pack_function(Task(func), "function")
@@ -333,7 +336,7 @@ def test_what_a_call_printed_that_ended_before_it_was_looked_at_is_its_own(bench
     calls = [bench.noting(name) for name in "abc"]
     calls += [bench.call("d", _say_and_note, str(bench.log), "d"), bench.noting("e")]
     source = Calls(calls)
-    source.on_end["b"] = lambda: until(lambda: bench.noted() == ["a", "b", "c", "d"])
+    source.on_end["b"] = lambda: until(lambda: bench.noted()[:4] == ["a", "b", "c", "d"])
     bench.pool.run_line(source.first, source)
     assert bench.printed == {"d": "d\n"}
     assert list(source.endings) == ["a", "b", "c", "d", "e"]

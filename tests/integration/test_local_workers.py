@@ -138,13 +138,11 @@ def test_the_command_takes_a_memory_limit(short_path: Path) -> None:
         guard.cancel()
 
 
-def test_what_a_task_prints_is_shown_with_its_id(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_a_task_prints_is_shown_with_its_name(capfd: pytest.CaptureFixture[str]) -> None:
     with LocalCluster(workers=1) as cluster, Pymonik(cluster.endpoint):
-        handle = speak.invoke()
-        handle.wait(timeout=TIMEOUT_S)
+        speak.invoke().wait(timeout=TIMEOUT_S)
     shown = capfd.readouterr().err
-    assert f"[{handle.task_id}] to the output\n" in shown
-    assert f"[{handle.task_id}] to the errors\n" in shown
+    assert shown.splitlines() == ["[speak] to the output", "[speak] to the errors"]
 
 
 def test_a_subtask_runs_in_the_partition_of_its_parent() -> None:

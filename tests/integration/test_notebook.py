@@ -116,3 +116,30 @@ def test_a_mistake_shows_few_lines(tmp_path: Path) -> None:
         assert error["output_type"] == "error"
         shown = "\n".join(error["traceback"])
         assert len(shown.splitlines()) <= 20, (mistake, shown)
+
+
+@pytest.mark.slow
+def test_what_tasks_print_stands_below_the_cell_that_waits(tmp_path: Path) -> None:
+    invoked, waited, again, _ = outputs(
+        tmp_path,
+        """
+@task
+def speak(n):
+    import sys
+    print("printed", n)
+    print("an error", n, file=sys.stderr)
+    return n
+
+h = speak.map_invoke([17], label="talk")[0]
+""",
+        "value = h.get(60)",
+        "text = h.logs()\ntext",
+        "client.close()",
+    )
+    streams = {
+        one["name"]: one["text"]
+        for one in [*invoked, *waited]  # it may have come at once
+        if one["output_type"] == "stream"
+    }
+    assert streams == {"stdout": "[speak 0] printed 17\n", "stderr": "[speak 0] an error 17\n"}
+    assert again[0]["data"]["text/plain"] == repr("printed 17\nan error 17\n")

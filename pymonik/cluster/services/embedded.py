@@ -15,6 +15,7 @@ from pymonik.cluster.services.fields import TASKS as TASK_FIELDS
 from pymonik.cluster.services.filters import Query
 from pymonik.cluster.state.rows import Kind
 from pymonik.wire.embedded import RESULTS, SMALL_DATA, Ended
+from pymonik.wire.live import LIVE_PREFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,6 +81,8 @@ class EmbeddedService(grpc.GenericRpcHandler):
     def _ended(self, change: Change) -> Ended:
         result = cast("Result", change.row)
         data = self._control_plane.data_in_memory(result)
+        if result.name.startswith(LIVE_PREFIXES):
+            return Ended(result.result_id, int(cast("int", change.value)), data, result.name)
         is_told = data is not None and len(data) <= MOST_TOLD
         return Ended(result.result_id, int(cast("int", change.value)), data if is_told else None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -20,14 +19,6 @@ def ahead() -> Iterator[Ahead]:
     one = Ahead()
     yield one
     one.close()
-
-
-@pytest.fixture
-def output() -> Iterator[tuple[int, int]]:
-    reader, writer = os.pipe()
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
 
 
 def run(name: str, payload: bytes = b"") -> Run:
@@ -48,7 +39,7 @@ def claimed(behind: Behind) -> str | None:
 
 
 def test_runs_are_claimed_in_their_order(ahead: Ahead) -> None:
-    behind = Behind(ahead.fds, ())
+    behind = Behind(ahead.fds)
     ahead.send([run("a"), run("b")])
     ahead.send([run("c")])
     assert ahead.count == 3
@@ -56,7 +47,7 @@ def test_runs_are_claimed_in_their_order(ahead: Ahead) -> None:
 
 
 def test_what_was_taken_back_cannot_be_claimed(ahead: Ahead) -> None:
-    behind = Behind(ahead.fds, ())
+    behind = Behind(ahead.fds)
     ahead.send([run(name) for name in "abc"])
     assert claimed(behind) == "a"
     assert ahead.take_back() == 2
@@ -75,18 +66,8 @@ def test_a_large_run_is_not_sent_nor_what_comes_after_it(ahead: Ahead) -> None:
     assert ahead.count == 0
 
 
-def test_nothing_is_claimed_while_output_is_unread(output: tuple[int, int], ahead: Ahead) -> None:
-    reader, writer = output
-    behind = Behind(ahead.fds, (writer,))
-    assert behind.may_claim()
-    os.write(writer, b"x")
-    assert not behind.may_claim()
-    os.read(reader, 1)
-    assert behind.may_claim()
-
-
 def test_the_first_runs_are_the_executors_however_both_race(ahead: Ahead) -> None:
-    behind = Behind(ahead.fds, ())
+    behind = Behind(ahead.fds)
     found: list[str] = []
     begin, done = threading.Barrier(2), threading.Barrier(2)
 

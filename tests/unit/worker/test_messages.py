@@ -13,10 +13,12 @@ from armonik.protogen.common.objects_pb2 import TaskOptions as TaskOptionsMessag
 
 from pymonik.code.exceptions import exception_of
 from pymonik.code.failure import describe
+from pymonik.executor.frames import Run
+from pymonik.executor.output import Part
 from pymonik.options import TaskOptions
 from pymonik.wire.error_text import failure_of
 from pymonik.worker.agent import REQUEST_BYTES, batches
-from pymonik.worker.clef import ClefFormatter, log_output, output_logger
+from pymonik.worker.clef import ClefFormatter, OutputLog, output_logger
 from pymonik.worker.options import from_message, to_message
 from pymonik.worker.refusal import LIMIT, refusal, shortened, wire_size
 
@@ -99,7 +101,12 @@ def test_a_line_of_the_logger_of_a_task_is_logged_as_it_is() -> None:
     output_logger.addHandler(handler)
     output_logger.setLevel(logging.INFO)
     try:
-        log_output("t", "stderr", f"{line}\nplain\n")
+        log, run = (
+            OutputLog(),
+            Run(task_id="t", session_id="", files={}, payload_id="", output_id="", folder=""),
+        )
+        for text in (f"{line}\npl", "ain\n"):
+            log(run, [Part(0, "stderr", text)])
     finally:
         output_logger.removeHandler(handler)
     first, second = (ClefFormatter().format(record) for record in records)

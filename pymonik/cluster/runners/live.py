@@ -1,0 +1,36 @@
+"""What is told of tasks while they run: results that exist at once, however the task ends."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pymonik.cluster.ids import new_id
+from pymonik.cluster.state.faults import Fault
+from pymonik.cluster.state.work import NewResult, Succeeded
+
+if TYPE_CHECKING:
+    from pymonik.cluster.dispatch import Dispatch
+    from pymonik.executor.frames import Run
+
+_log = logging.getLogger(__name__)
+
+
+class Contributing:
+    """A `pymonik.executor.live_log.Way` into the embedded cluster.
+
+    Args:
+        dispatch: Of the cluster.
+    """
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+
+    def __call__(self, run: Run, name: str, data: bytes) -> None:
+        """Create a result; nobody fails for want of it."""
+        result_id = new_id()
+        part = Succeeded(created=[NewResult(result_id, name)], data={result_id: data}, tasks=[])
+        try:
+            self._dispatch.contribute(run.task_id, part)
+        except (Fault, OSError) as error:  # the task was cancelled; or the storage is full
+            _log.debug("%s is not told: %s", name, error)

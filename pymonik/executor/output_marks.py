@@ -1,0 +1,115 @@
+"""Who printed what: marks in memory that an executor shares with its parent.
+
+::
+
+    executor                                     parent, now and then
+    running = (run 7, call 3)
+    mark: out 120, err 0, a turn                 everything up to out 120 belongs to the call of the
+    mark: out 120, err 80, end of (7, 3)         next mark of an end; what follows the last mark to
+    running = (run 7, call 4)                    the call that runs, if none has ended meanwhile
+
+Positions are bytes since the files began. A turn is where Python's streams change from one to the
+other: between two turns only one of them was written to, so that both can be put in order. Calls
+that print nothing leave no mark. Each mark is complete before the number of marks says that it is
+there; of more than `_ROOM` marks between two looks the first are lost, with them the knowledge
+whose their text was: it is then the next call's.
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pymonik.executor.nameless import nameless_file
+from pymonik.wire.call import MOST_CALLS
+
+if TYPE_CHECKING:
+    from typing import IO
+
+_COUNT, _RUNNING, _FIRST = 0, 1, 2  # places of 8 bytes
+_ROOM: Final = 1 << 14  # marks; their pages come when they are written
+_BYTES: Final = 8 * (_FIRST + 3 * _ROOM)
+_TURN: Final = 0
+
+
+class Mark(NamedTuple):
+    """A boundary in what was printed.
+
+    Attributes:
+        call: The call that has ended there, see `call_of`; 0 for a turn.
+        out: Position in what was written to standard output.
+        err: The same of standard error.
+    """
+
+    call: int
+    out: int
+    err: int
+
+
+def call_of(run: int, place: int) -> int:
+    """A number for a call: its run, as executor and parent count them from 1, and its place."""
+    return run * MOST_CALLS + place
+
+
+def run_and_place(call: int) -> tuple[int, int]:
+    """The inverse of `call_of`."""
+    return divmod(call, MOST_CALLS)
+
+
+class Marks:
+    """One side of the marks.
+
+    Args:
+        fd: Of the file that `marks_file` made; it may be closed after that.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._mapping = mmap.mmap(fd, _BYTES)
+        self._places = memoryview(self._mapping).cast("Q")
+
+    def close(self) -> None:
+        """Free the mapping."""
+        self._places.release()
+        self._mapping.close()
+
+    # The executor's side.
+
+    def begin(self, call: int) -> None:
+        """A call runs."""
+        self._places[_RUNNING] = call
+
+    def end(self, call: int, out: int, err: int) -> None:
+        """What a call printed ends here."""
+        places = self._places
+        count = places[_COUNT]
+        place = _FIRST + 3 * (count % _ROOM)
+        places[place], places[place + 1], places[place + 2] = call, out, err
+        places[_COUNT] = count + 1  # last: see the top of this module
+
+    def turn(self, out: int, err: int) -> None:
+        """From here on the other stream is written to."""
+        self.end(_TURN, out, err)
+
+    # The parent's side.
+
+    @property
+    def running(self) -> int:
+        """The call that runs."""
+        return self._places[_RUNNING]
+
+    @property
+    def count(self) -> int:
+        """How many marks there were."""
+        return self._places[_COUNT]
+
+    def mark(self, number: int) -> Mark | None:
+        """A mark by its number from 0; ``None`` for one that others have taken the place of."""
+        place = _FIRST + 3 * (number % _ROOM)
+        found = Mark(*self._places[place : place + 3])
+        # One less than there is room for: the next one may just be written.
+        return found if self.count - number < _ROOM else None
+
+
+def marks_file() -> IO[bytes]:
+    """A new file for them, without a name."""
+    return nameless_file("marks", _BYTES)

@@ -1,0 +1,173 @@
+"""What calls print, as the executor sees it: where each call's part ends, and the last of it.
+
+C code has a buffer of its own for standard output, which Python does not flush: `flush_c` does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from typing import TYPE_CHECKING, Final
+
+from pymonik.executor.output_files import ERR, KEPT, OUT, Ends, ends, last, read, spans
+from pymonik.executor.output_marks import call_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymonik.executor.output_marks import Marks
+
+_MOST_OF_CHUNK: Final = 16 * 1024 * 1024  # bytes that are kept of the calls of a task
+_MOST_TURNS: Final = 1024  # of one call; the order of what came before them is lost
+_FIRST: Final = 64  # calls of a run after which the files are always looked at
+_TINY_S: Final = 0.00002  # the same after longer calls
+_NO_TIME_S: Final = 0.001  # a shorter call starts no process
+
+
+class Printed:
+    """What the calls of this executor print.
+
+    Args:
+        fds: Of the two files.
+        marks: Where the parent learns whose it is.
+    """
+
+    def __init__(self, fds: tuple[int, int], marks: Marks) -> None:
+        self._fds = fds
+        self._marks = marks
+        self._base = 0  # the number of the first call of the run
+        self._last = 0  # the call that ended last
+        self.has_written = False  # a stream of Python, since the last look
+        self._is_raw = False  # calls of the run write without one
+        self._ends: Ends = ends(fds)
+        self._changed = _changed(fds)  # when it was so
+        self._turns: list[Ends] = []
+        self._kept: dict[int, bytes] = {}
+        self._sizes: dict[int, int] = {}
+        self._nbytes = 0
+        self._is_ours = True
+        os.register_at_fork(after_in_child=self._disown)
+
+    def _disown(self) -> None:
+        self._is_ours = False
+
+    def begin_run(self, number: int) -> None:
+        """The first call of a run begins: what came since the last one ended is the last one's."""
+        self._kept, self._sizes, self._nbytes = {}, {}, 0
+        self._is_raw = False
+        self._base = call_of(number, 0)
+        found = self._look()
+        if found != self._ends or self._turns:
+            self._turns.clear()
+            self._note(found)
+            self._marks.end(self._last, *found)
+        self._marks.begin(self._base)
+
+    def turn(self) -> None:
+        """Another stream of Python is about to be written to."""
+        if self._is_ours:
+            if len(self._turns) >= _MOST_TURNS:
+                self._turns.clear()
+            found = self._look()
+            self._turns.append(found)
+            self._marks.turn(*found)
+
+    def ended(self, place: int, seconds: float) -> None:
+        """A call has ended, and its streams are flushed; the next one of the run begins.
+
+        Asking for the sizes of the files takes a tenth of what the shortest calls do. So they are
+        not asked for after one that has written nothing by Python's streams, if the first calls of
+        its run have not written in another way either.
+
+        Args:
+            place: Of the call in its run.
+            seconds: How long it took.
+        """
+        call = self._base + place
+        if self.has_written or self._is_raw or place < _FIRST or seconds >= _TINY_S:
+            self._look_at(call, place, seconds)
+        self._last = call
+        self._marks.begin(call + 1)
+
+    def _look_at(self, call: int, place: int, seconds: float) -> None:
+        found = self._look()
+        if found != self._ends:
+            self._is_raw = self._is_raw or not self.has_written
+            self._keep(call, place, found)
+        elif seconds >= _NO_TIME_S and self._was_rewritten():  # by a process that it has started
+            self._turns = [(0, 0)]
+            self._marks.turn(0, 0)
+            self._keep(call, place, found)
+        self.has_written = False
+
+    def _was_rewritten(self) -> bool:
+        """Whether a file was emptied, and has as much in it as before."""
+        try:
+            out, err = _changed(self._fds)
+        except OSError:
+            return False
+        return out > self._changed[OUT] or err > self._changed[ERR]
+
+    def _note(self, found: Ends) -> None:
+        self._ends = found
+        with contextlib.suppress(OSError):
+            self._changed = _changed(self._fds)
+
+    def _look(self) -> Ends:
+        try:
+            return ends(self._fds)
+        except OSError:  # the call has closed all descriptors: this executor is going to retire
+            return self._ends
+
+    def _keep(self, call: int, place: int, found: Ends) -> None:
+        parts = spans([self._ends, *self._turns, found])
+        self._turns.clear()
+        self._note(found)
+        self._marks.end(call, *found)
+        if self._nbytes < _MOST_OF_CHUNK:
+            kept = b"".join(read(self._fds, span) for span in last(parts, KEPT))
+            self._nbytes += len(kept)
+            self._kept[place] = (self._kept.get(place, b"") + kept)[-KEPT:]
+        size = sum(end - start for _, start, end in parts)
+        self._sizes[place] = self._sizes.get(place, 0) + size
+
+    # -- of the present run ----------------------------------------------------------------------
+
+    @property
+    def is_something(self) -> bool:
+        """Whether its calls have printed anything."""
+        return bool(self._sizes)
+
+    def last_of(self, place: int) -> str:
+        """The last that a call has printed."""
+        return self._kept.get(place, b"").decode("utf-8", "backslashreplace")
+
+    def columns(self, calls: int) -> tuple[list[bytes], list[int]]:
+        """Of each of the first calls, what is kept, and how many bytes it has printed."""
+        places = range(calls)
+        kept, sizes = self._kept, self._sizes
+        return [kept.get(one, b"") for one in places], [sizes.get(one, 0) for one in places]
+
+
+def _changed(fds: tuple[int, int]) -> tuple[int, int]:
+    """When each file was written to last."""
+    return os.fstat(fds[0]).st_mtime_ns, os.fstat(fds[1]).st_mtime_ns
+
+
+def _flusher_of_c() -> Callable[[], object]:
+    """What flushes the standard output of C, and nothing else.
+
+    Flushing all of its streams would wait for a thread that reads one.
+    """
+    libc = ctypes.CDLL(None)
+    for name in ("stdout", "__stdoutp"):  # of Linux, of macOS
+        try:
+            stream = ctypes.c_void_p.in_dll(libc, name)
+        except ValueError:
+            continue
+        return lambda: libc.fflush(stream)
+    return lambda: None
+
+
+flush_c = _flusher_of_c()

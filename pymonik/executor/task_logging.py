@@ -1,0 +1,36 @@
+"""What tasks log with Python's `logging` arrives with its level, and as much of it as they want.
+
+A handler on the root logger would keep ``logging.basicConfig`` of a module from doing anything, so
+the handler is changed that Python has where there is none.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+FORMAT: Final = "%(levelname)s %(name)s: %(message)s"
+
+
+class _Level:
+    """The level of the root logger: that of the program, until a task sets another."""
+
+    def __init__(self) -> None:
+        self._followed = logging.WARNING
+
+    def follow(self, level: int) -> None:
+        """The program has this one now; only what has changed there is changed here."""
+        if level != self._followed:
+            self._followed = level
+            logging.getLogger().setLevel(level)
+            if logging.lastResort is not None:
+                logging.lastResort.setLevel(min(level, logging.WARNING))
+
+
+level = _Level()
+
+
+def set_up() -> None:
+    """Have lines that no handler wants begin with their level."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(logging.Formatter(FORMAT))

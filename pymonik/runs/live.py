@@ -1,0 +1,197 @@
+"""What is heard of running tasks: what they print, for whoever shows it, and what they report.
+
+::
+
+    news of the session ─┐
+    events, over gRPC ───┴─► heard ──► queue ──► one thread ──► shown, kept, told to who waits
+
+Nothing here keeps the thread waiting that hears. The last of what each call has printed is kept for
+`handle.logs()`, up to a bound for all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import threading
+import time
+import weakref
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pymonik.errors import PymonikError
+from pymonik.wire.live import LOG_PREFIX, LiveName, live_name, log_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymonik.runs.output import Shown
+
+_log = logging.getLogger(__name__)
+
+_KEPT_OF_CALL: Final = 64 * 1024  # characters
+_KEPT_IN_ALL: Final = 16 * 1024 * 1024  # characters, and bytes in the cluster
+_STUCK_S: Final = 5.0  # without any progress, whoever waits for what was heard gives up
+_CATCH_UP_S: Final = 2.0  # the same where somebody waits for values
+
+Key = tuple[str, int]  # a task's output, and the place of the call in the task
+_behind: weakref.WeakSet[Live] = weakref.WeakSet()  # those that have heard more than was handled
+
+
+class Heard(NamedTuple):
+    """A result that tells of a running task.
+
+    Attributes:
+        data: ``None`` where they have to be asked for.
+    """
+
+    name: str
+    result_id: str
+    data: bytes | None
+
+
+class Live:
+    """What one session hears of its running tasks. Thread-safe, also in signal handlers.
+
+    Args:
+        read: Gives the data of a result.
+        forget: Called with results that are of no use any more; ``None``: they stay.
+        show: Gets what calls print, and when nothing more comes for the moment.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[str], bytes],
+        forget: Callable[[str], object] | None = None,
+        show: Shown | None = None,
+    ) -> None:
+        self._read = read
+        self._forget = forget
+        self._show = show
+        # Appending to it is one step, so that an interrupt leaves nothing half done.
+        self._heard: queue.SimpleQueue[Heard | None] = queue.SimpleQueue()
+        self._is_known: OrderedDict[str, None] = OrderedDict()  # results that were handled
+        self._tails: OrderedDict[Key, str] = OrderedDict()
+        self._kept = 0  # characters in them
+        self._used: deque[tuple[str, int]] = deque()  # results and their bytes
+        self._used_bytes = 0
+        self._count = self._handled = 0
+        self._starting = threading.Lock()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+
+    def heard(self, name: str, result_id: str, data: bytes | None = None) -> None:
+        """There is a result of such a name; called by threads that must go on."""
+        if os.getpid() != self._pid:
+            return
+        self._count += 1
+        self._heard.put(Heard(name, result_id, data))
+        _behind.add(self)
+        if self._thread is None:
+            self._start()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="pymonik-live", daemon=True)
+                self._thread.start()
+
+    def catch_up(self, stuck_s: float = _STUCK_S) -> bool:
+        """Wait until all that was heard is handled; ``False`` where that makes no progress."""
+        if self._thread is None or self._thread is threading.current_thread():
+            return True
+        goal = self._count
+        end, last = time.monotonic() + stuck_s, self._handled
+        with self._changed:
+            while self._handled < goal:
+                self._changed.wait(0.1)
+                if self._handled != last:
+                    end, last = time.monotonic() + stuck_s, self._handled
+                elif time.monotonic() > end:
+                    return False
+        _behind.discard(self)
+        return True
+
+    def close(self) -> None:
+        """Handle what was heard, and end."""
+        if self._thread is not None and os.getpid() == self._pid and self.catch_up():
+            self._heard.put(None)
+
+    def tail(self, output_id: str, place: int) -> str:
+        """The last that a call has printed, as far as it was heard."""
+        self.catch_up(_CATCH_UP_S)
+        return self._tails.get((output_id, max(place, 0)), "")
+
+    # -- thread ----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (one := self._next()) is not None:
+            try:
+                self._handle(one)
+            except Exception:  # noqa: BLE001 - of a callable of the program, or a stream of it
+                _log.debug("%s could not be handled", one.name, exc_info=True)
+            with self._changed:
+                self._handled += 1
+                self._changed.notify_all()
+        with self._starting:
+            self._thread = None
+
+    def _next(self) -> Heard | None:
+        with contextlib.suppress(queue.Empty):
+            return self._heard.get_nowait()
+        if self._show is not None:
+            self._show.pause()
+        return self._heard.get()
+
+    def _handle(self, one: Heard) -> None:
+        name = live_name(one.name)
+        if name is None or one.result_id in self._is_known:
+            return
+        self._is_known[one.result_id] = None
+        if len(self._is_known) > _MOST_KNOWN:
+            self._is_known.popitem(last=False)
+        data = one.data
+        if data is None:
+            try:
+                data = self._read(one.result_id)
+            except PymonikError as error:
+                _log.debug("%s cannot be read: %s", one.name, error)
+                return
+        if name.prefix == LOG_PREFIX:
+            self._printed(name, data)
+        self._use(one.result_id, len(data))
+
+    def _printed(self, name: LiveName, data: bytes) -> None:
+        for entry in log_entries(data):
+            key = name.output_id, entry.place
+            before = self._tails.pop(key, "")
+            tail = (before + entry.text)[-_KEPT_OF_CALL:]
+            self._tails[key] = tail
+            self._kept += len(tail) - len(before)
+            if self._show is not None:
+                self._show.add(name.output_id, entry)
+        while self._kept > _KEPT_IN_ALL:
+            self._kept -= len(self._tails.popitem(last=False)[1])
+
+    def _use(self, result_id: str, nbytes: int) -> None:
+        """Have the cluster forget results, but for the last ones: others may look at them."""
+        if self._forget is None:
+            return
+        self._used.append((result_id, nbytes))
+        self._used_bytes += nbytes
+        while self._used_bytes > _KEPT_IN_ALL:
+            oldest, size = self._used.popleft()
+            self._used_bytes -= size
+            self._forget(oldest)
+
+
+_MOST_KNOWN: Final = 100_000
+
+
+def catch_up() -> None:
+    """Have shown what was heard so far; for whoever has just waited for values."""
+    for live in list(_behind):
+        live.catch_up(_CATCH_UP_S)
