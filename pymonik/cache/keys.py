@@ -84,6 +84,8 @@ class Keys:
         return next((one.parts for one in list(self._codes.values()) if one.digest == digest), ())
 
     def _function(self, task: Named, function: PackedFunction) -> Digested:
+        if function.built_in is not None:
+            raise CannotDigestError("what is built in has files: see save_to= and resume=")
         found = self._functions.get(function.content_id)
         if found is None:
             try:

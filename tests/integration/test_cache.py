@@ -354,6 +354,8 @@ def test_names_tell_all_that_a_look_needs(cluster, runs):
 
 def test_commands_have_no_cache_and_say_so(cluster, caplog):
     with Pymonik(cluster), caplog.at_level(logging.WARNING, "pymonik"):
-        done = command("echo 1").invoke(pmk_cache=True)
-        assert done.get().rc == 0
-    assert "computed without the cache: it has files" in caplog.text
+        one = command("echo 1").invoke(pmk_cache=True)
+        assert one.get().stdout == "1\n"
+        other = command("echo 2").invoke(pmk_cache=True)
+        assert other.get().stdout == "2\n"
+    assert "computed without the cache: what is built in" in caplog.text
