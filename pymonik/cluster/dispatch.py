@@ -106,6 +106,7 @@ class Dispatch:
         waiting: int,
         most: int,
         *,
+        next_id: str = "",
         partition_id: str,
         pod_id: str,
         hostname: str,
@@ -118,6 +119,7 @@ class Dispatch:
             outcome: As for `finish`.
             waiting: How many tasks the runner has besides.
             most: How many it is to have; it gets fewer rather than have tasks wait for nothing.
+            next_id: Of the task that the runner has and that begins now, if it has one.
             partition_id: As for `acquire`.
             pod_id: As for `acquire`.
             hostname: As for `acquire`.
@@ -127,6 +129,8 @@ class Dispatch:
         with self._changing as (state, now):
             self._let_go(state, task_id, pod_id)
             execution.finish(state, task_id, outcome, stored, now, pod_id=pod_id)
+            if next_id:
+                execution.begin(state, next_id, now)
             most = 0 if self._locked.closed or self._locked.draining else most
             tasks = execution.take_more(
                 state, partition_id, waiting, most, pod_id=pod_id, hostname=hostname, now=now

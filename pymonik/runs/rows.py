@@ -14,6 +14,8 @@ from pymonik.wire.call import FUNCTION_LABEL, RUN_LABEL, SESSION_LABEL
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pymonik.options import TaskOptions
+
 RUNNING: Final = frozenset({"DISPATCHED", "PROCESSING", "PROCESSED"})  # a worker has the task
 LIVE: Final = ("CREATING", "PENDING", "SUBMITTED", "PAUSED", "CANCELLING", *sorted(RUNNING))
 FAILED: Final = frozenset({"ERROR", "TIMEOUT"})
@@ -35,6 +37,8 @@ class TaskRow:
         error: ``Output.error``, for people.
         dependencies: Ids of the results that it needs; empty where they were not asked for.
         outputs: Ids of its expected outputs; empty where they were not asked for.
+        payload: Id of the result that is its payload; ``""`` where it was not asked for.
+        limits: Time limit, priority, retries and partition, with ``options``.
     """
 
     task_id: str
@@ -47,9 +51,14 @@ class TaskRow:
     options: Mapping[str, str] = field(default_factory=dict)
     created: float | None = None
     submitted: float | None = None
+    received: float | None = None
     acquired: float | None = None
+    fetched: float | None = None
     started: float | None = None
+    processed: float | None = None
     ended: float | None = None
+    payload: str = ""
+    limits: TaskOptions | None = None
     dependencies: Sequence[str] = ()
     outputs: Sequence[str] = ()
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pymonik.errors import ControlPlaneError
     from pymonik.session.protocol import Submission
     from pymonik.session.result import Observer, ResultState
+    from pymonik.session.tasks import RepeatedTask
     from pymonik.session.tasks import OutgoingTask
     from pymonik.wire.containers import Buffer
 
@@ -73,6 +74,13 @@ class Submitted:
 
     submission: Submission
     states: Sequence[ResultState]
+
+
+@dataclass(slots=True)
+class Repeated:
+    """Tasks that are sent again, with the payloads that the cluster has."""
+
+    tasks: Sequence[RepeatedTask]
 
 
 @dataclass(slots=True)

@@ -87,6 +87,7 @@ class Machine:
         self._handlers: dict[type[Any], Callable[[Any, float], None]] = {
             list: self._listening.news,
             events.Submitted: self._outgoing.submitted,
+            events.Repeated: self._outgoing.repeated,
             events.Observed: self._waits.observed,
             events.Unobserved: self._waits.unobserved,
             events.Cancelled: self._cancelling.cancelled,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pymonik.session.dependencies import dependency_failed, failed_input
 from pymonik.session.result import Status
 from pymonik.session.series import Series
-from pymonik.session.tasks import OutgoingTask, Stage
+from pymonik.session.tasks import OutgoingTask, RepeatedTask, Stage
 
 if TYPE_CHECKING:
     from pymonik.code.codec import Packed
@@ -94,6 +94,14 @@ class Outgoing:
                 task = OutgoingTask(
                     submission.function, (call,), submission.options, [state], code=submission.code
                 )
+                self._enqueue(task, now)
+
+    def repeated(self, event: events.Repeated, now: float) -> None:
+        """Somebody sends tasks again."""
+        for task in event.tasks:
+            if self._ends.closed is not None:
+                self._ends.fail_all(task.states, self._ends.closed)
+            else:
                 self._enqueue(task, now)
 
     def _enqueue(self, task: OutgoingTask, now: float) -> None:
@@ -184,6 +192,8 @@ class Outgoing:
                 error = failed_input(call) if call.refs else None
                 if error is not None:
                     self._ends.fail(state, dependency_failed(error, "", state.result_id or ""))
+        if isinstance(task, RepeatedTask):
+            return any(state.status is Status.PENDING for state in task.states)
         if any(state.status is not Status.PENDING for state in task.states):
             pairs = zip(task.calls, task.states, strict=True)
             left = [pair for pair in pairs if pair[1].status is Status.PENDING]

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pymonik.session.recording import Recording
     from pymonik.session.result import Observer
     from pymonik.session.run import Run
+    from pymonik.session.tasks import RepeatedTask
     from pymonik.wire.containers import Buffer
     from pymonik.wire.environment import Environment
 
@@ -267,6 +268,11 @@ class RemoteSession:
         pairs = zip(states, submission.calls, strict=True)
         left = [(state, call) for state, call in pairs if not state.is_final]
         return submission.of([call for _, call in left]), [state for state, _ in left]
+
+    def repeat(self, tasks: Sequence[RepeatedTask]) -> None:
+        """Send tasks again whose payloads the cluster has; the states of their calls are ours."""
+        self._check_open("SubmitTasks")
+        self._engine.post(events.Repeated(tasks), is_urgent=True)
 
     def list_partitions(self) -> list[str]:
         """The partitions that calls may name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
+from pymonik.code.packed_function import PackedFunction
 from pymonik.code.program import NO_CODE
 from pymonik.wire.call import WHOLE
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pymonik.code.codec import Packed
-    from pymonik.code.packed_function import PackedFunction
     from pymonik.code.program import Code
     from pymonik.code.references import Referable
     from pymonik.options import TaskOptions
@@ -164,6 +164,44 @@ class OutgoingTask(Awaited):
         self.calls = ()
         self.payload = ""
         self.dependencies = ()
+
+
+class RepeatedTask(OutgoingTask):
+    """An earlier task for another time: with the payload that the cluster has, and a new result.
+
+    Args:
+        name: Of the function.
+        payload: The result that is the payload.
+        dependencies: What the payload needs.
+        options: Those of the earlier task.
+        states: Of its calls; items have their places.
+        chunked: Whether the result holds a list of items.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        name: str,
+        payload: str,
+        dependencies: Sequence[str],
+        options: TaskOptions,
+        states: list[ResultState],
+        *,
+        chunked: bool,
+    ) -> None:
+        super().__init__(PackedFunction("", name, b""), (), options, states)
+        self.payload = payload
+        self.dependencies = dependencies
+        self.chunked = chunked
+
+    @property
+    def uploads(self) -> tuple[str, ...]:
+        """Nothing: all of it was uploaded before."""
+        return ()
+
+    def number_items(self) -> None:
+        """They have the places that the payload gives them."""
 
 
 def is_item(state: ResultState) -> bool:

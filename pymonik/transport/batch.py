@@ -13,6 +13,7 @@ from pymonik.environments import local_packages
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.session.labels import with_labels
 from pymonik.session.records import records
+from pymonik.session.tasks import RepeatedTask
 from pymonik.transport.data import INLINE_BYTES, REQUEST_BYTES
 from pymonik.transport.messages import NewTask
 from pymonik.wire import containers
@@ -113,7 +114,8 @@ class BatchSender:
         """The same as requests that nothing has to be asked for before."""
         known = self._told_functions()
         for task in batch:
-            task.payload = b"".join(self._container(task, known))
+            if not isinstance(task, RepeatedTask):
+                task.payload = b"".join(self._container(task, known))
         return self._parts(batch)
 
     def _find_submitted(self, doubtful: Sequence[OutgoingTask]) -> None:
@@ -129,7 +131,7 @@ class BatchSender:
 
     def _upload_code(self, batch: Sequence[OutgoingTask]) -> None:
         with self._uploading:
-            functions = (task.function for task in batch)
+            functions = (t.function for t in batch if not isinstance(t, RepeatedTask))
             new = {f.content_id: f for f in functions if f.built_in is None}
             for content_id in self._functions:
                 new.pop(content_id, None)

@@ -39,6 +39,7 @@ from armonik.protogen.common import (
     versions_common_pb2,
 )
 
+from pymonik.options import TaskOptions
 from pymonik.runs.rows import PartitionRow, ResultRow, SessionRow, TaskRow
 from pymonik.transport.errors import translated
 from pymonik.wire.call import SESSION_LABEL
@@ -453,11 +454,28 @@ def _task_row(raw: Any) -> TaskRow:
         options=dict(raw.options.options),
         created=_seconds(raw, "created_at"),
         submitted=_seconds(raw, "submitted_at"),
+        received=_seconds(raw, "received_at"),
         acquired=_seconds(raw, "acquired_at"),
+        fetched=_seconds(raw, "fetched_at"),
         started=_seconds(raw, "started_at"),
+        processed=_seconds(raw, "processed_at"),
         ended=_seconds(raw, "ended_at"),
+        payload=raw.payload_id if is_detailed else "",
+        limits=_limits(raw.options) if is_detailed else None,
         dependencies=tuple(raw.data_dependencies) if is_detailed else (),
         outputs=tuple(raw.expected_output_ids) if is_detailed else (),
+    )
+
+
+def _limits(raw: Any) -> TaskOptions:
+    """The options of a task, to be submitted with another one."""
+    duration = raw.max_duration.ToTimedelta()
+    return TaskOptions(
+        max_duration=duration or None,
+        max_retries=max(raw.max_retries, 0),
+        priority=raw.priority or None,
+        partition_id=raw.partition_id or None,
+        options=dict(raw.options),
     )
 
 

@@ -195,8 +195,11 @@ class ExecutorSlot:
         with self._changed:
             self._is_going_on = True
         held = dict(self._held)  # as it is if this goes wrong
+        follows = next((one for one in held if one != assignment.task_id), "")
         try:
-            more = self._dispatch.go_on(assignment.task_id, outcome, waiting, most, **self._pod)
+            more = self._dispatch.go_on(
+                assignment.task_id, outcome, waiting, most, next_id=follows, **self._pod
+            )
             del held[assignment.task_id]
             held.update((one.task_id, one) for one in more)
         finally:

@@ -116,6 +116,13 @@ def start(state: State, task_id: str, pod_id: str, now: int) -> Start:
     return Start.RUN
 
 
+def begin(state: State, task_id: str, now: int) -> None:
+    """A task that an executor had ahead begins, now that the one before it has ended."""
+    task = state.tasks.get(task_id)
+    if task is not None and task.status is TaskStatus.PROCESSING:
+        task.started_at = now
+
+
 def is_held_elsewhere(state: State, task_id: str, pod_id: str) -> bool:
     """Whether another pod than this one has the task now."""
     task = state.tasks.get(task_id)

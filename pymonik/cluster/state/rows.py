@@ -64,6 +64,7 @@ FINAL = frozenset(
         TaskStatus.RETRIED,
     }
 )
+FAILED = frozenset({TaskStatus.ERROR, TaskStatus.TIMEOUT})
 PAST = FINAL - {TaskStatus.RETRIED}  # no other attempt follows
 
 

@@ -23,8 +23,10 @@ from pymonik.cluster.state.faults import (
     SessionNotFound,
     TaskNotFound,
 )
+from pymonik.cluster.state.kept_payloads import KeptPayloads
 from pymonik.cluster.state.queues import PartitionQueue
 from pymonik.cluster.state.rows import (
+    FAILED,
     PAST,
     Change,
     Effects,
@@ -65,6 +67,7 @@ class State:
         self.queues = {partition_id: PartitionQueue() for partition_id in self.partitions}
         self.waiting: dict[str, dict[str, Task]] = {}  # by environment that is being made
         self.effects = Effects()
+        self.kept_payloads = KeptPayloads()
         self._references: Counter[str] = Counter()  # results per object: an import shares it
         self._numbers = itertools.count()
         self._gone = 0  # rows, since the tables were filled anew
@@ -110,6 +113,7 @@ class State:
         """Insert a task, which is CREATING."""
         task.number = next(self._numbers)
         self._share_ids(task)
+        self.kept_payloads.take(task.payload_id)
         self.tasks[task.task_id] = task
         self.tasks_of.setdefault(task.session_id, {})[task.task_id] = task
         self._announce(Kind.NEW_TASK, task, task.status)
@@ -128,7 +132,7 @@ class State:
             task.status = status
             self._announce(Kind.TASK_STATUS, task, status)
             if task.owns_payload and status in PAST:
-                self._delete_payload(task)
+                self._payload_is_past(task, status)
 
     def set_result_status(self, result: Result, status: ResultStatus) -> None:
         """Change the status of a result."""
@@ -190,6 +194,7 @@ class State:
         results = self.results_of.pop(session_id, {})
         for result in results.values():
             self.detach(result)
+            self.kept_payloads.take(result.result_id)
             del self.results[result.result_id]
         self.sweep_queues(queued)
         self._forgotten(len(tasks) + len(results))
@@ -213,12 +218,22 @@ class State:
 
     # Inside.
 
-    def _delete_payload(self, task: Task) -> None:
-        """Without a word: nobody waits for that."""
+    def _payload_is_past(self, task: Task, status: TaskStatus) -> None:
+        """Delete a payload, or keep it where its task has failed: it may be sent again."""
         payload = self.results.get(task.payload_id)
-        if payload is not None:
-            self.detach(payload)
-            payload.status = ResultStatus.DELETED
+        if payload is None:
+            return
+        if status not in FAILED:
+            self._delete_payload(payload)
+            return
+        for result_id in self.kept_payloads.add(payload.result_id, payload.size):
+            if (surplus := self.results.get(result_id)) is not None:
+                self._delete_payload(surplus)
+
+    def _delete_payload(self, payload: Result) -> None:
+        """Without a word: nobody waits for that."""
+        self.detach(payload)
+        payload.status = ResultStatus.DELETED
 
     def _share_ids(self, task: Task) -> None:
         """Name results by the strings that they have themselves: requests bring copies."""
