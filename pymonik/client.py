@@ -32,6 +32,7 @@ from pymonik.joining import check_name, find_session, join, wait_for_others, wit
 from pymonik.options import TaskOptions, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.recorded_runs import Runs
+from pymonik.runs.cancelled import CancelReport
 from pymonik.runs.output import shown
 from pymonik.runs.waiting import update_views
 from pymonik.session.current import activate, entered_session, open_sessions
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from pymonik.cluster.local import LocalCluster
     from pymonik.job_file import JobFile
     from pymonik.joining import Joined
+    from pymonik.letters import DeadLetter, ItemLetter
     from pymonik.materialized import Materialize
     from pymonik.page.board import Board
     from pymonik.page.rewriting import Rewriting
@@ -262,9 +264,14 @@ class Pymonik:
         """
         self._end(cancel=False, wait=wait)
 
-    def cancel(self) -> None:
-        """Cancel everything and close."""
+    def cancel(self) -> CancelReport:
+        """Cancel everything and close; tells how many tasks had finished, failed or are cancelled.
+
+        Calls that share a task count once. All are 0 where nobody tells.
+        """
+        session = self._session
         self._end(cancel=True, wait=False)
+        return CancelReport.of_session(session) if session is not None else CancelReport()
 
     def _end(self, *, cancel: bool, wait: bool) -> None:
         with self._lock:
@@ -718,6 +725,21 @@ class Pymonik:
         where = "this machine" if is_here else str(self._endpoint or "AKCONFIG")
         lists: Any = session.lists
         return Board(lists, lists, endpoint=where, session=session, is_here=is_here)
+
+    def dead_letters(self, session_id: str | None = None) -> list[DeadLetter | ItemLetter]:
+        """What failed for good, with every attempt; ``letter.invoke()`` sends it again.
+
+        Calls that shared a task with others are among them where this client has sent them.
+
+        Args:
+            session_id: Of another session; by default those of this one.
+
+        Raises:
+            ControlPlaneError: It cannot be asked.
+        """
+        from pymonik.letters import dead_letters
+
+        return dead_letters(self.session, session_id or self.session_id)
 
     def send(self) -> None:
         """Have everything submitted so far sent now; returns when it is."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pymonik.call_future import CallFuture
     from pymonik.completion import More
     from pymonik.files.file import File
+    from pymonik.runs.standing import Standing
     from pymonik.session.protocol import Session
 
 R = TypeVar("R")
@@ -348,6 +349,37 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
         """For each handle, what its task raised, or ``None``; waits for all."""
         _settle(self._handles, timeout)
         return [_told(handle._state) for handle in self._handles]
+
+    def ready(self, timeout: float | None = None) -> list[tuple[int, R_co]]:
+        """Number and value of the calls that have ended well, once all have ended or time is up.
+
+        Args:
+            timeout: Seconds to wait for all of them; ``None`` waits without limit.
+        """
+        handles = self._handles
+        limit_s = wait_s(timeout)
+        deadline = None if limit_s is None else time.monotonic() + limit_s
+        for session, states in _by_session(handles).items():
+            with contextlib.suppress(WaitTimeoutError):
+                session.wait(states, _left(deadline))
+        _load_finished(handles)
+        return [
+            (handle._state.index if handle._state.index >= 0 else number, handle._value)
+            for number, handle in enumerate(handles)
+            if handle._value is not _UNKNOWN
+        ]
+
+    def summary(self) -> dict[str, list[Standing]]:
+        """The calls that are ``finished``, ``failed``, ``cancelled``, ``running`` and ``pending``.
+
+        Each has ``index``, ``value``, ``error`` and ``handle``. Waits for none; asks the control
+        plane which of them run.
+        """
+        from pymonik.runs.standing import summary
+
+        handles = self._handles
+        _load_finished(handles)
+        return summary(handles, lambda handle: handle.result())
 
     @property
     def counts(self) -> dict[str, int]:

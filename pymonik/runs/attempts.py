@@ -11,6 +11,8 @@ from pymonik.runs.summaries import outcome
 from pymonik.runs.watch import Listed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pymonik.runs.rows import TaskRow
     from pymonik.session.result import ResultState
 
@@ -65,6 +67,19 @@ def _attempt(row: TaskRow, state: ResultState, *, is_last: bool) -> Attempt:
         status, cause = ("failed" if status == "ok" else status), str(summary(state.error))
     error = row.error or cause
     return Attempt(row.attempt, row.task_id, status, row.worker, seconds, cause, row.started, error)
+
+
+def of_rows(rows: Sequence[TaskRow]) -> list[Attempt]:
+    """The attempts in these rows of one task, in order."""
+    return [_of_row(row) for row in sorted(rows, key=lambda row: row.attempt)]
+
+
+def _of_row(row: TaskRow) -> Attempt:
+    seconds = row.ended - row.started if row.started and row.ended else None
+    return Attempt(
+        row.attempt, row.task_id, outcome(row.status), row.worker, seconds, _last_line(row.error),
+        row.started, row.error,
+    )  # fmt: skip
 
 
 def _last_line(text: str) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pymonik.runs.history import History
     from pymonik.runs.reasons import Why
     from pymonik.runs.repair import Repair
+    from pymonik.runs.stages import Stages
     from pymonik.session.result import ResultState
 
 
@@ -218,6 +219,12 @@ class CallsLook:
 
         kind = type(self._handles[0]) if self._handles else None
         return of_calls(self._states(), lambda state: kind(state).result() if kind else None)
+
+    def stages(self) -> Stages:
+        """Where the time of each call went; prints as percentiles. Asks the control plane."""
+        from pymonik.runs.stages import stages
+
+        return stages(self._states())
 
     def df(self) -> Any:
         """The calls as a `pandas.DataFrame`; see `rows`.

@@ -109,6 +109,17 @@ def rerun(
     return repair
 
 
+def sent_again(state: ResultState) -> ResultState:
+    """The state of a new call that is like another one, which stays as it is.
+
+    Raises:
+        UsageError: Arguments are not known any more, or the function.
+    """
+    again = _Again(TaskOptions())
+    again.run([state], None)
+    return again.new[state]
+
+
 class _Call(NamedTuple):
     """What a call is run again with."""
 

@@ -30,7 +30,9 @@ _MOST_SESSIONS: Final = 3  # that the calls of one display belong to
 class Listed(Protocol):
     """A session whose control plane can be asked for lists."""
 
-    session_id: str
+    @property
+    def session_id(self) -> str:
+        """Its id."""
 
     @property
     def lists(self) -> Lists:

@@ -112,6 +112,11 @@ class Engine:
         """Whether a request has been without an answer for long."""
         return self._machine.is_silent
 
+    @property
+    def failures(self) -> list[ResultState]:
+        """The calls that failed since they were taken last."""
+        return self._machine.failures
+
     def take_failures(self) -> list[ResultState]:
         """The calls that failed since this was asked for last."""
         return self._machine.take_failures()

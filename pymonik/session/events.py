@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from pymonik.errors import ControlPlaneError
     from pymonik.session.protocol import Submission
     from pymonik.session.result import Observer, ResultState
-    from pymonik.session.tasks import RepeatedTask
-    from pymonik.session.tasks import OutgoingTask
+    from pymonik.session.tasks import OutgoingTask, RepeatedTask
     from pymonik.wire.containers import Buffer
 
 

@@ -171,6 +171,11 @@ class Machine:
         is_asked = self._values.are_being_read or self._asking.has_questions
         return self._ends.is_over and not is_asked
 
+    @property
+    def failures(self) -> list[ResultState]:
+        """The calls that failed since they were taken last; any thread may look."""
+        return list(self._ends.failures)
+
     def take_failures(self) -> list[ResultState]:
         """The calls that failed since this was asked for last."""
         failures, self._ends.failures = self._ends.failures, []

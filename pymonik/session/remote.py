@@ -462,6 +462,8 @@ class RemoteSession:
         """
         self._draw_all()
         self.send()
+        for action in self._before_close:
+            action()
         keep(self)
         self._closed = self._closed or "left"
         self._abandoned.detach()
@@ -485,6 +487,10 @@ class RemoteSession:
             if not drawn.is_exhausted:
                 drawn.draw_all()
                 drawn.raise_error()
+
+    def failures(self) -> list[ResultState]:
+        """Calls that failed, neither cancelled nor for want of an input, as far as it remembers."""
+        return self._engine.failures
 
     def take_unseen_failures(self) -> dict[str, list[ResultState]]:
         """Calls that failed and whose errors nobody looked at, by function; each is given once."""

@@ -12,6 +12,7 @@ import enum
 import itertools
 import math
 import threading
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from pymonik.errors import WaitTimeoutError
@@ -80,13 +81,14 @@ class ResultState:
             read ahead; until they are read.
         observers: Whom to tell of the end.
         error: Why there is no value, once `status` is FAILED.
+        ended_at: When this process learned of the end, in seconds since the epoch; 0 before.
         is_seen: Whether somebody in the program looked at how it ended.
     """
 
     __slots__ = (
-        "__weakref__", "_moved", "again", "awaited", "cached", "call", "error", "head", "holds",
-        "index", "is_seen", "item", "name", "news", "observers", "result_id", "run", "session",
-        "status", "task_id",
+        "__weakref__", "_moved", "again", "awaited", "cached", "call", "ended_at", "error", "head",
+        "holds", "index", "is_seen", "item", "name", "news", "observers", "result_id", "run",
+        "session", "status", "task_id",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +108,7 @@ class ResultState:
         self.task_id = ""
         self.status = Status.PENDING
         self.error: BaseException | None = None
+        self.ended_at = 0.0
         self.holds: tuple[Hold, ...] = ()
         self.news: bytes | Held | None = None
         self.observers: tuple[Observer, ...] = ()
@@ -140,6 +143,7 @@ class ResultState:
     def _end(self, status: Status) -> None:
         if self.status is not Status.PENDING:
             return
+        self.ended_at = time.time()
         self.status = status
         self.awaited = None
         observers, self.observers = self.observers, ()

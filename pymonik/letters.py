@@ -1,0 +1,219 @@
+"""Dead letters: tasks that failed for good, found in the cluster by any client, and sent again.
+
+A letter is what the control plane still has of such a task: how attempts ended, and its payload.
+Sending it again takes that payload and makes a new result: nothing of it has to be known here.
+
+A call that fails among others of its task leaves no such task behind: its failure is an item of a
+result. The client that has sent it knows it, and gives a `ItemLetter` for it.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from pymonik.code import codec
+from pymonik.errors import ControlPlaneError, UsageError
+from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.runs.attempts import Attempt, attempts, of_rows
+from pymonik.runs.called import arguments
+from pymonik.runs.faults import summary
+from pymonik.runs.repair import sent_again
+from pymonik.runs.rows import FAILED, TaskRow
+from pymonik.session.result import ResultState
+from pymonik.session.tasks import RepeatedTask
+from pymonik.wire import containers
+from pymonik.wire.call import WHOLE, FunctionRef, PayloadMeta
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pymonik.session.remote import RemoteSession
+
+_MOST_LETTERS: Final = 10_000
+
+
+class DeadLetter:
+    """A task that failed, or ran out of attempts or of time.
+
+    Attributes:
+        task_id: Of its last attempt.
+        function: Name of the function.
+        run: Label of the run, ``""`` without one.
+        attempts: Every attempt: worker, seconds, cause, and all that was said in ``error``.
+        error: That of the last attempt, for people.
+    """
+
+    def __init__(self, session: RemoteSession, row: TaskRow, attempts: Sequence[Attempt]) -> None:
+        self._session = session
+        self._row = row
+        self.task_id = row.task_id
+        self.function = row.function
+        self.run = row.run
+        self.attempts = list(attempts)
+        self.error = row.error
+
+    @cached_property
+    def handle(self) -> ResultHandle[Any]:
+        """Of its result, which will never be there: `ResultHandle.exception` says why."""
+        output = self._output()
+        return ResultHandle(self._session.attach(output, self.function, self._row.first_id))
+
+    @property
+    def calls(self) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+        """Positional and keyword arguments of its calls: of one, or of several that share a task.
+
+        They are unpickled now: that runs code of whoever has sent the task. Handles among them are
+        handles.
+
+        Raises:
+            UsageError: Its payload was deleted, or it is no call of a Python function.
+        """
+        meta, blobs = self._payload
+        if not isinstance(meta.function, FunctionRef):
+            raise UsageError(f"{self.function} has no arguments of Python: see `event`")
+        found = []
+        first = 0
+        for call in meta.calls:
+            refs = call.refs
+
+            def fill(slot: int, refs: Any = refs) -> ResultHandle[Any]:
+                ref = refs[slot]
+                return ResultHandle(self._session.attach(ref.result_id, "", "", ref.item))
+
+            streams = blobs[first : first + call.blobs]
+            args, kwargs, _ = codec.arguments_of(codec.unpack(streams, fill))
+            found.append((args, kwargs))
+            first += call.blobs
+        return found
+
+    @property
+    def event(self) -> Any:
+        """What it was called with: the event of a handler, the only argument of a function.
+
+        Of a function with several arguments their tuple; see `calls`, also for what may be raised.
+        """
+        meta, blobs = self._payload
+        if not isinstance(meta.function, FunctionRef):
+            return msgspec.json.decode(blobs[0])
+        return _event(*self.calls[0])
+
+    def invoke(self) -> ResultHandle[Any] | MultiResultHandle[Any]:
+        """Send it again: the same payload and options, a new result; gives its handle.
+
+        Of a task that several calls share, the handles of all of them.
+
+        Raises:
+            UsageError: Its payload was deleted.
+        """
+        meta, _ = self._payload
+        items = range(len(meta.calls)) if meta.chunked else (WHOLE,)
+        states = [ResultState(self._session, self.function, None, item) for item in items]
+        row = self._row
+        assert row.limits is not None
+        task = RepeatedTask(
+            self.function,
+            row.payload,
+            row.dependencies,
+            row.limits,
+            states,
+            chunked=meta.chunked,
+        )
+        self._session.repeat([task])
+        handles = [ResultHandle[Any](state) for state in states]
+        return MultiResultHandle(handles) if meta.chunked else handles[0]
+
+    @cached_property
+    def _payload(self) -> tuple[PayloadMeta, Any]:
+        try:
+            data = self._session.content(self._row.payload)
+        except ControlPlaneError as error:
+            raise UsageError(
+                f"the payload of {self.function or self.task_id} is not there any more: a cluster "
+                f"on this machine keeps those of the latest failures, an ArmoniK may delete all "
+                f"({error.detail})"
+            ) from error
+        meta, blobs = containers.split(data)
+        if not isinstance(meta, PayloadMeta):
+            raise UsageError(f"task {self.task_id} was not sent by pymonik")
+        return meta, blobs
+
+    def _output(self) -> str:
+        if not self._row.outputs:
+            raise UsageError(f"task {self.task_id} promises no result")
+        return self._row.outputs[0]
+
+    def __repr__(self) -> str:
+        tries = f"{len(self.attempts)} attempt" + "s" * (len(self.attempts) != 1)
+        return f"<DeadLetter {self.function or self.task_id}: {tries}, {self.error[:80]!r}>"
+
+
+class ItemLetter:
+    """A call that failed among others of its task; for the attributes see `DeadLetter`.
+
+    Attributes:
+        attempts: At the task that it shared.
+    """
+
+    def __init__(self, state: ResultState) -> None:
+        self._state = state
+        self.task_id = state.task_id
+        self.function = state.name
+        self.run = state.run.label if state.run is not None else ""
+        self.attempts = attempts(state)
+        self.error = str(summary(state.error)) if state.error is not None else ""
+        self.handle: ResultHandle[Any] = ResultHandle(state)
+
+    @property
+    def calls(self) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+        """The arguments of the call, as the only one of a list; see `DeadLetter.calls`."""
+        return [arguments(self._state, ResultHandle)]
+
+    @property
+    def event(self) -> Any:
+        """What it was called with; see `DeadLetter.event`."""
+        return _event(*self.calls[0])
+
+    def invoke(self) -> ResultHandle[Any]:
+        """Send it again, alone; gives the handle of the new call.
+
+        Raises:
+            UsageError: Its arguments are not kept.
+        """
+        return ResultHandle(sent_again(self._state))
+
+    def __repr__(self) -> str:
+        return f"<ItemLetter {self.function}: {self.error[:80]!r}>"
+
+
+def _event(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return args[0] if len(args) == 1 and not kwargs else (*args, *kwargs.values())
+
+
+def dead_letters(session: RemoteSession, session_id: str) -> list[DeadLetter | ItemLetter]:
+    """What failed for good in a session: tasks, then calls that shared a task with others.
+
+    Those that never ran, since one that they need has failed, are none. Of calls that shared a
+    task, those are found that ``session`` has sent itself.
+
+    Args:
+        session: Asks, and sends again.
+        session_id: Whose tasks.
+
+    Raises:
+        ControlPlaneError: It cannot be asked.
+    """
+    rows = session.lists.tasks(
+        session_id=session_id, statuses=sorted(FAILED), details=True, limit=_MOST_LETTERS
+    )
+    ran = [row for row in rows if row.acquired is not None]
+    firsts = [row.first_id for row in ran]
+    every: dict[str, list[TaskRow]] = {}
+    for row in session.lists.tasks(first_ids=firsts, limit=_MOST_LETTERS * 10) if firsts else ():
+        every.setdefault(row.first_id, []).append(row)
+    letters = [DeadLetter(session, row, of_rows(every.get(row.first_id, [row]))) for row in ran]
+    if session_id != session.session_id:
+        return [*letters]
+    return [*letters, *(ItemLetter(one) for one in session.failures() if one.item != WHOLE)]
