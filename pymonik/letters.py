@@ -59,7 +59,7 @@ class DeadLetter:
     def handle(self) -> ResultHandle[Any]:
         """Of its result, which will never be there: `ResultHandle.exception` says why."""
         output = self._output()
-        return ResultHandle(self._session.attach(output, self.function, self._row.first_id))
+        return self._handle(output, WHOLE, self.function, self._row.first_id)
 
     @property
     def calls(self) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
@@ -81,7 +81,7 @@ class DeadLetter:
 
             def fill(slot: int, refs: Any = refs) -> ResultHandle[Any]:
                 ref = refs[slot]
-                return ResultHandle(self._session.attach(ref.result_id, "", "", ref.item))
+                return self._handle(ref.result_id, ref.item)
 
             streams = blobs[first : first + call.blobs]
             args, kwargs, _ = codec.arguments_of(codec.unpack(streams, fill))
@@ -124,6 +124,18 @@ class DeadLetter:
         self._session.repeat([task])
         handles = [ResultHandle[Any](state) for state in states]
         return MultiResultHandle(handles) if meta.chunked else handles[0]
+
+    def _handle(
+        self, result_id: str, item: int, name: str = "", task_id: str = ""
+    ) -> ResultHandle[Any]:
+        """Of a result of the session that the task belongs to."""
+        session = self._session
+        if self._row.session_id != session.session_id:
+            session = session.other(self._row.session_id) or session
+        state = ResultState(session, name, result_id, item)
+        state.task_id = task_id
+        session.follow([state])
+        return ResultHandle(state)
 
     @cached_property
     def _payload(self) -> tuple[PayloadMeta, Any]:
