@@ -87,19 +87,39 @@ def test_a_refused_submission_changes_nothing(world: World) -> None:
     assert output.owner_task_id == ""
 
 
-@pytest.mark.parametrize("outcome", [Succeeded(), Failed("boom"), TimedOut()])
-def test_a_payload_of_its_own_ends_with_a_task(world: World, outcome: Outcome) -> None:
+def test_a_payload_of_its_own_ends_with_a_task(world: World) -> None:
     session = world.session()
     own, other = world.result(session, data=True), world.result(session, data=True)
     objects = [own.opaque_id, other.opaque_id]
     world.task(session, payload=own, own_payload=True)
     world.task(session, payload=other)
     for _ in range(2):
-        world.finish(world.run(), outcome)
+        world.finish(world.run(), Succeeded())
     world.take()
     assert (own.status, own.opaque_id) == (ResultStatus.DELETED, "")
     assert (other.status, other.opaque_id) == (ResultStatus.COMPLETED, objects[1])
     assert world.garbage == objects[:1]
+
+
+@pytest.mark.parametrize("outcome", [Failed("boom"), TimedOut()])
+def test_a_payload_of_its_own_stays_when_its_task_fails(world: World, outcome: Outcome) -> None:
+    session = world.session()
+    own = world.result(session, data=True)
+    world.task(session, payload=own, own_payload=True)
+    world.finish(world.run(), outcome)
+    assert own.status is ResultStatus.COMPLETED
+    world.task(session, payload=own, own_payload=True)  # sent again: it takes the payload over
+    world.finish(world.run(), Succeeded())
+    assert (own.status, own.opaque_id) == (ResultStatus.DELETED, "")
+
+
+def test_payloads_of_failed_tasks_go_with_their_session(world: World) -> None:
+    session = world.session()
+    own = world.result(session, data=True)
+    world.task(session, payload=own, own_payload=True)
+    world.finish(world.run(), Failed("boom"))
+    world.state.remove_session(session.session_id)
+    assert world.state.kept_payloads.add("another", 1) == []
 
 
 def test_a_payload_of_its_own_serves_all_attempts(world: World) -> None:
@@ -109,7 +129,7 @@ def test_a_payload_of_its_own_serves_all_attempts(world: World) -> None:
     for _ in range(2):
         world.finish(world.run(), Lost("gone"))
     assert payload.opaque_id
-    world.finish(world.run(), Lost("gone"))
+    world.finish(world.run(), Succeeded())
     assert not payload.opaque_id
 
 
