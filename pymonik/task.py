@@ -50,6 +50,7 @@ from pymonik.wire import names
 from pymonik.wire.call import MOST_CALLS
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
 
@@ -193,6 +194,32 @@ class Task(Named, Generic[P, R]):
         self.__setstate__(state)
         self.cache = bool(cache)
         baselines.look()
+
+    @staticmethod
+    def from_lambda(
+        source: str | os.PathLike[str], handler: str, *, name: str | None = None, **options: Any
+    ) -> Task[[Any], Any]:
+        """Make a handler in the shape of AWS Lambda a `Task`: JSON in, JSON out.
+
+        Each call has one event, which handles may stand in; each item of `map_invoke` is an event.
+        The zip is uploaded once for a session and unpacked once on a machine. It stands first on
+        the path of executors that serve no other zip, and what its modules keep stays for the next
+        event. Nothing is pickled: client and worker may have different Pythons. Calling the task
+        runs the handler here.
+
+        Args:
+            source: A zip, or a folder, which is packed as it is now.
+            handler: ``"module.function"``.
+            name: What ArmoniK's tools show, and ``context.function_name``; by default the function.
+            options: As for `task`: ``max_duration``, ``max_retries``, ``environment`` and so on.
+                A call also takes ``pmk_client_context``, a dict.
+
+        Raises:
+            UsageError: The zip is none, holds what it may not, or has no such handler.
+        """
+        from pymonik.lambdas import from_lambda  # most programs have none
+
+        return from_lambda(source, handler, name=name, **options)
 
     # -- as PymoniK 0.2 had it -----------------------------------------------------------------
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from pymonik.code.codec import unpack
 from pymonik.errors import SerializationError
 from pymonik.wire.call import (
@@ -123,7 +121,9 @@ class OpenedResult:
         meta = self.meta.items[index]
         start = self._firsts[index]
         if meta.form == JSON:
-            return msgspec.json.decode(self._blobs[start])
+            import json  # of handlers only: numbers of any length, NaN
+
+            return json.loads(bytes(self._blobs[start]))
         if reader is None:
             raise SerializationError("a value with files in it can only be read by its session")
         if meta.form == COMPLETED:

@@ -110,7 +110,7 @@ class UnpackedBundles:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(place.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            with _builders_turn(place):
+            with builders_turn(place):
                 # Shared for as long as the bundle is used, by any number of threads and processes:
                 # who makes room wants it alone, and would be waited for here.
                 fcntl.flock(lock, fcntl.LOCK_SH)
@@ -248,7 +248,7 @@ def make_room(folder: Path, most_bytes: int) -> None:
 
 
 @contextlib.contextmanager
-def _builders_turn(place: Path) -> Iterator[None]:
+def builders_turn(place: Path) -> Iterator[None]:
     """One at a time looks whether a bundle is there, and unpacks it if it is not.
 
     The lock of those who use the bundle cannot serve: they keep theirs, and a builder that waits to

@@ -4,7 +4,8 @@ Arguments: the numbers of the socket, of the pipe and of the journal (see
 `pymonik.executor.claims`), of the pipe and of the runs sent ahead (see `pymonik.executor.ahead`),
 of the page of the stop request, of the marks (see `pymonik.executor.output_marks`), the memory
 limit in bytes (0: none), the folder of packages (empty: none), whether files of the program may be
-read where it has them (0 or 1), the number of the executor.
+read where it has them (0 or 1), the number of the executor, the folder of the zip that its handlers
+are in (empty: none).
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Answer runs until the parent closes the socket."""
-    fds, given = [int(fd) for fd in sys.argv[1:8]], sys.argv[8:12]
+    fds, given = [int(fd) for fd in sys.argv[1:8]], sys.argv[8:13]
     fd, pipe, journal, ahead, runs, page, marks = fds
-    memory_limit, packages, originals, number = given
+    memory_limit, packages, originals, number, archive = given
     for ours in fds:
         os.set_inheritable(ours, False)  # noqa: FBT003 - what user code starts has no business with them
     _die_with_parent(fd)
@@ -58,7 +59,7 @@ def main() -> None:
     printed = Printed(outputs, Marks(marks))
     set_up_streams(printed)
     task_logging.set_up()
-    _set_up_path(packages)
+    _set_up_path(packages, archive)
     main_module.Turns.taken = True
     del sys.argv[1:]
     baselines.is_watching = False
@@ -212,10 +213,13 @@ def _answer(run: Run, functions: FunctionCache, share: _Share, memory_limit: int
     return execute(run, functions, share, lambda: memory_error(memory_limit))
 
 
-def _set_up_path(packages: str) -> None:
-    """The current folder last, so that it hides no module."""
+def _set_up_path(packages: str, archive: str) -> None:
+    """The current folder last, so that it hides no module; an archive first, as AWS has it."""
     if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 - compared as text
         sys.path.append(sys.path.pop(0))
+    if archive:
+        sys.path.insert(0, archive)
+        first_party.installed_in(archive)
     if packages:
         stand_in_site_packages(packages)
         first_party.installed_in(packages)  # else they would count as files of the program

@@ -23,7 +23,7 @@ from pymonik.executor.workplace import Workplace
 from pymonik.files.completed import Completed
 from pymonik.files.reading import ClientReader
 from pymonik.wire import containers
-from pymonik.wire.call import CallMeta, ResultMeta
+from pymonik.wire.call import CallMeta, Command, ResultMeta
 
 if TYPE_CHECKING:
     from pymonik.code.codec import Packed
@@ -100,7 +100,9 @@ def run_here(function: PackedFunction, call: Packed) -> Completed:
     )
     place = Workplace(run)
     try:
-        one = CommandCall(function.placed(), meta, call.blobs, None, place)
+        command = function.placed()
+        assert isinstance(command, Command)
+        one = CommandCall(command, meta, call.blobs, None, place)
         outgoing = Outgoing(run, files, place)
         item, blobs = one.outcome(outgoing, lambda: origin_of(run, 0, time.time()))
     finally:

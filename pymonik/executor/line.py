@@ -101,6 +101,7 @@ def _may_follow(call: Call, meta: PayloadMeta) -> bool:
         and not needs.chunked
         and needs.environment == meta.environment
         and needs.bundle == meta.bundle
+        and needs.archive == meta.archive
     )
 
 

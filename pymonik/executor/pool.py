@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pymonik.code.failure import describe
+from pymonik.content.archives import UnpackedArchives
 from pymonik.content.unpacked import UnpackedBundles
 from pymonik.environments.builds import Environments, NotReady
 from pymonik.environments.installer import Unwanted
@@ -31,12 +32,20 @@ from pymonik.executor import files
 from pymonik.executor.chunk import Chunk
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Waiting
 from pymonik.executor.holdings import Holdings
+from pymonik.executor.lambda_context import lambda_variables
 from pymonik.executor.line import Call, Line, Only
 from pymonik.executor.numeric_threads import thread_limits
 from pymonik.executor.process import GRACE_S, ExecutorProcess, Place, timed_out
 from pymonik.launch import open_files, sizes
 from pymonik.wire import containers
-from pymonik.wire.call import MEMORY_LABEL, MOST_CALLS, PayloadMeta
+from pymonik.wire.call import (
+    MEMORY_LABEL,
+    MOST_CALLS,
+    FunctionRef,
+    LambdaHandler,
+    PayloadMeta,
+    archive_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,6 +72,7 @@ class _Surroundings:
     packages: str = ""
     variables: tuple[tuple[str, str], ...] = ()
     memory_limit: int | None = None
+    archive: str = ""  # the folder of the zip of Lambda handlers, which is the current folder too
 
 
 @dataclass(eq=False, slots=True)
@@ -132,6 +142,7 @@ class ExecutorPool:
         self._folder = folder
         self._uses_originals = uses_originals
         self._bundles = UnpackedBundles(bundles, instead=folder / "content")
+        self._archives = UnpackedArchives(bundles, instead=folder / "content")
         self._size = size
         # Where few files may be open, idle executors go first.
         self._most_seats = min(_WARM * size, max(size, open_files.room_for(FILES_OF_EXECUTOR)))
@@ -240,6 +251,7 @@ class ExecutorPool:
             self._free.acquire()
         self._starter.shutdown()
         self._bundles.close()
+        self._archives.close()
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -280,10 +292,11 @@ class ExecutorPool:
             return timed_out(call.time_limit_s)
         try:
             meta, blobs = _payload(call.run)
-            variables = tuple(sorted(meta.environment.env_variables.items()))
             memory_limit = self._memory_of(call.run)
             packages = self._packages(call.run, meta, running)
             bundle = self._bundle(call.run, meta)
+            archive = self._archive(call.run, meta)
+            variables = _variables(meta, archive)
         except NotReady as error:
             return Waiting(error.packages_id)
         except Unwanted:
@@ -293,7 +306,7 @@ class ExecutorPool:
         seats.enter_context(self._free)
         if self._is_closed or running.is_cancelled:
             return Cancelled()
-        seat = self._take(_Surroundings(packages, variables, memory_limit), bundle)
+        seat = self._take(_Surroundings(packages, variables, memory_limit, archive), bundle)
         seats.callback(self._give_back, seat)
         chunk = Chunk(call.run, meta, blobs, call.hand_over) if meta.chunked else None
         return _Place(seat, meta, chunk, _entering(seat, bundle))
@@ -315,6 +328,15 @@ class ExecutorPool:
         if meta.bundle is None:
             return None
         return self._bundles.get(meta.bundle, lambda result_id: files.load(run.input(result_id)))
+
+    def _archive(self, run: Run, meta: PayloadMeta) -> str:
+        """The folder of the zip that a Lambda handler is in, ``""`` for all other calls."""
+        digest = archive_of(meta.function)
+        if digest != meta.archive:
+            raise SerializationError("the head of the payload does not name the zip of its handler")
+        if isinstance(meta.function, FunctionRef) or not digest:
+            return ""
+        return self._archives.get(digest, run.input(meta.function.files[0].result_id))
 
     def _packages(self, run: Run, meta: PayloadMeta, running: _Running) -> str:
         """The folder of the task's packages.
@@ -404,11 +426,12 @@ class ExecutorPool:
         start = partial(
             ExecutorProcess,
             packages=surroundings.packages,
+            archive=surroundings.archive,
             variables=self._with_threads(dict(surroundings.variables)),
             uses_originals=self._uses_originals,
             memory_limit=surroundings.memory_limit,
             grace_s=self._grace_s,
-            place=self._place_of_executors,
+            place=Place(surroundings.archive) if surroundings.archive else self._place_of_executors,
             on_output=self._on_output,
         )
         seat = _Seat(surroundings, self._starter.submit(start))
@@ -469,6 +492,14 @@ def _file(run: Run, result_id: str) -> bytes:
     """The bytes of a file that came with a call: the only blob of its container."""
     _, blobs = containers.split(files.load(run.input(result_id)))
     return bytes(blobs[0])
+
+
+def _variables(meta: PayloadMeta, archive: str) -> tuple[tuple[str, str], ...]:
+    """Those with which the executor of a call is started."""
+    variables = meta.environment.env_variables
+    if isinstance(meta.function, LambdaHandler):
+        variables = {**lambda_variables(meta.function, archive), **variables}
+    return tuple(sorted(variables.items()))
 
 
 def _as_setup_error(error: BaseException) -> BaseException:

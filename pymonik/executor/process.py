@@ -77,6 +77,7 @@ class ExecutorProcess:
         self,
         *,
         packages: str = "",
+        archive: str = "",
         variables: Mapping[str, str] | None = None,
         uses_originals: bool = True,
         memory_limit: int | None = None,
@@ -113,7 +114,8 @@ class ExecutorProcess:
                 shared = (*self._offer.fds, *self.ahead.fds, request.fileno())
                 fds = (theirs.fileno(), *shared, self._output.marks_fd)
                 number = str(next(_numbers))
-                given = (str(memory_limit or 0), packages, str(int(uses_originals)), number)
+                is_near = str(int(uses_originals))
+                given = (str(memory_limit or 0), packages, is_near, number, archive)
                 self._process = _start(
                     fds, given, variables or {}, place or Place(), self._output.fds
                 )

@@ -39,6 +39,7 @@ from pymonik.wire.call import (
     Command,
     FunctionRef,
     ItemMeta,
+    LambdaHandler,
     PayloadMeta,
     ResultMeta,
     ResultRef,
@@ -55,9 +56,11 @@ if TYPE_CHECKING:
     from pymonik.executor.claims import Claims
     from pymonik.executor.frames import Run
     from pymonik.executor.printed import Printed
-    from pymonik.wire.call import FileRef, Origin
+    from pymonik.wire.call import BuiltIn, FileRef, Origin
     from pymonik.wire.command_lines import Ran
     from pymonik.wire.containers import Buffer
+
+    Made = tuple[ItemMeta, Sequence[Buffer]]
 
 
 class Share(Protocol):
@@ -203,7 +206,8 @@ class _Attempt:
         self._context = _ContextOf(run, self._meta, self._session, share, self._rng)
         self._random = RandomNumbers()
         self._workplace: Workplace | None = None
-        self._is_command = isinstance(self._meta.function, Command)
+        self._made = self._way_of(self._meta.function)
+        self._started = time.monotonic()
         self._function = self._runnable(functions)
         applied.apply(self._meta.settings)
         if run.code:
@@ -275,7 +279,7 @@ class _Attempt:
             # An array lies where it is mapped and may be changed: no call sees what another did.
             self._opened = {i: one for i, one in self._opened.items() if not one.has_buffers}
         try:
-            return self._command(index) if self._is_command else self._made(index)
+            return self._made(index)
         except _ElsewhereError as elsewhere:
             self._run_later(index, elsewhere)
             return None
@@ -284,7 +288,13 @@ class _Attempt:
                 self._workplace.leave()
                 self._workplace = None
 
-    def _made(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]] | None:
+    def _way_of(self, function: FunctionRef | BuiltIn) -> Callable[[int], Made | None]:
+        """How a call of such a function gives its value."""
+        if isinstance(function, Command):
+            return self._command
+        return self._handled if isinstance(function, LambdaHandler) else self._called
+
+    def _called(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]] | None:
         call = self._meta.calls[index]
         in_files = self._file_slots(call.files)
         packed_call = codec.unpack(self._blobs_of(index), self._slots(call.refs), in_files)
@@ -445,6 +455,32 @@ class _Attempt:
         refs, blobs = outgoing.send(sealed, len(packed.blobs))
         count = len(packed.blobs) + len(blobs)
         return ItemMeta(count, files=refs), [*packed.blobs, *blobs]
+
+    def _handled(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]]:
+        # Most executors never need it.
+        from pymonik.executor import lambda_call
+        from pymonik.executor.lambda_context import LambdaContext
+
+        definition = self._meta.function
+        if not isinstance(definition, LambdaHandler):
+            raise TypeError("the task runs no handler")
+        self._teller.begin((), {})
+        value = self._slots(self._meta.calls[index].refs)
+        event, client_context = lambda_call.arguments(self._blobs_of(index), value)
+        self._teller.begin((event,), {})
+        context = LambdaContext(
+            definition,
+            self._run,
+            index=index,
+            started=self._started,
+            client_context=client_context,
+            pymonik=self._context,
+        )
+        handler = lambda_call.handler_of(definition.handler)
+        given = self._surroundings.copy().run(
+            outcome, handler, (event, context), {}, collects=False
+        )
+        return lambda_call.answer(given)
 
     def _command(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]]:
         from pymonik.executor.command_call import CommandCall  # most executors never need it

@@ -33,6 +33,8 @@ from pymonik.wire.call import (
     FunctionRef,
     PayloadMeta,
     ResultRef,
+    archive_of,
+    fails_as_value,
     rebound,
     result_ids,
 )
@@ -356,9 +358,10 @@ class SubtaskSession:
             settings=self._meta.settings,
             run=options.label or "",
             nonce=self._meta.nonce,
-            chunked=len(calls) > 1 or not isinstance(function, FunctionRef),
+            chunked=len(calls) > 1 or fails_as_value(function),
             locals=self._meta.locals,
             log_level=self._meta.log_level,
+            archive=archive_of(function),
         )
         output = self._pend(meta, [blob for packed in calls for blob in packed.blobs], options)
         places = range(len(calls)) if meta.chunked else (WHOLE,)
@@ -402,6 +405,7 @@ class SubtaskSession:
             log_level=self._meta.log_level,
             first=first,
             indexes=indexes,
+            archive=self._meta.archive,
         )
         output = self._pend(meta, blobs, options)
         item = 0 if meta.chunked else WHOLE

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pymonik.code.packed_function import PackedFunction
 from pymonik.code.program import NO_CODE
-from pymonik.wire.call import WHOLE
+from pymonik.wire.call import WHOLE, fails_as_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,8 +101,7 @@ class OutgoingTask(Awaited):
         self.options = options
         self.series = series
         self.code = code
-        # What is built in tells its failures as values: ArmoniK keeps nothing of a failed task.
-        self.chunked = len(calls) > 1 or function.built_in is not None
+        self.chunked = len(calls) > 1 or fails_as_value(function.built_in)
         self.payload: str | bytes = ""
         self.dependencies: Sequence[str] = ()
         self.task_id = ""

@@ -17,7 +17,14 @@ from pymonik.session.tasks import RepeatedTask
 from pymonik.transport.data import INLINE_BYTES, REQUEST_BYTES
 from pymonik.transport.messages import NewTask
 from pymonik.wire import containers
-from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta, numbers, result_ids
+from pymonik.wire.call import (
+    CallMeta,
+    FunctionRef,
+    PayloadMeta,
+    archive_of,
+    numbers,
+    result_ids,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -202,8 +209,9 @@ class BatchSender:
 
     def _meta(self, task: OutgoingTask, functions: dict[str, str]) -> PayloadMeta:
         first, indexes = numbers([state.index for state in task.states])
+        function = self._function(task.function)
         return PayloadMeta(
-            function=self._function(task.function),
+            function=function,
             calls=tuple(map(_call_meta, task.calls)),
             environment=self._environment_of(task.options).at(self._wheels),
             run=task.options.label or self._options.label or "",
@@ -216,6 +224,7 @@ class BatchSender:
             log_level=logging.getLogger().level,
             first=first,
             indexes=indexes,
+            archive=archive_of(function),
         )
 
     def _function(self, function: PackedFunction) -> FunctionRef | BuiltIn:

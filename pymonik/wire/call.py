@@ -118,8 +118,35 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command", omit_def
     env: dict[str, str] = {}
 
 
+class LambdaHandler(msgspec.Struct, frozen=True, kw_only=True, tag="lambda", omit_defaults=True):
+    """A handler in the shape of AWS Lambda; the blobs of a call are `pymonik.wire.lambda_events`.
+
+    Attributes:
+        name: What the handler is told to be called, and ArmoniK's tools show.
+        handler: Module and function, ``"package.module.function"``.
+        files: One, a zip: its content stands first on the path of the executor, which is the
+            executor of no other zip.
+    """
+
+    name: str
+    handler: str
+    files: tuple[FileRef, ...] = ()
+
+
 # What a worker runs without unpickling anything, whatever its Python is; see docs/format.md.
-BuiltIn = Command
+BuiltIn = Command | LambdaHandler
+
+
+def archive_of(function: FunctionRef | BuiltIn) -> str:
+    """The digest of the zip that the executor of a function has to have; ``""`` without any."""
+    if isinstance(function, LambdaHandler) and function.files:
+        return function.files[0].digest
+    return ""
+
+
+def fails_as_value(function: FunctionRef | BuiltIn | None) -> bool:
+    """Whether failures of its calls are values: ArmoniK keeps nothing of a task that failed."""
+    return isinstance(function, Command)
 
 
 class BundleRef(msgspec.Struct, frozen=True, array_like=True):
@@ -165,6 +192,7 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
         log_level: Of the root logger of the program.
         first: The number of the first call among those of its run; -1 where they have none.
         indexes: Those of all calls, four bytes each, where they do not follow it.
+        archive: Digest of the zip of a `LambdaHandler`: its executor serves no other.
     """
 
     function: FunctionRef | BuiltIn
@@ -181,6 +209,7 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
     log_level: int = 30  # logging.WARNING
     first: int = -1
     indexes: bytes = b""
+    archive: str = ""
     python: tuple[int, int] = msgspec.field(default_factory=_python)
     version: int = msgspec.field(default_factory=_format)
 
@@ -227,6 +256,7 @@ class PayloadNeeds(msgspec.Struct, frozen=True, tag="payload"):
     bundle: BundleRef | None = None
     nonce: str = ""
     chunked: bool = False
+    archive: str = ""
 
 
 class ItemMeta(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -1,0 +1,204 @@
+"""Zips of Lambda handlers: checked before they are used, unpacked once on a machine.
+
+::
+
+    <cache>/pymonik/content/archives/<digest>/         what the zip holds
+    <cache>/pymonik/content/archives/<digest>.lock     held while a process uses the folder
+
+Whoever has sent a zip may run code here anyway. What is checked is that a mistake, or a zip from
+elsewhere, does not write outside of its folder and does not fill the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import os
+import shutil
+import stat
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Final
+
+from pymonik.content.unpacked import builders_turn, default_folder
+from pymonik.errors import SerializationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOST_BYTES: Final = 4 << 30  # of one zip, unpacked; AWS allows 250 MB
+MOST_FILES: Final = 200_000
+KEPT_BYTES: Final = 8 << 30  # of all that are kept; those used longest ago go first
+_PORTION: Final = 1 << 20  # bytes that are read at once
+
+
+def entries_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The files in a zip.
+
+    Raises:
+        SerializationError: It holds what leads out of its folder, or too much.
+    """
+    entries = [one for one in archive.infolist() if not one.is_dir()]
+    if len(entries) > MOST_FILES:
+        raise SerializationError(f"the zip has {len(entries)} files, at most {MOST_FILES} may")
+    if (total := sum(one.file_size for one in entries)) > MOST_BYTES:
+        raise SerializationError(f"the zip has {total} bytes, at most {MOST_BYTES} may")
+    for entry in entries:
+        _check(entry)
+    return entries
+
+
+def _check(entry: zipfile.ZipInfo) -> None:
+    path = PurePosixPath(entry.filename)
+    if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or not path.parts:
+        raise SerializationError(f"the zip holds {entry.filename!r}, which leads out of its folder")
+    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
+        raise SerializationError(f"the zip holds {entry.filename!r}, which is no plain file")
+    if entry.flag_bits & 1:
+        raise SerializationError(f"the zip holds {entry.filename!r}, which needs a password")
+
+
+@contextlib.contextmanager
+def opened(source: str | bytes | IO[bytes]) -> Iterator[zipfile.ZipFile]:
+    """A zip by its path, its bytes or its file.
+
+    Raises:
+        SerializationError: It is none.
+    """
+    try:
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        with zipfile.ZipFile(file) as archive:
+            yield archive
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
+        raise SerializationError(f"this is no zip that can be read: {error}") from error
+
+
+class UnpackedArchives:
+    """The zips that one process uses; thread-safe.
+
+    Args:
+        folder: Where they are kept; by default in the user's cache.
+        instead: Where they are kept when nothing can be written there.
+    """
+
+    def __init__(self, folder: Path | None = None, *, instead: Path | None = None) -> None:
+        self._folder = folder or default_folder()
+        self._instead = instead
+        self._in_use: dict[str, str] = {}
+        self._locks: list[int] = []  # descriptors
+
+    def get(self, digest: str, source: str | bytes) -> str:
+        """The folder of a zip, which stays until `close`.
+
+        Args:
+            digest: SHA-256 of its bytes, in hexadecimal.
+            source: Its path, or its bytes.
+
+        Raises:
+            SerializationError: It is damaged, or holds what it may not.
+            OSError: It cannot be written here.
+        """
+        if (known := self._in_use.get(digest)) is not None:
+            return known
+        if not digest.isalnum():
+            raise SerializationError("a zip is known by its digest")
+        try:
+            return self._got(digest, source, self._folder)
+        except OSError:
+            if self._instead is None:
+                raise
+            return self._got(digest, source, self._instead)
+
+    def close(self) -> None:
+        """Let go of all folders: they may be removed when room is needed."""
+        self._in_use.clear()
+        while self._locks:
+            os.close(self._locks.pop())
+
+    def _got(self, digest: str, source: str | bytes, home: Path) -> str:
+        place = home / "archives" / digest
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(place.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with builders_turn(place):
+                fcntl.flock(lock, fcntl.LOCK_SH)  # who makes room wants it alone
+                if not place.is_dir():
+                    _unpack(digest, source, place)
+                    _make_room(place.parent)
+            os.utime(lock)
+        except BaseException:
+            os.close(lock)
+            raise
+        self._locks.append(lock)
+        return self._in_use.setdefault(digest, str(place))
+
+
+def _unpack(digest: str, source: str | bytes, place: Path) -> None:
+    """Called by one builder at a time; what a killed one has left goes first."""
+    for left in place.parent.glob(f".{digest}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    if _digest_of(source) != digest:
+        raise SerializationError("the zip is not what it was when it was sent")
+    building = Path(tempfile.mkdtemp(prefix=f".{digest}-", dir=place.parent))
+    try:
+        with opened(source) as archive:
+            left_bytes = MOST_BYTES
+            for entry in entries_of(archive):
+                left_bytes -= _extract(archive, entry, building, left_bytes)
+        building.rename(place)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _extract(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, most_bytes: int
+) -> int:
+    """Write one file, and count its bytes: what the zip says of its size may be a lie."""
+    path = folder / entry.filename
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with archive.open(entry) as packed, path.open("xb") as file:
+        while data := packed.read(_PORTION):
+            written += len(data)
+            if written > most_bytes:
+                raise SerializationError(f"the zip holds more than {MOST_BYTES} bytes")
+            file.write(data)
+    is_program = (entry.external_attr >> 16) & stat.S_IXUSR
+    path.chmod(0o555 if is_program else 0o444)  # all executors share it: nobody may write into it
+    return written
+
+
+def _digest_of(source: str | bytes) -> str:
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    digest = hashlib.sha256()
+    with open(source, "rb", buffering=0) as file:  # noqa: PTH123 - no need for a Path
+        while data := file.read(_PORTION):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def _make_room(folder: Path) -> None:
+    """Remove zips that nobody uses, those used longest ago first, while there is too much."""
+    locks = sorted(folder.glob("*.lock"), key=lambda path: path.stat().st_mtime)
+    sizes = {lock: _nbytes(lock.with_suffix("")) for lock in locks}
+    total = sum(sizes.values())
+    for lock in locks:
+        if total <= KEPT_BYTES:
+            return
+        with lock.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            total -= sizes[lock]
+
+
+def _nbytes(folder: Path) -> int:
+    return sum(
+        Path(place, name).lstat().st_size for place, _, names in os.walk(folder) for name in names
+    )
