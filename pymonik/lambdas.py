@@ -121,7 +121,7 @@ class LambdaTask(Task[[Any], Any]):
     def __getstate__(self) -> tuple[object, ...]:
         return self.parts()
 
-    def __call__(self, event: Any, context: Any = None, /) -> Any:  # type: ignore[override]
+    def __call__(self, event: Any, context: Any = None, /) -> Any:
         """Run the handler here, for a test; ``context`` is what it gets."""
         return cast("Any", self.func)(event, context)
 
