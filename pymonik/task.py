@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from pymonik.cache.finding import Finding
+    from pymonik.lambdas import LambdaTask
     from pymonik.resumed import Batch
 
 P = ParamSpec("P")
@@ -198,7 +199,7 @@ class Task(Named, Generic[P, R]):
     @staticmethod
     def from_lambda(
         source: str | os.PathLike[str], handler: str, *, name: str | None = None, **options: Any
-    ) -> Task[[Any], Any]:
+    ) -> LambdaTask:
         """Make a handler in the shape of AWS Lambda a `Task`: JSON in, JSON out.
 
         Each call has one event, which handles may stand in; each item of `map_invoke` is an event.

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pymonik.lambdas import LambdaTask
+
 TIMEOUT_S = 50.0
 
 HANDLER = """
@@ -95,17 +97,17 @@ def client(cluster: LocalCluster) -> Iterator[Pymonik]:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Task[[Any], Any]:
+def engine(tmp_path: Path) -> LambdaTask:
     path = bundle(tmp_path / "v1.zip", engine=HANDLER, shared="VERSION = 1")
     return Task.from_lambda(path, "engine.handler", max_duration=30, max_retries=1)
 
 
-def value(engine: Task[[Any], Any], what: str, **more: Any) -> Any:
+def value(engine: LambdaTask, what: str, **more: Any) -> Any:
     return engine.invoke({"what": what, **more}).get(timeout=TIMEOUT_S)
 
 
 @pytest.mark.usefixtures("client")
-def test_the_context_has_all_that_aws_gives(engine: Task[[Any], Any]) -> None:
+def test_the_context_has_all_that_aws_gives(engine: LambdaTask) -> None:
     call = engine.invoke(
         {"what": "context"},
         pmk_client_context={"custom": {"a": 1}, "client": {"app_title": "desk"}},
@@ -127,9 +129,7 @@ def test_the_context_has_all_that_aws_gives(engine: Task[[Any], Any]) -> None:
 
 @pytest.mark.usefixtures("client")
 @pytest.mark.parametrize("chunk_size", [1, 10])
-def test_each_call_has_an_id_of_its_own_in_chunks_too(
-    engine: Task[[Any], Any], chunk_size: int
-) -> None:
+def test_each_call_has_an_id_of_its_own_in_chunks_too(engine: LambdaTask, chunk_size: int) -> None:
     run = engine.map_invoke([{"what": "context"}] * 20, chunk_size=chunk_size)
     found = run.get(timeout=TIMEOUT_S)
     assert len({one["id"] for one in found}) == 20
@@ -137,7 +137,7 @@ def test_each_call_has_an_id_of_its_own_in_chunks_too(
 
 @pytest.mark.usefixtures("client")
 def test_a_module_stays_and_another_zip_is_another_process(
-    engine: Task[[Any], Any], tmp_path: Path
+    engine: LambdaTask, tmp_path: Path
 ) -> None:
     counts = [value(engine, "count") for _ in range(6)]
     pids = {one["pid"] for one in counts}
@@ -152,7 +152,7 @@ def test_a_module_stays_and_another_zip_is_another_process(
 
 
 @pytest.mark.usefixtures("client")
-def test_functions_and_handlers_do_not_share_an_executor(engine: Task[[Any], Any]) -> None:
+def test_functions_and_handlers_do_not_share_an_executor(engine: LambdaTask) -> None:
     @task
     def has_it() -> bool:
         import importlib.util
@@ -166,7 +166,7 @@ def test_functions_and_handlers_do_not_share_an_executor(engine: Task[[Any], Any
 
 
 @pytest.mark.usefixtures("client")
-def test_events_and_answers_are_json(engine: Task[[Any], Any]) -> None:
+def test_events_and_answers_are_json(engine: LambdaTask) -> None:
     event = {"a": [1, 2.5, None, True, "ü\ud83d\ude00"], "n": 10**25, "deep": {"x": {"y": []}}}
     assert value(engine, "echo", value=event) == json.loads(json.dumps(event))
     assert value(engine, "decimal") == {"n": 1.5, "m": 3}
@@ -194,7 +194,7 @@ def test_each_item_of_a_map_is_an_event_whatever_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("client")
-def test_values_of_other_calls_may_stand_in_events(engine: Task[[Any], Any]) -> None:
+def test_values_of_other_calls_may_stand_in_events(engine: LambdaTask) -> None:
     first = engine.invoke({"what": "echo", "value": {"trades": [1, 2]}})
     second = engine.invoke({"what": "echo", "value": [first, {"again": first}, 5]})
     inner = {"trades": [1, 2]}
@@ -214,7 +214,7 @@ def test_values_of_other_calls_may_stand_in_events(engine: Task[[Any], Any]) -> 
 
 @pytest.mark.usefixtures("client")
 @pytest.mark.parametrize("chunk_size", [1, 5])
-def test_each_call_fails_as_itself(engine: Task[[Any], Any], chunk_size: int) -> None:
+def test_each_call_fails_as_itself(engine: LambdaTask, chunk_size: int) -> None:
     whats = ["version", "raise", "own", "die", "exit", "version"]
     run = engine.map_invoke([{"what": what} for what in whats], chunk_size=chunk_size)
     errors = run.exceptions(timeout=TIMEOUT_S)
@@ -228,7 +228,7 @@ def test_each_call_fails_as_itself(engine: Task[[Any], Any], chunk_size: int) ->
 
 
 @pytest.mark.usefixtures("client")
-def test_a_time_limit_ends_a_handler(engine: Task[[Any], Any]) -> None:
+def test_a_time_limit_ends_a_handler(engine: LambdaTask) -> None:
     late = engine.invoke({"what": "sleep", "s": 60}, pmk_max_duration=1)
     with pytest.raises(TaskTimeoutError):
         late.get(timeout=TIMEOUT_S)
@@ -259,7 +259,7 @@ def test_a_folder_is_packed_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("client")
 def test_a_handler_that_cannot_be_imported_is_told_and_others_go_on(
-    engine: Task[[Any], Any], tmp_path: Path
+    engine: LambdaTask, tmp_path: Path
 ) -> None:
     path = bundle(tmp_path / "z.zip", m="import absent_module\ndef handler(event, context): ...")
     broken = Task.from_lambda(path, "m.handler")
@@ -273,7 +273,7 @@ def test_a_handler_that_cannot_be_imported_is_told_and_others_go_on(
 
 
 def test_a_plain_call_runs_here_and_leaves_the_modules_of_the_program(
-    engine: Task[[Any], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: LambdaTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "shared.py").write_text("VERSION = 'of the program'")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -283,7 +283,7 @@ def test_a_plain_call_runs_here_and_leaves_the_modules_of_the_program(
     assert engine({"what": "echo", "value": (1, 2)}, None) == [1, 2]
     with pytest.raises(KeyError, match="price"):
         engine({"what": "raise"})
-    import shared as again  # type: ignore[import-not-found]
+    import shared as again
 
     assert again is shared
     assert again.VERSION == "of the program"
