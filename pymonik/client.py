@@ -131,6 +131,7 @@ class Pymonik:
         locals: bool = True,  # noqa: A002 - the word that debuggers have for them
         session: str | None = None,
         on_exit: OnExit | None = None,
+        keep: bool = False,
         **_unknown: NoReturn,
     ) -> None:
         """Nothing is opened before `create` or ``with``.
@@ -180,6 +181,9 @@ class Pymonik:
                 ``"cancel"`` stops what has not ended. Without it a block that ends well finishes
                 the session that it made, and keeps one that was there; an error or Ctrl-C keeps
                 one that has a name, and cancels another.
+            keep: Use the cluster on this machine that stays when this program ends: it is started
+                if it does not run, every program of this user finds it, and what is in it lies on
+                the disk. ``pymonik cluster --stop`` ends it.
         """
         refuse_unknown("Pymonik()", _unknown, _keywords(), _HINTS)
         self._endpoint = endpoint
@@ -212,6 +216,9 @@ class Pymonik:
             raise UsageError(f"on_exit must be 'finish', 'keep' or 'cancel', not {on_exit!r}")
         if session is not None:
             check_name(session)
+        if keep and endpoint is not None:
+            raise UsageError("keep=True is for the cluster on this machine, without an endpoint")
+        self._keeps_cluster = keep
         self._name = session or ""
         self._on_exit = on_exit
         self._found = ""  # the endpoint, once it is known
@@ -525,7 +532,7 @@ class Pymonik:
         """Where to connect, and the cluster there if it is one of this machine."""
         cluster = _as_local_cluster(self._endpoint)
         if cluster is None:
-            endpoint: Any = self._endpoint
+            endpoint: Any = _kept_cluster() if self._keeps_cluster else self._endpoint
             config = ClusterConfig.find(endpoint, **self._certificates)
             if config is not None:
                 return config, None
@@ -772,6 +779,12 @@ def _local_cluster() -> LocalCluster:
     from pymonik.cluster.local import shared_local_cluster
 
     return shared_local_cluster()
+
+
+def _kept_cluster() -> str:
+    from pymonik.cluster import kept
+
+    return kept.endpoint()
 
 
 def _partitions(partition: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from pymonik.cluster import memory
+from pymonik.cluster import kept, memory
 from pymonik.cluster.folder import private_folder
 from pymonik.cluster.host import ClusterConfig, EmbeddedCluster, check_room
 from pymonik.cluster.local import DEFAULT_PARTITION, GRACE_S, LONGEST_DRAIN_S, current_folder
@@ -23,17 +23,21 @@ LINGER_S = 5.0  # for clients to read the values of tasks that have just ended
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal comes; gives the exit code."""
+    if options.stop:
+        _say("stopped" if kept.stop() else "no kept cluster of yours is running")
+        return 0
     memory.set_up()
     orphans.adopt()
     config = ClusterConfig(
         partitions=_partitions(options),
         worker=shlex.split(options.worker) if options.worker else None,
         port=options.port,
-        socket=options.socket,
+        socket=_socket(options),
         inherit_output=True,
         memory_limit=options.memory_limit,
         grace_s=options.grace,
         current_folder=current_folder(),
+        data_folder=options.data,
     )
     check_room(config)
     stopping = Stopping()
@@ -50,6 +54,13 @@ def run(options: argparse.Namespace) -> int:
             cluster.stop()
     _say("stopped")
     return 0
+
+
+def _socket(options: argparse.Namespace) -> Path | None:
+    """Clients find a cluster that comes back where it was."""
+    if options.socket is None and options.port is None and options.data is not None:
+        return Path(options.data) / kept.SOCKET
+    return options.socket and Path(options.socket)
 
 
 def _drain(cluster: EmbeddedCluster, timeout_s: float, stopping: Stopping) -> None:
@@ -152,3 +163,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"from asking a task to end until it is killed; default: {GRACE_S:g}",
     )
     parser.add_argument("--folder", type=Path, help="where to make the private folder")
+    parser.add_argument(
+        "--stop",
+        action="store_true",
+        help="end the cluster that Pymonik(keep=True) has started; its data stay",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="keep sessions, results and tasks there: a cluster that is started with the same "
+        "folder goes on with them, however this one ends",
+    )

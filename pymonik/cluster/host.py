@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pymonik.cluster.announcement import Announcement, announce
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.dispatch import Dispatch
+from pymonik.cluster.journal import Journal
 from pymonik.cluster.locked_state import LockedState
 from pymonik.cluster.machine import Machine
 from pymonik.cluster.memory import GivingBack
@@ -68,6 +69,8 @@ class ClusterConfig:
         current_folder: Of tasks and foreign workers; ``None`` for one that was removed.
         is_isolated: Tasks of pymonik run in an empty folder of the cluster, and read no file of a
             program where the program has it.
+        data_folder: Where sessions, results and tasks are kept, for another cluster to go on with
+            when this one has ended; ``None`` keeps nothing.
     """
 
     partitions: Mapping[str, int]
@@ -79,6 +82,7 @@ class ClusterConfig:
     grace_s: float = field(default=GRACE_S, kw_only=True)
     current_folder: str | None = field(default=None, kw_only=True)
     is_isolated: bool = field(default=False, kw_only=True)
+    data_folder: Path | None = field(default=None, kw_only=True)
 
 
 def check_room(config: ClusterConfig) -> None:
@@ -104,7 +108,11 @@ class EmbeddedCluster:
     def __init__(self, config: ClusterConfig, folder: Path) -> None:
         self._config = config
         self._folder = folder
-        self.storage_folder = folder / "objects"
+        self.storage_folder = (config.data_folder or folder).absolute() / "objects"
+        # The lock of the data before anything in them is touched.
+        self._journal = None
+        if config.data_folder is not None:
+            self._journal = Journal(config.data_folder.absolute(), lambda one: storage.held(one))
         storage = Storage(self.storage_folder)
         self.default_partition = next(iter(config.partitions))
         self._memory = GivingBack()
@@ -117,6 +125,7 @@ class EmbeddedCluster:
             storage,
             default_partition=self.default_partition,
             on_shrunk=self._memory.ask,
+            journal=self._journal,
         )
         self._control = ControlPlane(self._state, storage)
         self._dispatch = Dispatch(self._state, storage)
@@ -201,6 +210,8 @@ class EmbeddedCluster:
         for slot in self._slots:
             slot.join()
         self._memory.stop()
+        if self._journal is not None:
+            self._journal.close()
 
     def _listen(self) -> str:
         config = self._config

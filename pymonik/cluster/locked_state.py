@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 
 from pymonik.cluster.events import EventHub, Interest, Subscription
 from pymonik.cluster.state import draining
+from pymonik.cluster.state.restoring import restore
 from pymonik.cluster.state.tables import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from pymonik.cluster.journal import Journal
+    from pymonik.cluster.state.restoring import Rows
     from pymonik.cluster.state.rows import Effects, Partition
     from pymonik.cluster.storage import Storage
 
@@ -38,6 +41,7 @@ class LockedState:
         max_priority: The highest that a submission may ask for.
         clock: Nanoseconds since the epoch.
         on_shrunk: Called when at least as many rows are gone as are left.
+        journal: Where the rows are kept; what it has is there from the beginning.
 
     Attributes:
         changing: ``with changing as (state, now)`` holds the lock for a transition, and only with
@@ -56,6 +60,7 @@ class LockedState:
         max_priority: int = 10,
         clock: Callable[[], int] = microseconds,
         on_shrunk: Callable[[], None] = lambda: None,
+        journal: Journal | None = None,
     ) -> None:
         self._storage = storage
         self._clock = clock
@@ -63,6 +68,10 @@ class LockedState:
         self._state = State(
             partitions, default_partition=default_partition, max_priority=max_priority
         )
+        self._journal = journal
+        if journal is not None:
+            restore(self._state, self._kept_rows(journal), clock())
+            journal.begin(self._state)
         self._hub = EventHub()
         self._lock = threading.Lock()
         self.changing = _Changing(self._begin, self._end)
@@ -70,6 +79,11 @@ class LockedState:
         self.on_cancel: dict[str, Callable[[str], None]] = {}
         self.closed = False
         self.draining = False
+
+    def _kept_rows(self, journal: Journal) -> Rows:
+        rows = journal.read()
+        self._storage.restore(rows.data, [row.opaque_id for row in rows.results.values()])
+        return rows
 
     @contextmanager
     def reading(self) -> Iterator[State]:
@@ -131,6 +145,8 @@ class LockedState:
     def _end(self) -> None:
         try:
             effects = self._state.take_effects()
+            if self._journal is not None:  # before anybody hears of it
+                self._journal.write(effects, self._state)
             subscriptions = self._hub.publish(effects.changes)
             stops = self._wake_runners(effects)
         finally:

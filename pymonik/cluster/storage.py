@@ -18,6 +18,7 @@ import itertools
 import os
 import shutil
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from pymonik.cluster.ids import new_id
@@ -26,7 +27,7 @@ from pymonik.content import objects
 from pymonik.launch import memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pymonik.wire.containers import Buffer
@@ -35,6 +36,7 @@ SMALL = 1 << 14  # bytes
 # Of the memory that there is, for all objects that are held. As files in a folder in memory they
 # would take several times as much; on a disk there is room for more of them.
 HELD_SHARE = 1 / 8
+LEFT_S = 3600.0  # after which a file that nobody has announced will not be
 HELD_BYTES = 256  # that an object in memory takes besides its data
 
 
@@ -52,6 +54,28 @@ class Storage:
         self._most_held = int(memory.total() * HELD_SHARE)
         self._used: set[str] = set()  # of those that are held
         self._filed: set[str] = set()  # names of results that files have, will have, or just had
+
+    def restore(self, small: Mapping[str, bytes], names: Iterable[str]) -> None:
+        """Hold the objects of a cluster that has ended again; its files are in the folder.
+
+        Files that no row knows of are the rest of what was being written when it ended. They are
+        removed if they are old: a program may have put one there that it is about to announce.
+
+        Args:
+            small: What is in no file, by name.
+            names: All objects that there are.
+        """
+        known = set(names)
+        for place in (self.folder, self._large):
+            for entry in os.scandir(place):
+                if entry.name in known:
+                    self._filed.add(entry.name)
+                elif entry.is_file(follow_symlinks=False) and _is_old(entry):
+                    objects.remove(entry.path)
+        for opaque_id, data in small.items():
+            if opaque_id in known and opaque_id not in self._filed:
+                self._held[opaque_id] = data
+                self._held_bytes += len(data) + HELD_BYTES
 
     def write(self, data: bytes, result_id: str) -> Stored:
         """Store bytes of a result."""
@@ -264,6 +288,12 @@ class Storage:
         if not objects.is_name(opaque_id):
             raise ValueError(f"not the name of an object: {opaque_id!r}")
         return self._prefix + opaque_id
+
+
+def _is_old(entry: os.DirEntry[str]) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFT_S
+    return False
 
 
 def _start(chunks: Iterator[Buffer]) -> list[Buffer]:

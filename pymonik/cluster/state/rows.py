@@ -220,6 +220,9 @@ class Effects:
     """What a transition asks of the world, in order; carried out once the lock is released."""
 
     changes: list[Change] = field(default_factory=list)  # for subscribers of events
+    # Rows that changed without a word, and sessions that are gone: for who keeps the rows.
+    quiet: list[Session | Task | Result] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)  # running tasks to stop
     ready: list[str] = field(default_factory=list)  # partitions, once per task queued
     garbage: list[str] = field(default_factory=list)  # objects that nobody refers to any more

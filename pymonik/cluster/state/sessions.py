@@ -60,6 +60,7 @@ def create(
         raise PartitionNotFound("The partition in the task options does not exist")
     session = Session(session_id, tuple(allowed), replace(options, partition_id=chosen), now)
     state.sessions[session_id] = session
+    state.effects.quiet.append(session)
     return session
 
 
@@ -102,6 +103,7 @@ def stop_submission(state: State, session_id: str, *, client: bool, worker: bool
     session = state.sessions.get(session_id)
     if session is None:
         raise SessionNotFound(f"Session {session_id} not found")  # here without a full stop
+    state.effects.quiet.append(session)
     session.client_submission &= not client
     session.worker_submission &= not worker
     return session
@@ -175,6 +177,7 @@ def _checked(state: State, session_id: str, verb: str) -> Session:
     if session.status not in ALLOWED_FROM[verb]:
         status = session.status.name.capitalize()
         raise InvalidSessionTransition(f"Cannot {verb} a session with status {status}")
+    state.effects.quiet.append(session)  # the caller changes it
     return session
 
 

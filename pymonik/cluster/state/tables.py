@@ -160,11 +160,13 @@ class State:
         self._references[result.opaque_id] += 1
         result.completed_at = now
         result.status = ResultStatus.COMPLETED
+        self.effects.quiet.append(result)
 
     def detach(self, result: Result) -> None:
         """Let go of the bytes of a result; they are removed when no other result has them."""
         opaque_id, result.opaque_id = result.opaque_id, ""
         if opaque_id:
+            self.effects.quiet.append(result)
             self._references[opaque_id] -= 1
             self.discard(opaque_id)
 
@@ -185,6 +187,7 @@ class State:
     def remove_session(self, session_id: str) -> list[Task]:
         """Delete a session with its tasks, results and bytes; gives the tasks."""
         self.sessions.pop(session_id, None)
+        self.effects.gone.append(session_id)
         tasks = list(self.tasks_of.pop(session_id, {}).values())
         queued = [task for task in tasks if task.queued]
         for task in tasks:
@@ -234,6 +237,7 @@ class State:
         """Without a word: nobody waits for that."""
         self.detach(payload)
         payload.status = ResultStatus.DELETED
+        self.effects.quiet.append(payload)
 
     def _share_ids(self, task: Task) -> None:
         """Name results by the strings that they have themselves: requests bring copies."""

@@ -1,0 +1,235 @@
+"""What a cluster keeps on a disk, and what becomes of it in the next one."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pymonik.cluster.control_plane import ControlPlane
+from pymonik.cluster.dispatch import Dispatch
+from pymonik.cluster.journal import FILE, Journal
+from pymonik.cluster.locked_state import LockedState
+from pymonik.cluster.state import sessions
+from pymonik.cluster.state.rows import Partition, ResultStatus, SessionStatus, TaskStatus
+from pymonik.cluster.state.submission import TaskCreation
+from pymonik.cluster.state.work import Succeeded
+from pymonik.cluster.storage import Storage
+from pymonik.errors import ConfigError
+from tests.unit.cluster.conftest import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pymonik.cluster.state.rows import Session
+
+LARGE = b"x" * 100_000
+
+
+class Kept:
+    """The parts of a cluster that keeps its rows; `killed` gives one that comes after it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.journal = Journal(folder, lambda one: self.storage.held(one))
+        self.storage = Storage(folder / "objects")
+        self.locked = LockedState(
+            [Partition("P")], self.storage, default_partition="P", journal=self.journal
+        )
+        self.control = ControlPlane(self.locked, self.storage)
+        self.dispatch = Dispatch(self.locked, self.storage)
+
+    def killed(self, name: str = "again") -> Kept:
+        """A cluster with what is on the disk now; this one does not get to end anything."""
+        copy = self.folder.with_name(name)
+        shutil.copytree(self.folder, copy)
+        return Kept(copy)
+
+    def session(self) -> str:
+        return str(self.control.create_session(OPTIONS, ("P",)).session_id)
+
+    def change(self, transition: Callable[..., Session], session: str) -> None:
+        self.control.change_session(transition, session, lambda one: one)
+
+    def result(self, session: str, data: bytes | None = None, *, manual: bool = False) -> str:
+        (made,) = self.control.create_results(
+            session, [("name", manual, data)], lambda one: one.result_id
+        )
+        return str(made)
+
+    def task(self, session: str, payload: str, output: str, *needs: str) -> str:
+        creation = TaskCreation(payload, [output], list(needs))
+        (task,) = self.control.submit(session, None, [creation])
+        return task.task_id
+
+    def run(self) -> str:
+        taken = self.dispatch.acquire("P", pod_id="p", hostname="h", on_cancel=lambda _: None)
+        assert taken is not None
+        self.dispatch.start(taken.task_id, pod_id="p")
+        return taken.task_id
+
+    def data(self, result: str) -> bytes:
+        return b"".join(self.control.download(result, 1 << 16))
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    return Kept(tmp_path / "data")
+
+
+def test_results_come_back_with_their_bytes(kept: Kept) -> None:
+    session = kept.session()
+    small, large = kept.result(session, b"small", manual=True), kept.result(session, LARGE)
+    empty = kept.result(session)
+    again = kept.killed()
+    assert (again.data(small), again.data(large)) == (b"small", LARGE)
+    with again.locked.reading() as state:
+        assert state.results[small].manual_deletion
+        assert state.results[empty].status is ResultStatus.CREATED
+
+
+def test_what_was_deleted_stays_deleted(kept: Kept) -> None:
+    session, gone = kept.session(), kept.session()
+    small, large = kept.result(session, b"small"), kept.result(session, LARGE)
+    kept.result(gone, b"with its session")
+    kept.control.delete_data([small, large])
+    kept.change(sessions.delete, gone)
+    again = kept.killed()
+    with again.locked.reading() as state:
+        assert {state.results[one].status for one in (small, large)} == {ResultStatus.DELETED}
+        assert list(state.sessions) == [session]
+        assert len(state.results) == 2
+    assert not any(path.is_file() for path in (again.folder / "objects").iterdir())
+
+
+def test_tasks_wait_and_run_as_before(kept: Kept) -> None:
+    session = kept.session()
+    payload = kept.result(session, b"payload")
+    first, second, third = (kept.result(session) for _ in range(3))
+    done = kept.task(session, payload, first)
+    assert kept.run() == done
+    kept.dispatch.finish(done, Succeeded(data={first: b"one"}), pod_id="p")
+    running = kept.task(session, payload, second, first)
+    assert kept.run() == running
+    waits = kept.task(session, payload, third, second)
+    again = kept.killed()
+    with again.locked.reading() as state:
+        assert state.tasks[done].status is TaskStatus.COMPLETED
+        assert state.tasks[running].status is TaskStatus.SUBMITTED
+        assert state.tasks[waits].status is TaskStatus.PENDING
+    assert again.run() == running  # once more
+    again.dispatch.finish(running, Succeeded(data={second: b"two"}), pod_id="p")
+    assert again.run() == waits
+    assert (again.data(first), again.data(second)) == (b"one", b"two")
+
+
+def test_the_states_of_sessions_come_back(kept: Kept) -> None:
+    ids = [kept.session() for _ in range(4)]
+    kept.change(sessions.pause, ids[1])
+    kept.change(sessions.close, ids[2])
+    kept.change(sessions.cancel, ids[3])
+    with kept.killed().locked.reading() as state:
+        assert [state.sessions[one].status for one in ids] == [
+            SessionStatus.RUNNING,
+            SessionStatus.PAUSED,
+            SessionStatus.CLOSED,
+            SessionStatus.CANCELLED,
+        ]
+        assert not state.sessions[ids[2]].client_submission
+        assert state.sessions[ids[2]].duration is not None
+
+
+def test_a_task_that_is_being_cancelled_is_ended_by_whoever_takes_it(kept: Kept) -> None:
+    session = kept.session()
+    output = kept.result(session)
+    task = kept.task(session, kept.result(session, b"payload"), output)
+    kept.run()
+    kept.control.cancel_tasks([task], lambda one: one)
+    again = kept.killed()
+    with again.locked.reading() as state:
+        assert state.tasks[task].status is TaskStatus.CANCELLING
+        assert len(state.queues["P"]) == 1
+
+
+def test_all_fields_of_rows_come_back(kept: Kept) -> None:
+    session = kept.session()
+    output = kept.result(session)
+    task = kept.task(session, kept.result(session, b"payload"), output)
+    kept.run()
+    kept.dispatch.finish(task, Succeeded(data={output: b"one"}), pod_id="p")
+    again = kept.killed()
+    with kept.locked.reading() as before, again.locked.reading() as after:
+        for name in ("sessions", "tasks", "results"):
+            for key, row in getattr(before, name).items():
+                other = getattr(after, name)[key]
+                for field in row.__slots__:
+                    if field not in ("recent", "number"):
+                        assert getattr(other, field) == getattr(row, field), (name, field)
+
+
+def test_a_frame_that_was_cut_is_left_out(kept: Kept) -> None:
+    session = kept.session()
+    whole = kept.result(session, b"whole")
+    size = (kept.folder / FILE).stat().st_size
+    kept.result(session, b"cut")
+    for cut in (size + 1, size + 7, size + 20):
+        copy = kept.folder.with_name(f"cut {cut}")
+        shutil.copytree(kept.folder, copy)
+        with (copy / FILE).open("rb+") as file:
+            file.truncate(cut)
+        again = Kept(copy)
+        assert again.data(whole) == b"whole"
+        added = again.result(session, b"added")  # it is written behind what was whole
+        assert again.killed(f"after {cut}").data(added) == b"added"
+
+
+def test_the_file_does_not_grow_for_ever(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pymonik.cluster.journal._SMALLEST", 20_000)
+    session = kept.session()
+    last = ""
+    for _ in range(300):
+        last = kept.result(session, b"x" * 1_000)
+        kept.control.delete_data([last])
+    stays = kept.result(session, b"stays")
+    assert (kept.folder / FILE).stat().st_size < 150_000
+    again = kept.killed()
+    assert again.data(stays) == b"stays"
+    with again.locked.reading() as state:
+        assert state.results[last].status is ResultStatus.DELETED
+
+
+def test_a_full_disk_is_told_and_what_was_missed_is_written_later(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = kept.session()
+    with monkeypatch.context() as full:
+
+        def refuse(descriptor: int, frame: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+        full.setattr("pymonik.cluster.journal._write", refuse)
+        missed = kept.result(session, b"missed")
+        kept.result(session, b"as well")
+    assert len(caplog.records) == 1
+    kept.result(session, b"there is room again")
+    assert kept.killed().data(missed) == b"missed"
+
+
+def test_a_folder_has_one_cluster(kept: Kept) -> None:
+    with pytest.raises(ConfigError, match="another cluster"):
+        Journal(kept.folder, lambda _: None)
+    kept.journal.close()
+    Journal(kept.folder, lambda _: None).close()
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"")
+    assert not Journal(tmp_path, lambda _: None).read().results
+
+
+def test_a_folder_that_others_can_write_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigError, match="written by others"):
+        Journal(tmp_path, lambda _: None)
