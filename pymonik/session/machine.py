@@ -74,7 +74,9 @@ class Machine:
         self._cancelling = Cancelling(asking, ends)
         self._sending = Sending(asking, ends, pending, self._cancelling, new_id)
         self._paces = Paces(asking)
-        self._outgoing = Outgoing(ends, self._sending, self._paces, batch_tasks)
+        self._outgoing = Outgoing(
+            ends, self._sending, self._paces, batch_tasks, is_near=new_id is not None
+        )
         self._items = Items(ends, pending)
         self._values = Values(asking, self._items, reads_ahead=reads_ahead)
         self._listening = Listening(

@@ -27,8 +27,9 @@ BATCH_TASKS = 1000
 BATCH_BYTES = 16 * 1024 * 1024
 MOST_WAITING = 20_000  # tasks; past these bounds callers wait
 MOST_WAITING_BYTES = 256 * 1024 * 1024
-_FIRST_TASKS = 32  # of the first batch, so that workers begin; of each that follows twice as many
+_FIRST_TASKS = 32  # of the first batch, so that workers begin; near, the next has twice as many
 _DELAY_S = 0.003  # after the first call of a batch, for others to join it
+_LONG_DELAY_S = 0.1  # the same while a request is under way, where one request costs three
 
 
 class Outgoing:
@@ -39,13 +40,17 @@ class Outgoing:
         sending: Gets the batches.
         paces: Of series of calls.
         batch_tasks: Most tasks of one batch.
+        is_near: Whether a batch is one request, of which many may follow each other.
     """
 
-    def __init__(self, ends: Ends, sending: Sending, paces: Paces, batch_tasks: int) -> None:
+    def __init__(
+        self, ends: Ends, sending: Sending, paces: Paces, batch_tasks: int, *, is_near: bool
+    ) -> None:
         self._ends = ends
         self._sending = sending
         self._paces = paces
         self._batch_tasks = batch_tasks
+        self._is_near = is_near
         self._series: list[Series] = []
         self._behind: list[OutgoingTask] = []  # they need what has not left yet
         self._waiting: deque[OutgoingTask] = deque()
@@ -73,8 +78,8 @@ class Outgoing:
     def next_at(self, now: float) -> float | None:
         """When calls may leave though nothing happens."""
         times = [at for one in self._series if (at := one.next_look_at(now)) is not None]
-        if self._waiting and self._leave_at is not None and self._sending.has_room:
-            times.append(self._leave_at)
+        if self._waiting and self._sending.has_room and (at := self._due_at()) is not None:
+            times.append(at)
         return min(times, default=None)
 
     # -- in ------------------------------------------------------------------------------------
@@ -158,8 +163,14 @@ class Outgoing:
             self._hurried > 0
             or len(self._waiting) >= self._full
             or self._waiting_bytes >= BATCH_BYTES
-            or (self._leave_at is not None and now >= self._leave_at)
+            or ((at := self._due_at()) is not None and now >= at)
         )
+
+    def _due_at(self) -> float | None:
+        """When the calls that wait leave by themselves; few requests follow each other far away."""
+        if self._leave_at is None or self._is_near or self._sending.is_idle:
+            return self._leave_at
+        return self._leave_at + _LONG_DELAY_S - _DELAY_S
 
     def _take_batch(self) -> list[OutgoingTask]:
         """The next tasks that can run; those that need what is about to get an id stay behind."""
@@ -182,7 +193,7 @@ class Outgoing:
             task.is_chosen = True
         for task in batch:
             task.is_chosen = False
-        self._full = min(2 * self._full, self._batch_tasks)
+        self._full = min(2 * self._full, self._batch_tasks) if self._is_near else self._batch_tasks
         return batch
 
     def _can_run(self, task: OutgoingTask) -> bool:

@@ -220,18 +220,26 @@ class ControlPlane:
 
     def create_results_metadata(self, session_id: str, names: Iterable[str]) -> list[str]:
         """Results without data; their ids, in order."""
-        create = results_common_pb2.CreateResultsMetaDataRequest.ResultCreate
-        request = results_common_pb2.CreateResultsMetaDataRequest(
-            session_id=session_id,
-            results=[
-                create(name=name, manual_deletion=name.startswith(KEPT_PREFIXES)) for name in names
-            ],
-        )
         # A second attempt leaves unused results behind, at worst.
         answer = self._retried(
-            "CreateResultsMetaData", self._results.CreateResultsMetaData, request
+            "CreateResultsMetaData",
+            self._results.CreateResultsMetaData,
+            _results_without_data(session_id, names),
         )
         return [result.result_id for result in answer.results]
+
+    def begin_results_metadata(
+        self, session_id: str, names: Iterable[str]
+    ) -> Callable[[], list[str]]:
+        """The same while others are asked for: what it gives waits for the answer, once."""
+        method = self._results.CreateResultsMetaData
+        answer = method.future(_results_without_data(session_id, names), timeout=self._timeout_s)
+
+        def wait() -> list[str]:
+            with translated("CreateResultsMetaData"):
+                return [result.result_id for result in answer.result().results]
+
+        return wait
 
     def create_results(self, session_id: str, items: Iterable[tuple[str, bytes]]) -> list[str]:
         """Results with their (name, data); their ids, in order.
@@ -466,6 +474,16 @@ class ControlPlane:
                 return attempt()
         except UnavailableError as error:
             return error
+
+
+def _results_without_data(session_id: str, names: Iterable[str]) -> Any:
+    create = results_common_pb2.CreateResultsMetaDataRequest.ResultCreate
+    return results_common_pb2.CreateResultsMetaDataRequest(
+        session_id=session_id,
+        results=[
+            create(name=name, manual_deletion=name.startswith(KEPT_PREFIXES)) for name in names
+        ],
+    )
 
 
 def _payloads(tasks: Sequence[NewTask]) -> list[bytes]:

@@ -112,3 +112,15 @@ def test_cancelling_that_takes_seconds_keeps_nobody_waiting(far: Callable[..., F
     assert not sleeping.done()
     with pytest.raises(TaskCancelledError):
         sleeping.get(PATIENCE_S)
+
+
+def test_a_thousand_calls_are_few_requests(far: Callable[..., Far]) -> None:
+    one = far(delay_s=0.02)
+    add.invoke(1, 1, pymonik=one.client).get(PATIENCE_S)
+    before = one.plane.counts.copy()
+    handles = [add.invoke(n, n, pymonik=one.client) for n in range(1000)]
+    one.client.session.send()
+    sent = one.plane.counts - before
+    asked = {name: sent[name] for name in ("CreateResultsMetaData", "CreateResults", "SubmitTasks")}
+    assert 0 < sum(asked.values()) <= 8, asked
+    assert [handle.get(PATIENCE_S) for handle in handles] == [2 * n for n in range(1000)]
