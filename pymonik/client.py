@@ -74,6 +74,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 OnExit = Literal["finish", "keep", "cancel"]
+_RESTART_S = 30.0  # in which a cluster on this machine may be started again at the same socket
 _DEFAULT_PARTITION = "pymonik"
 _HINTS = {
     "is_worker": "a client is never one; in a task `get_context().is_local` is False",
@@ -118,7 +119,7 @@ class Pymonik:
         override_target_name: str | None = None,
         connect_timeout: float = 2.0,
         request_timeout: float = 60.0,
-        unavailable_timeout: float = 30.0,
+        unavailable_timeout: float = 300.0,
         batch_size: int = BATCH_TASKS,
         disable_events_client: bool = False,
         polling_interval: float = 0.5,
@@ -156,7 +157,8 @@ class Pymonik:
             override_target_name: The name in the server's certificate, where it is another.
             connect_timeout: Seconds in which the control plane must answer first.
             request_timeout: Seconds in which it must answer a request.
-            unavailable_timeout: Seconds for which a request is repeated while nobody answers.
+            unavailable_timeout: Seconds for which whoever waits, for an answer or for a result
+                without a time-out, goes on while nobody answers. No call is lost by that.
             batch_size: Most calls of one request.
             disable_events_client: Ask for results now and then, where a proxy cuts event streams.
             polling_interval: Seconds between two such questions.
@@ -475,7 +477,9 @@ class Pymonik:
             settings["is_alive"] = cluster.is_alive
             settings["is_private"] = True
         elif config.endpoint.startswith("unix:"):
-            settings["is_alive"] = Listener(config.endpoint, settings["patience_s"]).is_alive
+            settings["is_alive"] = Listener(
+                config.endpoint, min(settings["patience_s"], _RESTART_S)
+            ).is_alive
         with ExitStack() as opened:
             channel = open_channel(config)
             is_direct = cluster is not None and self._direct

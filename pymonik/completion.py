@@ -56,7 +56,7 @@ class Completions(Generic[H]):
     """
 
     def __init__(self, handles: Iterable[H], more: More[H] | None, timeout: float | None) -> None:
-        self._waiting = _Waiting(handles)
+        self._waiting = _Waiting(handles, has_end=timeout is not None)
         self._more = more
         self._timeout = timeout
         self._deadline = None if timeout is None else time.monotonic() + timeout
@@ -131,10 +131,11 @@ def _left_in_order(waiting: _Waiting[H], more: More[H] | None) -> Iterator[None]
 class _Waiting(Generic[H]):
     """Handles that have not ended, or were not told of."""
 
-    def __init__(self, handles: Iterable[H]) -> None:
+    def __init__(self, handles: Iterable[H], *, has_end: bool) -> None:
         self.total = 0
         self.pending = 0
-        self._ended: queue.SimpleQueue[ResultState] = queue.SimpleQueue()
+        self._has_end = has_end
+        self._ended: queue.SimpleQueue[ResultState | BaseException] = queue.SimpleQueue()
         self._handles: dict[ResultState, list[H]] = {}  # several may share a state
         self._wake: Callable[[], object] | None = None  # an event loop that waits
         self.add(handles)
@@ -152,7 +153,15 @@ class _Waiting(Generic[H]):
 
     def ended(self, state: ResultState) -> None:
         """One of them is final; see `Observer`."""
-        self._ended.put(state)
+        self._put(state)
+
+    def unanswered(self, error: BaseException) -> None:
+        """Nobody has answered for long; see `Observer`."""
+        if not self._has_end:
+            self._put(error)
+
+    def _put(self, what: ResultState | BaseException) -> None:
+        self._ended.put(what)
         if (wake := self._wake) is not None:
             wake()
 
@@ -182,7 +191,10 @@ class _Waiting(Generic[H]):
 
     def next(self, timeout: float | None) -> H:
         """The next one that ended; `queue.Empty` is raised after ``timeout``."""
-        return self._take(self._ended.get(timeout=timeout))
+        ended = self._ended.get(timeout=timeout)
+        if isinstance(ended, BaseException):
+            raise ended
+        return self._take(ended)
 
     def _take(self, state: ResultState) -> H:
         handles = self._handles[state]

@@ -712,11 +712,21 @@ class _Awaiting:
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody awaits
             self._loop.call_soon_threadsafe(_set, self.future)
 
+    def unanswered(self, error: BaseException) -> None:
+        """Raise it where the states are awaited; see `Observer`."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_fail, self.future, error)
+
 
 def _running_loop() -> asyncio.AbstractEventLoop:
     import asyncio  # a third of an executor's start, and only who awaits needs it
 
     return asyncio.get_running_loop()
+
+
+def _fail(future: asyncio.Future[None], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
 
 
 def _set(future: asyncio.Future[None]) -> None:

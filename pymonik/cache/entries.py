@@ -142,6 +142,9 @@ class Entries:
             self._ended.append(state)
             self._writer.put(self.write)
 
+    def unanswered(self, _: BaseException) -> None:
+        """Nobody waits for entries; see `Observer`."""
+
     def write(self) -> None:
         """Write entries for the calls that have ended; returns when they are there."""
         with self._writing:

@@ -39,10 +39,14 @@ class Asking:
     Args:
         ends: Of the session.
         patience_s: Seconds without an answer after which whoever waits for one is told.
+        out_of_patience: Called when nobody has answered for so long, and then once in so long.
     """
 
-    def __init__(self, ends: Ends, patience_s: float) -> None:
+    def __init__(
+        self, ends: Ends, patience_s: float, out_of_patience: Callable[[float], None]
+    ) -> None:
         self._ends = ends
+        self._out_of_patience = out_of_patience
         self.patience_s = patience_s
         self._requests: list[Request] = []
         self._timers: list[tuple[float, int, Callable[[float], None]]] = []
@@ -134,6 +138,12 @@ class Asking:
         if self._silent_since is None:
             self._silent_since = now
             self.after(now + _SILENT_S, partial(self._tell_silence, now))
+            self.after(now + self.patience_s, partial(self._lose_patience, now))
+
+    def _lose_patience(self, since: float, now: float) -> None:
+        if self._silent_since == since and not self._ends.is_over:
+            self._out_of_patience(now - since)
+            self.after(now + self.patience_s, partial(self._lose_patience, since))
 
     def _tell_silence(self, since: float, _: float) -> None:
         if self._silent_since == since and not self._ends.is_over:

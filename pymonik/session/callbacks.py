@@ -63,6 +63,9 @@ class Callback:
         """Have it called."""
         self._callbacks.put(self._callback)
 
+    def unanswered(self, _: BaseException) -> None:
+        """Nobody is kept waiting by it."""
+
 
 def call(callback: Callable[[], object]) -> None:
     """Run a callback of the program; what it raises is logged, whatever it is."""

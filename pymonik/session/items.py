@@ -11,7 +11,7 @@ from pymonik.session.result import Held, Status
 from pymonik.session.tasks import Awaited, OutgoingTask, is_item
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pymonik.code.opened_result import OpenedResult
     from pymonik.session.ends import Ends
@@ -47,6 +47,10 @@ class Items:
     def are_being_read(self) -> bool:
         """Whether the head of some result is to be read for the ends of its items."""
         return bool(self._being_read)
+
+    def states(self) -> Iterator[ResultState]:
+        """Those that end when the head of their result was read."""
+        return (state for one in self._being_read.values() for state in one.states)
 
     def read(self, awaited: Awaited) -> None:
         """The head of a result that is there is about to be read."""

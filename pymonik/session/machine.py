@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_MOST_END_S = 30.0  # for which ending a session is tried while nobody answers
 _END_AGAIN_S = 2.0  # before a session is ended again that nobody answered for
 
 
@@ -63,13 +64,13 @@ class Machine:
         batch_tasks: int = BATCH_TASKS,
         new_id: Callable[[], str] | None = None,
         polling_s: float | None = None,
-        patience_s: float = 30.0,
+        patience_s: float = 300.0,
         hold: Callable[[str], Hold] | None = None,
         are_kept: Callable[[], bool] = lambda: False,
         reads_ahead: bool = True,
     ) -> None:
         self._ends = ends = Ends()
-        self._asking = asking = Asking(ends, patience_s)
+        self._asking = asking = Asking(ends, patience_s, self._out_of_patience)
         self._pending = pending = Pending(ends, makes_ids=new_id is not None)
         self._cancelling = Cancelling(asking, ends)
         self._sending = Sending(asking, ends, pending, self._cancelling, new_id)
@@ -202,6 +203,9 @@ class Machine:
         if not self._asking.answered(event, now):
             self._answers[type(event.request)](event.request, event, now)
 
+    def _out_of_patience(self, silent_s: float) -> None:
+        self._waits.unanswered(silent_s)
+
     # -- end -----------------------------------------------------------------------------------
 
     def _ending(self, event: events.Ending, now: float) -> None:
@@ -236,7 +240,7 @@ class Machine:
         if self._end is None:
             return
         reply, since = self._end
-        if isinstance(event.error, UnavailableError) and now - since < self._asking.patience_s:
+        if isinstance(event.error, UnavailableError) and now - since < self._end_s:
             self._asking.ask_again(request, now + _END_AGAIN_S)
             return
         self._end = None
@@ -246,6 +250,10 @@ class Machine:
             why = "the session was closed before the task ended"
         self._fail_pending(TaskCancelledError(why))
         self._last_reply = reply, event.error
+
+    @property
+    def _end_s(self) -> float:
+        return min(self._asking.patience_s, _MOST_END_S)
 
     def take_leave(self) -> None:
         """Tell whoever ended the session, once the channel is closed."""

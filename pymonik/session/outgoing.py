@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pymonik.session.dependencies import dependency_failed, failed_input
@@ -17,10 +18,13 @@ from pymonik.session.series import Series
 from pymonik.session.tasks import OutgoingTask, RepeatedTask, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pymonik.code.codec import Packed
     from pymonik.session import events
     from pymonik.session.ends import Ends
     from pymonik.session.paces import Paces
+    from pymonik.session.result import ResultState
     from pymonik.session.sending import Sending
 
 BATCH_TASKS = 1000
@@ -74,6 +78,11 @@ class Outgoing:
     def room(self) -> int:
         """Calls that may join the next batch before it is full."""
         return max(1, self._full - len(self._waiting)) if self._waiting else 1
+
+    def states(self) -> Iterator[ResultState]:
+        """Those of the calls that have not left."""
+        tasks = (state for task in (*self._waiting, *self._behind) for state in task.states)
+        return chain(tasks, *(series.states() for series in self._series))
 
     def next_at(self, now: float) -> float | None:
         """When calls may leave though nothing happens."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pymonik.session.ends import Ends
+    from pymonik.session.result import ResultState
     from pymonik.session.tasks import Awaited
 
 
@@ -44,6 +45,10 @@ class Pending:
         self.results[awaited.result_id] = awaited
         if not self.is_stream_up and self._is_listed(awaited):
             self.unseen[awaited.result_id] = None
+
+    def states(self) -> Iterator[ResultState]:
+        """Those that end with the results."""
+        return (state for one in self.results.values() for state in one.states)
 
     def listed(self) -> Iterator[str]:
         """The results that a list may tell of."""

@@ -99,7 +99,6 @@ class RemoteSession:
         default_partition: str = "",
         store: Store | None = None,
         is_private: bool = False,
-        patience_s: float = 30.0,
         lists: Any = None,
         program: Program | None = None,
         pythons: Pythons | None = None,
@@ -120,7 +119,6 @@ class RemoteSession:
             store: Where callers read and write themselves, on the machine of the cluster.
             is_private: Whether nobody else can ask for results: those that nothing here refers to
                 any more are forgotten.
-            patience_s: Seconds without any answer after which whoever waits for one is told.
             lists: What the control plane can be asked for by people who look.
             program: What of it goes with calls; by default what they refer to.
             pythons: Versions of Python that its workers are known to have.
@@ -145,7 +143,6 @@ class RemoteSession:
         self._others: weakref.WeakValueDictionary[str, RemoteSession]
         self._others = weakref.WeakValueDictionary()
         self._unknown: set[str] = set()  # ids of sessions that other clusters have
-        self._patience_s = patience_s
         self.lists = lists
         self.live = live
         self._live_events = live_events
@@ -250,7 +247,7 @@ class RemoteSession:
         if self._engine.is_crowded and not self._engine.is_current:
             reply = events.Reply()
             self._engine.post(events.Drained(reply))
-            reply.wait()
+            reply.get()
 
     def _without_found(
         self, submission: Submission, states: Sequence[ResultState]
@@ -362,9 +359,7 @@ class RemoteSession:
         self._engine.check_thread()
         reply = events.Reply()
         self._engine.post(events.Flushed(reply))
-        while not reply.wait(self._patience_s):
-            if self._engine.is_silent:
-                raise UnavailableError("SubmitTasks", "the control plane does not answer")
+        reply.get()
 
     def observe(self, states: Iterable[ResultState], observer: Observer) -> None:
         """Tell ``observer`` once of the end of each of the states; what waits is sent now."""
@@ -403,7 +398,7 @@ class RemoteSession:
         if not pending:
             return
         self._engine.check_thread()
-        countdown = Countdown(pending, until_failure=until_failure)
+        countdown = Countdown(pending, until_failure=until_failure, has_end=timeout is not None)
         self._engine.post(events.Observed(pending, countdown))
         if alarms:
             self._engine.post(events.Observed(alarms, countdown.alarm))
@@ -451,7 +446,7 @@ class RemoteSession:
         self._engine.check_thread()
         reply = events.Reply()
         self._engine.post(events.Emptied(reply))
-        reply.wait()
+        reply.get()
         for action in self._before_close:
             action()
 

@@ -45,6 +45,12 @@ class Observer(Protocol):
     def ended(self, state: ResultState) -> None:
         """The state is final. The session's thread calls this: it must neither block nor raise."""
 
+    def unanswered(self, error: BaseException) -> None:
+        """Nobody has answered for long: whoever waits without an end of his own is let go.
+
+        The states stay as they are. The session's thread calls this, as it calls `ended`.
+        """
+
 
 class Held:
     """An opened result that several states share, for as long as there is room for it.
@@ -157,11 +163,20 @@ class Countdown:
     Args:
         states: Those that are not final.
         until_failure: Whether one that failed is enough.
+        has_end: Whether the wait ends by itself; else it ends when nobody answers for long, too.
     """
 
-    def __init__(self, states: Sequence[ResultState], *, until_failure: bool = False) -> None:
+    def __init__(
+        self,
+        states: Sequence[ResultState],
+        *,
+        until_failure: bool = False,
+        has_end: bool = False,
+    ) -> None:
         self._states = states
         self._until_failure = until_failure
+        self._has_end = has_end
+        self._error: BaseException | None = None
         self._ended = itertools.count(1)  # its `next` is one step, for any number of threads
         self._lock = threading.Lock()  # released once, by whoever ends the wait
         self.alarm = _Alarm(self._lock)
@@ -174,17 +189,26 @@ class Countdown:
         if is_last or (self._until_failure and state.error is not None):
             release(self._lock)
 
+    def unanswered(self, error: BaseException) -> None:
+        """Nobody has answered for long."""
+        if not self._has_end:
+            self._error = error
+            release(self._lock)
+
     def wait(self, timeout: float | None) -> None:
         """Block.
 
         Raises:
             WaitTimeoutError: Some are pending after ``timeout`` seconds.
+            UnavailableError: Nobody has answered for long, and there is no ``timeout``.
         """
         if not acquire(self._lock, timeout):
             left = sum(not state.is_final for state in self._states)
             raise WaitTimeoutError(
                 f"{left} of {len(self._states)} results are pending after {timeout} s"
             )
+        if self._error is not None:
+            raise self._error
 
 
 class _Alarm:
@@ -196,6 +220,9 @@ class _Alarm:
     def ended(self, state: ResultState) -> None:
         if state.error is not None:
             release(self._lock)
+
+    def unanswered(self, error: BaseException) -> None:
+        """The countdown itself is told."""
 
 
 def acquire(lock: threading.Lock, timeout: float | None) -> bool:

@@ -11,12 +11,13 @@ from pymonik.session.dependencies import dependency_failed
 from pymonik.session.tasks import OutgoingTask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pymonik.session.asking import Asking
     from pymonik.session.cancelling import Cancelling
     from pymonik.session.ends import Ends
     from pymonik.session.pending import Pending
+    from pymonik.session.result import ResultState
 
 _MOST_SENDS = 4  # requests that submit tasks, at the same time
 _QUICK_BYTES = 256 * 1024  # arguments of one task that go over the direct socket with it
@@ -64,6 +65,12 @@ class Sending:
     def has_tasks(self) -> bool:
         """Whether of some task it is not known whether it was sent."""
         return bool(self._sends or self._refused)
+
+    def states(self) -> Iterator[ResultState]:
+        """Those of the tasks of which it is not known whether they were sent."""
+        tasks = [task for send in self._sends for task in send.tasks]
+        refused = [task for task, _ in self._refused]
+        return (state for task in (*tasks, *refused) for state in task.states)
 
     def send(self, batch: list[OutgoingTask]) -> None:
         """Have the tasks submitted."""

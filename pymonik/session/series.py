@@ -20,7 +20,7 @@ from pymonik.session.tasks import OutgoingTask
 from pymonik.wire.call import MOST_CALLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pymonik.code.codec import Packed
     from pymonik.session.pace import Pace
@@ -91,6 +91,10 @@ class Series:
             if calls:
                 tasks.append(self._task(calls, states))
         return tasks
+
+    def states(self) -> Iterator[ResultState]:
+        """Those of the calls that have not left."""
+        return iter(self._states)
 
     def give_up(self) -> list[ResultState]:
         """Send nothing more; the states of what was left."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pymonik.errors import UnavailableError
 from pymonik.session.result import Status
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pymonik.session.items import Items
     from pymonik.session.outgoing import Outgoing
     from pymonik.session.pending import Pending
+    from pymonik.session.result import Observer
     from pymonik.session.sending import Sending
 
 
@@ -82,6 +84,27 @@ class Waits:
             self._outgoing.hurry()
             if self._is_all_sent() and not self._pending.results and not self._items.are_being_read:
                 _give_all(self._empties)
+
+    def unanswered(self, silent_s: float) -> None:
+        """Nobody has answered for long: let go who waits without an end; calls go on."""
+        detail = (
+            f"nobody has answered for {silent_s:.0f} s. The calls go on: wait for them again, or "
+            "give Pymonik() a longer unavailable_timeout"
+        )
+        error = UnavailableError("wait", detail)
+        for replies in (self._flushes, self._drains, self._empties):
+            for reply in replies:
+                reply.give(error=error)
+            replies.clear()
+        for observer in self._observers():
+            observer.unanswered(error)
+
+    def _observers(self) -> list[Observer]:
+        """Whoever wants to be told of the end of anything, once."""
+        parts = (self._outgoing, self._sending, self._pending, self._items)
+        states = (state for part in parts for state in part.states())
+        found = {id(one): one for state in states for one in state.observers}
+        return list(found.values())
 
     def _is_all_sent(self) -> bool:
         return self._ends.is_over or not (self._outgoing.has_calls or self._sending.has_tasks)

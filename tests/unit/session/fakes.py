@@ -37,9 +37,13 @@ class Observer:
 
     def __init__(self) -> None:
         self.told: list[ResultState] = []
+        self.error: BaseException | None = None
 
     def ended(self, state: ResultState) -> None:
         self.told.append(state)
+
+    def unanswered(self, error: BaseException) -> None:
+        self.error = error
 
 
 def call(*needed: ResultState, nbytes: int = 0) -> codec.Packed:

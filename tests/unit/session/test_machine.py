@@ -563,3 +563,57 @@ def test_a_machine_that_broke_fails_all_that_waits(bench: Bench) -> None:
     late = ResultState(NOWHERE, "f")
     bench.turn(events.Attached([late]))
     assert late.error is broken
+
+
+# -- patience ------------------------------------------------------------------------------------
+
+
+def test_who_waits_without_an_end_is_let_go_when_nobody_answers_for_long() -> None:
+    bench = Bench(patience_s=10.0)
+    state, _ = sent(bench)
+    (unsent,) = bench.submit([call()])
+    observers = [bench.observe([state]), bench.observe([state, unsent])]
+    replies = [bench.flush(), events.Reply()]
+    bench.turn(events.Emptied(replies[1]), events.StreamLost(AWAY))
+    while bench.now < 9.0:
+        silent(bench)
+    assert not any(observer.error for observer in observers)
+    while bench.now < 12.0:
+        silent(bench)
+    assert all(isinstance(observer.error, UnavailableError) for observer in observers)
+    assert all(isinstance(reply.error, UnavailableError) for reply in replies)
+    assert not state.is_final
+    assert not unsent.is_final
+
+
+def silent(bench: Bench) -> None:
+    for request in bench.take(events.Send) + bench.take(events.Look):
+        bench.turn(events.Answered(request, error=AWAY))
+    bench.sleep(0.1)
+
+
+def test_a_silence_that_ends_in_time_is_told_to_nobody_who_waits() -> None:
+    bench = Bench(patience_s=10.0)
+    state, _ = sent(bench)
+    observer = bench.observe([state])
+    for _ in range(5):
+        bench.turn(events.StreamLost(AWAY))
+        until = bench.now + 8.0
+        while bench.now < until:
+            silent(bench)
+        bench.turn(events.StreamUp())
+        bench.sleep(2.0)
+    assert observer.error is None
+
+
+def test_ending_a_session_does_not_take_for_ever() -> None:
+    bench = Bench(patience_s=3600.0)
+    reply = events.Reply()
+    bench.turn(events.Ending(is_cancelled=False, reply=reply))
+    while not bench.machine.is_over:
+        assert bench.now < 60
+        for request in bench.take(events.End):
+            bench.turn(events.Answered(request, error=AWAY))
+        bench.sleep(1.0)
+    bench.machine.take_leave()
+    assert reply.error is AWAY
