@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _NAMES: Final = dis.opname
+_EXTENDED: Final = dis.EXTENDED_ARG
+_STORE_ATTRIBUTE: Final = dis.opmap["STORE_ATTR"]
+_STORE_GLOBAL: Final = dis.opmap["STORE_GLOBAL"]
+_BY_TEXT: Final = frozenset({"setattr", "globals", "vars", "__dict__"})
 _IGNORED: Final = frozenset({"CACHE", "NOP", "RESUME", "SETUP_ANNOTATIONS", "EXTENDED_ARG"})
 
 
@@ -23,10 +27,14 @@ class Literals(NamedTuple):
     Attributes:
         given: Literals that the file assigns to a variable, by name; of the others, nothing.
         own: Variables that functions of the module itself assign.
+        attributes: Names that its code assigns as attributes, perhaps of another module.
+        by_text: Whether its code assigns by names that only running it tells.
     """
 
     given: dict[str, list[Any]]
     own: frozenset[str]
+    attributes: frozenset[str]
+    by_text: bool
 
 
 def literals_of(code: types.CodeType) -> Literals:
@@ -48,8 +56,11 @@ def literals_of(code: types.CodeType) -> Literals:
                 computed.add(name)
         elif not _evaluated(operation, argument, stack, code.co_consts):
             stack.clear()
-    own = frozenset(_stored_by_functions(code))
-    return Literals({n: v for n, v in given.items() if n not in computed and n not in own}, own)
+    stores = _Stores()
+    stores.read(code)
+    own = frozenset(stores.variables)
+    given = {n: v for n, v in given.items() if n not in computed and n not in own}
+    return Literals(given, own, frozenset(stores.attributes), stores.by_text)
 
 
 def _instructions(data: bytes) -> Iterator[tuple[int, str, int]]:
@@ -148,10 +159,25 @@ _BUILDERS: Final[dict[str, Callable[[list[Any], int], bool]]] = {
 }
 
 
-def _stored_by_functions(code: types.CodeType) -> Iterator[str]:
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            for _, operation, argument in _instructions(constant.co_code):
-                if operation == "STORE_GLOBAL":
-                    yield constant.co_names[argument]
-            yield from _stored_by_functions(constant)
+class _Stores:
+    """What code assigns besides its own variables, that of its functions included."""
+
+    def __init__(self) -> None:
+        self.variables: set[str] = set()
+        self.attributes: set[str] = set()
+        self.by_text = False
+
+    def read(self, code: types.CodeType) -> None:
+        """Add what this code assigns."""
+        names, data, extended = code.co_names, code.co_code, 0
+        self.by_text = self.by_text or not _BY_TEXT.isdisjoint(names)
+        for offset in range(0, len(data), 2):
+            operation = data[offset]
+            if operation == _STORE_ATTRIBUTE:
+                self.attributes.add(names[data[offset + 1] | extended])
+            elif operation == _STORE_GLOBAL:
+                self.variables.add(names[data[offset + 1] | extended])
+            extended = (data[offset + 1] | extended) << 8 if operation == _EXTENDED else 0
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self.read(constant)

@@ -12,7 +12,7 @@ from pymonik.code.bundle import Bundler
 from pymonik.code.settings import Settings, baselines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pymonik.code.bundle import Bundle
     from pymonik.code.codec import Packed
@@ -56,6 +56,9 @@ class Program:
         self._bundler = Bundler(include, exclude, shares_paths=shares_paths)
         self._settings = Settings()
         self._next_full_look = 0.0
+        self._may_change: frozenset[str] = frozenset()
+        self._each_time: tuple[frozenset[str], tuple[str, ...]] = (frozenset(), ())
+        self._known = 0  # how many modules travelled when `_may_change` was found
         self._last = NO_CODE
         baselines.look()
 
@@ -76,22 +79,48 @@ class Program:
     def _current_settings(self, modules: frozenset[str]) -> bytes:
         """Settings in all modules that travel.
 
-        Of many modules, those are looked at for each call which the script has at hand or calls
-        refer to; the others as often as a fortieth of the time allows.
+        Of many modules, those are looked at for each call which calls refer to, or code of the
+        program may set; the others as often as a fortieth of the time
+        allows: only somebody else's code sets these, such as a debugger.
         """
         known = self._bundler.closure.sources
         if len(known) <= _FEW:
             return self._settings.current(list(known))
         start = time.monotonic()
         if start < self._next_full_look:
-            return self._settings.current(modules.union(_at_hand()).intersection(known))
+            return self._settings.current(self._looked_at_each_time(modules))
+        if self._known != len(known):
+            self._known = len(known)
+            self._may_change = baselines.that_may_change(known)
+            self._each_time = frozenset(), ()
         found = self._settings.current(list(known))
         end = time.monotonic()
         self._next_full_look = end + _SHARE * (end - start)
         return found
 
+    def _looked_at_each_time(self, modules: frozenset[str]) -> Iterable[str]:
+        known = self._bundler.closure.sources
+        if _is_interactive():
+            return modules.union(_at_hand(known), self._may_change).intersection(known)
+        before, names = self._each_time
+        if before is not modules:  # a task gives the same object for each of its calls
+            names = tuple(modules.union(self._may_change).intersection(known))
+            self._each_time = modules, names
+        return names
 
-def _at_hand() -> list[str]:
-    """Modules that are names of the script."""
-    names = vars(sys.modules["__main__"])
-    return [one.__name__ for one in list(names.values()) if type(one) is types.ModuleType]
+
+def _is_interactive() -> bool:
+    """Whether the program is no file: nobody can read what it is going to assign.
+
+    What comes from a pipe says ``<stdin>``.
+    """
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return not isinstance(file, str) or file[:1] == "<"
+
+
+def _at_hand(known: Iterable[str]) -> list[str]:
+    """Modules that are names of the program, and those in packages that are."""
+    names = list(vars(sys.modules["__main__"]).values())
+    direct = [one.__name__ for one in names if type(one) is types.ModuleType]
+    packages = tuple([f"{name}." for name in direct])
+    return direct + [name for name in known if name.startswith(packages)]

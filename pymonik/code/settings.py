@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymonik.code import first_party
 from pymonik.code.closure import code_of, imports_of
 from pymonik.code.first_party import Kind
+from pymonik.code.imports import code_of_file, imported_names
 from pymonik.code.literals import Literals, literals_of
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class _Baseline:
 
     def __init__(self, module: types.ModuleType, literals: Literals) -> None:
         self.spec = module.__spec__
-        self._literals = literals
+        self.literals = literals
         self._seen = {
             name: copy.deepcopy(value) if is_plain(value) else value
             for name, value in vars(module).items()
@@ -59,7 +60,7 @@ class _Baseline:
 
     def is_set(self, name: str, value: object) -> bool:
         """Whether the program must have set a variable, since the file does not give this value."""
-        given = self._literals.given.get(name)
+        given = self.literals.given.get(name)
         if given is not None:
             return not any(_is_same(value, one) for one in given)
         before = self._seen.get(name, _ABSENT)
@@ -70,11 +71,26 @@ class _Baseline:
 
         Who loads a module by hand, as pytest does, does not tell that it is incomplete.
         """
-        return name in self._seen or name in self._literals.given
+        return name in self._seen or name in self.literals.given
 
     def is_own(self, name: str) -> bool:
         """Whether the module itself changes the variable when its functions are called."""
-        return name in self._literals.own
+        return name in self.literals.own
+
+    def may_change(self, variables: dict[str, Any], attributes: set[str]) -> bool:
+        """Whether code that assigns these attributes, or the module's own, may set a variable.
+
+        Lists and dicts change in place, which no instruction tells.
+        """
+        literals = self.literals
+        return (
+            literals.by_text
+            or bool(literals.own)
+            or not attributes.isdisjoint(variables)
+            or any(
+                isinstance(one, list | dict | set) and is_plain(one) for one in variables.values()
+            )
+        )
 
 
 class Baselines:
@@ -105,11 +121,34 @@ class Baselines:
             self._add(name, module)
         return self._known.get(name)
 
+    def that_may_change(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of these modules whose variables the code of the program's modules may set."""
+        known = list(self._known.items())
+        attributes = {one for _, baseline in known for one in baseline.literals.attributes}
+        found = {name for name, baseline in known if baseline.literals.by_text}
+        if (script := _script()) is not None:
+            literals = literals_of(script)
+            attributes |= literals.attributes
+            found.update(imported_names(script, "") if literals.by_text else ())
+        sources = [first_party.source_of(sys.modules.get(name), name) for name in found]
+        found.update(*(imports_of(source) for source in sources if source is not None))
+        for name, baseline in known:
+            module = sys.modules.get(name)
+            if module is not None and baseline.may_change(vars(module), attributes):
+                found.add(name)
+        return frozenset(found.intersection(names))
+
     def _add(self, name: str, module: types.ModuleType) -> None:
         source = first_party.source_of(module, name)
         code = code_of(source) if source is not None else None
         if code is not None:
             self._known[name] = _Baseline(module, literals_of(code))
+
+
+def _script() -> types.CodeType | None:
+    """The code of the program's own file; ``None`` for a notebook."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return code_of_file("__main__", file) if isinstance(file, str) else None
 
 
 baselines = Baselines()

@@ -1,0 +1,2 @@
+NUMBER = 0
+SIZE = 0

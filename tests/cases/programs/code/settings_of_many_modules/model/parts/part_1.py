@@ -1,0 +1,2 @@
+NUMBER = 1
+SIZE = 0

@@ -1,0 +1,2 @@
+NUMBER = 10
+SIZE = 0

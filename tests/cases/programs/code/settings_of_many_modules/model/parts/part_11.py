@@ -1,0 +1,2 @@
+NUMBER = 11
+SIZE = 0

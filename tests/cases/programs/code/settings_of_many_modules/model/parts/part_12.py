@@ -1,0 +1,2 @@
+NUMBER = 12
+SIZE = 0

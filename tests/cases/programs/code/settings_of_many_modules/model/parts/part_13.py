@@ -1,0 +1,2 @@
+NUMBER = 13
+SIZE = 0

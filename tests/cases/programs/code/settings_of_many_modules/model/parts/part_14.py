@@ -1,0 +1,2 @@
+NUMBER = 14
+SIZE = 0

@@ -1,0 +1,2 @@
+NUMBER = 15
+SIZE = 0

@@ -1,0 +1,2 @@
+NUMBER = 16
+SIZE = 0

@@ -1,0 +1,2 @@
+NUMBER = 17
+SIZE = 0

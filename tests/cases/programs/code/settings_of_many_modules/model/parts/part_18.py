@@ -1,0 +1,2 @@
+NUMBER = 18
+SIZE = 0

@@ -1,0 +1,2 @@
+NUMBER = 19
+SIZE = 0

@@ -1,0 +1,2 @@
+NUMBER = 2
+SIZE = 0

@@ -1,0 +1,2 @@
+NUMBER = 3
+SIZE = 0

@@ -1,0 +1,2 @@
+NUMBER = 4
+SIZE = 0

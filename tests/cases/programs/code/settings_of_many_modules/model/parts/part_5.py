@@ -1,0 +1,2 @@
+NUMBER = 5
+SIZE = 0

@@ -1,0 +1,2 @@
+NUMBER = 6
+SIZE = 0

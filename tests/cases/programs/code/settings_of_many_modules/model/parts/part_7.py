@@ -1,0 +1,2 @@
+NUMBER = 7
+SIZE = 0

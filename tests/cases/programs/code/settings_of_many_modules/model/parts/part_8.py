@@ -1,0 +1,2 @@
+NUMBER = 8
+SIZE = 0

@@ -1,0 +1,2 @@
+NUMBER = 9
+SIZE = 0
