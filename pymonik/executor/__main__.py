@@ -38,6 +38,7 @@ from pymonik.executor.printed import Printed, flush_c
 from pymonik.executor.run import execute
 from pymonik.executor.stop_request import StopRequest
 from pymonik.executor.surroundings import CUT_OFF, Surroundings, flush, set_up_streams
+from pymonik.executor.usage import peak_memory
 from pymonik.wire.framing import Inbox, framed
 
 _NO_TIME_S = 0.001  # calls of a chunk that take less leave little behind
@@ -83,7 +84,7 @@ def main() -> None:
 def _serve(sock: socket.socket, share: _Share, memory_limit: int) -> None:
     functions = FunctionCache()
     owner = os.getpid()
-    sock.sendall(framed(Ready(memory=_peak_memory())))
+    sock.sendall(framed(Ready(memory=peak_memory())))
     while (run := share.next_run()) is not None:
         share.begin()
         inputs.begin_call(run.files.values())
@@ -178,7 +179,7 @@ class _Share:
 
     def is_loaded(self) -> None:
         """Tell the parent that the modules of the calls are imported: their time begins."""
-        self._sock.sendall(framed(Ready(memory=_peak_memory())))
+        self._sock.sendall(framed(Ready(memory=peak_memory())))
 
     def next_run(self) -> Run | None:
         """The next task; ``None`` when the parent is gone."""
@@ -237,13 +238,6 @@ def _watch(fd: int) -> None:
     poll.register(fd, 0)
     poll.poll()
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _peak_memory() -> int:
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 if __name__ == "__main__":

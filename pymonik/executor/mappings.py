@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymonik.content.mapped import mapped
 from pymonik.executor import files
+from pymonik.executor.usage import faults
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -48,10 +49,10 @@ class _Kept:
         """Whether nobody holds it, and nobody wrote to it."""
         if sys.getrefcount(self.mapping) > _REFERENCES:
             return False
-        if self.faults != _faults():
+        if self.faults != faults():
             if _has_copies(self.mapping):
                 return False
-            self.faults = _faults()
+            self.faults = faults()
         return True
 
 
@@ -76,7 +77,7 @@ class Mappings:
             mapping = content.obj if isinstance(content, memoryview) else None
             if not isinstance(mapping, ctypes.Array) or len(mapping) < _LEAST or not _writes_show():
                 return content
-            kept = _Kept(mapping, file, _faults())
+            kept = _Kept(mapping, file, faults())
         self._kept[path] = kept
         return memoryview(kept.mapping).cast("B")
 
@@ -110,22 +111,14 @@ def _writes_show() -> bool:
         return False
     mapping: Any = view.obj
     read = view[0]
-    before, was_copied = _faults(), _has_copies(mapping)
+    before, was_copied = faults(), _has_copies(mapping)
     view[0] = read + 1
-    return not was_copied and _has_copies(mapping) and _faults() != before
+    return not was_copied and _has_copies(mapping) and faults() != before
 
 
 def _identity(path: str) -> tuple[int, ...]:
     stat = os.stat(path)  # noqa: PTH116 - no need for a Path
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-
-def _faults() -> int:
-    """Page faults of this process, those of threads that have ended too."""
-    import resource
-
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_minflt + usage.ru_majflt
 
 
 def _has_copies(mapping: ctypes.Array[ctypes.c_char]) -> bool:
