@@ -10,17 +10,16 @@ import resource
 import sys
 from typing import Final
 
-sys.modules.pop("resource", None)
-
 _CHANGES_LIMITS: Final = ("resource", "psutil")
 _KINDS: Final = ("NOFILE", "DATA", "AS", "CPU", "FSIZE", "STACK", "NPROC", "CORE")
 _UNIT: Final = 1 if sys.platform == "darwin" else 1024  # bytes of `ru_maxrss`
 
 
 class Limits:
-    """The limits of this process as they are now."""
+    """The limits of this process as they are now. For executors: the module is hidden."""
 
     def __init__(self) -> None:
+        sys.modules.pop("resource", None)
         kinds = [getattr(resource, f"RLIMIT_{name}", None) for name in _KINDS]
         self._before = {kind: resource.getrlimit(kind) for kind in kinds if kind is not None}
 
