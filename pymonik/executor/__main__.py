@@ -35,6 +35,7 @@ from pymonik.executor.mappings import IDLE_S, inputs
 from pymonik.executor.measures import Here
 from pymonik.executor.output_marks import Marks
 from pymonik.executor.printed import Printed, flush_c
+from pymonik.executor.putting_back import PuttingBack
 from pymonik.executor.run import execute
 from pymonik.executor.stop_request import StopRequest
 from pymonik.executor.surroundings import CUT_OFF, Surroundings, flush, set_up_streams
@@ -93,10 +94,9 @@ def _serve(sock: socket.socket, share: _Share, memory_limit: int) -> None:
         flush()
         if os.getpid() != owner:
             os._exit(0)  # a fork that user code made came back: it is not the executor
-        reason = share.end()
-        sock.sendall((framed(Retires(reason=reason)) if reason else b"") + frame)
-        if reason:
-            os._exit(0)
+        share.end()
+        sock.sendall(frame)
+        share.put_back()  # behind the answer: nobody waits for it
         inputs.end_call()
 
 
@@ -119,6 +119,7 @@ class _Share:
         self._behind = behind
         self._stop_request = stop_request
         self._surroundings = surroundings
+        self._putting_back = PuttingBack(surroundings)
         self._reason = ""  # why no other call may run here
         self._number = 0  # of the present run
         self._poll = select.poll()
@@ -132,14 +133,29 @@ class _Share:
         self.printed.begin_run(self._number)
         self.end_if_asked()
 
-    def end(self) -> str:
-        """The run has ended; why no other may follow, or nothing."""
+    def begins(self, function: str) -> None:
+        """The calls of the run are of this function, of which nothing is loaded yet."""
+        self._retire_for(self._putting_back.begins(function))
+
+    def end(self) -> None:
+        """The run has ended, and its answer is about to leave."""
         self._stop_request.end()
-        self._put_back()
+        # A timer would kill the executor after the answer, and with it a call that is not to blame.
+        self._surroundings.put_back_timers()
         self.end_if_asked()
         if not self._surroundings.can_answer:
             os._exit(CUT_OFF)
-        return self._reason
+
+    def put_back(self) -> None:
+        """Put back what the run has changed; an executor in which that cannot be done ends."""
+        reason = self._putting_back.ended()
+        self._retire_for(self._reason or reason)
+
+    def _retire_for(self, reason: str) -> None:
+        """Tell the parent that no call begins here any more, and end; without a reason, go on."""
+        if reason:
+            self._sock.sendall(framed(Retires(reason=reason)))
+            os._exit(0)
 
     def item_ended(self, place: int, seconds: float) -> None:
         """A call of several has ended."""
@@ -150,17 +166,13 @@ class _Share:
             return
         flush_c()
         self.printed.ended(place, seconds)
-        self._put_back()
+        self._reason = self._reason or self._surroundings.put_back()
 
     def call_ended(self, seconds: float) -> None:
         """The only call of a task has ended."""
         flush()
         flush_c()
         self.printed.ended(0, seconds)
-
-    def _put_back(self) -> None:
-        reason = self._surroundings.put_back()
-        self._reason = self._reason or reason
 
     def end_if_asked(self) -> None:
         """End this process if the present run was asked to end: nothing may begin after it."""
@@ -194,6 +206,7 @@ class _Share:
 
     def _comes(self) -> bool:
         """Wait for something; whether it is an order."""
+        self._retire_for(self._putting_back.rests())
         found = self._poll.poll(IDLE_S * 1000 if inputs else None)
         if not found:
             inputs.clear()

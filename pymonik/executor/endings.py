@@ -44,4 +44,8 @@ class Waiting(msgspec.Struct, frozen=True):
     packages_id: str
 
 
+class NotBegun(msgspec.Struct, frozen=True):
+    """The call was not run: its executor had just found that it can run no other one."""
+
+
 Ending = Report | Failed | Retry | Lost | TimedOut | Cancelled | Waiting

@@ -102,7 +102,9 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
 
 
 class Retires(msgspec.Struct, frozen=True, kw_only=True, tag="retires"):
-    """Executor to parent, before its last answer: a call left it as no other may find it.
+    """Executor to parent, behind its last answer: a call left it as no other may find it.
+
+    A run that it has got meanwhile does not begin.
 
     Attributes:
         reason: What cannot be put back.

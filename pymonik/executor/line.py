@@ -69,6 +69,10 @@ class Line:
         """The call that runs now."""
         return self._waiting.popleft()
 
+    def again(self, call: Call) -> None:
+        """A call was not begun, and comes first in the next executor."""
+        self._waiting.appendleft(call)
+
     def ended(self, call: Call, ending: Ending) -> None:
         """A call ended."""
         self._waiting.extend(self._source.ended(call, ending))

@@ -30,7 +30,7 @@ from pymonik.errors import (
 )
 from pymonik.executor import files
 from pymonik.executor.chunk import Chunk
-from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Waiting
+from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, NotBegun, Waiting
 from pymonik.executor.holdings import Holdings
 from pymonik.executor.lambda_context import lambda_variables
 from pymonik.executor.line import Call, Line, Only
@@ -264,7 +264,12 @@ class ExecutorPool:
                 ending = (
                     self._run(call, running, place, line) if isinstance(place, _Place) else place
                 )
-            line.ended(call, Cancelled() if running.is_cancelled else ending)
+            if running.is_cancelled:
+                ending = Cancelled()
+            if isinstance(ending, NotBegun):
+                line.again(call)
+                return
+            line.ended(call, ending)
             if isinstance(place, _Place):
                 self._run_behind(place, line)
                 if not _is_alive(place.seat):
@@ -353,7 +358,7 @@ class ExecutorPool:
             meta.environment, read, lambda: running.is_cancelled or self._is_closed
         )
 
-    def _run(self, call: Call, running: _Running, place: _Place, line: Line) -> Ending:
+    def _run(self, call: Call, running: _Running, place: _Place, line: Line) -> Ending | NotBegun:
         try:
             process = place.seat.process.result()
         except OSError as error:
@@ -385,7 +390,12 @@ class ExecutorPool:
                 ending = process.follow(
                     call.run, call.time_limit_s, lambda: line.shorten(ahead.count)
                 )
-            line.ended(call, Cancelled() if running.is_cancelled else ending)
+            if running.is_cancelled:
+                ending = Cancelled()
+            if isinstance(ending, NotBegun):
+                line.again(call)
+                return
+            line.ended(call, ending)
 
     def _take(self, surroundings: _Surroundings, bundle: UnpackedBundle | None) -> _Seat:
         """An idle executor that can run such calls, or a new one.

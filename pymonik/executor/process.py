@@ -29,7 +29,7 @@ from pymonik.executor.ahead import SLOW_S, Ahead
 from pymonik.executor.channel import Answer, answer_decoder
 from pymonik.executor.chunk import LATE_S
 from pymonik.executor.claims import Offer
-from pymonik.executor.endings import Ending, Failed, Lost, Retry, TimedOut
+from pymonik.executor.endings import Ending, Failed, Lost, NotBegun, Retry, TimedOut
 from pymonik.executor.frames import HandedOver, Ready, Report, Retires, Run
 from pymonik.executor.limits import MemoryWatch, in_mib
 from pymonik.executor.output import FIRST_LOOK_S, OnOutput, Output
@@ -95,7 +95,6 @@ class ExecutorProcess:
         self._memory_watch: MemoryWatch | None = None
         self._memory_at_start: int | None = None
         self._fate = ""  # why we ended it
-        self._retires = False
         self._run: Run | None = None  # the present one
         self._unsent = _NOTHING
         self._is_blocked = False  # the socket is full: told when there is room
@@ -145,7 +144,7 @@ class ExecutorProcess:
         on_slow: Callable[[], None] | None = None,
         *,
         counts_loading: bool = False,
-    ) -> Ending:
+    ) -> Ending | NotBegun:
         """Run one task and wait; afterwards the executor may be dead, see `is_alive`.
 
         Args:
@@ -175,7 +174,7 @@ class ExecutorProcess:
 
     def follow(
         self, run: Run, time_limit_s: float | None, on_slow: Callable[[], None] | None
-    ) -> Ending:
+    ) -> Ending | NotBegun:
         """Like `run`, for the first of the runs that were sent ahead."""
         self.ahead.count -= 1
         self._begin(run, is_idle=False)
@@ -201,23 +200,26 @@ class ExecutorProcess:
         if self.ahead.take_back() > waiting and self._run is not None:
             self._order(self._run)
 
-    def _ending(self, answer: Answer | TimedOut | Failed | None, chunk: Chunk | None) -> Ending:
+    def _ending(
+        self, answer: Answer | TimedOut | Failed | None, chunk: Chunk | None
+    ) -> Ending | NotBegun:
         self._output.end(is_dead=not self.is_alive)
         self._run = None  # an executor may be idle for long
         ending = self._checked(answer)
         if chunk is not None and not self.is_alive:
-            ending = self._salvaged(chunk, ending)
+            ending = ending if isinstance(ending, NotBegun) else self._salvaged(chunk, ending)
         if chunk is not None:
             self._offer.clear()
-        if self._retires:
+        return ending
+
+    def _checked(self, answer: Answer | TimedOut | Failed | None) -> Ending | NotBegun:
+        if answer is None or isinstance(answer, Ready):
+            return Lost(self._obituary())
+        if isinstance(answer, Retires):  # after the run before this one
             self.ahead.take_back()  # it claims none of them
             self.ahead.count = 0
             self.stop()
-        return ending
-
-    def _checked(self, answer: Answer | TimedOut | Failed | None) -> Ending:
-        if answer is None or isinstance(answer, Ready | Retires):
-            return Lost(self._obituary())
+            return NotBegun()
         if isinstance(answer, Report | Failed | Retry) and answer.task_id not in (
             "",
             self._task_id,
@@ -299,10 +301,7 @@ class ExecutorProcess:
         look_s = FIRST_LOOK_S  # when to look at what was printed
         while True:
             if (answer := self._take_answer()) is not None:
-                if not isinstance(answer, Retires):
-                    return answer
-                self._retires = True
-                continue
+                return answer
             if not self.is_alive:
                 return None
             spent = time.monotonic() - start

@@ -23,18 +23,20 @@ class Limits:
         kinds = [getattr(resource, f"RLIMIT_{name}", None) for name in _KINDS]
         self._before = {kind: resource.getrlimit(kind) for kind in kinds if kind is not None}
 
-    def put_back(self) -> None:
-        """Set again those that were changed.
+    def put_back(self) -> int:
+        """Set again those that were changed: how many.
 
         Raises:
             ValueError: It was lowered for good.
         """
-        modules = sys.modules
+        modules, changed = sys.modules, 0
         if not any(name in modules for name in _CHANGES_LIMITS):
-            return
+            return 0
         for kind, before in self._before.items():
             if resource.getrlimit(kind) != before:
                 resource.setrlimit(kind, before)
+                changed += 1
+        return changed
 
 
 def peak_memory() -> int:

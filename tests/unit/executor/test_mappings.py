@@ -149,7 +149,7 @@ def test_nothing_is_kept_once_copies_cannot_be_told(
 
 
 @pytest.mark.parametrize(
-    ("name", "answer"), [("_faults", lambda: 0), ("_has_copies", lambda _: False)]
+    ("name", "answer"), [("faults", lambda: 0), ("_has_copies", lambda _: False)]
 )
 def test_nothing_is_kept_on_a_system_that_does_not_tell_of_writes(
     inputs: Mappings, path: str, monkeypatch: pytest.MonkeyPatch, name: str, answer: Any
