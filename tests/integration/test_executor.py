@@ -637,6 +637,15 @@ def test_a_call_that_closes_the_connection_of_its_executor_is_told_so(bench: Ben
     assert bench.value(bench.call(add, 1, 2)) == 3
 
 
+def test_a_call_behind_one_that_cannot_be_put_back_runs_in_another_executor(bench: Bench) -> None:
+    def own_priority() -> tuple[int, int]:
+        return os.getpid(), os.nice(1)
+
+    found = [bench.value(bench.call(own_priority)) for _ in range(5)]
+    assert len({pid for pid, _ in found}) == 5
+    assert len({priority for _, priority in found}) == 1
+
+
 def test_an_interrupt_by_anybody_else_is_an_exception_of_the_call(bench: Bench) -> None:
     def interrupt() -> None:
         os.kill(os.getpid(), signal.SIGINT)
