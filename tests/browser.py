@@ -132,7 +132,7 @@ class Browser:
             "const box = e.getBoundingClientRect();"
             "return [box.x + box.width / 2, box.y + box.height / 2] })()"
         )
-        for kind in ("mousePressed", "mouseReleased"):
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self.do(
                 "Input.dispatchMouseEvent",
                 type=kind,

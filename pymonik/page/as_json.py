@@ -58,6 +58,7 @@ def run(view: RunView, snapshot: Snapshot) -> dict[str, Any]:
         "eta": snapshot.eta_s,
         "median": snapshot.median_s,
         "slowest": snapshot.slowest,
+        "peak": snapshot.peak_bytes,
         "line": line(snapshot),
         "why": snapshot.why,
         "errors": [

@@ -72,7 +72,7 @@
   function size(bytes) {
     let left = bytes;
     for (const unit of ["B", "KiB", "MiB", "GiB", "TiB"]) {
-      if (left < 1024 || unit === "TiB") return `${Number(left.toPrecision(3))} ${unit}`;
+      if (left < 1000 || unit === "TiB") return `${Number(left.toPrecision(3))} ${unit}`;
       left /= 1024;
     }
     return "";
@@ -223,7 +223,7 @@
         failed && run.unit === "call" ? el("button", { type: "button", "data-focus": "rerun", onclick: () => act("rerun", { key: run.key }, `Run ${count(failed, "call")} again that failed or were cancelled?`) }, "Run failed again") : null,
         !live ? null : el("button", { type: "button", class: "danger", "data-focus": "cancel", onclick: () => act("cancel", { key: run.key }, `Cancel what has not ended of ${run.line.split("   ")[0]}?`) }, "Cancel run")) : null,
     ]);
-    fill(section(detail, "stats", () => el("div", { class: "card" })), [run.counts, run.rate.toFixed(1), span(run.elapsed), run.eta && span(run.eta), run.median], () => [
+    fill(section(detail, "stats", () => el("div", { class: "card" })), [run.counts, run.rate.toFixed(1), span(run.elapsed), run.eta && span(run.eta), run.median, run.peak], () => [
       el("h2", { class: "visually-hidden" }, "Numbers"), el("div", { class: "stats" }, stats(run, live)), meter(run.counts, run.total)]);
     showTiles(detail, run);
     const why = section(detail, "why", () => el("div", { class: "card" }));
@@ -245,6 +245,7 @@
     if (live && run.rate) found.push(one(`${Number(run.rate.toPrecision(3))} /s`, "lately"));
     if (run.median) found.push(one(span(run.median), `the median ${run.unit}`));
     if (run.slowest) found.push(one(span(run.slowest[1]), `the slowest, ${run.slowest[0]}`));
+    if (run.peak) found.push(one(size(run.peak), "memory at most"));
     return found;
   }
   function errorsOf(run) {

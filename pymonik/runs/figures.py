@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from array import array
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pymonik.code.opened_result import OpenedResult
@@ -109,6 +110,13 @@ def seconds_of(state: ResultState) -> float | None:
         return None
     # Of a hundred thousand calls a view asks nothing but this when it opens.
     return _seconds_in(state.head, 0 if state.item == WHOLE else state.item)
+
+
+def most_bytes(meta: ResultMeta) -> int:
+    """The most memory that the executor had while it made a result; 0 where nobody measured it."""
+    if meta.figures is None:
+        return 0
+    return max(array("Q", meta.figures.peak_bytes), default=0)
 
 
 def _seconds_in(meta: ResultMeta, place: int) -> float | None:

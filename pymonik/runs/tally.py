@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from pymonik.errors import TaskCancelledError
 from pymonik.runs.faults import summary
-from pymonik.runs.figures import seconds_of
+from pymonik.runs.figures import most_bytes, seconds_of
 from pymonik.session.result import Status
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Snapshot:
         errors: The largest group first.
         slowest: Number and seconds of the call that took longest, of those whose time is known.
         median_s: Of those.
+        peak_bytes: The most memory that an executor had meanwhile, as far as known; else 0.
         why: Reasons for a long silence, where somebody found them.
     """
 
@@ -81,6 +82,7 @@ class Snapshot:
     errors: tuple[ErrorGroup, ...] = ()
     slowest: tuple[int, float] | None = None
     median_s: float = 0.0
+    peak_bytes: int = 0
     why: str = ""
 
     @property
@@ -130,6 +132,7 @@ class Tally:
         self._ended: deque[tuple[float, int]] = deque([(started, 0)])  # instant, how many
         self._changed = started
         self._errors: dict[str, ErrorGroup] = {}
+        self._peak_bytes = 0
 
     def look(self, now: float, running: Collection[str] = ()) -> Snapshot:
         """What has happened until now.
@@ -156,6 +159,7 @@ class Tally:
             errors=tuple(errors),
             slowest=self._slowest and (self._slowest[1], self._slowest[0]),
             median_s=median(self._seconds) if self._seconds else 0.0,
+            peak_bytes=self._peak_bytes,
         )
 
     def _count(self, now: float) -> None:
@@ -173,6 +177,8 @@ class Tally:
                 self._seconds.append(seconds)
                 if self._slowest is None or seconds > self._slowest[0]:
                     self._slowest = seconds, index
+            if state.item <= 0 and state.head is not None:  # once for all items of a result
+                self._peak_bytes = max(self._peak_bytes, most_bytes(state.head))
         if len(left) < len(self._left):
             self._changed = now
             self._ended.append((now, len(self.states) - len(left)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pymonik.runs.line import group, line
 from pymonik.runs.tally import Mark
-from pymonik.runs.wording import count, span
+from pymonik.runs.wording import count, size, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,17 +38,17 @@ _WORDS: Final = {
 }
 # What a tile of several items shows: a failure must not be hidden by its neighbours.
 _WORST_FIRST: Final = (Mark.FAILED, Mark.CANCELLED, Mark.RUNNING, Mark.OK, Mark.PENDING)
-# Colours that are told apart on light and dark pages, also by those who see red and green alike.
+# Those of the page, told apart on light and dark, and by shape as well.
 _STYLE: Final = """<style>
 .pymonik{font:13px/1.5 system-ui,sans-serif;max-width:62em}
 .pymonik b{font-weight:600}
 .pymonik .n{font-variant-numeric:tabular-nums;opacity:.85;margin-left:.8em}
-.pymonik .t{display:flex;flex-wrap:wrap;gap:1px;margin:.35em 0}
-.pymonik .t i{width:9px;height:9px;border-radius:1px;background:#8884;display:block}
-.pymonik .t .o{background:#3a9d5d}.pymonik .t .f{background:#d43d2a}
-.pymonik .t .c{background:#b99a3a}
-.pymonik .t .r{background:repeating-linear-gradient(45deg,#3f7fd0 0 2px,#8884 2px 4px)}
-.pymonik .e{color:#d43d2a}.pymonik .s{opacity:.75}
+.pymonik .t{display:flex;flex-wrap:wrap;gap:2px;margin:.4em 0}
+.pymonik .t i{width:9px;height:9px;border-radius:2px;background:#8883;display:block}
+.pymonik .t .o{background:#4fa583}.pymonik .t .f{background:#c43e22;border-radius:0}
+.pymonik .t .c{background:#c09a3e;border-radius:50%}
+.pymonik .t .r{background:repeating-linear-gradient(45deg,#3b6fd1 0 2px,#8884 2px 4px)}
+.pymonik .e{color:#cf4a2e}.pymonik .s{opacity:.75}
 .pymonik pre{margin:.2em 0;white-space:pre-wrap;font-size:12px;opacity:.85}
 </style>"""
 
@@ -79,7 +79,8 @@ def _notes(snapshot: Snapshot) -> Iterator[str]:
     if snapshot.slowest is not None:
         index, seconds = snapshot.slowest
         median = span(snapshot.median_s)
-        yield f'<div class="s">slowest {index}: {span(seconds)} (median {median})</div>'
+        memory = f" · memory at most {size(snapshot.peak_bytes)}" if snapshot.peak_bytes else ""
+        yield f'<div class="s">slowest {index}: {span(seconds)} (median {median}){memory}</div>'
     for errors in snapshot.errors[:_ERRORS]:
         yield f'<div class="e">{escape(group(errors))}</div>'
     more = len(snapshot.errors) - _ERRORS

@@ -21,6 +21,16 @@ def span(seconds: float) -> str:
     return f"{whole} s"
 
 
+def size(nbytes: int) -> str:
+    """``812 MB``, ``1.9 GB``: powers of 1000, as `df` counts them."""
+    amount = float(nbytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:.3g} TB"
+
+
 def short(identifier: str) -> str:
     """The start of an id, with an ellipsis."""
     return identifier if len(identifier) <= _ID else f"{identifier[:_ID]}…"

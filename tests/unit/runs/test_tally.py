@@ -125,3 +125,14 @@ def test_an_item_of_a_result_without_figures_has_no_time() -> None:
     states[0].head = ResultMeta(items=(ItemMeta(1),), chunked=True, seconds=4.0)
     states[0].complete()
     assert Tally(states, "f", 0.0).look(1.0).slowest is None
+
+
+def test_the_most_memory_is_that_of_the_largest_result() -> None:
+    states = calls(3)
+    for item, state in enumerate(states):
+        peaks = array.array("Q", [1_000, 812_000_000, 5]).tobytes()
+        state.head = ResultMeta(items=(), chunked=True, figures=Figures(peak_bytes=peaks))
+        state.item = item
+        state.complete()
+    assert Tally(states, "f", 0.0).look(1.0).peak_bytes == 812_000_000
+    assert Tally(calls(2), "f", 0.0).look(1.0).peak_bytes == 0

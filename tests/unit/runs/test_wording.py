@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pymonik.runs.wording import count, short, span
+from pymonik.runs.wording import count, short, size, span
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,10 @@ def test_ids_are_cut_and_numbers_have_their_noun() -> None:
     assert short("9f1c2a7b-88") == "9f1c2a7b…"
     assert short("w1") == "w1"
     assert [count(1, "pod"), count(2, "pod")] == ["1 pod", "2 pods"]
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "text"), [(0, "0 B"), (999, "999 B"), (812_000_000, "812 MB"), (1.9e12, "1.9 TB")]
+)
+def test_a_size_has_three_digits(nbytes: int, text: str) -> None:
+    assert size(int(nbytes)) == text
