@@ -62,7 +62,10 @@ def test_several_unpack_it_once_and_find_the_same(
         user.close()
 
 
-@pytest.mark.parametrize("data", [b"", b"no zip", made(a=b"x" * 1000)[:-30]])
+# Names of their own: a zip holds the time, and each process of xdist would make another name.
+@pytest.mark.parametrize(
+    "data", [b"", b"no zip", made(a=b"x" * 1000)[:-30]], ids=["empty", "no zip", "cut"]
+)
 def test_what_is_damaged_leaves_nothing(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(SerializationError):
         UnpackedArchives(tmp_path).get(digest(data), data)
