@@ -21,7 +21,6 @@ import sys
 import tempfile
 import threading
 import time
-import zipfile
 from importlib import machinery
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
@@ -33,6 +32,7 @@ from pymonik.code.codec import Packed
 from pymonik.code.packed_function import PackedFunction
 from pymonik.code.references import Enclosed, Referable, ReferableGroup
 from pymonik.content.archives import UnpackedArchives, entries_of, opened
+from pymonik.content.zipping import files_below, write_zip
 from pymonik.errors import ArgumentsError, SerializationError, UsageError
 from pymonik.files.file import File
 from pymonik.options import refuse_unknown
@@ -61,8 +61,6 @@ _HINTS: Final = {
     "layers": "put them into the zip, or write environment={'pip': [...]}",
 }
 _CLIENT_CONTEXT: Final = "client_context"
-_EARLIEST: Final = (1980, 1, 1, 0, 0, 0)  # of a file in a zip
-_NEVER_PACKED: Final = frozenset({"__pycache__", ".git", ".venv", "venv", ".mypy_cache"})
 
 
 def from_lambda(
@@ -319,36 +317,14 @@ def _may_bind(tree: ast.Module, name: str) -> bool:
 
 
 def _packed_folder(folder: Path) -> IO[bytes]:
-    """A folder as a zip: equal content gives equal bytes, whoever packs it and when."""
+    """A folder as a zip in a temporary file, which goes with what is returned."""
     made = tempfile.NamedTemporaryFile(prefix="pymonik-lambda-", suffix=".zip")  # noqa: SIM115
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for path in files_below(folder):
-            add_file(archive, path, path.relative_to(folder).as_posix())
+    write_zip(made.file, files_below(folder), is_small=False)
     made.flush()
     # Its digest is remembered only once the clock has moved on: see `pymonik.content.sealing`.
     past = time.time() - 1
     os.utime(made.name, (past, past))
     return made
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """The files of a program in a folder, in order; links are followed."""
-    for place, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if name not in _NEVER_PACKED)
-        for name in sorted(names):
-            if not name.endswith(".pyc"):
-                yield Path(place, name)
-
-
-def add_file(archive: zipfile.ZipFile, path: Path, name: str) -> None:
-    """Add a file without its time and owner."""
-    info = zipfile.ZipInfo(name, _EARLIEST)
-    is_program = path.stat().st_mode & 0o100
-    info.external_attr = (0o100755 if is_program else 0o100644) << 16
-    info.compress_type = archive.compression
-    with path.open("rb") as source, archive.open(info, "w", force_zip64=True) as target:
-        while data := source.read(1 << 20):
-            target.write(data)
 
 
 # -- here ----------------------------------------------------------------------------------------

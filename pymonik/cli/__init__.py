@@ -24,6 +24,7 @@ _INTERRUPTED: Final = 130  # as shells say it of a process that Ctrl-C ended
 # By name: the module, and the line that `pymonik --help` shows.
 _COMMANDS: Final = {
     "cluster": ("pymonik.cli.cluster", "run an embedded cluster until Ctrl-C"),
+    "bundle": ("pymonik.cli.bundle", "pack a Lambda handler and its packages into a zip"),
     "code": ("pymonik.cli.code", "the files of a program that go with its calls"),
     "ps": ("pymonik.cli.ps", "tasks that workers have now"),
     "runs": ("pymonik.cli.runs", "what map_invoke and invoke started"),

@@ -1,0 +1,7 @@
+"""``python -m pymonik.cli``, as ``python -m pymonik``."""
+
+import sys
+
+from pymonik.cli import main
+
+sys.exit(main())
