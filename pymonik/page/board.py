@@ -11,6 +11,7 @@ from pymonik.environments import folders
 from pymonik.errors import PymonikError, UsageError
 from pymonik.page import as_json, bars, details, graph
 from pymonik.page.columns import run_data
+from pymonik.page.live_reports import LiveReports
 from pymonik.page.run_views import HeldRun, ListedRun, RunView
 from pymonik.page.task_table import TaskTable
 from pymonik.runs import held
@@ -75,6 +76,7 @@ class Board:
         self._asking = threading.Lock()
         self._session = session
         self._table = TaskTable(lists)
+        self._reports = LiveReports(lists)
         self._look_at = 0.0  # when the cluster is looked at next
         self._trouble = ""  # why it could not be
         self._held: dict[int, HeldRun] = {}  # by the identity of the map
@@ -90,6 +92,7 @@ class Board:
             "rows": self._rows,
             "call": self._call,
             "graph": self._graph,
+            "reports": self._reports_of,
             "worker": self._worker,
         }
         self._deeds: dict[str, Callable[[Mapping[str, str]], str]] = {
@@ -274,11 +277,16 @@ class Board:
         if isinstance(view, HeldRun) and place < len(view.states):
             return details.of_call(view, place)
         if isinstance(view, ListedRun) and place < len(view.rows):
-            return details.of_task(view, place, self._table.rows)
+            return details.of_task(view, place, self._table.rows, self._lists)
         raise UsageError(f"the run has no call {place}")
 
     def _graph(self, given: Mapping[str, str]) -> dict[str, Any]:
         return graph.of_rows(self._lists, self._view(given).session_id, self._table.rows)
+
+    def _reports_of(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """The latest reports of a run, of running tasks too."""
+        view = self._view(given)
+        return {"reports": self._reports.of_tasks(view.session_id, view.tasks())}
 
     def _worker(self, given: Mapping[str, str]) -> dict[str, Any]:
         """The latest tasks of a worker."""
@@ -311,6 +319,7 @@ class Board:
             }
             for view in views:
                 detail[view.key]["graph"] = self._graph({"key": view.key})
+                detail[view.key] |= self._reports_of({"key": view.key})
             history = {
                 f"{one['partition']}/{one['host']}": self._worker(one) for one in self._workers
             }

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
+from pymonik.code.opened_result import OpenedResult
 from pymonik.errors import PymonikError, TaskFailedError
 from pymonik.page import as_json
 from pymonik.page.run_views import HeldRun, arguments_of
 from pymonik.runs.attempts import attempts
 from pymonik.runs.faults import summary
 from pymonik.runs.figures import seconds_of
+from pymonik.runs.logs import logs_of, stored_log
 from pymonik.runs.summaries import outcome
 from pymonik.runs.table import status
 from pymonik.session.again import past
+from pymonik.session.result import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pymonik.page.run_views import ListedRun
-    from pymonik.runs.rows import TaskRow
+    from pymonik.runs.rows import Lists, TaskRow
     from pymonik.session.result import ResultState
 
 _LONGEST_ARGUMENTS: Final = 4_000  # characters
+_LARGEST_READ: Final = 1_000_000  # bytes of a result whose output is looked for
 _LONGEST_TEXT: Final = 20_000  # of a traceback and of an output; their ends say most
 
 
@@ -43,6 +48,7 @@ def of_call(run: HeldRun, place: int, *, asks: bool = True) -> dict[str, Any]:
         "result": state.result_id,
         "arguments": arguments_of(state, _LONGEST_ARGUMENTS),
         "traceback": traceback_of(state),
+        "output": _output(state, asks=asks),
         "attempts": _attempts(state) if asks else [],
         "before": [_earlier(one) for one in past(state)[:-1]],
     }
@@ -59,7 +65,19 @@ def _earlier(state: ResultState) -> dict[str, Any]:
     }
 
 
-def of_task(run: ListedRun, place: int, rows: Iterable[TaskRow]) -> dict[str, Any]:
+def _output(state: ResultState, *, asks: bool) -> str:
+    """What a call has printed; a result that is known to hold no output is not read for it."""
+    if state.status is Status.COMPLETED and state.head is not None and not state.head.output:
+        return ""
+    if not asks and state.error is None:
+        return ""
+    try:
+        return tail(logs_of(state))
+    except PymonikError:  # the cluster is gone, or its data
+        return ""
+
+
+def of_task(run: ListedRun, place: int, rows: Iterable[TaskRow], lists: Lists) -> dict[str, Any]:
     """Of a task, with all of its attempts among these rows."""
     row = run.rows[place]
     tried = sorted(
@@ -73,8 +91,22 @@ def of_task(run: ListedRun, place: int, rows: Iterable[TaskRow]) -> dict[str, An
         "result": "",
         "partition": row.partition,
         "traceback": tail(row.error),
+        "output": _output_of_task(row, lists),
         "attempts": [as_json.task(one) for one in tried],
     }
+
+
+def _output_of_task(row: TaskRow, lists: Lists) -> str:
+    """What a task has printed, as far as the cluster has it; nothing of it is unpickled."""
+    with contextlib.suppress(PymonikError):
+        (detailed,) = lists.tasks(ids=[row.task_id], details=True) or [row]
+        for output_id in detailed.outputs[:1]:
+            result = lists.results([output_id]).get(output_id)
+            if result is not None and result.status == "COMPLETED":
+                small = result.size <= _LARGEST_READ
+                return tail(OpenedResult(lists.data(result)).output()) if small else ""
+            return tail(stored_log(lists, row.session_id, output_id))
+    return ""
 
 
 def traceback_of(state: ResultState) -> str:

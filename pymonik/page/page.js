@@ -148,6 +148,7 @@
       return run.details[place] || { ...frozenRow(run, place), attempts: [], is_short: true };
     },
     graph: async (key) => frozenColumns(key).graph,
+    reports: async (key) => ({ reports: frozenColumns(key).reports || [] }),
     worker: async (partition, host) => FROZEN.history?.[`${partition}/${host}`] || { tasks: [] },
   } : {
     state: () => ask("state"),
@@ -155,12 +156,13 @@
     rows: (key, given) => ask("rows", { key, ...given, count: PAGE }),
     call: (key, place) => ask("call", { key, place }),
     graph: (key) => ask("graph", { key }),
+    reports: (key) => ask("reports", { key }),
     worker: (partition, host) => ask("worker", { partition, host }),
   };
 
   // -- what is shown --------------------------------------------------------------------------
 
-  const shown = { state: null, view: "", key: "", tab: "calls", run: null, status: "", text: "", from: 0, rows: null, graph: null };
+  const shown = { state: null, view: "", key: "", tab: "calls", run: null, status: "", text: "", from: 0, rows: null, graph: null, reports: null };
 
   function meter(counts, total) {
     return el("div", { class: "meter", "aria-hidden": "true" }, ORDER.slice(0, 4).map((word) =>
@@ -379,7 +381,7 @@
 
   // -- tabs -----------------------------------------------------------------------------------
 
-  const TABS = [["calls", "Calls"], ["timeline", "Timeline"], ["durations", "Durations"], ["graph", "What waits for what"]];
+  const TABS = [["calls", "Calls"], ["timeline", "Timeline"], ["durations", "Durations"], ["graph", "What waits for what"], ["reports", "Reports"]];
 
   function showTabs(card, run) {
     if (!card._made) {
@@ -397,7 +399,7 @@
     const panel = card.querySelector("#panel");
     panel.setAttribute("aria-labelledby", `tab-${shown.tab}`);
     if (panel._tab !== shown.tab) { panel.replaceChildren(); panel._told = null; panel._tab = shown.tab; panel._made = false; }
-    ({ calls: showCalls, timeline: showTimeline, durations: showDurations, graph: showGraph })[shown.tab](panel, run);
+    ({ calls: showCalls, timeline: showTimeline, durations: showDurations, graph: showGraph, reports: showReports })[shown.tab](panel, run);
   }
   function chooseTab(id) { shown.tab = id; loadTab(); }
   function tabKey(event) {
@@ -418,6 +420,9 @@
       } else if (shown.tab === "graph") {
         const graph = await source.graph(key);
         if (key === shown.key) shown.graph = graph;
+      } else if (shown.tab === "reports") {
+        const told = await source.reports(key);
+        if (key === shown.key) shown.reports = told.reports;
       }
     } catch (error) { trouble(error.message); }
     paint();
@@ -560,6 +565,15 @@
           }), el("title", {}, `${node.function}: ${words}`));
       }));
   }
+  function showReports(panel) {
+    const told = shown.reports;
+    fill(panel, told, () => {
+      if (!told) return el("p", { class: "quiet" }, "…");
+      if (!told.length) return el("p", { class: "quiet" }, "Nothing was reported by ctx.report or ctx.progress, or it was read and deleted.");
+      return table(["time", "number", "task", "what"], told.map((one) => [clock(one.at), one.count, el("code", {}, one.task.slice(0, 8)),
+        Object.entries(one.fields).map(([key, value]) => el("span", { class: "field" }, el("b", {}, key), ` ${typeof value === "string" ? value : JSON.stringify(value)}`))]));
+    });
+  }
   function short(text, longest) { return text.length <= longest ? text : `${text.slice(0, longest - 1)}…`; }
 
   // -- one call, one worker -------------------------------------------------------------------
@@ -655,7 +669,7 @@
     box.textContent = text || "";
     box.hidden = !text;
   }
-  function forgetRun() { Object.assign(shown, { run: null, rows: null, graph: null, from: 0, status: "", text: "" }); }
+  function forgetRun() { Object.assign(shown, { run: null, rows: null, graph: null, reports: null, from: 0, status: "", text: "" }); }
   function readAddress() {
     const [, view, key] = location.hash.split("/");
     const wanted = view === "workers" || view === "cluster" ? view : "runs";
@@ -691,6 +705,7 @@
         if (shown.tab === "calls" && !shown.rows) await loadTab();
         else if (shown.tab === "calls" && !FROZEN) await loadTab();
         else if (shown.tab === "graph" && !shown.graph) await loadTab();
+        else if (shown.tab === "reports" && (!FROZEN || !shown.reports)) await loadTab();
       }
       trouble(state.trouble);
       paint();

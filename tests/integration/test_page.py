@@ -20,6 +20,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from pymonik import LocalCluster, MultiResultHandle, Pymonik, TaskCancelledError, UsageError, task
+from pymonik.transport.channel import open_channel
+from pymonik.transport.config import ClusterConfig
+from pymonik.transport.control_plane import ControlPlane
+from pymonik.wire.live import REPORT_PREFIX, LiveName, ReportEntry, encode_lines
 from tests import browser
 from tests.browser import Browser
 
@@ -47,6 +51,13 @@ def total(values: list[float]) -> int:
 @task
 def opened(path: str) -> str:
     return Path(path).read_text()
+
+
+@task
+def speak(number: int) -> None:
+    print("number", number)  # noqa: T201
+    if number == 2:
+        raise ValueError(number)
 
 
 @task
@@ -192,6 +203,46 @@ def test_what_waits_for_what(page: Dashboard) -> None:
     names = [node["function"] for node in told["nodes"]]
     edges = {(names[source], names[target]) for source, target, _ in told["edges"]}
     assert ("simulate", "total") in edges
+
+
+def test_what_a_call_printed_is_told(client: Pymonik, page: Dashboard) -> None:
+    handles = speak.map_invoke([1, 2, 3], pymonik=client, label="speech")
+    handles.exceptions(TIMEOUT_S)
+    key = run_of(page, "speech")["key"]
+    told = [request(page, f"call?key={key}&place={place}")[1]["output"] for place in range(3)]
+    assert told == ["number 1\n", "number 2\n", "number 3\n"]
+    del handles  # the run is shown by its tasks now, and nothing is unpickled of it
+    gc.collect()
+    run = run_of(page, "speech")
+    assert run["unit"] == "task"
+    outputs = "".join(
+        request(page, f"call?key={run['key']}&place={place}")[1]["output"]
+        for place in range(run["total"])
+    )
+    assert {"number 1", "number 3"} <= set(outputs.splitlines())
+
+
+def test_what_a_task_reports_is_told_while_it_runs(
+    cluster: LocalCluster, client: Pymonik, page: Dashboard
+) -> None:
+    handle = stay.invoke(7, pymonik=client)
+    client.send()
+    name = LiveName(REPORT_PREFIX, handle.result_id, 1, 0)
+    entries = [ReportEntry(at=5.0, count=n, fields={"files": n, "note": HOSTILE}) for n in (1, 2)]
+    channel = open_channel(ClusterConfig(cluster.endpoint))
+    plane = ControlPlane(channel, endpoint=cluster.endpoint)
+    plane.create_results(client.session_id, [(str(name), encode_lines(entries))])
+    channel.close()
+    end = time.monotonic() + TIMEOUT_S
+    while True:
+        runs = [run for run in request(page, "state")[1]["runs"] if run["function"] == "stay"]
+        told = [request(page, f"reports?key={run['key']}")[1]["reports"] for run in runs]
+        if any(told):
+            break
+        assert time.monotonic() < end
+    (reports,) = filter(None, told)
+    assert [one["fields"]["files"] for one in reports] == [2, 1]
+    handle.cancel()
 
 
 def test_workers_and_partitions_are_told(page: Dashboard) -> None:
