@@ -17,7 +17,10 @@ _NAMES: Final = dis.opname
 _EXTENDED: Final = dis.EXTENDED_ARG
 _STORE_ATTRIBUTE: Final = dis.opmap["STORE_ATTR"]
 _STORE_GLOBAL: Final = dis.opmap["STORE_GLOBAL"]
-_BY_TEXT: Final = frozenset({"setattr", "globals", "vars", "__dict__"})
+# Names of what assigns by text, such as `mock.patch` and pytest's `monkeypatch.setattr`.
+_BY_TEXT: Final = frozenset(
+    {"setattr", "__setattr__", "globals", "vars", "__dict__", "exec", "patch", "setitem"}
+)
 _IGNORED: Final = frozenset({"CACHE", "NOP", "RESUME", "SETUP_ANNOTATIONS", "EXTENDED_ARG"})
 
 

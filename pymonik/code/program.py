@@ -33,8 +33,7 @@ class Code:
 
 
 NO_CODE: Final = Code()
-_FEW: Final = 16  # modules whose variables are all looked at for each call
-_SHARE: Final = 40  # looking at those of more takes at most one part in so many of the time
+_SHARE: Final = 80  # looking at all variables takes at most one part in so many of the time
 
 
 class Program:
@@ -57,7 +56,7 @@ class Program:
         self._settings = Settings()
         self._next_full_look = 0.0
         self._may_change: frozenset[str] = frozenset()
-        self._each_time: tuple[frozenset[str], tuple[str, ...]] = (frozenset(), ())
+        self._is_interactive = False
         self._known = 0  # how many modules travelled when `_may_change` was found
         self._last = NO_CODE
         baselines.look()
@@ -71,42 +70,36 @@ class Program:
         bundle = self._bundler.bundle(modules)
         if bundle is None:
             return NO_CODE
-        settings = self._current_settings(modules)
+        settings = self._current_settings()
         if bundle is not self._last.bundle or settings is not self._last.settings:
             self._last = Code(bundle, settings)
         return self._last
 
-    def _current_settings(self, modules: frozenset[str]) -> bytes:
+    def _current_settings(self) -> bytes:
         """Settings in all modules that travel.
 
-        Of many modules, those are looked at for each call which calls refer to, or code of the
-        program may set; the others as often as a fortieth of the time
-        allows: only somebody else's code sets these, such as a debugger.
+        For each call, those are looked at whose variables code of the program may set; all, as
+        often as an eightieth of the time allows: only somebody else's code sets the others, such as
+        a debugger.
         """
-        known = self._bundler.closure.sources
-        if len(known) <= _FEW:
-            return self._settings.current(list(known))
         start = time.monotonic()
         if start < self._next_full_look:
-            return self._settings.current(self._looked_at_each_time(modules))
+            return self._settings.current(self._looked_at_each_time())
+        known = self._bundler.closure.sources
         if self._known != len(known):
             self._known = len(known)
             self._may_change = baselines.that_may_change(known)
-            self._each_time = frozenset(), ()
+            self._is_interactive = _is_interactive()
         found = self._settings.current(list(known))
         end = time.monotonic()
         self._next_full_look = end + _SHARE * (end - start)
         return found
 
-    def _looked_at_each_time(self, modules: frozenset[str]) -> Iterable[str]:
+    def _looked_at_each_time(self) -> Iterable[str]:
+        if not self._is_interactive:
+            return self._may_change
         known = self._bundler.closure.sources
-        if _is_interactive():
-            return modules.union(_at_hand(known), self._may_change).intersection(known)
-        before, names = self._each_time
-        if before is not modules:  # a task gives the same object for each of its calls
-            names = tuple(modules.union(self._may_change).intersection(known))
-            self._each_time = modules, names
-        return names
+        return self._may_change.union(_at_hand(known)).intersection(known)
 
 
 def _is_interactive() -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
 
 from pymonik.code.program import NO_CODE, Code
 from pymonik.options import TaskOptions
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pymonik.wire.environment import Environment
 
 
+_NO_OPTIONS: Final = TaskOptions()
 AUTO: Final = 0  # of `Submission.chunk_size`
 
 
@@ -27,8 +29,7 @@ class Series:
     """Submissions that belong together: what is known of their calls carries over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """Calls of one function that are submitted together.
 
     Attributes:
@@ -43,17 +44,21 @@ class Submission:
 
     function: PackedFunction
     calls: Sequence[Packed]
-    options: TaskOptions = field(default_factory=TaskOptions)
+    options: TaskOptions = _NO_OPTIONS
     delegate: bool = False
     chunk_size: int = 1
-    series: Series = field(default_factory=Series)
+    series: Series = msgspec.field(default_factory=Series)
     code: Code = NO_CODE
     run: Run | None = None
     finder: Finder | None = None
 
     def of(self, calls: Sequence[Packed]) -> Submission:
         """The same for these calls."""
-        return replace(self, calls=calls)
+        return msgspec.structs.replace(self, calls=calls)
+
+    def with_code(self, code: Code) -> Submission:
+        """The same with what the session has found out."""
+        return msgspec.structs.replace(self, code=code)
 
 
 class Drawn(Protocol):

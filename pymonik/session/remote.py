@@ -9,7 +9,6 @@ import logging
 import os
 import tempfile
 import weakref
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pymonik.code.opened_result import OpenedResult, join_value
@@ -197,7 +196,7 @@ class RemoteSession:
         self._send_foreign(submission.calls)
         code = self._program.code(submission.function, submission.calls)
         if code is not submission.code:
-            submission = replace(submission, code=code)
+            submission = submission.with_code(code)
         self._weights.look(submission)
         if self._recording is not None:
             return self._submit_recorded(submission, self._recording)
