@@ -168,13 +168,15 @@ def _last_lines(ran: Ran) -> str:
     return "".join(f"\n  {line}" for line in lines)
 
 
-def _variables(own: dict[str, str]) -> dict[str, str]:
+def _variables(own: dict[str, str]) -> dict[bytes, bytes]:
     """What a command has around it: what a task has, unbuffered prints, and a `python`."""
-    variables = {**os.environ, "PYTHONUNBUFFERED": "1", **own}
-    here = os.path.dirname(sys.executable)  # noqa: PTH120
-    path = variables.get("PATH", os.defpath)
-    if here not in path.split(os.pathsep):  # last: it is there if nothing else is
-        variables["PATH"] = f"{path}{os.pathsep}{here}"
+    variables = dict(os.environb)  # as bytes: to decode all of them takes a tenth of a short call
+    variables[b"PYTHONUNBUFFERED"] = b"1"
+    variables.update((os.fsencode(name), os.fsencode(value)) for name, value in own.items())
+    here = os.fsencode(os.path.dirname(sys.executable))  # noqa: PTH120
+    path = variables.get(b"PATH", os.fsencode(os.defpath))
+    if here not in path.split(b":"):  # last: it is there if nothing else is
+        variables[b"PATH"] = path + b":" + here
     return variables
 
 

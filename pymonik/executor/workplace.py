@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 
 LINKED_FROM: Final = 16 << 20  # bytes; a copy of less is made in no time
 _MOST_SHOWN: Final = 20  # names in a message
+_MODE: Final = 0o700
+_MOST_KEPT: Final = 64  # folders of slots: an executor may serve all of them
 _numbers = itertools.count()
+_kept: dict[str, tuple[str, int]] = {}  # folder and inode, by the folder around it
 
 
 class MissingOutputError(TaskFailedError):
@@ -48,18 +51,19 @@ class Workplace:
 
     Args:
         run: The task.
+        is_reused: Whether the folder may serve the next call too, emptied: to make and remove one
+            takes longer than a short command. For commands only: nothing runs on of them.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, is_reused: bool = False) -> None:
         self._run = run
+        self._is_reused = is_reused
         self._before = ""
         self._placed: dict[tuple[str, str], File] = {}  # by name and digest
         self._names: set[str] = set()  # where inputs lie
         self._linked: list[tuple[str, str, sealing.Mark]] = []
-        large = objects.large_folder(Path(run.folder))
-        # Without links in it: tools tell where they are, and paths are compared.
-        self.folder = os.path.realpath(large / f".call-{os.getpid()}-{next(_numbers)}")
-        os.mkdir(self.folder, 0o700)  # noqa: PTH102
+        kept = _kept.pop(run.folder, None) if is_reused else None
+        self.folder = kept[0] if kept is not None and _is_same(*kept) else _new_folder(run.folder)
 
     # -- in --------------------------------------------------------------------------------------
 
@@ -131,9 +135,8 @@ class Workplace:
         try:
             os.chmod(real, 0o555 if ref.is_executable else 0o444)  # noqa: PTH101
             os.link(real, path)
-        except OSError:  # another file system, or one without links
-            copies.copy_file(real, path, size=ref.size)
-            return
+        except OSError:  # it lies in memory and the folder on a disk, or is another user's
+            os.symlink(real, path)  # noqa: PTH211
         self._linked.append((path, ref.name, sealing.mark_of(os.stat(path))))  # noqa: PTH116
 
     def check_linked(self) -> None:
@@ -163,7 +166,26 @@ class Workplace:
         if self._before:
             with contextlib.suppress(OSError):  # removed by the call
                 os.chdir(self._before)
+        if self._is_reused and self._empty():
+            return
         shutil.rmtree(self.folder, onerror=_make_removable)
+
+    def _empty(self) -> bool:
+        """Keep the folder for another call, if it is as it was before this one."""
+        try:
+            about = os.stat(self.folder)  # noqa: PTH116
+            if stat.S_IMODE(about.st_mode) != _MODE or len(_kept) >= _MOST_KEPT:
+                return False
+            with os.scandir(self.folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    else:
+                        os.unlink(entry.path)  # noqa: PTH108
+        except OSError:
+            return False
+        _kept[self._run.folder] = self.folder, about.st_ino
+        return True
 
     # -- out -------------------------------------------------------------------------------------
 
@@ -223,6 +245,22 @@ class Workplace:
     def is_linked(self, path: str) -> bool:
         """Whether a file is a stored one, which must not be moved."""
         return any(path == linked for linked, _, _ in self._linked)
+
+
+def _new_folder(around: str) -> str:
+    large = objects.large_folder(Path(around))
+    # Without links in it: tools tell where they are, and paths are compared.
+    folder = os.path.realpath(large / f".call-{os.getpid()}-{next(_numbers)}")
+    os.mkdir(folder, _MODE)  # noqa: PTH102
+    return folder
+
+
+def _is_same(folder: str, inode: int) -> bool:
+    """Whether a folder is there that was kept, and not another one."""
+    try:
+        return os.lstat(folder).st_ino == inode
+    except OSError:
+        return False
 
 
 def _may_link(ref: FileRef) -> bool:

@@ -72,7 +72,7 @@ def run(
     words: Sequence[str],
     *,
     folder: str,
-    variables: Mapping[str, str],
+    variables: Mapping[bytes, bytes],
     on_output: Callable[[int, bytes], object],
 ) -> Ended:
     """Run a program in a folder and wait; whatever it leaves running is ended.

@@ -20,11 +20,13 @@ time is needed to end a tree.
 Loaded by its path before the package (see `entry`), so it imports the standard library only.
 """
 
+import functools
 import os
 import select
 import signal
 import sys
 import time
+from typing import Any
 
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # of prctl; linux/prctl.h
 _END_S = 5.0  # for killed processes to be gone: the kernel may be busy with one of them
@@ -214,6 +216,11 @@ def _send(pid: int, number: int) -> None:
 def _prctl(option: int, value: int) -> bool:
     if sys.platform != "linux":
         return False
+    return bool(_system().prctl(option, value, 0, 0, 0) == 0)
+
+
+@functools.cache
+def _system() -> Any:
     import ctypes
 
-    return bool(ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0)
+    return ctypes.CDLL(None)
