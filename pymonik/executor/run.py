@@ -426,7 +426,9 @@ class _Attempt:
     def _place(self) -> Workplace:
         """The folder of the present call."""
         if self._workplace is None:
-            self._workplace = Workplace(self._run, is_reused=self._is_command)
+            self._workplace = Workplace(
+                self._run, is_reused=isinstance(self._meta.function, Command)
+            )
         return self._workplace
 
     def _is_here(self, file: FileRef) -> bool:
