@@ -34,11 +34,13 @@ from pymonik.quantities import positive_s, whole_number
 from pymonik.recorded_runs import Runs
 from pymonik.runs.cancelled import CancelReport
 from pymonik.runs.output import shown
+from pymonik.runs.tidying import is_mine, known
 from pymonik.runs.waiting import update_views
 from pymonik.session.current import activate, entered_session, open_sessions
 from pymonik.session.forgetting import keep
 from pymonik.session.outgoing import BATCH_TASKS
 from pymonik.session.recording import Recording
+from pymonik.session.tasks import is_item
 from pymonik.session.unseen import tell_unseen
 from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig
@@ -64,6 +66,8 @@ if TYPE_CHECKING:
     from pymonik.page.serving import Dashboard
     from pymonik.runs.output import Wanted
     from pymonik.runs.reasons import Why
+    from pymonik.runs.rows import ResultRow
+    from pymonik.runs.tidying import KnownSession
     from pymonik.runs.workers import Worker
     from pymonik.session.protocol import Session
     from pymonik.session.remote import RemoteSession
@@ -76,6 +80,7 @@ T = TypeVar("T")
 OnExit = Literal["finish", "keep", "cancel"]
 _RESTART_S = 30.0  # in which a cluster on this machine may be started again at the same socket
 _DEFAULT_PARTITION = "pymonik"
+_MOST_LISTED = 100_000  # results
 _HINTS = {
     "is_worker": "a client is never one; in a task `get_context().is_local` is False",
     "local_session": "call the task to run it here: add(1, 2)",
@@ -464,6 +469,34 @@ class Pymonik:
     def runs(self) -> Runs:
         """The runs of the session by label, those of other programs too."""
         return Runs(self.session)
+
+    def sessions(self, limit: int = 100) -> list[KnownSession]:
+        """Sessions of this user in the cluster, alive or ended, the newest first."""
+        lists = self.session.lists
+        return [known(lists, row) for row in lists.sessions(limit) if is_mine(row)]
+
+    def results(self, name: str = "") -> list[ResultRow]:
+        """Results of the session, the newest first; only those of a name, if one is given."""
+        lists = self.session.lists
+        found: list[ResultRow] = lists.results_named(
+            name, _MOST_LISTED, session_id=self.session_id, exactly=bool(name)
+        )
+        return found
+
+    def delete(self, *handles: ResultHandle[Any] | MultiResultHandle[Any]) -> None:
+        """Delete the data of results at once: whoever asks for one from now on gets an error.
+
+        Raises:
+            UsageError: A result holds the values of other calls too.
+        """
+        states = _states(handles)
+        if shared := [state for state in states if is_item(state)]:
+            raise UsageError(
+                f"{shared[0].name} shares its result with other calls of its map_invoke; "
+                "chunk_size=1 gives each call its own"
+            )
+        self.session.send()
+        self.session.delete([state.result_id for state in states if state.result_id])
 
     # -- opening -------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import msgspec
 
 from pymonik.errors import UsageError
 from pymonik.session.result import ResultState
-from pymonik.session.run import Run
+from pymonik.session.run import RunOfOthers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,10 +70,12 @@ def kept_results(states: Iterable[ResultState]) -> tuple[KeptResult, ...]:
 
 def kept_states(job: JobFile, session: RemoteSession) -> list[ResultState]:
     """The states of the handles that were left, kept up to date from now on."""
-    runs: dict[tuple[str, str], Run] = {}
+    runs: dict[tuple[str, str], RunOfOthers] = {}
     states = []
     for result in job.results:
-        run = runs.setdefault((result.name, result.label), Run(_unknown, result.name, result.label))
+        run = runs.setdefault(
+            (result.name, result.label), RunOfOthers(_unknown, result.name, result.label)
+        )
         for item in result.items:
             state = ResultState(session, result.name, result.result, item.place)
             state.task_id, state.index = result.task, item.index

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
-import os
-import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +11,7 @@ from pymonik.errors import UsageError
 from pymonik.options import TaskOptions
 from pymonik.runs.reading import drop_unsent, outputs_of, read_runs, standing
 from pymonik.runs.rows import LIVE
+from pymonik.runs.tidying import this_client
 from pymonik.runs.wording import count, short
 from pymonik.session.recording import Recording
 from pymonik.wire.call import CLIENT_LABEL, SESSION_LABEL
@@ -59,21 +57,6 @@ def check_name(name: object) -> None:
     """Refuse what cannot be the name of a session."""
     if not isinstance(name, str) or not name.strip():
         raise UsageError(f"session must be a name, not {name!r}")
-
-
-def this_client() -> str:
-    """``user@host pid start``: a process that is gone, or another one with its number, shows."""
-    return f"{_user()}@{socket.gethostname()} {os.getpid()} {process_start(os.getpid())}"
-
-
-def process_start(pid: int) -> str:
-    """When a process began, in ticks of its machine; ``""`` if there is none, or nobody says."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-            # The name of the program stands in brackets, and may contain anything.
-            return file.read().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
 
 
 def find_session(lists: Lists, name: str) -> SessionRow | None:
@@ -133,10 +116,3 @@ def _instant(seconds: float) -> str:
     if then[:3] == yesterday[:3]:
         return f"yesterday {clock}"
     return time.strftime("%Y-%m-%d %H:%M", then)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a pod whose user has no name
-        return str(os.getuid())

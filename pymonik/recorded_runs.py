@@ -10,7 +10,7 @@ from pymonik.errors import UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.runs.reading import drop_unsent, outputs_of, read_runs, standing
 from pymonik.session.result import ResultState
-from pymonik.session.run import Run
+from pymonik.session.run import RunOfOthers
 
 if TYPE_CHECKING:
     from pymonik.session.recorded import RecordedRun
@@ -98,7 +98,7 @@ def recorded_states(session: RemoteSession, run: RecordedRun) -> list[ResultStat
     """
     known = session.recorded_states()
     label = "" if run.label == run.function.name else run.label
-    handle_run = Run(_unknown, run.function.name, label, run.parameters)
+    handle_run = RunOfOthers(_unknown, run.function.name, label, run.parameters)
     handle_run.started, handle_run.total = run.started, run.total
     session.came(handle_run, run)
     states, new = [], []

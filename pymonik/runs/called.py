@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pymonik.code import codec
 from pymonik.errors import UsageError
 from pymonik.files.reading import as_argument
+from pymonik.runs.payloads import read_calls
 from pymonik.session.run import KeptCall
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def arguments(state: ResultState, value_of: Callable[[ResultState], object]) -> 
     Raises:
         UsageError: They are not kept.
     """
+    if state.call is None:
+        read_calls([state])
     call = state.call
     if call is None:
         raise UsageError(

@@ -175,5 +175,17 @@ class Lists(Protocol):
     def sessions(self, limit: int = 100, *, name: str = "") -> list[SessionRow]:
         """Sessions, the newest first; only those of a name, if one is given."""
 
+    def size_of_session(self, session_id: str) -> tuple[int, int]:
+        """How many results a session has, and the bytes of the largest thousand of them."""
+
+    def cancel_session(self, session_id: str) -> None:
+        """Stop everything in it."""
+
+    def purge_session(self, session_id: str) -> None:
+        """Delete the data of a session that is closed or cancelled."""
+
+    def delete_session(self, session_id: str) -> None:
+        """Forget a session with everything in it."""
+
     def session(self, session_id: str) -> SessionRow | None:
         """The session; ``None`` if there is no such session."""

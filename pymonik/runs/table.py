@@ -8,8 +8,10 @@ from pymonik.errors import PymonikError, TaskCancelledError, UsageError
 from pymonik.runs.called import arguments, named
 from pymonik.runs.faults import summary
 from pymonik.runs.figures import measured, of_task
+from pymonik.runs.payloads import read_calls
 from pymonik.runs.watch import Listed
 from pymonik.session.result import Status
+from pymonik.session.run import RunOfOthers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +33,7 @@ def rows(states: Sequence[ResultState], values: Sequence[object]) -> list[dict[s
         states: Of the calls.
         values: Of those that have completed; ``None`` elsewhere.
     """
+    read_calls(one for one in states if isinstance(one.run, RunOfOthers))  # all at once
     tasks = _tasks(states)
     called = [_called(state) for state in states]
     names = list(dict.fromkeys(name for one in called for name in one))

@@ -131,6 +131,11 @@ class ResultState:
         """Where the value stands, or will."""
         return self._moved or ResultRef(self.result_id or "", self.item)
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether its task has said that the value stands in another result."""
+        return self._moved is not None
+
     def move(self, place: ResultRef) -> None:
         """The value stands in another result than was thought."""
         self._moved = place  # in one step: another thread never sees half of it

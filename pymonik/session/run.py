@@ -106,6 +106,15 @@ class Run:
             state.call = _kept(call)
 
 
+class RunOfOthers(Run):
+    """A run that another program has made, or this one before it was started again.
+
+    Its calls have no arguments here: these are read from the cluster when they are asked for.
+    """
+
+    __slots__ = ()
+
+
 class SingleCalls(Run):
     """The single calls of a task: they are not numbered."""
 

@@ -204,6 +204,34 @@ class Listing:
         answer = self._ask("ListSessions", self._sessions.ListSessions, request)
         return next((_session_row(raw) for raw in answer.sessions), None)
 
+    def size_of_session(self, session_id: str) -> tuple[int, int]:
+        """How many results a session has, and the bytes of the largest thousand of them."""
+        field = _result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_SESSION_ID)
+        condition = results_filters_pb2.FilterField(field=field, filter_string=_equals(session_id))
+        request = results_common_pb2.ListResultsRequest(
+            page_size=PAGE,
+            filters=_any_of(results_filters_pb2, [condition], [()]),
+            sort=results_common_pb2.ListResultsRequest.Sort(
+                field=_result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_SIZE),
+                direction=_DESCENDING,
+            ),
+        )
+        answer = self._ask("ListResults", self._results.ListResults, request)
+        there = [
+            raw for raw in answer.results if raw.status == result_status_pb2.RESULT_STATUS_COMPLETED
+        ]
+        return answer.total, sum(raw.size for raw in there)
+
+    def purge_session(self, session_id: str) -> None:
+        """Delete the data of a session that is closed or cancelled."""
+        request = sessions_common_pb2.PurgeSessionRequest(session_id=session_id)
+        self._ask("PurgeSession", self._sessions.PurgeSession, request)
+
+    def delete_session(self, session_id: str) -> None:
+        """Forget a session with everything in it."""
+        request = sessions_common_pb2.DeleteSessionRequest(session_id=session_id)
+        self._ask("DeleteSession", self._sessions.DeleteSession, request)
+
     def cancel_session(self, session_id: str) -> None:
         """Stop everything in it."""
         request = sessions_common_pb2.CancelSessionRequest(session_id=session_id)

@@ -87,6 +87,29 @@ def folder_of_killed(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFac
     return folder
 
 
+@task
+def shifted(first: list[int], second: int) -> int:
+    return sum(first) + second
+
+
+def test_the_arguments_of_another_program_are_read_from_its_payloads(
+    cluster: LocalCluster,
+) -> None:
+    first = Pymonik(cluster.endpoint, session="arguments").create()
+    base = square.invoke(3)
+    made = shifted.map_invoke([([n, base], 5) for n in range(30)], label="shifted", chunk_size=7)
+    made.wait(timeout=WAIT_S)
+    first.leave()
+    with Pymonik(cluster.endpoint, session="arguments") as client:
+        found = client.runs["shifted"].wait(WAIT_S)
+        table = found.rows()
+        assert [row["second"] for row in table] == [5] * 30
+        assert [row["value"] for row in table] == [n + 9 + 5 for n in range(30)]
+        numbers, handle = found[17].args[0]
+        assert (numbers, handle.get(timeout=WAIT_S)) == (17, 9)
+        assert found[17].replay(with_=lambda first, second: (first, second)) == ([17, 9], 5)
+
+
 @pytest.mark.usefixtures("folder_of_killed")
 def test_the_run_of_a_killed_program_is_found_by_the_name_of_its_session(
     cluster: LocalCluster, caplog: pytest.LogCaptureFixture

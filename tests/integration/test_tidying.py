@@ -1,0 +1,135 @@
+"""What is left in a cluster can be seen, with size and age, and deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pymonik import LocalCluster, Pymonik, TaskFailedError, UsageError, task
+from pymonik.cli import main
+from pymonik.errors import ControlPlaneError
+from pymonik.runs import tidying
+from pymonik.runs.rows import SessionRow
+from pymonik.wire.call import CLIENT_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WAIT_S = 60.0
+
+
+@task
+def square(number: int) -> int:
+    return number * number
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(workers=1, port=0) as one:
+        yield one
+
+
+def listed(cluster: LocalCluster, capsys: pytest.CaptureFixture[str], *how: str) -> list[str]:
+    """Ids of the sessions that the command prints."""
+    assert main(["sessions", "--endpoint", cluster.endpoint, "--json", *how]) == 0
+    return [one["session_id"] for one in json.loads(capsys.readouterr().out)]
+
+
+def test_sessions_tell_their_size_age_and_runs(cluster: LocalCluster) -> None:
+    with Pymonik(cluster.endpoint, session="sized") as client:
+        client.put(bytes(300_000))
+        square.map_invoke(range(4), label="squares").wait(timeout=WAIT_S)
+        (mine,) = [one for one in client.sessions() if one.session_id == client.session_id]
+    assert (mine.name, mine.status, mine.runs) == ("sized", "RUNNING", ("squares",))
+    assert mine.nbytes >= 300_000
+    assert mine.results > 4
+    assert 0 <= mine.age_s < WAIT_S
+    assert sum(mine.tasks.values()) >= 1
+    assert f" {os.getpid()} " in mine.client
+
+
+def test_results_are_found_by_name_and_deleted_at_once(cluster: LocalCluster) -> None:
+    with Pymonik(cluster.endpoint) as client:
+        value = client.put([1, 2], name="b.dat")
+        client.put([3], name="c.dat")
+        (found,) = client.results(name="b.dat")
+        assert (found.result_id, found.name) == (value.result_id, "b.dat")
+        assert {"b.dat", "c.dat"} <= {one.name for one in client.results()}
+        client.delete(value)
+        assert client.results(name="b.dat") == []
+        with pytest.raises((ControlPlaneError, TaskFailedError)):
+            value.get(timeout=WAIT_S)
+        chunk = square.map_invoke(range(4), chunk_size=4)
+        chunk.wait(timeout=WAIT_S)
+        with pytest.raises(UsageError, match="chunk_size=1"):
+            client.delete(chunk[0])
+
+
+def test_sessions_are_deleted_by_name_and_age(
+    cluster: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = Pymonik(cluster.endpoint, session="stays").create()
+    gone = Pymonik(cluster.endpoint, session="goes").create()
+    square.map_invoke(range(3), pymonik=gone).wait(timeout=WAIT_S)
+    ids = {kept.session_id, gone.session_id}
+    assert ids <= set(listed(cluster, capsys))
+    assert not ids & set(listed(cluster, capsys, "--older", "1h"))
+    assert listed(cluster, capsys, "goes", "--delete") == [gone.session_id]
+    assert kept.session_id in listed(cluster, capsys)
+    assert gone.session_id not in listed(cluster, capsys)
+    assert kept.session_id in listed(cluster, capsys, "--older", "0s", "--delete")
+    assert listed(cluster, capsys) == []
+
+
+@pytest.mark.parametrize("how", [["--delete"], ["--older", "soon"], ["--older", "7x", "--delete"]])
+def test_what_is_meant_must_be_said(
+    cluster: LocalCluster, capsys: pytest.CaptureFixture[str], how: list[str]
+) -> None:
+    assert main(["sessions", "--endpoint", cluster.endpoint, *how]) == 2
+    assert "pymonik: " in capsys.readouterr().err
+
+
+KILLED = """
+    import os, signal, sys
+    from pymonik import Pymonik
+
+    if __name__ == "__main__":
+        lost = Pymonik(sys.argv[1]).create()
+        named = Pymonik(sys.argv[1], session="not lost").create()
+        print(lost.session_id, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_sessions_of_killed_programs_are_found_and_deleted(
+    cluster: LocalCluster, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(textwrap.dedent(KILLED))
+    command = [sys.executable, "program.py", cluster.endpoint]
+    ended = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_S, check=False
+    )
+    lost = ended.stdout.strip()
+    with Pymonik(cluster.endpoint):
+        assert listed(cluster, capsys, "--lost") == [lost]
+        assert listed(cluster, capsys, "--lost", "--delete") == [lost]
+        assert listed(cluster, capsys, "--lost") == []
+    assert len(listed(cluster, capsys, "not lost")) == 1
+
+
+@pytest.mark.parametrize(
+    "client",
+    ["", "nobody", "me@elsewhere 17 18", f"me@{socket.gethostname()} x y", "@ "],
+)
+def test_of_other_machines_nobody_knows(cluster: LocalCluster, client: str) -> None:
+    row = SessionRow("id", "RUNNING", options={CLIENT_LABEL: client}, takes_calls=True)
+    with Pymonik(cluster.endpoint) as here:
+        assert not tidying.is_lost(here.session.lists, row)
