@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pymonik.code import codec
-from pymonik.errors import ControlPlaneError, UsageError
+from pymonik.errors import UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.runs.attempts import Attempt, attempts, of_rows
 from pymonik.runs.called import arguments
 from pymonik.runs.faults import summary
 from pymonik.runs.repair import sent_again
 from pymonik.runs.rows import FAILED, TaskRow
+from pymonik.runs.stored_calls import read_task
 from pymonik.session.result import ResultState
 from pymonik.session.tasks import RepeatedTask
-from pymonik.wire import containers
 from pymonik.wire.call import WHOLE, FunctionRef, PayloadMeta
 
 if TYPE_CHECKING:
@@ -139,18 +139,8 @@ class DeadLetter:
 
     @cached_property
     def _payload(self) -> tuple[PayloadMeta, Any]:
-        try:
-            data = self._session.content(self._row.payload)
-        except ControlPlaneError as error:
-            raise UsageError(
-                f"the payload of {self.function or self.task_id} is not there any more: a cluster "
-                f"on this machine keeps those of the latest failures, an ArmoniK may delete all "
-                f"({error.detail})"
-            ) from error
-        meta, blobs = containers.split(data)
-        if not isinstance(meta, PayloadMeta):
-            raise UsageError(f"task {self.task_id} was not sent by pymonik")
-        return meta, blobs
+        stored = read_task(self._row, self._session.content)
+        return stored.meta, stored.blobs
 
     def _output(self) -> str:
         if not self._row.outputs:

@@ -1,0 +1,180 @@
+"""A call of the past as it was, in this process: environment, files, function, arguments."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pymonik.code import codec, first_party, main_module
+from pymonik.code.finder import bundles
+from pymonik.code.opened_result import OpenedResult
+from pymonik.code.packed_function import LoadedFunction
+from pymonik.code.settings import applied, baselines
+from pymonik.code.stack import OWN_FOLDER
+from pymonik.content.unpacked import UnpackedBundles
+from pymonik.environments.builds import Environments
+from pymonik.errors import ControlPlaneError, SerializationError, UsageError
+from pymonik.executor.installed import stand_in_site_packages
+from pymonik.runs.inline import InlineSession
+from pymonik.runs.stored_calls import StoredTask, find_task, read_task, reader
+from pymonik.session.current import activate
+from pymonik.wire import containers
+from pymonik.wire.call import FunctionRef
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Iterator
+
+    from pymonik.runs.rows import Lists
+    from pymonik.runs.stored_calls import Reading
+    from pymonik.session.result import ResultState
+    from pymonik.wire.call import ResultRef
+
+
+@dataclass
+class RebuiltCall:
+    """A call that can be run.
+
+    Attributes:
+        notes: What is not as it was where it ran.
+    """
+
+    task: StoredTask
+    item: int
+    read: Reading
+    notes: list[str] = field(default_factory=list)
+
+    def run(self) -> Any:
+        """What it gives, here; subtasks run in this process.
+
+        Raises:
+            UsageError: Something that it needs is not there any more, or cannot be read here.
+            BaseException: What the function raises.
+        """
+        function = self._function()
+        call, blobs = self.task.call(self.item)
+        applied.apply(self.task.meta.settings)
+        packed = _loaded("the arguments", lambda: codec.unpack(blobs, self._value_of(call.refs)))
+        args, kwargs, _ = codec.arguments_of(packed)
+        session = InlineSession(self.task.row.session_id, self._state_value)
+        activate(session)
+        try:
+            return session.resolved(function(*args, **kwargs))
+        finally:
+            activate(None)
+
+    def is_ours(self, frame: types.FrameType) -> bool:
+        """Whether a frame is one of pymonik, which nobody wants to see."""
+        return frame.f_code.co_filename.startswith(OWN_FOLDER)
+
+    def _function(self) -> Any:
+        ref = self.task.meta.function
+        if not isinstance(ref, FunctionRef):
+            raise UsageError(f"{ref.name} is a command or a handler: there is no function to debug")
+        container = self._there(ref.result_id, f"the function {ref.name}")
+        return _loaded(f"the function {ref.name}", lambda: LoadedFunction(container).function)
+
+    def _value_of(self, refs: tuple[ResultRef, ...]) -> Any:
+        def fill(slot: int) -> object:
+            return self._value(refs[slot], f"input {slot}")
+
+        return fill
+
+    def _value(self, ref: ResultRef, what: str) -> object:
+        opened = OpenedResult(bytearray(self._there(ref.result_id, what)))
+        return opened.value(ref.item, lambda other: self._value(other, what))
+
+    def _state_value(self, state: ResultState) -> object:
+        return self._value(state.place, state.name or "an input")
+
+    def _there(self, result_id: str, what: str) -> Any:
+        try:
+            return self.read(result_id)
+        except ControlPlaneError as error:
+            raise UsageError(
+                f"{what} (result {result_id}) is not there any more: {error.detail}"
+            ) from error
+
+
+@contextlib.contextmanager
+def rebuilt(lists: Lists, identifier: str, item: int | None) -> Iterator[RebuiltCall]:
+    """A call with what it needs around it; for a process that does nothing else.
+
+    Args:
+        lists: Of the cluster.
+        identifier: Of its task, or of the result of that.
+        item: Its place in the task; ``None`` where it is alone.
+
+    Raises:
+        UsageError: There is no such call, or its payload was deleted.
+        EnvironmentSetupError: Its packages cannot be installed here.
+    """
+    read = reader(lists)
+    row = find_task(lists, identifier)
+    task = read_task(row, read)
+    call = RebuiltCall(task, _place(task, item), read)
+    _note_python(call)
+    environments, unpacked = Environments(), UnpackedBundles()
+    try:
+        _set_up_environment(call, environments)
+        _set_up_files(call, unpacked)
+        yield call
+    finally:
+        unpacked.close()
+        environments.close()
+
+
+def _place(task: StoredTask, item: int | None) -> int:
+    number = len(task.meta.calls)
+    if item is None and number > 1:
+        raise UsageError(
+            f"{number} calls share this task: name one, {task.row.first_id}[0] to [{number - 1}]"
+        )
+    place = item or 0
+    if place >= number:
+        raise UsageError(f"this task has no call {place}: there are {number}")
+    return place
+
+
+def _note_python(call: RebuiltCall) -> None:
+    sent, here = tuple(call.task.meta.python), sys.version_info[:2]
+    if sent != here:
+        version = "{}.{}".format(*sent)
+        call.notes.append(
+            f"the call was sent by Python {version}, this is {here[0]}.{here[1]}: code by value "
+            f"cannot be loaded here; with uv: uv run --python {version} pymonik replay ..."
+        )
+
+
+def _set_up_environment(call: RebuiltCall, environments: Environments) -> None:
+    environment = call.task.meta.environment
+    os.environ.update(environment.env_variables)
+
+    def wheel(result_id: str) -> bytes:
+        _, blobs = containers.split(call.read(result_id))
+        return bytes(blobs[0])
+
+    folder = environments.wait(environment, wheel, lambda: False)
+    if folder:
+        stand_in_site_packages(folder)
+        first_party.installed_in(folder)
+
+
+def _set_up_files(call: RebuiltCall, unpacked: UnpackedBundles) -> None:
+    """Let modules of the program be imported as they were, and its ``__main__`` be what it was."""
+    main_module.Turns.taken = True
+    baselines.is_watching = False
+    bundles.uses_originals = True
+    if (ref := call.task.meta.bundle) is not None:
+        bundle = unpacked.get(ref, lambda result_id: call.read(result_id))
+        bundles.enter(str(bundle.folder))
+
+
+def _loaded(what: str, load: Any) -> Any:
+    try:
+        return load()
+    except SerializationError as error:
+        raise UsageError(f"{what} cannot be loaded here: {error}") from error
