@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pymonik.commands import command
     from pymonik.futures import Executor
     from pymonik.materialized import Materialize, materialize
+    from pymonik.monitors import MonitorContext, MonitorHandle, monitor
     from pymonik.runs.output import OutputLine
     from pymonik.worker import run_pymonik_worker
 
@@ -53,6 +54,8 @@ __all__ = [
     "File",
     "LocalCluster",
     "Materialize",
+    "MonitorContext",
+    "MonitorHandle",
     "MultiResultHandle",
     "OutputLine",
     "Pymonik",
@@ -75,6 +78,7 @@ __all__ = [
     "command",
     "get_context",
     "materialize",
+    "monitor",
     "run_pymonik_worker",
     "task",
 ]
@@ -86,7 +90,10 @@ _LAZY = {
     "Pymonik": "pymonik.client",
     "LocalCluster": "pymonik.cluster.local",
     "Materialize": "pymonik.materialized",
+    "MonitorContext": "pymonik.monitors",
+    "MonitorHandle": "pymonik.monitors",
     "OutputLine": "pymonik.runs.output",
+    "monitor": "pymonik.monitors",
     "materialize": "pymonik.materialized",
     "run_pymonik_worker": "pymonik.worker",
 }

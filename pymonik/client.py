@@ -29,6 +29,7 @@ from pymonik.errors import (
 )
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.joining import check_name, find_session, join, wait_for_others, with_labels
+from pymonik.monitors import MonitorHandle, running, stop_all
 from pymonik.options import TaskOptions, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.recorded_runs import Runs
@@ -311,6 +312,7 @@ class Pymonik:
             return
         try:
             if wait:
+                stop_all(session)
                 session.wait_for_all()
                 if session.is_recorded:
                     wait_for_others(session.lists, session.session_id)
@@ -649,6 +651,28 @@ class Pymonik:
         if len(called) != len(packed):
             raise UsageError(f"put_many: {len(packed)} values, but {len(called)} names")
         return MultiResultHandle([ResultHandle(s) for s in self.session.put(packed, called)])
+
+    # -- running tasks -------------------------------------------------------------------------
+
+    def set_config(self, name: str, value: object) -> None:
+        """Set what tasks that run see as ``context.config(name)``, from now on, within a second.
+
+        Tasks that were sent before the first setting of a session see none.
+
+        Args:
+            name: Of the setting.
+            value: What JSON knows, all settings together at most 64 KiB.
+
+        Raises:
+            UsageError: It is something else, or too large.
+        """
+        board = self.session.board
+        if board is not None:
+            board.set(name, value)
+
+    def monitors(self) -> list[MonitorHandle]:
+        """The monitors that this client has started and that have not ended."""
+        return running(self.session.monitors)
 
     # -- session -------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pymonik.code import codec
 from pymonik.errors import UsageError
@@ -27,6 +27,20 @@ if TYPE_CHECKING:
     from pymonik.session.protocol import Session
 
 T = TypeVar("T")
+_NOT_GIVEN: Any = object()
+
+
+class LiveSide(Protocol):
+    """How a running task is heard, and hears."""
+
+    def report(self, fields: dict[str, object], keep: int, output_id: str) -> None:
+        """Tell the program something."""
+
+    def progress(self, done: float, total: float | None) -> None:
+        """The same of how far the call is, as often as somebody can follow."""
+
+    def board(self) -> dict[str, Any]:
+        """What the program has set, as it is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,7 @@ class PymonikContext:
         expected_results: Sequence[str] = (),
         is_stopping: Callable[[], bool] = bool,
         rng: Callable[[], Generator] | None = None,
+        live: LiveSide | None = None,
     ) -> None:
         self.session = session
         self.task_id = task_id
@@ -80,6 +95,7 @@ class PymonikContext:
         self._handler = task_handler
         self._objects = ObjectFiles()
         self._is_stopping = is_stopping
+        self._live = live
         self._rng = rng or RandomNumbers().generator
         self._expected_results = tuple(expected_results)
 
@@ -132,6 +148,50 @@ class PymonikContext:
         if self._handler is not None:
             return self._handler
         return TaskHandler(self.task_id, self.session_id, self.options, self._expected_results)
+
+    # -- while it runs -------------------------------------------------------------------------
+
+    def report(self, /, *, keep: int = 0, **fields: object) -> None:
+        """Tell the program something now: `ResultHandle.reports`, `follow`, `next_report`.
+
+        It neither fails nor waits: values that JSON does not know go as their texts, and what is
+        larger than 64 KiB is shortened. In a local call nobody is told.
+
+        Args:
+            keep: Older reports of the call than the last so many may be forgotten.
+            fields: What to tell.
+        """
+        if self._live is not None:
+            self._live.report(dict(fields), keep, "")
+
+    def progress(self, done: float, total: float | None = None) -> None:
+        """Report how far the call is: ``done`` of ``total``; told 20 times a second at most."""
+        if self._live is not None:
+            self._live.progress(done, total)
+
+    def config(self, name: str, default: Any = _NOT_GIVEN) -> Any:
+        """What ``Pymonik.set_config`` has set under this name, as it is now.
+
+        Args:
+            name: Of the setting.
+            default: Where nothing is set; without it that is an error.
+
+        Raises:
+            UsageError: Nothing is set, and there is no default.
+        """
+        settings = self._board().get("config", {})
+        if name in settings:
+            return settings[name]
+        if default is _NOT_GIVEN:
+            known = ", ".join(sorted(settings)) or "none"
+            raise UsageError(
+                f"no setting {name!r} reaches this task (there are: {known}): call "
+                "pk.set_config(...) before the call, or give a default"
+            )
+        return default
+
+    def _board(self) -> dict[str, Any]:
+        return self._live.board() if self._live is not None else {}
 
     # -- as PymoniK 0.2 had it -----------------------------------------------------------------
 

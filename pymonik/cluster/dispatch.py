@@ -156,6 +156,19 @@ class Dispatch:
             opaque_id = result.opaque_id if result and _is_completed(result) else ""
         return Path(self._storage.file(opaque_id)) if self._storage.exists(opaque_id) else None
 
+    def content(self, result_id: str) -> bytes | None:
+        """What a small result holds now; ``None`` if it has no data."""
+        with self._locked.reading() as state:
+            result = state.results.get(result_id)
+            opaque_id = result.opaque_id if result and _is_completed(result) else ""
+        if not opaque_id:
+            return None
+        try:
+            small = self._storage.small(opaque_id)
+            return Path(self._storage.file(opaque_id)).read_bytes() if small is None else small
+        except (OSError, ValueError):  # it was replaced meanwhile
+            return None
+
     def merge_options(self, session_id: str, requested: RequestedOptions | None) -> TaskOptions:
         """The options of a request for subtasks over those of the session.
 

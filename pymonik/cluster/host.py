@@ -35,6 +35,7 @@ from pymonik.errors import ConfigError
 from pymonik.executor.live_log import LiveLog
 from pymonik.executor.pool import FILES_OF_EXECUTOR, ExecutorPool
 from pymonik.executor.process import GRACE_S, Place
+from pymonik.executor.reports import LiveReports
 from pymonik.launch import open_files, threads
 
 if TYPE_CHECKING:
@@ -233,6 +234,7 @@ class EmbeddedCluster:
     def _start_pool(self) -> None:
         if self._config.worker is None:
             size = sum(self._config.partitions.values())
+            live = Contributing(self._dispatch)
             self._pool = ExecutorPool(
                 folder=self._folder / "executors",
                 size=size,
@@ -240,7 +242,9 @@ class EmbeddedCluster:
                 grace_s=self._config.grace_s,
                 place=self._place(),
                 uses_originals=not self._config.is_isolated,
-                on_output=LiveLog(Contributing(self._dispatch)),
+                on_output=LiveLog(live),
+                on_report=LiveReports(live),
+                read_board=live.read_board,
                 environments=Environments(
                     is_wanted=self._dispatch.is_environment_wanted,
                     on_settled=self._dispatch.environment_settled,

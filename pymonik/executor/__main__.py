@@ -28,7 +28,7 @@ from pymonik.executor.ahead import Behind
 from pymonik.executor.cache import FunctionCache
 from pymonik.executor.channel import order_decoder
 from pymonik.executor.claims import Claims
-from pymonik.executor.frames import HandedOver, Ready, Retires, Run
+from pymonik.executor.frames import HandedOver, Ready, Reported, Retires, Run
 from pymonik.executor.installed import stand_in_site_packages
 from pymonik.executor.limits import limit_reservations, memory_error
 from pymonik.executor.mappings import IDLE_S, inputs
@@ -36,6 +36,7 @@ from pymonik.executor.measures import Here
 from pymonik.executor.output_marks import Marks
 from pymonik.executor.printed import Printed, flush_c
 from pymonik.executor.putting_back import PuttingBack
+from pymonik.executor.reporting import Reporting
 from pymonik.executor.run import execute
 from pymonik.executor.stop_request import StopRequest
 from pymonik.executor.surroundings import CUT_OFF, Surroundings, flush, set_up_streams
@@ -58,7 +59,8 @@ def main() -> None:
         os.set_inheritable(ours, False)  # noqa: FBT003 - what user code starts has no business with them
     _die_with_parent(fd)
     outputs = os.dup(1), os.dup(2)  # calls may close or redirect theirs
-    printed = Printed(outputs, Marks(marks))
+    shared = Marks(marks)
+    printed = Printed(outputs, shared)
     set_up_streams(printed)
     task_logging.set_up()
     _set_up_path(packages, archive)
@@ -74,7 +76,7 @@ def main() -> None:
         os.close(mapped)
     claims = Claims(pipe, journal)
     surroundings = Surroundings([fd, pipe, journal, ahead, runs, *outputs])
-    share = _Share(sock, claims, behind, stop_request, surroundings, printed)
+    share = _Share(sock, claims, behind, stop_request, surroundings, printed, shared)
     signal.signal(signal.SIGINT, share.interrupt)
     surroundings.learn_handlers()
     _serve(sock, share, int(memory_limit))
@@ -95,7 +97,7 @@ def _serve(sock: socket.socket, share: _Share, memory_limit: int) -> None:
         if os.getpid() != owner:
             os._exit(0)  # a fork that user code made came back: it is not the executor
         share.end()
-        sock.sendall(frame)
+        share.send_bytes(frame)
         share.put_back()  # behind the answer: nobody waits for it
         inputs.end_call()
 
@@ -111,9 +113,12 @@ class _Share:
         stop_request: StopRequest,
         surroundings: Surroundings,
         printed: Printed,
+        marks: Marks,
     ) -> None:
         self.claims = claims
         self.printed = printed
+        self.reporting = Reporting(self.send, printed, marks)
+        self._sending = threading.Lock()  # threads of calls report while another one answers
         self._sock = sock
         self._inbox = Inbox(sock)
         self._behind = behind
@@ -154,7 +159,7 @@ class _Share:
     def _retire_for(self, reason: str) -> None:
         """Tell the parent that no call begins here any more, and end; without a reason, go on."""
         if reason:
-            self._sock.sendall(framed(Retires(reason=reason)))
+            self.send_bytes(framed(Retires(reason=reason)))
             os._exit(0)
 
     def item_ended(self, place: int, seconds: float) -> None:
@@ -189,9 +194,18 @@ class _Share:
         if self._stop_request.running:
             raise KeyboardInterrupt
 
+    def send(self, frame: Reported) -> None:
+        """Send a frame to the parent; from any thread."""
+        self.send_bytes(framed(frame))
+
+    def send_bytes(self, data: bytes) -> None:
+        """The same of frames."""
+        with self._sending:
+            self._sock.sendall(data)
+
     def is_loaded(self) -> None:
         """Tell the parent that the modules of the calls are imported: their time begins."""
-        self._sock.sendall(framed(Ready(memory=peak_memory())))
+        self.send_bytes(framed(Ready(memory=peak_memory())))
 
     def next_run(self) -> Run | None:
         """The next task; ``None`` when the parent is gone."""

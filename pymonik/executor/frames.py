@@ -6,6 +6,7 @@ import msgspec
 
 from pymonik.options import DEFAULT_MAX_RETRIES, TaskOptions
 from pymonik.wire.call import ResultRef
+from pymonik.wire.live import ReportEntry
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
@@ -89,6 +90,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     output_path: str | None = None
     created: list[Created] = msgspec.field(default_factory=list)
     subtasks: list[Subtask] = msgspec.field(default_factory=list)
+
+
+class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="reported"):
+    """Executor to parent, during a run: a call has reported something.
+
+    Attributes:
+        output_id: Under which the report is found.
+    """
+
+    task_id: str
+    output_id: str
+    entry: ReportEntry
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):

@@ -106,6 +106,7 @@ def _may_follow(call: Call, meta: PayloadMeta) -> bool:
         and needs.environment == meta.environment
         and needs.bundle == meta.bundle
         and needs.archive == meta.archive
+        and needs.board == meta.board
     )
 
 

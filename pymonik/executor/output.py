@@ -29,7 +29,7 @@ from pymonik.executor.output_files import (
     read,
     spans,
 )
-from pymonik.executor.output_marks import Marks, call_of, marks_file, run_and_place
+from pymonik.executor.output_marks import MOST_BOARD, Marks, call_of, marks_file, run_and_place
 from pymonik.wire.live import EARLIER
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class Output:
         self._decoders = _decoders()
         self._is_in_line = [False, False]  # of the owner: the end of a line has not come
         self._parts: list[Part] = []  # to be given on
+        self._board = b""
         with contextlib.ExitStack() as opened:
             self._files = OutputFiles()
             opened.callback(self._files.close)
@@ -98,6 +99,12 @@ class Output:
     def marks_fd(self) -> int:
         """The file of the marks."""
         return self._marks_file.fileno()
+
+    def write_board(self, data: bytes) -> None:
+        """Show the executor what the program tells its running tasks."""
+        if data != self._board and len(data) <= MOST_BOARD:
+            self._board = data
+            self._marks.write_board(data)
 
     def close(self) -> None:
         """Free what belongs to it."""

@@ -13,6 +13,8 @@ other: between two turns only one of them was written to, so that both can be pu
 that print nothing leave no mark. Each mark is complete before the number of marks says that it is
 there; of more than `_ROOM` marks between two looks the first are lost, with them the knowledge
 whose their text was: it is then the next call's.
+
+Behind the marks stands the *board*: what the program tells its running tasks.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 
 _COUNT, _RUNNING, _FIRST = 0, 1, 2  # places of 8 bytes
 _ROOM: Final = 1 << 14  # marks; their pages come when they are written
-_BYTES: Final = 8 * (_FIRST + 3 * _ROOM)
+_VERSION: Final = _FIRST + 3 * _ROOM  # of the board, and its size behind that
+_BOARD: Final = 8 * (_VERSION + 2)  # where it begins, in bytes
+MOST_BOARD: Final = 64 * 1024  # bytes
+_BYTES: Final = _BOARD + MOST_BOARD
 _TURN: Final = 0
 
 
@@ -90,7 +95,28 @@ class Marks:
         """From here on the other stream is written to."""
         self.end(_TURN, out, err)
 
+    @property
+    def board_version(self) -> int:
+        """Changes when the parent has written to the board."""
+        return self._places[_VERSION]
+
+    def board(self) -> bytes:
+        """What stands on the board."""
+        while True:
+            version = self._places[_VERSION]
+            data = self._mapping[_BOARD : _BOARD + self._places[_VERSION + 1]]
+            # An odd one says that it is being written.
+            if version % 2 == 0 and version == self._places[_VERSION]:
+                return data
+
     # The parent's side.
+
+    def write_board(self, data: bytes) -> None:
+        """Have this stand on the board."""
+        self._places[_VERSION] += 1
+        self._places[_VERSION + 1] = len(data)
+        self._mapping[_BOARD : _BOARD + len(data)] = data
+        self._places[_VERSION] += 1
 
     @property
     def running(self) -> int:

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from pymonik.executor.frames import Run
     from pymonik.executor.line import Source
     from pymonik.executor.output import OnOutput
+    from pymonik.executor.reports import OnReport, ReadBoard
     from pymonik.wire.containers import Buffer
 
 logger = logging.getLogger(__name__)
@@ -121,6 +122,8 @@ class ExecutorPool:
             if their bytes are the same.
         bundles: Where the files of programs are kept; by default in the user's cache.
         on_output: Called with a run and what it has printed.
+        on_report: Called with a run and what it has reported.
+        read_board: Gives what the program tells its running tasks.
         environments: Makes the environments of tasks: a task whose environment is not ready ends
             as `Waiting`. ``None``: the pool makes them itself, and `run` waits.
     """
@@ -135,6 +138,8 @@ class ExecutorPool:
         grace_s: float = GRACE_S,
         place: Place | None = None,
         on_output: OnOutput | None = None,
+        on_report: OnReport | None = None,
+        read_board: ReadBoard = lambda _run, _id: None,
         uses_originals: bool = True,
         bundles: Path | None = None,
         environments: Environments | None = None,
@@ -151,6 +156,8 @@ class ExecutorPool:
         self._grace_s = grace_s
         self._place_of_executors = place or Place()
         self._on_output = on_output
+        self._on_report = on_report
+        self._read_board = read_board
         self._waits = environments is None
         self._environments = environments or Environments()
         self._lock = threading.Lock()
@@ -371,7 +378,12 @@ class ExecutorPool:
         on_slow = partial(line.shorten, 0) if line else None
         run = msgspec.structs.replace(call.run, code=place.code) if place.code else call.run
         return process.run(
-            run, call.time_limit_s, place.chunk, on_slow, counts_loading=call.counts_loading
+            run,
+            call.time_limit_s,
+            place.chunk,
+            on_slow,
+            counts_loading=call.counts_loading,
+            board=place.meta.board,
         )
 
     def _run_behind(self, place: _Place, line: Line) -> None:
@@ -443,6 +455,8 @@ class ExecutorPool:
             grace_s=self._grace_s,
             place=Place(surroundings.archive) if surroundings.archive else self._place_of_executors,
             on_output=self._on_output,
+            on_report=self._on_report,
+            read_board=self._read_board,
         )
         seat = _Seat(surroundings, self._starter.submit(start))
         self._seats.add(seat)

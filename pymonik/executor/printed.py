@@ -37,6 +37,7 @@ class Printed:
         self._fds = fds
         self._marks = marks
         self._base = 0  # the number of the first call of the run
+        self.place = 0  # of the running call in its run
         self._last = 0  # the call that ended last
         self.has_written = False  # a stream of Python, since the last look
         self._is_raw = False  # calls of the run write without one
@@ -57,6 +58,7 @@ class Printed:
         self._kept, self._sizes, self._nbytes = {}, {}, 0
         self._is_raw = False
         self._base = call_of(number, 0)
+        self.place = 0
         found = self._look()
         if found != self._ends or self._turns:
             self._turns.clear()
@@ -88,6 +90,7 @@ class Printed:
         if self.has_written or self._is_raw or place < _FIRST or seconds >= _TINY_S:
             self._look_at(call, place, seconds)
         self._last = call
+        self.place = place + 1
         self._marks.begin(call + 1)
 
     def _look_at(self, call: int, place: int, seconds: float) -> None:

@@ -30,9 +30,10 @@ from pymonik.executor.channel import Answer, answer_decoder
 from pymonik.executor.chunk import LATE_S
 from pymonik.executor.claims import Offer
 from pymonik.executor.endings import Ending, Failed, Lost, NotBegun, Retry, TimedOut
-from pymonik.executor.frames import HandedOver, Ready, Report, Retires, Run
+from pymonik.executor.frames import HandedOver, Ready, Report, Reported, Retires, Run
 from pymonik.executor.limits import MemoryWatch, in_mib
 from pymonik.executor.output import FIRST_LOOK_S, OnOutput, Output
+from pymonik.executor.reports import OnReport, ReadBoard, Reports
 from pymonik.executor.stop_request import StopRequest, page
 from pymonik.executor.surroundings import CUT_OFF
 from pymonik.launch.process import Supervised
@@ -84,7 +85,12 @@ class ExecutorProcess:
         grace_s: float = GRACE_S,
         place: Place | None = None,
         on_output: OnOutput | None = None,
+        on_report: OnReport | None = None,
+        read_board: ReadBoard = lambda _run, _id: None,
     ) -> None:
+        self._reports = Reports(on_report)
+        self._read_board = read_board
+        self._board_id = ""  # of the present run, and of those sent ahead
         self._lock = threading.Lock()  # guards the three below
         self._task_id = ""
         self._number = 0  # of the present run, as the executor counts them
@@ -144,6 +150,7 @@ class ExecutorProcess:
         on_slow: Callable[[], None] | None = None,
         *,
         counts_loading: bool = False,
+        board: str = "",
     ) -> Ending | NotBegun:
         """Run one task and wait; afterwards the executor may be dead, see `is_alive`.
 
@@ -155,8 +162,11 @@ class ExecutorProcess:
                 those that have begun nevertheless.
             counts_loading: Whether the limit includes the import of modules: somebody else counts
                 as well, from the start of the task.
+            board: The result in which the program tells its running tasks something.
         """
         self._begin(run, is_idle=True)
+        self._board_id = board
+        self._look_at_board()
         if self._memory_at_start is None and (ending := self._await_start()) is not None:
             return ending
         if chunk is not None:
@@ -204,6 +214,7 @@ class ExecutorProcess:
         self, answer: Answer | TimedOut | Failed | None, chunk: Chunk | None
     ) -> Ending | NotBegun:
         self._output.end(is_dead=not self.is_alive)
+        self._reports.flush(self._run)
         self._run = None  # an executor may be idle for long
         ending = self._checked(answer)
         if chunk is not None and not self.is_alive:
@@ -213,7 +224,7 @@ class ExecutorProcess:
         return ending
 
     def _checked(self, answer: Answer | TimedOut | Failed | None) -> Ending | NotBegun:
-        if answer is None or isinstance(answer, Ready):
+        if answer is None or isinstance(answer, Ready | Reported):
             return Lost(self._obituary())
         if isinstance(answer, Retires):  # after the run before this one
             self.ahead.take_back()  # it claims none of them
@@ -301,7 +312,10 @@ class ExecutorProcess:
         look_s = FIRST_LOOK_S  # when to look at what was printed
         while True:
             if (answer := self._take_answer()) is not None:
-                return answer
+                if not isinstance(answer, Reported):
+                    return answer
+                self._reports.add(self._run, answer)
+                continue
             if not self.is_alive:
                 return None
             spent = time.monotonic() - start
@@ -317,8 +331,10 @@ class ExecutorProcess:
                 on_slow = None
             if spent >= look_s:
                 look_s = spent + self._output.look()
+                self._look_at_board()
             looks = (
                 look_s,
+                spent + self._reports.flush_if_due(self._run),
                 limit_s,
                 None if chunk is None else LATE_S,
                 None if on_slow is None else SLOW_S,
@@ -329,6 +345,13 @@ class ExecutorProcess:
             if self._memory_watch is not None and self._memory_watch.is_exceeded():
                 self.stop("its processes used more memory than they may")
                 return _too_much_memory(self._memory_watch)
+
+    def _look_at_board(self) -> None:
+        """Show the executor what the program tells its tasks."""
+        if not self._board_id:
+            self._output.write_board(b"{}")  # another session's is none of its business
+        elif self._run is not None and (data := self._read_board(self._run, self._board_id)):
+            self._output.write_board(data)
 
     def _take_answer(self) -> Answer | None:
         """What the executor has said; user code that wrote to its socket has killed it."""
@@ -344,6 +367,9 @@ class ExecutorProcess:
             self._ask(self._grace_now_s)
         while self._wait(FIRST_LOOK_S):
             self._output.look()
+            while (answer := self._take_answer()) is not None:
+                if isinstance(answer, Reported):
+                    self._reports.add(self._run, answer)
 
     def _wait(self, left_s: float | None) -> bool:
         """Until something happens, at most ``left_s``; ``False`` when the executor is dead."""

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from pymonik.executor.claims import Claims
     from pymonik.executor.frames import Run
     from pymonik.executor.printed import Printed
+    from pymonik.executor.reporting import Reporting
     from pymonik.wire.call import BuiltIn, FileRef, Origin
     from pymonik.wire.command_lines import Ran
     from pymonik.wire.containers import Buffer
@@ -68,6 +69,7 @@ class Share(Protocol):
 
     claims: Claims
     printed: Printed
+    reporting: Reporting
 
     def begins(self, function: str) -> None:
         """The calls of the run are of this function, of which nothing is loaded yet."""
@@ -184,7 +186,28 @@ class _ContextOf:
             expected_results=(self._run.output_id,) if self._run.output_id else (),
             is_stopping=self._share.is_stopping,
             rng=self._rng,
+            live=_LiveOf(self._run, self._run.attempt + self._meta.earlier, self._share),
         )
+
+
+class _LiveOf:
+    """What the calls of a task can say and ask while they run; see `pymonik.context.LiveSide`."""
+
+    def __init__(self, run: Run, attempt: int, share: Share) -> None:
+        self._run = run
+        self._attempt = attempt
+        self._reporting = share.reporting
+
+    def report(self, fields: dict[str, object], keep: int, output_id: str) -> None:
+        output = output_id or self._run.output_id or self._run.task_id
+        self._reporting.report(self._run, self._attempt, fields, keep, output)
+
+    def progress(self, done: float, total: float | None) -> None:
+        if self._reporting.may_tell_progress(is_last=done == total):
+            self.report({"done": done, "total": total}, 0, "")
+
+    def board(self) -> dict[str, Any]:
+        return self._reporting.board()
 
 
 class _Attempt:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from pymonik.code import codec, opened_result
+from pymonik.code.packed_function import PackedFunction
 from pymonik.environments import local_packages
 from pymonik.errors import UsageError
 from pymonik.executor import files
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
     from pymonik.code.codec import Packed
     from pymonik.code.opened_result import OpenedResult
-    from pymonik.code.packed_function import PackedFunction
     from pymonik.code.references import Referable, Sealed
     from pymonik.executor.frames import Run
     from pymonik.session.protocol import Drawn, Submission
@@ -105,6 +105,14 @@ class SubtaskSession:
     def options(self) -> TaskOptions:
         """Those of the running task."""
         return self._run.options
+
+    @property
+    def running(self) -> PackedFunction:
+        """The function of the running task, to be submitted again: it is uploaded."""
+        function = self._meta.function
+        if not isinstance(function, FunctionRef):
+            raise UsageError("this task runs no function")
+        return PackedFunction(function.content_id, function.name, b"")
 
     # -- what user code calls, through tasks and handles ---------------------------------------
 
@@ -362,6 +370,7 @@ class SubtaskSession:
             locals=self._meta.locals,
             log_level=self._meta.log_level,
             archive=archive_of(function),
+            board=self._meta.board,
         )
         output = self._pend(meta, [blob for packed in calls for blob in packed.blobs], options)
         places = range(len(calls)) if meta.chunked else (WHOLE,)
@@ -403,6 +412,7 @@ class SubtaskSession:
             earlier=earlier,
             locals=self._meta.locals,
             log_level=self._meta.log_level,
+            board=self._meta.board,
             first=first,
             indexes=indexes,
             archive=self._meta.archive,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pymonik.code.short_reprs import ShortReprs, cut
 from pymonik.runs.attempts import attempts
 from pymonik.runs.faults import summary
+from pymonik.runs.reports import heard
 from pymonik.session.again import past
 from pymonik.session.result import ResultState, Status
 
@@ -22,9 +23,10 @@ class Event(NamedTuple):
 
     Attributes:
         item: Number of the call among those of its `map_invoke`; ``None`` for a call alone.
-        what: ``submitted``, ``attempt``, ``ok``, ``failed``, ``cancelled`` or ``pending``.
+        what: ``created``, ``started``, ``report``, then ``completed``, ``failed``, ``cancelled`` or
+            ``pending``.
         function: Name of the function, and the start of its content's id: ``simulate@a1f0``.
-        text: Value, error, or where an attempt was made.
+        text: Value, error, what was reported, or where an attempt was made.
         at: In seconds since the epoch, where that is known.
     """
 
@@ -93,14 +95,17 @@ def _events(
     item = state.index if state.index >= 0 else None
     function = _function(state)
     started = state.run.started if state.run is not None else None
-    events = [Event(item, "submitted", function, "", started)]
+    events = [Event(item, "created", function, "", started)]
     if with_attempts:
         for one in attempts(state):
             where = f"{one.number} on {one.worker}" if one.worker else str(one.number)
             text = f"{where}: {one.cause}" if one.cause else where
-            events.append(Event(item, "attempt", function, text, one.started))
+            events.append(Event(item, "started", function, text, one.started))
+        for report in heard(state):
+            text = cut(ShortReprs().of(report), _LONGEST)
+            events.append(Event(item, "report", function, text, report["at"]))
     what, text = _end(state, value_of)
-    return [*events, Event(item, what, function, text)]
+    return [*sorted(events, key=lambda event: event.at or 0.0), Event(item, what, function, text)]
 
 
 def _end(state: ResultState, value_of: Callable[[ResultState], object]) -> tuple[str, str]:
@@ -108,9 +113,9 @@ def _end(state: ResultState, value_of: Callable[[ResultState], object]) -> tuple
 
     if state.status is Status.COMPLETED:
         try:
-            return "ok", cut(ShortReprs().of(value_of(state)), _LONGEST)
+            return "completed", cut(ShortReprs().of(value_of(state)), _LONGEST)
         except Exception as error:  # noqa: BLE001 - a class of the user's that is not here any more
-            return "ok", f"a value that cannot be read ({type(error).__name__})"
+            return "completed", f"a value that cannot be read ({type(error).__name__})"
     return status(state), "" if state.error is None else str(summary(state.error))
 
 

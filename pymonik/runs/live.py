@@ -22,7 +22,8 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pymonik.errors import PymonikError
-from pymonik.wire.live import LOG_PREFIX, LiveName, live_name, log_entries
+from pymonik.runs.reports import Reports
+from pymonik.wire.live import LOG_PREFIX, LiveName, live_name, log_entries, report_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +79,7 @@ class Live:
         self._used: deque[tuple[str, int]] = deque()  # results and their bytes
         self._used_bytes = 0
         self._count = self._handled = 0
+        self.reports = Reports()
         self._starting = threading.Lock()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -125,6 +127,20 @@ class Live:
         self.catch_up(_CATCH_UP_S)
         return self._tails.get((output_id, max(place, 0)), "")
 
+    def wake(self) -> None:
+        """Have all who `wait` ask again; called by threads that must go on."""
+        self.heard("", "")
+
+    def wait(self, is_there: Callable[[], bool], timeout: float | None) -> bool:
+        """Block until that holds; asked after each thing that was heard.
+
+        Args:
+            is_there: Whether what is waited for is there.
+            timeout: Seconds; ``None`` waits without limit.
+        """
+        with self._changed:
+            return self._changed.wait_for(is_there, timeout)
+
     # -- thread ----------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -162,6 +178,8 @@ class Live:
                 return
         if name.prefix == LOG_PREFIX:
             self._printed(name, data)
+        else:
+            self.reports.add(name.output_id, report_entries(data))
         self._use(one.result_id, len(data))
 
     def _printed(self, name: LiveName, data: bytes) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pymonik.options import TaskOptions, refuse_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from typing_extensions import Self
 
@@ -73,6 +73,44 @@ class CallLook:
         from pymonik.runs.attempts import attempts
 
         return attempts(self._state)
+
+    def reports(self) -> list[dict[str, Any]]:
+        """What the call has reported so far, with `PymonikContext.report` or ``progress``.
+
+        Each is a dict of ``at`` (seconds since the epoch), ``count``, and the fields.
+        """
+        from pymonik.runs.reports import reports_of
+
+        return reports_of(self._state)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the call has reported last; empty before."""
+        found = self.reports()
+        return found[-1] if found else {}
+
+    def follow(self, timeout: float | None = None) -> Iterator[dict[str, Any]]:
+        """What the call reports, from the first on, as it comes, until the call has ended.
+
+        Args:
+            timeout: Seconds to wait for each; ``None`` waits without limit.
+
+        Raises:
+            WaitTimeoutError: Nothing came for so long.
+        """
+        from pymonik.runs.reports import follow
+
+        return follow(self._state, timeout)
+
+    def next_report(self, timeout: float | None = None) -> dict[str, Any]:
+        """The next of what the call reports, each given once; waits for it.
+
+        Raises:
+            WaitTimeoutError: Nothing came within ``timeout`` seconds, or the call has ended.
+        """
+        from pymonik.runs.reports import next_report
+
+        return next_report(self._state, timeout)
 
     def logs(self) -> str:
         """What the call has printed, on both streams: the last 64 KiB; also when it failed.

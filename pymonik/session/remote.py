@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pymonik.code.packed_function import PackedFunction
     from pymonik.code.program import Code
     from pymonik.code.references import Sealed
+    from pymonik.session.board import Board
     from pymonik.session.engine import Engine
     from pymonik.session.protocol import Drawn, Session, Submission
     from pymonik.session.recorded import RecordedRun
@@ -106,6 +107,7 @@ class RemoteSession:
         open_other: Callable[[str], RemoteSession] | None = None,
         live: Live | None = None,
         live_events: LiveEvents | None = None,
+        board: Board | None = None,
     ) -> None:
         """Calls can be submitted at once.
 
@@ -126,6 +128,7 @@ class RemoteSession:
             open_other: Makes a session of the same cluster from its id.
             live: Hears of what running tasks tell.
             live_events: Tells it, where no news of the session do.
+            board: What the program tells running tasks.
         """
         self._pythons = Pythons() if pythons is None else pythons
         self._engine = engine
@@ -144,6 +147,8 @@ class RemoteSession:
         self._unknown: set[str] = set()  # ids of sessions that other clusters have
         self.lists = lists
         self.live = live
+        self.board = board
+        self.monitors: list[Any] = []  # handles of those that were started here
         self._live_events = live_events
         self._drawn: list[Drawn] = []
         self._before_close: list[Callable[[], object]] = []

@@ -61,6 +61,9 @@ class BatchSender:
     """Sends batches of one session; remembers which functions it uploaded.
 
     The threads of the channel use it, several at a time.
+
+    Attributes:
+        board: The result in which the program tells its running tasks something, once there is one.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class BatchSender:
         self._options = options
         self._nonce = nonce
         self._tells_locals = tells_locals
+        self.board = ""
         self._recording = recording
         self._uploads = Uploads(data.store)
         self._functions: dict[str, str] = {}  # content id to result id
@@ -246,6 +250,7 @@ class BatchSender:
             chunked=task.chunked,
             locals=self._tells_locals,
             log_level=logging.getLogger().level,
+            board=self.board,
             first=first,
             indexes=indexes,
             archive=archive_of(function),

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pymonik.runs.live import Live
+from pymonik.session.board import Board
 from pymonik.session.engine import Engine
 from pymonik.session.forgetting import Hold, keeps_results
 from pymonik.session.machine import Machine
@@ -18,6 +19,7 @@ from pymonik.session.pythons import Pythons
 from pymonik.session.recording import Recording
 from pymonik.session.remote import RemoteSession
 from pymonik.transport.batch import BatchSender
+from pymonik.transport.board import BoardData
 from pymonik.transport.data import DataStore
 from pymonik.transport.exchange import Exchange
 from pymonik.transport.lane import Lane
@@ -153,6 +155,7 @@ def open_session(
             recording=Recording(_no_key),
         ),
         live=live,
+        board=Board(BoardData(plane, session_id), partial(setattr, sender, "board")),
         live_events=LiveEvents(plane, session_id, live) if hears and lane is None else None,
     )
     kept.belong_to(session, engine)

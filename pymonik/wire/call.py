@@ -190,6 +190,7 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
         earlier: Attempts at the call before this task: it was one of a chunk then.
         locals: Whether failures tell the values of local variables.
         log_level: Of the root logger of the program.
+        board: The result in which the program tells its running tasks something; ``""`` without.
         first: The number of the first call among those of its run; -1 where they have none.
         indexes: Those of all calls, four bytes each, where they do not follow it.
         archive: Digest of the zip of a `LambdaHandler`: its executor serves no other.
@@ -207,6 +208,7 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
     earlier: int = 0
     locals: bool = True
     log_level: int = 30  # logging.WARNING
+    board: str = ""
     first: int = -1
     indexes: bytes = b""
     archive: str = ""
@@ -257,6 +259,7 @@ class PayloadNeeds(msgspec.Struct, frozen=True, tag="payload"):
     nonce: str = ""
     chunked: bool = False
     archive: str = ""
+    board: str = ""
 
 
 class ItemMeta(msgspec.Struct, frozen=True, array_like=True, gc=False):

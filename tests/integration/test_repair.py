@@ -180,13 +180,13 @@ def test_history_tells_each_time_and_by_which_function(client):
     assert line.startswith("item 7: ValueError: negative volume 7 (step@")
     assert " → 7.5 (fixed@" in line
     assert [event.what for event in m.history() if event.item == 7] == [
-        "submitted",
+        "created",
         "failed",
-        "submitted",
-        "ok",
+        "created",
+        "completed",
     ]
     own = m[7].history()
-    whats = ["submitted", "attempt", "failed", "submitted", "attempt", "ok"]
+    whats = ["created", "started", "failed", "created", "started", "completed"]
     assert [event.what for event in own] == whats
     assert "negative volume 7" in str(own)
 

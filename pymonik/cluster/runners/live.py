@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class Contributing:
-    """A `pymonik.executor.live_log.Way` into the embedded cluster.
+    """A `pymonik.executor.live_log.Way` into the embedded cluster, and what comes from it.
 
     Args:
         dispatch: Of the cluster.
@@ -34,3 +34,7 @@ class Contributing:
             self._dispatch.contribute(run.task_id, part)
         except (Fault, OSError) as error:  # the task was cancelled; or the storage is full
             _log.debug("%s is not told: %s", name, error)
+
+    def read_board(self, _run: Run, result_id: str) -> bytes | None:
+        """What a result holds by which the program tells its running tasks something."""
+        return self._dispatch.content(result_id)

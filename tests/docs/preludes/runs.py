@@ -1,4 +1,4 @@
-from pymonik import Pymonik, task
+from pymonik import Pymonik, get_context, task
 
 
 @task
@@ -15,3 +15,5 @@ def simulate2(mesh, dt):
 
 pk = Pymonik(on_unseen="ignore").create()
 cases = [{"mesh": n, "dt": 0.5} for n in range(20)]
+h = simulate.invoke(1, 0.5)
+lines: list[object] = []

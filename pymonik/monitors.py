@@ -1,0 +1,366 @@
+"""`monitor`: a function that is called again and again until somebody stops it.
+
+A monitor is a chain of short tasks, so that time limits, retries, priorities and cancelling hold
+for it as for any other task, for weeks. A *turn* waits until a call is due, calls the function, and
+hands its state to the next turn as its result; a worker that dies takes one call with it, which is
+made again.
+
+::
+
+    start ──► turn ──► turn ──► … ──► turn ──► turn ──► …      the monitor's result is delegated
+              └─ block: submitted together ─┘  └─ the last of a block submits the next one
+
+Each row of ArmoniK's tables lists all ancestors of its task. So turns are not each the child of the
+one before: one submits many, which wait for each other's results, and has one descendant for them.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import time
+import traceback
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, Literal, ParamSpec, TypeVar
+
+from pymonik.code import codec
+from pymonik.context import PymonikContext, enter
+from pymonik.errors import PymonikError, UsageError
+from pymonik.handles import ResultHandle
+from pymonik.quantities import positive_s
+from pymonik.session.current import session_of
+from pymonik.session.protocol import Submission
+from pymonik.session.result import ResultState
+from pymonik.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
+
+    from pymonik.session.protocol import Session, SessionOwner
+    from pymonik.session.remote import RemoteSession
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_NOT_GIVEN: Any = object()
+
+BLOCK: Final = 100  # turns that are submitted together
+STOP_S: Final = 5.0  # that a client waits for its monitors before it cancels them
+_LONGEST_TURN_S: Final = 300.0  # of calls that change nothing and report nothing
+_LOOK_S: Final = 0.1  # between two looks at whether somebody stops it: nothing can wake a call
+_SHARED_S: Final = (0.05, 5.0)  # shortest and longest wait of one that shares its worker
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What one turn hands to the next.
+
+    Attributes:
+        values: ``context.state``.
+        count: Calls so far.
+        due: When the next one is, in seconds since the epoch.
+        is_over: Nothing follows.
+        value: Then, that of the handle.
+        error: Then, what it raises.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    count: int = 0
+    due: float = 0.0
+    is_over: bool = False
+    value: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a turn stands.
+
+    Attributes:
+        monitor: The id of the monitor's result; empty in the first turn, which makes it.
+        left: Turns of its block that follow.
+        job: The result that holds the arguments; empty where they travel with each turn.
+    """
+
+    monitor: str = ""
+    left: int = 0
+    job: str = ""
+
+
+class MonitorContext(PymonikContext):
+    """What a monitor knows of itself: its first argument.
+
+    Attributes:
+        state: A dict that is kept between calls, and when the worker dies.
+        count: The number of this call, from 1.
+    """
+
+    def __init__(self, around: PymonikContext, state: _State, monitor: str) -> None:
+        self.__dict__.update(around.__dict__)
+        self.state: dict[str, Any] = state.values
+        self.count = state.count
+        self._monitor = monitor
+        self.has_reported = False
+        self.ended_with: Any = _NOT_GIVEN
+
+    def report(self, /, *, keep: int = 0, **fields: object) -> None:
+        """Tell the program something; see `PymonikContext.report`."""
+        self.has_reported = True
+        if self._live is not None:
+            self._live.report(dict(fields), keep, self._monitor)
+
+    def progress(self, done: float, total: float | None = None) -> None:
+        """Report how far it is."""
+        self.report(done=done, total=total)
+
+    def stop(self, value: Any = None) -> None:
+        """Have this call be the last; ``value`` is that of the handle."""
+        self.ended_with = value
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the monitor is to come to its end, or its worker is."""
+        return self._is_stopping() or self._monitor in self._board().get("stops", ())
+
+
+class _Turns(Generic[P]):
+    """What the tasks of a monitor run.
+
+    Args:
+        function: Of the user.
+        every_s: Seconds between two calls.
+        on_error: As `monitor` has it.
+        is_shared: Whether others run on the same worker meanwhile.
+    """
+
+    def __init__(
+        self,
+        function: Callable[Concatenate[Any, P], object],
+        every_s: float,
+        on_error: str,
+        *,
+        is_shared: bool,
+    ) -> None:
+        self._function = function
+        self._every_s = every_s
+        self._on_error = on_error
+        self._is_shared = is_shared
+
+    def __call__(self, context: PymonikContext, job: Any, state: _State, place: _Place) -> Any:
+        """One turn."""
+        if not place.monitor:
+            (output,) = context.task_handler.expected_results
+            place = replace(place, monitor=output)
+        if not state.is_over:
+            state = self._turn(context, job, state, place.monitor)
+        if place.left:
+            return state
+        if not state.is_over:
+            self._submit_block(context, job, state, place)
+            return None
+        if state.error is not None:
+            raise state.error
+        return state.value
+
+    # -- calls ---------------------------------------------------------------------------------
+
+    def _turn(self, context: PymonikContext, job: Any, state: _State, monitor: str) -> _State:
+        """Calls, until one has changed something that the next turn must know."""
+        end = time.monotonic() + _LONGEST_TURN_S
+        while time.monotonic() < end:
+            own = MonitorContext(context, replace(state, count=state.count + 1), monitor)
+            if not self._is_due(own, state.due):
+                is_asked = monitor in context._board().get("stops", ())
+                return replace(state, is_over=True) if is_asked else state
+            before = codec.dumps(state.values)
+            due = max(state.due, time.time() - self._every_s) + self._every_s
+            error = self._call(own, job)
+            state = replace(state, count=own.count, values=own.state, due=due)
+            if error is not None and self._on_error != "report":
+                return replace(state, is_over=True, error=error)
+            if own.ended_with is not _NOT_GIVEN:
+                return replace(state, is_over=True, value=own.ended_with)
+            if own.has_reported or codec.dumps(state.values) != before:
+                return state
+        return state
+
+    def _call(self, own: MonitorContext, job: Any) -> BaseException | None:
+        args, kwargs = job
+        around = contextvars.copy_context()
+        around.run(enter, lambda: own)
+        try:
+            around.run(self._function, own, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - of the user
+            if self._on_error == "report":
+                stack = "".join(traceback.format_exception(error))
+                text = f"{type(error).__name__}: {error}"
+                own.report(count=own.count, error=text, stack=stack)
+            return error
+        return None
+
+    def _is_due(self, own: MonitorContext, due: float) -> bool:
+        """Wait for the next call; whether it has come, and nobody wants the monitor to end."""
+        shortest, longest = _SHARED_S
+        most_s = (
+            max(shortest, min(self._every_s / 4, longest)) if self._is_shared else _LONGEST_TURN_S
+        )
+        end = time.monotonic() + most_s
+        while not own.stopping:
+            left_s = due - time.time()
+            if left_s <= 0:
+                return True
+            if time.monotonic() >= end:
+                return False
+            time.sleep(min(left_s, _LOOK_S))
+        return False
+
+    # -- the next turns --------------------------------------------------------------------------
+
+    def _submit_block(
+        self, context: PymonikContext, job: Any, state: _State, place: _Place
+    ) -> None:
+        session: Any = context.session
+        function = session.running
+        if place.job:
+            job = ResultHandle(ResultState(session, "monitor", place.job))
+        last: Any = state
+        for left in range(BLOCK - 1, -1, -1):
+            call = codec.pack_call((job, last, replace(place, left=left)), {})
+            submission = Submission(function, [call], delegate=left == 0)
+            last = ResultHandle(session.submit(submission)[0])
+
+
+class MonitorHandle(ResultHandle[Any]):
+    """A monitor that was started; all that a handle has, and `stop`."""
+
+    __slots__ = ("_job", "started")
+
+    def __init__(self, state: ResultState, job: ResultHandle[Any] | None = None) -> None:
+        super().__init__(state)
+        self._job = job  # its data stay as long as this does
+        self.started = time.time()
+
+    def stop(self) -> None:
+        """Ask it to end after the call that runs; its value is then ``None``."""
+        board = getattr(self._state.session, "board", None)
+        if not self.done() and board is not None:
+            board.stop(self.result_id_of_state)
+
+    @property
+    def result_id_of_state(self) -> str:
+        """The id of its result, which stays the same through all turns."""
+        if self._state.result_id is None:
+            self._state.session.send()
+        return self._state.result_id or ""
+
+    def cancel(self) -> None:
+        """End it at once: the turn that runs is cancelled, and those that wait."""
+        if self.done():
+            return
+        self.stop()
+        session: Any = self._state.session
+        row = session.lists.results([self.result_id_of_state]).get(self.result_id_of_state)
+        if row is not None and row.owner:  # the last turn of the present block
+            session.lists.cancel_tasks([row.owner])
+
+
+class Monitor(Generic[P]):
+    """A function under `monitor`; calling it calls the function once, here."""
+
+    def __init__(
+        self,
+        function: Callable[Concatenate[Any, P], object],
+        *,
+        every_s: float,
+        on_error: str,
+        together: bool,
+        options: dict[str, Any],
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        name = getattr(function, "__name__", type(function).__name__)
+        turns = _Turns[P](function, every_s, on_error, is_shared=together)
+        self.task: Task[..., Any] = Task(turns, True, name, **options)  # noqa: FBT003
+
+    def __call__(self, context: Any, /, *args: P.args, **kwargs: P.kwargs) -> object:
+        """Call the function."""
+        return self.function(context, *args, **kwargs)
+
+    def start(
+        self, /, *args: Any, pymonik: Session | SessionOwner | None = None, **kwargs: Any
+    ) -> MonitorHandle:
+        """Start it; gives the handle of what `MonitorContext.stop` is given.
+
+        Args:
+            args: Of the function, without its context.
+            pymonik: The client; by default the current one.
+            kwargs: Of the function; those that begin with ``pmk_`` are options of the task.
+        """
+        options = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith("pmk_")}
+        session: Any = session_of(pymonik)
+        board = getattr(session, "board", None)
+        if board is None:
+            raise UsageError("a monitor is started by a program, not by a task")
+        board.open()
+        packed = codec.pack((args, kwargs), label="arguments")
+        job: Any = (args, kwargs)
+        stored = None
+        if not packed.refs:
+            stored = job = ResultHandle(session.put([packed], [f"{self.task.name} arguments"])[0])
+        place = _Place(job=stored._state.result_id or "" if stored is not None else "")
+        first = self.task.invoke(job, _State(), place, pymonik=session, **options)
+        handle = MonitorHandle(first._state, stored)
+        session.monitors.append(handle)
+        return handle
+
+
+def monitor(
+    function: Callable[Concatenate[Any, P], object] | None = None,
+    /,
+    *,
+    every: timedelta | float,
+    on_error: Literal["raise", "report"] = "raise",
+    together: bool = False,
+    **options: Any,
+) -> Any:
+    """Decorator: a function that is called again and again until it is stopped.
+
+    Its first argument is a `MonitorContext`.
+
+    Args:
+        function: The function.
+        every: Seconds between two calls, or a `timedelta`.
+        on_error: Whether an exception ends the monitor, or is a report with ``error`` and
+            ``stack`` after which it goes on.
+        together: Whether its worker runs other tasks while it waits; calls may then be late by up
+            to five seconds for each monitor that does so.
+        options: As `task` has them, for each turn.
+    """
+    if on_error not in ("raise", "report"):
+        raise UsageError(f"on_error must be 'raise' or 'report', not {on_error!r}")
+    every_s = positive_s(every, "every")
+
+    def wrap(wrapped: Callable[Concatenate[Any, P], object]) -> Monitor[P]:
+        return Monitor(
+            wrapped, every_s=every_s, on_error=on_error, together=together, options=options
+        )
+
+    return wrap if function is None else wrap(function)
+
+
+def running(monitors: Sequence[MonitorHandle]) -> list[MonitorHandle]:
+    """Those that have not ended."""
+    return [one for one in monitors if not one.done()]
+
+
+def stop_all(session: RemoteSession) -> None:
+    """Stop the monitors of a session that is about to end, and cancel those that go on."""
+    left = running(session.monitors)
+    for one in left:
+        one.stop()
+    end = time.monotonic() + STOP_S
+    for one in left:
+        try:
+            one.exception(max(0.0, end - time.monotonic()))
+        except PymonikError:  # noqa: PERF203 - it takes longer
+            one.cancel()
