@@ -1,9 +1,14 @@
-"""Handlers in the shape of AWS Lambda: from a zip or a folder, on an embedded cluster."""
+"""Handlers in the shape of AWS Lambda: from a zip or a folder, in executors of an embedded cluster.
+
+And of our worker for ArmoniK, which may have another Python: ``PYMONIK_OTHER_PYTHON`` names it.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import stat
+import sys
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -84,9 +89,11 @@ def bundle(path: Path, **sources: str) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(workers=2) as cluster:
+@pytest.fixture(scope="module", params=["embedded", "worker"])
+def cluster(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
+    python = os.environ.get("PYMONIK_OTHER_PYTHON", sys.executable)
+    worker = [python, "-m", "pymonik.worker"] if request.param == "worker" else None
+    with LocalCluster(workers=2, worker=worker) as cluster:
         yield cluster
 
 
