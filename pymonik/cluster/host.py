@@ -258,7 +258,7 @@ class EmbeddedCluster:
             return Place(self._config.current_folder or "")
         empty = self._folder / "current"
         empty.mkdir()
-        return Place(str(empty))
+        return Place(str(empty), is_shared=False)
 
     def _make_slots(self) -> None:
         names = [name for name, count in self._config.partitions.items() for _ in range(count)]

@@ -5,7 +5,7 @@ Arguments: the numbers of the socket, of the pipe and of the journal (see
 of the page of the stop request, of the marks (see `pymonik.executor.output_marks`), the memory
 limit in bytes (0: none), the folder of packages (empty: none), whether files of the program may be
 read where it has them (0 or 1), the number of the executor, the folder of the zip that its handlers
-are in (empty: none).
+are in (empty: none), whether its current folder is its own (0 or 1).
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Answer runs until the parent closes the socket."""
-    fds, given = [int(fd) for fd in sys.argv[1:8]], sys.argv[8:13]
+    fds, given = [int(fd) for fd in sys.argv[1:8]], sys.argv[8:14]
     fd, pipe, journal, ahead, runs, page, marks = fds
-    memory_limit, packages, originals, number, archive = given
+    memory_limit, packages, originals, number, archive, has_own_folder = given
     for ours in fds:
         os.set_inheritable(ours, False)  # noqa: FBT003 - what user code starts has no business with them
     _die_with_parent(fd)
@@ -75,7 +75,9 @@ def main() -> None:
     for mapped in (page, marks):
         os.close(mapped)
     claims = Claims(pipe, journal)
-    surroundings = Surroundings([fd, pipe, journal, ahead, runs, *outputs])
+    surroundings = Surroundings(
+        [fd, pipe, journal, ahead, runs, *outputs], has_own_folder=has_own_folder == "1"
+    )
     share = _Share(sock, claims, behind, stop_request, surroundings, printed, shared)
     signal.signal(signal.SIGINT, share.interrupt)
     surroundings.learn_handlers()

@@ -8,11 +8,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import itertools
 import os
 import select
+import shutil
 import signal
 import socket
 import threading
@@ -41,7 +43,7 @@ from pymonik.launch.python import Plan
 from pymonik.wire.framing import FramingError, Inbox, framed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pymonik.executor.chunk import Chunk
     from pymonik.wire.failure import Failure
@@ -62,9 +64,25 @@ class Place:
 
     Attributes:
         folder: Its current folder; empty for that of its parent.
+        is_shared: Else each executor has a folder of its own below it, which is emptied after each
+            task and removed with the executor.
     """
 
     folder: str = ""
+    is_shared: bool = True
+
+    @contextlib.contextmanager
+    def taken(self, number: str) -> Iterator[Place]:
+        """The place of one executor, until it has ended."""
+        if self.is_shared:
+            yield self
+            return
+        own = os.path.join(self.folder, number)  # noqa: PTH118 - as a text of a command line
+        os.mkdir(own, 0o700)  # noqa: PTH102
+        try:
+            yield Place(own, is_shared=False)
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
 
 
 class ExecutorProcess:
@@ -119,12 +137,11 @@ class ExecutorProcess:
                 shared = (*self._offer.fds, *self.ahead.fds, request.fileno())
                 fds = (theirs.fileno(), *shared, self._output.marks_fd)
                 number = str(next(_numbers))
-                is_near = str(int(uses_originals))
-                given = (str(memory_limit or 0), packages, is_near, number, archive)
-                self._process = _start(
-                    fds, given, variables or {}, place or Place(), self._output.fds
-                )
-            opened.pop_all()
+                here = opened.enter_context((place or Place()).taken(number))
+                is_near, has_own = str(int(uses_originals)), str(int(not here.is_shared))
+                given = (str(memory_limit or 0), packages, is_near, number, archive, has_own)
+                self._process = _start(fds, given, variables or {}, here, self._output.fds)
+            self._opened = opened.pop_all()
         ours.settimeout(0)
         self._socket = ours
         self._inbox = Inbox(ours)
@@ -284,11 +301,7 @@ class ExecutorProcess:
     def close(self) -> None:
         """Kill it, wait for it, and free what belongs to it."""
         self._process.close()
-        self._socket.close()
-        self._offer.close()
-        self.ahead.close()
-        self._stop_request.close()
-        self._output.close()
+        self._opened.close()
 
     # -- inside ----------------------------------------------------------------------------------
 

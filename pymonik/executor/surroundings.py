@@ -58,12 +58,13 @@ class Surroundings:
 
     Args:
         own_fds: Descriptors of the executor; the first is the socket that it answers on.
+        has_own_folder: Whether nobody else uses its current folder: then it is emptied.
 
     Attributes:
         changes: How often something was found changed, of what is not looked at after each item.
     """
 
-    def __init__(self, own_fds: Sequence[int]) -> None:
+    def __init__(self, own_fds: Sequence[int], *, has_own_folder: bool = False) -> None:
         self.changes = 0
         self._copies = {fd: os.dup(fd) for fd in _STANDARD}  # calls may close or redirect theirs
         self._files = {fd: _file(fd) for fd in _STANDARD}
@@ -73,6 +74,7 @@ class Surroundings:
         # Not of the copies: to put back a standard stream with one that was closed fails anyway.
         self._flags = {fd: fcntl.fcntl(fd, fcntl.F_GETFL) for fd in own_fds}
         self._folder = os.getcwd()  # noqa: PTH109 - compared as text
+        self._has_own_folder = has_own_folder
         self._environ = os.environ
         self._variables = dict(os.environb)
         self._data: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
@@ -151,6 +153,8 @@ class Surroundings:
             return problem
         self._put_back_standard_files()
         self._put_back_folder()
+        if self._has_own_folder:
+            self._empty_folder()
         self._put_back_variables()
         self._put_back_signals()
         self._put_back_modules()
@@ -226,6 +230,19 @@ class Surroundings:
         if not is_same:
             with contextlib.suppress(OSError):  # removed: then nobody has it
                 os.chdir(self._folder)
+
+    def _empty_folder(self) -> None:
+        """Have the next task find nothing of this one, nor of what it has started."""
+        with os.scandir(self._folder) as entries:
+            left = list(entries)
+        for entry in left:
+            if entry.is_dir(follow_symlinks=False):
+                import shutil  # few calls leave folders
+
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(entry.path)  # noqa: PTH108
 
     def _put_back_variables(self) -> None:
         if os.environ is not self._environ:

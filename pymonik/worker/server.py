@@ -7,6 +7,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import grpc
@@ -15,6 +16,7 @@ from armonik.protogen.worker.worker_service_pb2_grpc import add_WorkerServicer_t
 
 from pymonik.errors import ConfigError
 from pymonik.executor.pool import ExecutorPool
+from pymonik.executor.process import Place
 from pymonik.launch import open_files, orphans
 from pymonik.launch.stopping import Stopping
 from pymonik.task_log import CLEF, FORMAT_VARIABLE
@@ -50,12 +52,15 @@ def serve(settings: Settings, stopping: Stopping) -> None:
     settings.folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault(FORMAT_VARIABLE, CLEF)  # for executors: here tools read what tasks log
     with ExitStack() as stack:
+        prefix = "executors-"  # one worker's: others may have the same folder for their cache
+        current = stack.enter_context(TemporaryDirectory(prefix=prefix, dir=settings.folder))
         pool = ExecutorPool(
             folder=settings.folder,
             size=1,
             memory_limit=settings.memory_limit,
             most_memory=settings.memory_limit,
             grace_s=settings.grace_s,
+            place=Place(current, is_shared=False),
             on_output=OutputLog(),
         )
         stack.enter_context(pool)
