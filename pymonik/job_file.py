@@ -13,7 +13,7 @@ import msgspec
 
 from pymonik.errors import UsageError
 from pymonik.session.result import ResultState
-from pymonik.session.run import RunOfOthers
+from pymonik.session.run import RunOfOthers, unknown_function
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +74,7 @@ def kept_states(job: JobFile, session: RemoteSession) -> list[ResultState]:
     states = []
     for result in job.results:
         run = runs.setdefault(
-            (result.name, result.label), RunOfOthers(_unknown, result.name, result.label)
+            (result.name, result.label), RunOfOthers(unknown_function, result.name, result.label)
         )
         for item in result.items:
             state = ResultState(session, result.name, result.result, item.place)
@@ -114,7 +114,3 @@ def read(path: str | os.PathLike[str]) -> JobFile:
     if job.version > FORMAT:
         raise UsageError(f"{os.fspath(path)} was written by a later version of pymonik")
     return job
-
-
-def _unknown(*_: object, **_kwargs: object) -> object:
-    raise UsageError("the function of a call that was left is not known here: pass with_=")

@@ -120,6 +120,7 @@ class DeadLetter:
             row.limits,
             states,
             chunked=meta.chunked,
+            meta=meta,
         )
         self._session.repeat([task])
         handles = [ResultHandle[Any](state) for state in states]

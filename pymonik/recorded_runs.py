@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from pymonik.errors import UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.runs.reading import drop_unsent, outputs_of, read_runs, standing
 from pymonik.session.result import ResultState
-from pymonik.session.run import RunOfOthers
+from pymonik.session.run import RunOfOthers, unknown_function
 
 if TYPE_CHECKING:
     from pymonik.session.recorded import RecordedRun
@@ -98,7 +98,7 @@ def recorded_states(session: RemoteSession, run: RecordedRun) -> list[ResultStat
     """
     known = session.recorded_states()
     label = "" if run.label == run.function.name else run.label
-    handle_run = RunOfOthers(_unknown, run.function.name, label, run.parameters)
+    handle_run = RunOfOthers(unknown_function, run.function.name, label, run.parameters)
     handle_run.started, handle_run.total = run.started, run.total
     session.came(handle_run, run)
     states, new = [], []
@@ -111,7 +111,3 @@ def recorded_states(session: RemoteSession, run: RecordedRun) -> list[ResultStat
         states.append(state)
     session.follow(new)
     return states
-
-
-def _unknown(*_: object, **_kwargs: object) -> NoReturn:
-    raise UsageError("the function of a run of another program is not known here: pass with_=")

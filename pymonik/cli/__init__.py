@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "dashboard": ("pymonik.cli.dashboard", "a page that shows all of it, until Ctrl-C"),
     "doctor": ("pymonik.cli.doctor", "check what stands between a program and its cluster"),
     "env": ("pymonik.cli.env", "environments kept on this machine: list, show, clean"),
+    "rerun": ("pymonik.cli.rerun", "run calls of a session again that failed"),
     "replay": ("pymonik.cli.replay", "run a call of the past here, with only its id"),
     "cancel": ("pymonik.cli.cancel", "cancel sessions or tasks"),
 }

@@ -25,11 +25,12 @@ from pymonik.code.references import Named, Referable
 from pymonik.errors import DependencyFailedError, UsageError, WaitTimeoutError
 from pymonik.options import TaskOptions
 from pymonik.runs.called import blobs
+from pymonik.runs.resending import Place, packed, places, resend
 from pymonik.runs.wording import count
 from pymonik.session.again import Reference, RunAgain, dependants, latest, replace
 from pymonik.session.protocol import AUTO, Submission
 from pymonik.session.result import ResultState, Status
-from pymonik.session.run import KeptCall, Run
+from pymonik.session.run import KeptCall, Run, unknown_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -142,37 +143,37 @@ class _Again:
     def run(self, states: Sequence[ResultState], function: Callable[..., Any] | None) -> None:
         """Run calls again, with this function or their own."""
         groups: dict[tuple[Session, Run], list[_Call]] = {}
+        elsewhere = _found_elsewhere(states, function)
         for state in states:
             if state.run is None:
                 raise UsageError(f"{_name(state)} is no call: it cannot be run again")
-            call = _Call(state, self._packed(state))
+            if state in elsewhere and function is None:
+                continue
+            place = elsewhere.get(state)
+            call = _Call(state, self._packed(state) if place is None else packed(state, place))
             groups.setdefault((state.session, state.run), []).append(call)
-        packed = {run: _function(run, function) for _, run in groups}  # may raise: before any call
+        # May raise: before any call.
+        functions = {run: _function(run, function) for _, run in groups}
         for (session, run), group in groups.items():
-            self._submit(session, run, packed[run], function or run.function, group)
+            self._submit(session, run, functions[run], function or run.function, group)
+        if function is None:
+            for places in _by_session(elsewhere):
+                self.new |= resend(places, self._options)
 
     def _packed(self, state: ResultState) -> Packed:
         """The arguments of a call, with the results that stand for handles now."""
         call = state.call
-        if call is None:
-            raise UsageError(
-                f"{_name(state)} cannot be run again: its arguments are not kept, since they are "
-                "large; call it again, or put() large values and pass their handles"
-            )
+        assert call is not None
         refs = call.refs if isinstance(call, KeptCall) else ()
-        found = [self._reference(ref(), state) for ref in refs]
+        found = [self._reference(ref()) for ref in refs]
         streams = blobs(call)
         nbytes = sum(memoryview(one).nbytes for one in streams)
         if not isinstance(call, KeptCall):
             return Packed(streams, nbytes, found)
         return Packed(streams, nbytes, found, call.modules, files=call.files)
 
-    def _reference(self, needed: ResultState | None, state: ResultState) -> Referable:
-        if needed is None:
-            raise UsageError(
-                f"{_name(state)} cannot be run again: an argument was a handle that the program "
-                "does not hold any more"
-            )
+    def _reference(self, needed: ResultState | None) -> Referable:
+        assert needed is not None
         return Reference(self.new.get(needed) or latest(needed))
 
     def _submit(
@@ -229,6 +230,36 @@ class _Again:
         for handle in [*handles, *self._followers]:
             if (state := self.new.get(handle._state)) is not None:
                 handle._point(state)
+
+
+def _found_elsewhere(
+    states: Sequence[ResultState], function: Callable[..., Any] | None
+) -> dict[ResultState, Place]:
+    """Calls whose arguments, or functions, the program does not have, but the cluster."""
+    missing = [
+        state
+        for state in states
+        if state.run is not None
+        and (
+            state.call is None
+            or None in _needed(state)
+            or (function is None and state.run.function is unknown_function)
+        )
+    ]
+    by_session: dict[Session, list[ResultState]] = {}
+    for state in missing:
+        by_session.setdefault(state.session, []).append(state)
+    found: dict[ResultState, Place] = {}
+    for some in by_session.values():
+        found |= places(some)
+    return found
+
+
+def _by_session(found: dict[ResultState, Place]) -> list[dict[ResultState, Place]]:
+    groups: dict[Session, dict[ResultState, Place]] = {}
+    for state, place in found.items():
+        groups.setdefault(state.session, {})[state] = place
+    return list(groups.values())
 
 
 def _wait_for_doomed(known: Sequence[ResultState], again: set[ResultState]) -> None:

@@ -273,6 +273,9 @@ class RemoteSession:
     def repeat(self, tasks: Sequence[RepeatedTask]) -> None:
         """Send tasks again whose payloads the cluster has; the states of their calls are ours."""
         self._check_open("SubmitTasks")
+        if self._recording is not None:
+            for states in (task.states for task in tasks if task.states[0].run is not None):
+                self._recording.add(states, [b"" for _ in states])
         self._engine.post(events.Repeated(tasks), is_urgent=True)
 
     def list_partitions(self) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import time
 import weakref
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Protocol
 
 from pymonik.code.codec import NO_MODULES
+from pymonik.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,6 +114,15 @@ class RunOfOthers(Run):
     """
 
     __slots__ = ()
+
+
+def unknown_function(*_: object, **_kwargs: object) -> NoReturn:
+    """Stands for the function of a run that another program has started.
+
+    Raises:
+        UsageError: Always.
+    """
+    raise UsageError("the function of a run of another program is not known here: pass with_=")
 
 
 class SingleCalls(Run):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pymonik.options import TaskOptions
     from pymonik.session.result import ResultState
     from pymonik.session.series import Series
+    from pymonik.wire.call import PayloadMeta
 
 TASK_BYTES = 512  # of memory and request, besides the arguments
 
@@ -175,9 +176,10 @@ class RepeatedTask(OutgoingTask):
         options: Those of the earlier task.
         states: Of its calls; items have their places.
         chunked: Whether the result holds a list of items.
+        meta: The head of the payload, for records.
     """
 
-    __slots__ = ()
+    __slots__ = ("meta",)
 
     def __init__(
         self,
@@ -188,8 +190,10 @@ class RepeatedTask(OutgoingTask):
         states: list[ResultState],
         *,
         chunked: bool,
+        meta: PayloadMeta,
     ) -> None:
         super().__init__(PackedFunction("", name, b""), (), options, states)
+        self.meta = meta
         self.payload = payload
         self.dependencies = dependencies
         self.chunked = chunked

@@ -209,10 +209,11 @@ class BatchSender:
                 task.payload = b"".join(segments)
             else:
                 large.append((task, segments))
-        if large:
-            items = [(task.name, segments) for task, segments in large]
-            # Records go with payloads, in the same request, and so before the tasks.
-            ids = self._data.store([*items, *self._records(batch)])[: len(large)]
+        items = [(task.name, segments) for task, segments in large]
+        # Records go with payloads, in the same request, and so before the tasks.
+        items += self._records(batch)
+        if items:
+            ids = self._data.store(items)[: len(large)]
             for (task, _), result_id in zip(large, ids, strict=True):
                 task.payload = result_id
 
@@ -225,7 +226,11 @@ class BatchSender:
         if self._recording is None:
             return []
         functions: dict[str, str] = {}
-        return records(batch, self._recording, lambda task: self._meta(task, functions))
+
+        def meta_of(task: OutgoingTask) -> PayloadMeta:
+            return task.meta if isinstance(task, RepeatedTask) else self._meta(task, functions)
+
+        return records(batch, self._recording, meta_of)
 
     def _told_functions(self) -> dict[str, str]:
         return dict(islice(reversed(self._functions.items()), _MOST_FUNCTIONS))

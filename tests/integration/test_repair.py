@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +52,11 @@ def fixed(mesh: int, dt: float = 0.5) -> float:
 @task
 def double(value: float) -> float:
     return 2 * value
+
+
+@task
+def length(text: str) -> int:
+    return len(text)
 
 
 @task
@@ -191,14 +198,107 @@ def test_history_tells_each_time_and_by_which_function(client):
     assert "negative volume 7" in str(own)
 
 
-def test_what_is_not_kept_is_named_and_nothing_runs(client):
+def test_what_the_program_does_not_keep_the_cluster_has(client):
+    failed = step.invoke("x" * 100_000)
+    assert isinstance(failed.exception(), TypeError)
+    (row,) = client.session.lists.tasks(first_ids=[failed.task_id], details=True)
+    failed.rerun()  # with the payload that the cluster has
+    assert isinstance(failed.exception(), TypeError)
+    (again,) = client.session.lists.tasks(first_ids=[failed.task_id], details=True)
+    assert again.payload == row.payload
+    failed.rerun(with_=length)
+    assert failed.get() == 100_000
+
+
+def test_what_is_nowhere_is_named_and_nothing_runs(client):
     m = step.map_invoke([(7, 0.5)])
     large = step.invoke("x" * 100_000)
     large.exception()
     m.exceptions()
-    with pytest.raises(UsageError, match="step cannot be run again: its arguments are not kept"):
+    (row,) = client.session.lists.tasks(first_ids=[large.task_id], details=True)
+    client.session.delete([row.payload])
+    with pytest.raises(UsageError, match="the payload of step is not there any more"):
         MultiResultHandle([*m, large]).rerun(with_=fixed)
     assert m[0].status == "failed"
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from pymonik import Pymonik, task
+import helper
+
+@task
+def work(n, marker):
+    if n % 3 == 0 and not marker.exists():
+        raise OSError(f"not there {n}")
+    return helper.scale(n)
+
+@task
+def total(values):
+    return sum(values)
+
+if __name__ == "__main__":
+    with Pymonik(sys.argv[1], session=sys.argv[2], on_exit="keep", on_unseen="ignore"):
+        marker = Path(sys.argv[3])
+        m = work.map_invoke([(n, marker) for n in range(7)], label="study", chunk_size=4)
+        m.exceptions()
+"""
+
+
+def left_behind(cluster: LocalCluster, tmp_path: Path, name: str) -> Path:
+    """A session that another program has left, in which three calls have failed."""
+    folder = tmp_path / "program"
+    folder.mkdir()
+    (folder / "program.py").write_text(PROGRAM)
+    (folder / "helper.py").write_text("def scale(n):\n    return n * 10\n")
+    marker = tmp_path / "marker"
+    subprocess.run(
+        [sys.executable, "program.py", cluster.endpoint, name, str(marker)],
+        cwd=folder,
+        check=True,
+        timeout=60,
+    )
+    return marker
+
+
+def test_another_program_repairs_a_run_that_it_has_found(cluster, tmp_path):
+    marker = left_behind(cluster, tmp_path, "repaired")
+    with Pymonik(cluster.endpoint, session="repaired", on_exit="keep", on_unseen="ignore") as pk:
+        m = pk.runs["study"]
+        assert sum(error is not None for error in m.exceptions()) == 3
+        marker.touch()
+        assert m.rerun().again == 3  # the function is known to the cluster only
+        assert m.get() == [n * 10 for n in range(7)]
+    with Pymonik(cluster.endpoint, session="repaired", on_exit="keep") as pk:
+        assert pk.runs["study"].get() == [n * 10 for n in range(7)]  # it was recorded
+
+
+def test_another_function_gets_the_arguments_that_the_cluster_has(cluster, tmp_path):
+    @task
+    def other(n: int, marker: Path) -> int:
+        return -n
+
+    left_behind(cluster, tmp_path, "replaced")
+    with Pymonik(cluster.endpoint, session="replaced", on_exit="keep", on_unseen="ignore") as pk:
+        m = pk.runs["study"]
+        m.exceptions()
+        m.rerun(with_=other)
+        assert m.get() == [0, 10, 20, -3, 40, 50, -6]
+
+
+def test_a_run_is_repaired_from_a_shell(cluster, tmp_path):
+    marker = left_behind(cluster, tmp_path, "shell")
+    marker.touch()
+    command = [sys.executable, "-m", "pymonik", "rerun", "shell", "--endpoint", cluster.endpoint]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip() == "study: 3 calls again with work, 4 kept"
+    with Pymonik(cluster.endpoint, session="shell", on_exit="keep") as pk:
+        assert pk.runs["study"].get() == [n * 10 for n in range(7)]
+    unknown = [*command[:4], "no such session", *command[5:]]
+    ended = subprocess.run(unknown, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, "there is no session" in ended.stderr) == (2, True)
 
 
 def test_a_value_that_was_put_is_no_call(client):
