@@ -33,11 +33,10 @@ MEMORY_LABEL: Final = "pymonik.memory"  # bytes that a task may use with all tha
 SESSION_LABEL: Final = "pymonik.session"  # of a session's options: the name that the user gave it
 CLIENT_LABEL: Final = "pymonik.client"  # of a session's options: who opened it; see `wire.opener`
 RUN_RECORD_PREFIX: Final = "pymonik.run/"  # starts the name of the result that is a run's record
-CACHE_PREFIX: Final = (
-    "pymonik.cache/"  # starts the name of the result that is an entry of the cache
-)
 # Start the names of results that stay whoever deletes data: they are made for manual deletion.
-KEPT_PREFIXES: Final = (RUN_RECORD_PREFIX, CACHE_PREFIX)
+# Entries of the cache are none: such results survive DeleteResultsData too, and it could never be
+# cleared.
+KEPT_PREFIXES: Final = (RUN_RECORD_PREFIX,)
 KEY_BYTES: Final = 16  # of the key of a call, see `RunTask`
 
 
