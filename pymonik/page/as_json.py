@@ -13,13 +13,14 @@ from pymonik.runs.line import line
 from pymonik.runs.rows import LIVE
 from pymonik.runs.summaries import outcome
 from pymonik.runs.tally import Mark
+from pymonik.runs.tidying import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pymonik.page.bars import Lane
     from pymonik.page.run_views import RunView
-    from pymonik.runs.rows import PartitionRow, TaskRow
+    from pymonik.runs.rows import PartitionRow, SessionRow, TaskRow
     from pymonik.runs.tally import Snapshot
     from pymonik.runs.workers import Worker
 
@@ -37,6 +38,7 @@ WORDS: Final = {
     Mark.FAILED: "failed",
     Mark.CANCELLED: "cancelled",
 }
+ENDED: Final = frozenset({"CANCELLED", "CLOSED", "PURGED"})  # statuses of sessions
 _SAME: Final = re.compile(rb"(.)\1*", re.DOTALL)
 _BINS: Final = 32  # of the histogram
 _MOST_ERRORS: Final = 50  # groups
@@ -141,6 +143,18 @@ def partitions(rows: Iterable[PartitionRow], tasks: Iterable[TaskRow]) -> list[d
         }
         for row in rows
     ]
+
+
+def session(row: SessionRow) -> dict[str, Any]:
+    """A session in the list of sessions."""
+    return {
+        "session": row.session_id,
+        "name": row.name,
+        "status": row.status.lower(),
+        "client": client_of(row).partition(" ")[0],
+        "created": row.created,
+        "has_ended": row.status in ENDED,
+    }
 
 
 def task(row: TaskRow) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from pymonik.runs import held
 from pymonik.runs.looks import started, title
 from pymonik.runs.rows import LIVE, Lists, TaskRow
 from pymonik.runs.tally import Mark
+from pymonik.runs.tidying import delete
+from pymonik.runs.wording import count
 from pymonik.runs.workers import host_of, workers
 from pymonik.wire.call import ENVIRONMENT_LABEL
 
@@ -46,6 +48,8 @@ _WORKERS_EVERY_S: Final = 5.0
 _MOST_ROWS: Final = 200  # of one answer
 _SEARCH_S: Final = 0.3  # for texts among the calls of a run
 _FROZEN_RUNS: Final = 50
+_MOST_SESSIONS: Final = 100
+_OLD_S: Final = 86_400.0
 _HISTORY: Final = 50  # tasks of a worker
 
 
@@ -86,6 +90,7 @@ class Board:
         self._workers_at = 0.0
         self._workers: list[dict[str, Any]] = []
         self._partitions: list[dict[str, Any]] = []
+        self._sessions: list[dict[str, Any]] = []
         self._questions: dict[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {
             "state": self._state,
             "run": self._run,
@@ -98,6 +103,7 @@ class Board:
         self._deeds: dict[str, Callable[[Mapping[str, str]], str]] = {
             "cancel": self._cancel,
             "cancel-session": self._cancel_session,
+            "delete-session": self._delete_session,
             "rerun": self._rerun,
             "forget-worker": self._forget_worker,
         }
@@ -203,6 +209,7 @@ class Board:
             ],
             "workers": self._workers,
             "partitions": self._partitions,
+            "sessions": self._sessions,
             "environments": self._environments(),
         }
 
@@ -213,6 +220,11 @@ class Board:
         try:
             self._workers = [as_json.worker(one) for one in workers(self._lists, now)]
             rows = self._lists.partitions()
+            self._sessions = [
+                as_json.session(row)
+                for row in self._lists.sessions(_MOST_SESSIONS)
+                if row.status != "DELETED"
+            ]
         except PymonikError as error:
             self._trouble = str(error)
             return
@@ -261,13 +273,13 @@ class Board:
         text = given.get("text", "").casefold()
         found, is_whole = _with_text(view, places, text) if text else (places, True)
         first = _number(given, "from")
-        count = min(_number(given, "count", 100), _MOST_ROWS)
+        most = min(_number(given, "count", 100), _MOST_ROWS)
         return {
             "total": len(found),
             "is_whole": is_whole,
             "rows": [
                 view.row(place) | {"status": as_json.WORDS[Mark(snapshot.marks[place])]}
-                for place in found[first : first + count]
+                for place in found[first : first + most]
             ],
         }
 
@@ -336,7 +348,7 @@ class Board:
             pending = [state for state in states if not state.is_final]
             for session in {id(state.session): state.session for state in pending}.values():
                 session.cancel([state for state in pending if state.session is session])
-            return f"{len(pending)} calls are cancelled"
+            return f"{count(len(pending), 'call')} cancelled"
         chosen = (
             {view.rows[place].first_id}
             if isinstance(view, ListedRun) and place is not None
@@ -347,7 +359,7 @@ class Board:
         ]
         if ids and self._power is not None:
             self._power.cancel_tasks(ids)
-        return f"{len(ids)} tasks are cancelled"
+        return f"{count(len(ids), 'task')} cancelled"
 
     def _rerun(self, given: Mapping[str, str]) -> str:
         """Run again what failed or was cancelled of a run, or one call of it."""
@@ -365,6 +377,23 @@ class Board:
         self._power.cancel_session(session_id)
         return "the session is cancelled"
 
+    def _delete_session(self, given: Mapping[str, str]) -> str:
+        """Delete a session that has ended, or all without a name that are older than a day."""
+        chosen = given.get("session", "")
+        rows = [row for row in self._lists.sessions(_MOST_SESSIONS) if row.status in as_json.ENDED]
+        if chosen:
+            rows = [row for row in rows if row.session_id == chosen]
+            if not rows:
+                raise UsageError("there is no such session that has ended")
+        else:
+            oldest = time.time() - _OLD_S
+            rows = [row for row in rows if not row.name and (row.created or oldest) < oldest]
+        for row in rows:
+            delete(self._lists, row)
+            self._table.forget(row.session_id)
+        self._workers_at = 0.0
+        return f"{count(len(rows), 'session')} deleted"
+
     def _forget_worker(self, given: Mapping[str, str]) -> str:
         """Delete what a worker said of itself, or all that are lost."""
         lost = {(one["partition"], one["host"]) for one in self._workers if one["state"] == "lost"}
@@ -379,7 +408,7 @@ class Board:
         if ids and self._power is not None:
             self._power.delete_data(ids)
         self._workers_at = 0.0
-        return f"{len(chosen)} workers are forgotten"
+        return f"{count(len(chosen), 'worker')} forgotten"
 
 
 def _let_go(board: weakref.ref[Board], identity: int) -> None:

@@ -49,6 +49,7 @@ def report(states: Sequence[ResultState], title: str, started: float) -> str:
         "runs": [as_json.run(view, snapshot)],
         "workers": [],
         "partitions": [],
+        "sessions": [],
         "environments": [],
         "detail": {view.key: run_data(view, rows, now) | {"graph": graph.of_states(states)}},
     }

@@ -651,15 +651,18 @@
     return el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", { class: "number" }, typeof cell === "number" ? plain(cell) : cell)))))));
   }
   function showCluster(state) {
-    const sessions = [...new Set(state.runs.map((run) => run.session))].filter(Boolean).map((session) => {
-      const runs = state.runs.filter((run) => run.session === session);
-      return [session, runs, runs.reduce((sum, run) => sum + run.counts.pending + run.counts.running, 0)];
+    const sessions = state.sessions.map((one) => {
+      const runs = state.runs.filter((run) => run.session === one.session);
+      return [one, runs.length, runs.reduce((sum, run) => sum + run.counts.pending + run.counts.running, 0)];
     });
-    fill(main, ["cluster", state.partitions, state.environments, sessions.map(([session, runs, live]) => [session, runs.length, live]), state.may_act], () => el("div", { class: "stack" },
+    const old = state.sessions.filter((one) => one.has_ended && !one.name && state.at - one.created > 86400).length;
+    fill(main, ["cluster", state.partitions, state.environments, sessions, old, state.may_act], () => el("div", { class: "stack" },
       el("section", { class: "card" }, el("h2", {}, "Partitions"), state.partitions.length ? table(["name", "pods at most", "running", "waiting"], state.partitions.map((one) => [one.name, one.pods_max, one.running, one.pending])) : el("p", { class: "quiet" }, "Not known.")),
       el("section", { class: "card" }, el("h2", {}, "Environments being made, or waited for"), state.environments.length ? table(["environment", "state", "packages", "tasks that wait"], state.environments.map((one) => [el("code", {}, one.name), one.state || "not known here", one.asked.join(", "), one.tasks])) : el("p", { class: "quiet" }, "None.")),
-      el("section", { class: "card" }, el("h2", {}, "Sessions"), sessions.length ? table(["session", "runs", "not ended", ""], sessions.map(([session, runs, live]) => [el("code", {}, session), runs.length, live,
-        state.may_act && live ? el("button", { type: "button", class: "danger", "data-focus": `session-${session}`, onclick: () => act("cancel-session", { session }, "Cancel everything in this session?") }, "Cancel session") : ""])) : el("p", { class: "quiet" }, "None."))));
+      el("section", { class: "card" }, el("div", { class: "bar" }, el("h2", {}, "Sessions"), state.may_act && old ? el("button", { type: "button", "data-focus": "delete-old", onclick: () => act("delete-session", {}, `Delete ${count(old, "session")} without a name that ended, with their results?`) }, "Delete all that are older than a day") : null),
+        sessions.length ? table(["session", "status", "opened", "by", "runs", "not ended", ""], sessions.map(([one, runs, live]) => [[one.name ? el("b", {}, `${one.name} `) : null, el("code", {}, one.session)], one.status, one.created ? new Date(one.created * 1000).toLocaleString([], DATE) : "", one.client, runs, live,
+          state.may_act && live ? el("button", { type: "button", class: "danger", "data-focus": `session-${one.session}`, onclick: () => act("cancel-session", { session: one.session }, "Cancel everything in this session?") }, "Cancel") :
+            state.may_act && one.has_ended ? el("button", { type: "button", "data-focus": `session-${one.session}`, onclick: () => act("delete-session", { session: one.session }, "Delete this session with its results?") }, "Delete") : ""])) : el("p", { class: "quiet" }, "None."))));
   }
 
   // -- going on -------------------------------------------------------------------------------

@@ -50,6 +50,10 @@ class TaskTable:
         self._rows.update((row.task_id, row) for row in fresh)
         self._forget_oldest()
 
+    def forget(self, session_id: str) -> None:
+        """A session was deleted, and no list tells of its tasks any more."""
+        self._rows = {one: row for one, row in self._rows.items() if row.session_id != session_id}
+
     def _newest(self) -> list[TaskRow]:
         limit = _AT_ONCE if self._rows else _FIRST
         rows = self._listed(limit)

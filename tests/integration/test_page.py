@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pymonik.page.serving import Dashboard
 
 TIMEOUT_S = 60
+DOCS = Path(__file__).parents[2] / "docs"
 HOSTILE = "</script><script>window.hurt = 1</script><img src=x onerror='window.hurt = 1'>"
 
 
@@ -51,6 +53,24 @@ def total(values: list[float]) -> int:
 @task
 def opened(path: str) -> str:
     return Path(path).read_text()
+
+
+@task
+def mesh(number: int) -> list[int]:
+    return list(range(number))
+
+
+@task
+def solve(case: int, cells: list[int]) -> float:
+    time.sleep(0.01 + 0.02 * (case % 7))
+    if case in (17, 88, 140):
+        raise ValueError(f"negative volume {case}")
+    return case * 0.5
+
+
+@task
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
 
 
 @task
@@ -269,7 +289,7 @@ def test_a_run_is_cancelled(client: Pymonik, page: Dashboard) -> None:
     client.send()
     key = run_of(page, "endless")["key"]
     status, told = request(page, "cancel", body={"key": key, "place": "3"}, X_Pymonik="1")
-    assert (status, told["done"]) == (200, "1 calls are cancelled")
+    assert (status, told["done"]) == (200, "1 call cancelled")
     assert isinstance(handles[3].exception(TIMEOUT_S), TaskCancelledError)
     assert request(page, "cancel", body={"key": key}, X_Pymonik="1")[0] == 200
     assert all(isinstance(one, TaskCancelledError) for one in handles.exceptions(TIMEOUT_S))
@@ -286,6 +306,22 @@ def test_what_failed_is_run_again(client: Pymonik, page: Dashboard, tmp_path: Pa
     assert run_of(page, "again")["counts"]["ok"] == 2
     _, call = request(page, f"call?key={key}&place=1")
     assert [one["status"] for one in call["before"]] == ["failed"]
+
+
+def test_a_session_that_has_ended_is_deleted(
+    cluster: LocalCluster, client: Pymonik, page: Dashboard
+) -> None:
+    with Pymonik(cluster, partition="cpu") as other:
+        simulate.map_invoke(range(3), label="over").result(TIMEOUT_S)
+        session_id = other.session_id
+    assert run_of(page, "over")["session"] == session_id
+    refused = request(page, "delete-session", body={"session": client.session_id}, X_Pymonik="1")
+    assert refused[0] == 404  # it is open
+    status, told = request(page, "delete-session", body={"session": session_id}, X_Pymonik="1")
+    assert (status, told["done"]) == (200, "1 session deleted")
+    _, state = request(page, "state")
+    assert session_id not in {one["session"] for one in state["sessions"]}
+    assert "over" not in {run["label"] for run in state["runs"]}
 
 
 def test_the_page_keeps_nothing_that_the_program_let_go(client: Pymonik, page: Dashboard) -> None:
@@ -466,7 +502,7 @@ def test_a_run_is_cancelled_by_a_click(chromium: Browser, client: Pymonik, page:
     assert chromium.errors == []
 
 
-def test_workers_and_cluster_are_shown(chromium: Browser, page: Dashboard) -> None:
+def test_workers_and_cluster_are_shown(chromium: Browser, client: Pymonik, page: Dashboard) -> None:
     chromium.open(f"{page.address}#/workers")
     chromium.wait("document.querySelector('.worker.active')")
     chromium.click("document.querySelector('.worker button')")
@@ -474,7 +510,36 @@ def test_workers_and_cluster_are_shown(chromium: Browser, page: Dashboard) -> No
     chromium.press("Escape")
     chromium.click("document.querySelector('[data-view=cluster]')")
     chromium.wait("document.querySelector('main').innerText.includes('gpu')")
+    chromium.wait(f"document.querySelector('main').innerText.includes('{client.session_id}')")
     assert chromium.errors == []
+
+
+def test_pictures_of_the_documentation(chromium: Browser, tmp_path: Path) -> None:
+    """With `PYMONIK_WRITE_DOCS` set they are put where the documentation has them."""
+    with (
+        LocalCluster(partitions={"cpu": 2, "gpu": 1}) as cluster,
+        Pymonik(cluster, partition=["cpu", "gpu"]) as client,
+        client.dashboard() as page,
+    ):
+        meshes = mesh.map_invoke(range(40), label="meshes", chunk_size=1)
+        cases = [(number, meshes[number // 10]) for number in range(400)]
+        study = solve.map_invoke(cases, label="mesh-study")
+        mean.invoke(study[200:240])
+        stay.map_invoke(range(2), label="watch", pmk_partition="gpu")
+        while study.counts["ok"] < 250:
+            study[study.counts["ok"]].wait(TIMEOUT_S)
+        choose(chromium, page, "mesh-study")
+        chromium.wait("document.querySelectorAll('tbody tr').length == 100")
+        chromium.picture(tmp_path / "page.png")
+        chromium.click("document.querySelector('.top [data-view=workers]')")
+        chromium.wait("document.querySelectorAll('.worker').length == 2")
+        chromium.picture(tmp_path / "page-workers.png")
+        client.cancel()
+    for picture in tmp_path.iterdir():
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        if os.environ.get("PYMONIK_WRITE_DOCS"):
+            shutil.copy(picture, DOCS / picture.name)
+    assert {one.name for one in tmp_path.iterdir()} <= {one.name for one in DOCS.iterdir()}
 
 
 def test_a_report_is_the_same_page(
