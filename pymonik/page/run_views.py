@@ -103,7 +103,7 @@ class HeldRun:
             if state.again is not None
             for earlier in past(state)
         }
-        self._unsent = list(range(len(states)))
+        self._unended = list(states)
 
     def look(self, now: float) -> Snapshot:
         """How it is now; asks what runs, every two seconds at most."""
@@ -117,8 +117,9 @@ class HeldRun:
 
     def tasks(self) -> set[str]:
         """First ids of its tasks, as far as they were sent."""
-        self._tasks |= {self.states[place].task_id for place in self._unsent}
-        self._unsent = [place for place in self._unsent if not self.states[place].task_id]
+        # A call that has not ended may yet leave with another task: a part of a chunk is sent again.
+        self._tasks |= {state.task_id for state in self._unended}
+        self._unended = [state for state in self._unended if not state.is_final]
         self._tasks.discard("")
         return self._tasks
 
