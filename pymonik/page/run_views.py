@@ -117,7 +117,7 @@ class HeldRun:
 
     def tasks(self) -> set[str]:
         """First ids of its tasks, as far as they were sent."""
-        # A call that has not ended may yet leave with another task: a part of a chunk is sent again.
+        # A call that has not ended may yet leave with another task: parts of chunks are sent again.
         self._tasks |= {state.task_id for state in self._unended}
         self._unended = [state for state in self._unended if not state.is_final]
         self._tasks.discard("")
@@ -156,14 +156,15 @@ class ListedRun:
     def __init__(self, key: str, rows: Iterable[TaskRow]) -> None:
         self.key = key
         latest: dict[str, TaskRow] = {}
-        for row in sorted(rows, key=lambda row: (row.created or 0.0, row.attempt)):
+        every = sorted(rows, key=lambda row: (row.created or 0.0, row.attempt))
+        for row in every:
             latest[row.first_id] = row  # which stays at the place of its first attempt
         self.rows = list(latest.values())
         first = self.rows[0]
         self.function = first.function or "tasks of others"
         self.label = first.run
         self.session_id = first.session_id
-        self.started = min((row.created for row in self.rows if row.created), default=0.0)
+        self.started = next((row.created for row in every if row.created), 0.0)
 
     def look(self, now: float) -> Snapshot:
         """How it is, by these rows."""
