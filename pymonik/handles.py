@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
 
-from pymonik.batches.saving import save_all
+from pymonik.batches.saving import save_all, save_logs
 from pymonik.code.exceptions import again, note_item, note_others
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.completion import Completions, More
@@ -486,6 +486,28 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
         _load(handles)
         values = [None if one._value is _UNKNOWN else one._value for one in handles]
         return rows([one._state for one in handles], values)
+
+    def save_logs(self, pattern: str | os.PathLike[str]) -> list[Path]:
+        """Write what each call has printed so far into a file of its own; their paths, in order.
+
+        Args:
+            pattern: Such as ``"batch/task_{i}.log"``, with the fields of `save`.
+
+        Raises:
+            UsageError: The pattern has no ``{i}``.
+            OSError: They cannot be written.
+        """
+        return save_logs(self._handles, pattern)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write `rows` as CSV: a line for each call, what is no text or number as its ``repr``.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        from pymonik.runs.table import write_csv
+
+        return write_csv(self.rows(), path)
 
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write the calls into one file of HTML, which opens anywhere; gives its path.

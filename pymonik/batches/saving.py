@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pymonik.batches.target import Target
 from pymonik.errors import CommandError
 from pymonik.files.reading import ClientReader, complete
+from pymonik.runs.logs import logs_of
 from pymonik.session.callbacks import Callback, Callbacks
 from pymonik.session.result import Status
 
@@ -145,6 +146,24 @@ class Saving:
         for name, path in paths.items():
             files[name].save(path)
         return paths
+
+
+def save_logs(handles: Sequence[Handle], pattern: str | os.PathLike[str]) -> list[Path]:
+    """Write what calls have printed, each into a file of its own; their paths, in order.
+
+    Raises:
+        UsageError: The pattern has no field for the number of the call.
+        OSError: They cannot be written.
+    """
+    target = Target(pattern)
+    saved: list[Path] = []
+    for number, handle in enumerate(handles):
+        state = handle._state
+        path = target.path(state.index if state.index >= 0 else number, f"{state.name}.log")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(logs_of(state), encoding="utf-8")
+        saved.append(path)
+    return saved
 
 
 def save_all(handles: Sequence[Handle], pattern: str | os.PathLike[str]) -> list[Path]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pymonik.code.short_reprs import ShortReprs
 from pymonik.errors import PymonikError, TaskCancelledError, UsageError
 from pymonik.runs.called import arguments, named
 from pymonik.runs.faults import summary
@@ -14,6 +16,7 @@ from pymonik.session.result import Status
 from pymonik.session.run import RunOfOthers
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
     from pymonik.runs.rows import TaskRow
@@ -58,6 +61,29 @@ def frame(table: list[dict[str, Any]]) -> Any:
     except ImportError as error:
         raise UsageError("df() needs pandas, which is not installed; rows() gives dicts") from error
     return pd.DataFrame(table, columns=list(table[0]) if table else ["item", *COLUMNS])
+
+
+def write_csv(table: list[dict[str, Any]], path: str | os.PathLike[str]) -> Path:
+    """The rows as CSV; the path.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    import csv  # few ask for it
+
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(table[0]) if table else ["item", *COLUMNS])
+        writer.writeheader()
+        writer.writerows({key: _cell(value) for key, value in row.items()} for row in table)
+    return target
+
+
+def _cell(value: object) -> object:
+    if value is None or type(value) in (str, int, float, bool):
+        return value
+    return ShortReprs().of(value)
 
 
 def status(state: ResultState) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -231,6 +232,24 @@ def test_all_files_of_handles_can_be_saved_later(client: Pymonik) -> None:
         "later/001/value.txt",
         "later/001/run.log",
     ]
+
+
+def test_logs_and_statistics_are_files_too(client: Pymonik) -> None:
+    work = command("echo said {n}; echo {n} > out.txt", outputs="out.txt")
+    items = [{"n": n} for n in range(3)]
+    run = work.map_invoke(items, save_to="b/{i}_{name}")
+    run.wait(TIMEOUT_S)
+    assert [path.read_text() for path in run.save_logs("b/{i}.log")] == [
+        f"said {n}\n" for n in range(3)
+    ]
+    with run.to_csv("b/all.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["item"], row["status"]) for row in rows] == [("0", "ok"), ("1", "ok"), ("2", "ok")]
+    assert float(rows[0]["seconds"]) > 0
+    again = work.map_invoke(items, save_to="b/{i}_{name}", resume=True)
+    assert (again.skipped, again.logs()) == (3, "")
+    again.to_csv("b/again.csv")
+    assert "3 ok" in str(again)
 
 
 def test_what_is_wrong_is_said_at_once(client: Pymonik) -> None:

@@ -1,0 +1,3 @@
+from pathlib import Path
+
+Path("config.txt").write_text("settings")
