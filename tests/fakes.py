@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextvars
+import io
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pymonik.code import codec, packed_function
 from pymonik.code.exceptions import exception_of
@@ -89,8 +90,8 @@ class FakeSession:
             self.store(state, b"".join(join_value(value)))
         return states
 
-    def content(self, result_id: str) -> memoryview:
-        return memoryview(self._store[result_id])
+    def open_file(self, result_id: str) -> IO[bytes]:
+        return io.BytesIO(self._store[result_id])
 
     def store(self, state: ResultState, container: bytes) -> None:
         assert state.result_id is not None
@@ -226,8 +227,8 @@ class FakeTaskSession:
     def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
         return self._session.put(values, names)
 
-    def content(self, result_id: str) -> memoryview:
-        return self._session.content(result_id)
+    def open_file(self, result_id: str) -> IO[bytes]:
+        return self._session.open_file(result_id)
 
     def send(self) -> None:
         pass

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
 from pymonik.code.exceptions import exception_of
 from pymonik.code.opened_result import OpenedResult
-from pymonik.content.mapped import mapped
 from pymonik.errors import CommandError, UsageError
 from pymonik.executor.command_call import CommandCall
 from pymonik.executor.frames import Run
@@ -69,10 +67,9 @@ class _Files:
         self.paths[place] = path
         return place
 
-    def content(self, result_id: str) -> memoryview:
+    def open_file(self, result_id: str) -> IO[bytes]:
         """The bytes of an output, as a session gives them."""
-        with open(self.paths[result_id], "rb") as file:  # noqa: PTH123
-            return mapped(file.fileno(), file.seek(0, os.SEEK_END))
+        return open(self.paths[result_id], "rb")  # noqa: PTH123
 
 
 def run_here(function: PackedFunction, call: Packed) -> Completed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -144,7 +144,7 @@ class SubtaskSession:
         """Keep the values until the task ends."""
         return [self._put(value, name) for value, name in zip(values, names, strict=True)]
 
-    def content(self, result_id: str) -> memoryview:
+    def open_file(self, result_id: str) -> IO[bytes]:
         """Refuse: files of the task's arguments lie in its folder, others are not here."""
         del result_id
         _refuse("read a file that is none of its arguments")

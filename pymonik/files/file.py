@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import os
 from pathlib import Path
@@ -19,7 +18,6 @@ from typing import IO, TYPE_CHECKING, Final
 from pymonik.code.references import Enclosed, Sealed
 from pymonik.content import sealing
 from pymonik.errors import UsageError
-from pymonik.files.stored import StoredFile
 from pymonik.wire import names
 
 if TYPE_CHECKING:
@@ -162,7 +160,7 @@ class File(Enclosed, os.PathLike[str]):
     def _opened(self, path: str) -> IO[bytes]:
         if self._stored is None:
             return open(path, "rb")  # noqa: PTH123
-        return io.BufferedReader(StoredFile(self._stored.part(self._known())))
+        return self._stored.opened(self._known())
 
     # -- inside ----------------------------------------------------------------------------------
 

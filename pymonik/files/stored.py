@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+import os
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     class Contents(Protocol):
         """What gives the bytes of raw results: a session."""
 
-        def content(self, result_id: str) -> memoryview:
-            """All bytes of one."""
+        def open_file(self, result_id: str) -> IO[bytes]:
+            """All bytes of one, as a file."""
 
 
 class Stored:
@@ -31,27 +32,35 @@ class Stored:
     ) -> None:
         self._contents = contents
         self._result_id = result_id
-        self._view = None if data is None else memoryview(data)
+        self._data = data
+        self._pack: IO[bytes] | None = None  # fetched once for all of its files
 
-    def part(self, ref: FileRef) -> memoryview:
-        """The bytes of one file; those of a pack are fetched once for all of its files."""
+    def opened(self, ref: FileRef) -> IO[bytes]:
+        """One file, for reading."""
         if not ref.size:
-            return memoryview(b"")
-        view = self._view
-        if view is None:
+            return io.BytesIO()
+        if self._data is not None:
+            return io.BytesIO(self._data[ref.offset : ref.offset + ref.size])
+        file = self._pack
+        if file is None:
             if self._contents is None:
                 raise ValueError("a file has neither bytes nor a place")
-            view = self._contents.content(self._result_id)
-            if view.nbytes != ref.size:
-                self._view = view
-        return view[ref.offset : ref.offset + ref.size]
+            file = self._contents.open_file(self._result_id)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            if size == ref.size:
+                return file
+            self._pack = file
+        return io.BufferedReader(_Part(file, ref.offset, ref.size))
 
 
-class StoredFile(io.RawIOBase):
-    """Reads bytes in memory, or mapped, as a file; nothing is copied ahead."""
+class _Part(io.RawIOBase):
+    """A part of a file that others read at the same time."""
 
-    def __init__(self, view: memoryview) -> None:
-        self._view = view
+    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
+        self._file = file  # open as long as one of its parts is
+        self._start = start
+        self._size = size
         self._position = 0
 
     def readable(self) -> bool:
@@ -64,14 +73,19 @@ class StoredFile(io.RawIOBase):
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         """Read as much as fits."""
-        part = self._view[self._position : self._position + len(buffer)]
-        buffer[: len(part)] = part
-        self._position += len(part)
-        return len(part)
+        count = max(0, min(len(buffer), self._size - self._position))
+        place = self._start + self._position
+        if isinstance(self._file, io.BytesIO):
+            data = bytes(self._file.getbuffer()[place : place + count])
+        else:
+            data = os.pread(self._file.fileno(), count, place)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Go to another place."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._view)}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError("a negative position")
         self._position = base + offset

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from pymonik.code import codec, packed_function
 from pymonik.code.references import Referable, ReferableGroup
@@ -104,7 +104,7 @@ class InlineSession:
         """Refused, as in a task."""
         self._refuse()
 
-    def content(self, _: str) -> memoryview:
+    def open_file(self, _: str) -> IO[bytes]:
         """Refused, as in a task."""
         self._refuse()
 

@@ -92,6 +92,10 @@ class DetachedSession:
         """See `Session`."""
         return self._session().content(result_id)
 
+    def open_file(self, result_id: str) -> Any:
+        """See `Session`."""
+        return self._session().open_file(result_id)
+
     def cancel(self, states: Sequence[ResultState]) -> None:
         """See `Session`."""
         self._session(states).cancel(states)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import IO, TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -93,8 +93,8 @@ class Session(Protocol):
     def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
         """Store values; their states are completed when this returns (in a task: at its end)."""
 
-    def content(self, result_id: str) -> memoryview:
-        """The bytes of a raw result that is there, mapped where they are many.
+    def open_file(self, result_id: str) -> IO[bytes]:
+        """The bytes of a raw result that is there, as a file that nothing else reads.
 
         Raises:
             UsageError: In a task, which is given its files before it starts.

@@ -9,11 +9,10 @@ import logging
 import os
 import tempfile
 import weakref
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from pymonik.code.opened_result import OpenedResult, join_value
 from pymonik.code.program import Program
-from pymonik.content.mapped import mapped
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError, UsageError
 from pymonik.session import events, records
 from pymonik.session.callbacks import Callback, Callbacks
@@ -58,6 +57,9 @@ class Store(Protocol):
 
     def store_files(self, files: Sequence[Sealed]) -> list[str]:
         """Create raw results of files; their ids, in order."""
+
+    def open(self, result_id: str) -> IO[bytes]:
+        """The data of a completed result, as a file."""
 
     def fetch(self, ids: Sequence[str]) -> list[memoryview]:
         """The data of completed results, in order; writable, and nobody else's."""
@@ -528,14 +530,23 @@ class RemoteSession:
             _log.debug("session %s had ended: %s", self._session_id, error.detail)
 
     def content(self, result_id: str) -> memoryview:
-        """The bytes of a raw result that is there, mapped where they are many."""
+        """The bytes of a result that is there."""
+        with self.open_file(result_id) as file:
+            return memoryview(file.read())
+
+    def open_file(self, result_id: str) -> IO[bytes]:
+        """The bytes of a raw result that is there, as a file that nothing else reads."""
         self._check_process()
         if self._store is not None:
-            return self._store.fetch([result_id])[0]
-        with tempfile.TemporaryFile(prefix="pymonik-file-") as file:
+            return self._store.open(result_id)
+        file = tempfile.TemporaryFile(prefix="pymonik-file-")  # noqa: SIM115
+        try:
             self._ask(events.Download(result_id, file))
-            size = file.seek(0, os.SEEK_END)
-            return mapped(file.fileno(), size)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return file
 
     def _hear_the_last(self) -> None:
         """Have shown what tasks have told before they ended."""

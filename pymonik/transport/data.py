@@ -9,8 +9,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from pymonik.content import objects, raw
 from pymonik.content.mapped import mapped
@@ -134,6 +136,13 @@ class DataStore:
             found = _filled(found, read)
         streamed = self._download(_missing(ids, found))
         return [data for data in _filled(found, streamed) if data is not None]
+
+    def open(self, result_id: str) -> IO[bytes]:
+        """The data of a completed result, as a file: of a large one nothing is read yet."""
+        if self._folder is not None and objects.is_name(result_id):
+            with contextlib.suppress(FileNotFoundError):  # in the memory of the cluster
+                return open(objects.path_in(self._folder, result_id), "rb")  # noqa: PTH123
+        return io.BytesIO(self.fetch([result_id])[0])
 
     def read(self, result_id: str, most_bytes: int | None = None) -> memoryview | None:
         """The data of one result; ``None`` if more than ``most_bytes`` would have to be sent.
