@@ -670,6 +670,16 @@ class Pymonik:
         if board is not None:
             board.set(name, value)
 
+    @property
+    def is_live(self) -> bool:
+        """Whether what tasks print and report is heard while they run.
+
+        So it is on the embedded cluster, and where workers of ArmoniK reach the control plane:
+        there it is known once something was heard of a running task.
+        """
+        live = self.session.live
+        return live is not None and live.is_live
+
     def monitors(self) -> list[MonitorHandle]:
         """The monitors that this client has started and that have not ended."""
         return running(self.session.monitors)

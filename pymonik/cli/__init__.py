@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "sessions": ("pymonik.cli.sessions", "sessions, the newest first"),
     "workers": ("pymonik.cli.workers", "workers that have or had tasks"),
     "partitions": ("pymonik.cli.partitions", "partitions, and what waits and runs in them"),
+    "logs": ("pymonik.cli.logs", "what tasks have printed"),
     "why": ("pymonik.cli.why", "why tasks have not ended"),
     "top": ("pymonik.cli.top", "what the cluster does, until Ctrl-C"),
     "dashboard": ("pymonik.cli.dashboard", "a page that shows all of it, until Ctrl-C"),

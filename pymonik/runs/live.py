@@ -60,6 +60,10 @@ class Live:
         read: Gives the data of a result.
         forget: Called with results that are of no use any more; ``None``: they stay.
         show: Gets what calls print, and when nothing more comes for the moment.
+
+    Attributes:
+        is_live: Whether tasks are heard before they end.
+        is_late: Whether the end of a task may be heard before what it told last.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Live:
         forget: Callable[[str], object] | None = None,
         show: Shown | None = None,
     ) -> None:
+        self.is_live = self.is_late = False
         self._read = read
         self._forget = forget
         self._show = show

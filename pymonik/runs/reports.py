@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 
-from pymonik.errors import UsageError, WaitTimeoutError
+from pymonik.errors import PymonikError, UsageError, WaitTimeoutError
 from pymonik.quantities import wait_s
 from pymonik.wire.live import REPORT_PREFIX, live_name, report_entries
 
@@ -133,9 +134,8 @@ class _Hearing(Protocol):
 def reports_of(state: ResultState) -> list[Report]:
     """What a call has reported so far."""
     session, key = _hearing(state), _key(state)
-    session.live.catch_up()
-    found, _ = session.live.reports.since(key, 0)
-    return found or _stored(session, key)
+    _catch_up(state, session, key)
+    return session.live.reports.since(key, 0)[0]
 
 
 def heard(state: ResultState) -> list[Report]:
@@ -161,7 +161,7 @@ def next_report(state: ResultState, timeout: float | None) -> Report:
             wait_s(timeout),
         )
     if state.is_final:
-        live.catch_up()
+        _catch_up(state, session, key)
     report = live.reports.take(key)
     if report is None and waiting.error is not None:
         raise waiting.error
@@ -183,7 +183,7 @@ def follow(state: ResultState, timeout: float | None) -> Iterator[Report]:
         while True:
             is_last = state.is_final
             if is_last:
-                live.catch_up()
+                _catch_up(state, session, key)
             found, number = live.reports.since(key, number)
             yield from found
             if is_last:
@@ -246,10 +246,17 @@ def _key(state: ResultState) -> Key:
     return state.result_id or "", max(state.item, 0)
 
 
-def _stored(session: _Hearing, key: Key) -> list[Report]:
-    """What is in the cluster of the reports of a call that another program has started."""
-    rows = session.lists.results_named(f"{REPORT_PREFIX}{key[0]}/", session_id=session.session_id)
-    found = [(name, row) for row in rows if (name := live_name(row.name)) is not None]
-    found.sort(key=lambda pair: (pair[0].attempt, pair[0].number))
-    entries = [entry for _, row in found for entry in report_entries(session.lists.data(row))]
-    return [as_dict(entry) for entry in entries if entry.place == key[1]]
+def _catch_up(state: ResultState, session: _Hearing, key: Key) -> None:
+    """Have all that was told so far, also by calls that another program has started."""
+    live = session.live
+    live.catch_up()
+    if live.reports.count(key) and not (live.is_late and state.is_final):
+        return
+    with contextlib.suppress(PymonikError):  # it may be forbidden, or deleted meanwhile
+        rows = session.lists.results_named(
+            f"{REPORT_PREFIX}{key[0]}/", session_id=session.session_id
+        )
+        found = [(name, row) for row in rows if (name := live_name(row.name)) is not None]
+        found.sort(key=lambda pair: (pair[0].attempt, pair[0].number))
+        for _, row in found:
+            live.reports.add(key[0], report_entries(session.lists.data(row)))

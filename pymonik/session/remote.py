@@ -68,6 +68,8 @@ class Store(Protocol):
 class Live(Protocol):
     """What is told of running tasks; see `pymonik.runs.live`."""
 
+    is_live: bool
+
     def tail(self, output_id: str, place: int) -> str:
         """The last that a call has printed, as far as it was heard."""
 

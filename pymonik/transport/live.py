@@ -87,6 +87,8 @@ class LiveEvents:
         update = getattr(event, kind) if kind else None
         if update is not None and update.status == _COMPLETED:
             for row in self._lists.results([update.result_id]).values():
+                # What the agent creates has a task for its owner.
+                self._live.is_live |= row.owner == self._session_id
                 self._live.heard(row.name, row.result_id)
 
     def _list(self) -> None:

@@ -101,6 +101,7 @@ def open_session(
     kept = _Kept()
     live = Live(partial(_read, plane, session_id), kept.forget if is_private else None, show)
     lane = None
+    live.is_live, live.is_late = direct_socket is not None, direct_socket is None
     if direct_socket is not None:
         lane = Lane(direct_socket, session_id, impatient, sender, live)
     machine = Machine(

@@ -82,6 +82,19 @@ class TaskAgent:
                 request.ids.add(session_id=self._session_id, result_id=result_id)
             self._ask("NotifyResultData", request)
 
+    def read(self, result_id: str) -> bytes | None:
+        """The data of any result of the session, now; ``None`` if there are none."""
+        path = self._folder / result_id
+        # The agent writes over what is there without cutting it.
+        path.unlink(missing_ok=True)
+        request = pb.DataRequest(communication_token=self._token, result_id=result_id)
+        try:
+            self._ask("GetResourceData", request)
+            return path.read_bytes()
+        except (AgentError, OSError) as error:
+            logger.debug("result %s cannot be read: %s", result_id, error)
+            return None
+
     def submit(self, creations: Iterable[Any]) -> None:
         """Submit subtasks, given as ``SubmitTasksRequest.TaskCreation``."""
         for batch in batches(creations, lambda creation: int(creation.ByteSize())):

@@ -8,21 +8,30 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from armonik.protogen.worker.agent_service_pb2_grpc import AgentStub
 from armonik.protogen.worker.worker_service_pb2_grpc import add_WorkerServicer_to_server
 
-from pymonik.errors import ConfigError
+from pymonik.errors import ConfigError, PymonikError
+from pymonik.executor.live_log import LiveLog
 from pymonik.executor.pool import ExecutorPool
 from pymonik.executor.process import Place
+from pymonik.executor.reports import LiveReports
 from pymonik.launch import open_files, orphans
 from pymonik.launch.stopping import Stopping
 from pymonik.task_log import CLEF, FORMAT_VARIABLE
 from pymonik.worker.clef import OutputLog, log_as_clef
+from pymonik.worker.live import MOST_BYTES, LiveWay, client_of
 from pymonik.worker.service import WorkerService
 from pymonik.worker.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pymonik.executor.frames import Run
+    from pymonik.executor.output import Part
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +60,7 @@ def serve(settings: Settings, stopping: Stopping) -> None:
     """Serve until told to stop, then let the running task end; a second signal ends it at once."""
     settings.folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault(FORMAT_VARIABLE, CLEF)  # for executors: here tools read what tasks log
+    live = LiveWay(_client(settings))
     with ExitStack() as stack:
         prefix = "executors-"  # one worker's: others may have the same folder for their cache
         current = stack.enter_context(TemporaryDirectory(prefix=prefix, dir=settings.folder))
@@ -61,12 +71,14 @@ def serve(settings: Settings, stopping: Stopping) -> None:
             most_memory=settings.memory_limit,
             grace_s=settings.grace_s,
             place=Place(current, is_shared=False),
-            on_output=OutputLog(),
+            on_output=_Both(OutputLog(), LiveLog(live, MOST_BYTES) if live.is_live else None),
+            on_report=LiveReports(live),
+            read_board=live.read_board,
         )
         stack.enter_context(pool)
         pool.start()
         channel = stack.enter_context(_agent_channel(settings.agent))
-        service = WorkerService(pool, AgentStub(channel))
+        service = WorkerService(pool, AgentStub(channel), live=live)
         server = _listen(service, settings)
         stack.callback(lambda: server.stop(STOP_S).wait(2 * STOP_S))
         logger.info("worker serves on %s, agent at %s", settings.worker, settings.agent)
@@ -76,6 +88,32 @@ def serve(settings: Settings, stopping: Stopping) -> None:
         pool.drain()
         if not service.drain(settings.drain_s, stopping.hurried):
             logger.warning("the running task did not end in %s s", settings.drain_s)
+
+
+class _Both:
+    """What tasks print goes into the log of this worker, and out where there is a way."""
+
+    def __init__(self, log: OutputLog, live: LiveLog | None) -> None:
+        self._log = log
+        self._live = live
+
+    def __call__(self, run: Run, parts: Sequence[Part]) -> None:
+        self._log(run, parts)
+        if self._live is not None:
+            self._live(run, parts)
+
+
+def _client(settings: Settings) -> Callable[[str, str, bytes], object] | None:
+    """What creates results while tasks run, where this worker reaches the control plane."""
+    if not settings.control_plane:
+        return None
+    try:
+        create = client_of(settings.control_plane, dict(settings.certificates))
+    except PymonikError as error:
+        logger.warning("what tasks tell goes with their ends: %s", error)
+        return None
+    logger.info("tasks are live by the control plane at %s", settings.control_plane)
+    return create
 
 
 def _agent_channel(address: str) -> Any:

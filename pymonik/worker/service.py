@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
+import msgspec
 from armonik.protogen.common.objects_pb2 import Empty, Output
 from armonik.protogen.common.worker_common_pb2 import HealthCheckReply, ProcessReply
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerServicer
@@ -18,7 +19,7 @@ from armonik.protogen.worker.worker_service_pb2_grpc import WorkerServicer
 from pymonik.code.failure import describe
 from pymonik.errors import SerializationError, TaskFailedError
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut, Waiting
-from pymonik.executor.frames import Run
+from pymonik.executor.frames import Report, Run
 from pymonik.executor.nonces import nonce_of
 from pymonik.quantities import LONGEST_DURATION
 from pymonik.wire import containers
@@ -26,6 +27,7 @@ from pymonik.wire.call import PayloadMeta
 from pymonik.wire.error_text import error_text
 from pymonik.worker.agent import AgentError, TaskAgent
 from pymonik.worker.delivery import UndeliveredError, deliver, hand_over
+from pymonik.worker.live import LiveWay
 from pymonik.worker.options import from_message
 from pymonik.worker.presence import Presence
 from pymonik.worker.refusal import refusal, shortened
@@ -48,10 +50,12 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
     Args:
         pool: Runs the calls.
         agent: Stub of the Agent service.
+        live: The way out of a running task.
     """
 
-    def __init__(self, pool: ExecutorPool, agent: Any) -> None:
+    def __init__(self, pool: ExecutorPool, agent: Any, live: LiveWay | None = None) -> None:
         self._pool = pool
+        self._live = live or LiveWay()
         self._agent = agent
         self._presence = Presence()
         self._presence.start()
@@ -81,17 +85,15 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
 
     def Process(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Run one task: ``Output.error`` is final, a failed call is tried again by ArmoniK."""
-        extra = {"task_id": request.task_id, "session_id": request.session_id}
         with self._alone(context):
             start = time.monotonic()
-            logger.info("task begins", extra=extra)
+            ending: Ending | None = None
             try:
+                self._live.begin(TaskAgent(self._agent, request).read)
                 ending = self._run(request, context)
-                reply = self._answer(ending, request, context)
+                return self._answer(ending, request, context)
             finally:
-                extra["duration_s"] = f"{time.monotonic() - start:.3f}"
-                logger.info("task ends", extra=extra)
-        return reply
+                _log_end(request, ending, time.monotonic() - start)
 
     @contextmanager
     def _alone(self, context: Any) -> Iterator[None]:
@@ -137,6 +139,7 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
             ended.wait(CANCEL_AGAIN_S)
 
     def _answer(self, ending: Ending, request: Any, context: Any) -> Any:
+        told = self._live.end()
         if isinstance(ending, Failed):
             return _error(error_text(ending.failure, _nonce(request)))
         if isinstance(ending, Retry | Lost):
@@ -149,6 +152,8 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
             return _abort(context, grpc.StatusCode.UNAVAILABLE, "the task was stopped")
         try:
             agent = TaskAgent(self._agent, request)
+            if told:
+                ending = msgspec.structs.replace(ending, created=[*ending.created, *told])
             deliver(ending, _output_id(request), agent)
             self._presence.tell(request.session_id, request.task_options.partition_id, agent)
         except UndeliveredError as error:
@@ -158,6 +163,40 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
             logger.exception("what the task made cannot be handed over")
             return _abort(context, grpc.StatusCode.INTERNAL, str(error))
         return ProcessReply(output=Output(ok=Empty()))
+
+
+def _log_end(request: Any, ending: Ending | None, seconds: float) -> None:
+    """One line for each task: function, calls, outcome, seconds and cause.
+
+    No arguments, and no text of an exception: either may hold what is secret.
+    """
+    meta = _payload_head(request)
+    outcome, cause = "lost", ""
+    if isinstance(ending, Report):
+        outcome = "delegated" if ending.output is None and ending.output_path is None else "ok"
+    elif ending is not None:
+        outcome = type(ending).__name__.lower()
+        failure = getattr(ending, "failure", None)
+        cause = failure.raised[0].title if failure is not None else ""
+    extra = {
+        "task_id": request.task_id,
+        "session_id": request.session_id,
+        "function": meta.function.name if meta is not None else "",
+        "calls": len(meta.calls) if meta is not None else 0,
+        "outcome": outcome,
+        "cause": cause,
+        "duration_s": f"{seconds:.3f}",
+    }
+    words = (extra["function"], outcome, cause)
+    logger.info("task ended: %s", " ".join(filter(None, map(str, words))), extra=extra)
+
+
+def _payload_head(request: Any) -> PayloadMeta | None:
+    try:
+        meta = _head(Path(request.data_folder, request.payload_id))
+    except (OSError, SerializationError):
+        return None
+    return meta if isinstance(meta, PayloadMeta) else None
 
 
 def _problem(request: Any) -> str:

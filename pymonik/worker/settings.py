@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,9 @@ class Settings:
         log_level: A level of `logging`.
         grace_s: From asking a task to end, because ArmoniK gave it up or its time is over, until
             it is killed with all that it started.
+        control_plane: Where the control plane is, for what tasks tell while they run; ``""``:
+            that goes with their ends.
+        certificates: Files for it, by the names of `pymonik.transport.config.ClusterConfig`.
     """
 
     worker: str
@@ -44,6 +47,8 @@ class Settings:
     drain_s: float = DRAIN_S
     log_level: str = "INFO"
     grace_s: float = GRACE_S
+    control_plane: str = ""
+    certificates: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Settings:
@@ -60,12 +65,36 @@ class Settings:
             drain_s=_seconds(variables, "PYMONIK_WORKER_DRAIN_S", DRAIN_S),
             log_level=_level(variables),
             grace_s=_seconds(variables, "PYMONIK_WORKER_GRACE_S", GRACE_S),
+            control_plane=_control_plane(variables),
+            certificates={
+                name: Path(variables[variable])
+                for name, variable in _CERTIFICATES.items()
+                if variables.get(variable)
+            },
         )
 
     @property
     def socket(self) -> Path | None:
         """The socket file to listen on; ``None`` for tcp."""
         return Path(self.worker.removeprefix("unix:")) if _is_unix(self.worker) else None
+
+
+_CERTIFICATES = {
+    "certificate_authority": "PYMONIK_CONTROL_PLANE_CA",
+    "client_certificate": "PYMONIK_CONTROL_PLANE_CERT",
+    "client_key": "PYMONIK_CONTROL_PLANE_KEY",
+}
+
+
+def _control_plane(variables: Mapping[str, str]) -> str:
+    """Where the control plane is: as somebody said, or as Kubernetes says of its service."""
+    if (given := variables.get("PYMONIK_CONTROL_PLANE")) is not None:
+        return "" if given.lower() in ("", "none", "off") else given
+    host = variables.get("CONTROL_PLANE_SERVICE_HOST", "")
+    port = variables.get("CONTROL_PLANE_SERVICE_PORT", "")
+    if not host or not port:
+        return ""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _is_unix(address: str) -> bool:

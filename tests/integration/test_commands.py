@@ -182,3 +182,24 @@ def test_doctor_says_what_is_wrong(
 def test_doctor_says_that_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--endpoint", "http://127.0.0.1:9"]) == 1
     assert "FAIL connection" in capsys.readouterr().out
+
+
+@task
+def speak(number: int) -> int:
+    print("number", number)  # noqa: T201
+    return number
+
+
+def test_logs_are_those_of_a_task_a_session_or_a_run(cluster: LocalCluster) -> None:
+    def logs(*arguments: str) -> list[str]:
+        found = cli_json(cluster, "logs", *arguments)
+        return sorted(f"{line['call']}: {line['text']}" for line in found)
+
+    with Pymonik(cluster, output="quiet") as client:
+        run = speak.map_invoke(range(4), chunk_size=2, label="spoken")
+        run.get(60)
+        everything = [f"speak {n}: number {n}" for n in range(4)]
+        assert logs(client.session_id) == everything
+        assert logs("spoken") == everything
+        assert logs(run[0].task_id) == everything[:2]
+        assert logs(client.session_id, "--grep", "3") == everything[3:]
