@@ -55,6 +55,16 @@ def in_mib(size: int) -> str:
     return f"{size / MIB:.0f} MiB"
 
 
+def idle_share() -> int:
+    """Bytes that executors may hold together which wait for a call: a fourth of the memory."""
+    return os.sysconf("SC_PHYS_PAGES") * _PAGE // 4
+
+
+def held_below(root: int) -> int:
+    """Bytes that the processes below this one have for themselves."""
+    return sum(map(_of_one(), below(root)))
+
+
 class MemoryWatch:
     """In the parent: how much an executor and all that it started use together.
 

@@ -33,6 +33,7 @@ from pymonik.executor.chunk import Chunk
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, NotBegun, Waiting
 from pymonik.executor.holdings import Holdings
 from pymonik.executor.lambda_context import lambda_variables
+from pymonik.executor.limits import held_below, idle_share
 from pymonik.executor.line import Call, Line, Only
 from pymonik.executor.numeric_threads import thread_limits
 from pymonik.executor.process import GRACE_S, ExecutorProcess, Place, timed_out
@@ -124,6 +125,8 @@ class ExecutorPool:
         on_output: Called with a run and what it has printed.
         on_report: Called with a run and what it has reported.
         read_board: Gives what the program tells its running tasks.
+        idle_memory: Bytes that idle executors may hold together when another kind is wanted; by
+            default a fourth of the machine's memory.
         environments: Makes the environments of tasks: a task whose environment is not ready ends
             as `Waiting`. ``None``: the pool makes them itself, and `run` waits.
     """
@@ -142,6 +145,7 @@ class ExecutorPool:
         read_board: ReadBoard = lambda _run, _id: None,
         uses_originals: bool = True,
         bundles: Path | None = None,
+        idle_memory: int | None = None,
         environments: Environments | None = None,
     ) -> None:
         self._folder = folder
@@ -151,6 +155,7 @@ class ExecutorPool:
         self._size = size
         # Where few files may be open, idle executors go first.
         self._most_seats = min(_WARM * size, max(size, open_files.room_for(FILES_OF_EXECUTOR)))
+        self._idle_memory = idle_share() if idle_memory is None else idle_memory
         self._memory_limit = memory_limit
         self._most_memory = most_memory
         self._grace_s = grace_s
@@ -413,22 +418,31 @@ class ExecutorPool:
         """An idle executor that can run such calls, or a new one.
 
         As many again as can run at once stay warm: what they imported is there when the next call
-        of their kind comes. The one that was idle longest makes room.
+        of their kind comes. Those that were idle longest make room.
         """
-        evicted = None
         with self._lock:
             alike = [seat for seat in reversed(self._idle) if seat.surroundings == surroundings]
             seat = _fitting(alike, bundle)
             if seat is not None:
                 self._idle.remove(seat)
                 return seat
-            if len(self._seats) >= self._most_seats and self._idle:  # empty when closed meanwhile
-                evicted = self._idle.pop(0)
-                self._seats.remove(evicted)
+            evicted = self._make_room()
             seat = self._new_seat(surroundings)
-        if evicted is not None:
-            self._dismiss(evicted)
+        for one in evicted:
+            self._dismiss(one)
         return seat
+
+    def _make_room(self) -> list[_Seat]:
+        """Idle executors that go so that there can be another; called with the lock held."""
+        held = [_memory(seat) for seat in self._idle]
+        count = 0
+        while count < len(held) and (
+            len(self._seats) - count >= self._most_seats or sum(held[count:]) > self._idle_memory
+        ):
+            count += 1
+        evicted, self._idle = self._idle[:count], self._idle[count:]
+        self._seats.difference_update(evicted)
+        return evicted
 
     def _give_back(self, seat: _Seat) -> None:
         if _is_usable(seat):
@@ -497,6 +511,13 @@ def _entering(seat: _Seat, bundle: UnpackedBundle | None) -> str:
 
 def _is_alive(seat: _Seat) -> bool:
     return seat.process.exception() is None and seat.process.result().is_alive
+
+
+def _memory(seat: _Seat) -> int:
+    """Bytes that an executor holds; 0 while it starts."""
+    if not seat.process.done() or not _is_alive(seat):
+        return 0
+    return held_below(seat.process.result().supervisor)
 
 
 def _is_usable(seat: _Seat) -> bool:

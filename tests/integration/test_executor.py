@@ -386,6 +386,17 @@ def _variable(name: str) -> str | None:
     return os.environ.get(name)
 
 
+@pytest.mark.parametrize(("idle_memory", "is_kept"), [(None, True), (1, False)])
+def test_idle_executors_stay_within_a_stated_memory(
+    make_bench: Any, idle_memory: int | None, is_kept: bool
+) -> None:
+    bench = make_bench(idle_memory=idle_memory)
+    other = Environment(env_variables={"PMK_TEST": "1"})
+    first = bench.value(bench.call(os.getpid))
+    assert bench.value(bench.call(os.getpid, environment=other)) != first
+    assert (bench.value(bench.call(os.getpid)) == first) is is_kept
+
+
 def test_variables_are_set_for_the_call_only(bench: Bench) -> None:
     environment = Environment(env_variables={"PMK_TEST": "1"})
     assert bench.value(bench.call(_variable, "PMK_TEST", environment=environment)) == "1"
