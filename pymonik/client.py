@@ -51,6 +51,7 @@ from pymonik.transport.forgotten import ForgottenSessions
 from pymonik.transport.listener import Listener
 from pymonik.transport.messages import DEFAULTS
 from pymonik.transport.opening import open_session
+from pymonik.transport.purges import purges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -139,6 +140,7 @@ class Pymonik:
         session: str | None = None,
         on_exit: OnExit | None = None,
         keep: bool = False,
+        keep_failed: bool = True,
         **_unknown: NoReturn,
     ) -> None:
         """Nothing is opened before `create` or ``with``.
@@ -192,6 +194,8 @@ class Pymonik:
             keep: Use the cluster on this machine that stays when this program ends: it is started
                 if it does not run, every program of this user finds it, and what is in it lies on
                 the disk. ``pymonik cluster --stop`` ends it.
+            keep_failed: Whether arguments and outputs of calls that failed stay in the cluster
+                when the program ends, for who looks at them later; all others are deleted.
         """
         refuse_unknown("Pymonik()", _unknown, _keywords(), _HINTS)
         self._endpoint = endpoint
@@ -227,6 +231,7 @@ class Pymonik:
         if keep and endpoint is not None:
             raise UsageError("keep=True is for the cluster on this machine, without an endpoint")
         self._keeps_cluster = keep
+        self._keeps_failed = keep_failed
         self._name = session or ""
         self._on_exit = on_exit
         self._found = ""  # the endpoint, once it is known
@@ -245,6 +250,7 @@ class Pymonik:
         self._lock = threading.RLock()  # signal handlers close and invoke, whatever they interrupt
         self._is_opening = False
         self._session: RemoteSession | None = None
+        self._is_local = False  # it is in a cluster that ends with this process, or before
         self._is_embedded = False  # the session is in the embedded cluster of this process
         self._around: list[Session | None] = []  # what was entered around each `with` of this
         self._ended = False
@@ -298,6 +304,8 @@ class Pymonik:
             page.stop()
         try:
             self._end_session(session, cancel=cancel, wait=wait)
+            if not self._is_local and not session.is_recorded:
+                purges.expect(session, session.failed_results if self._keeps_failed else ())
         finally:
             uncaught_errors.close()
             update_views()
@@ -507,6 +515,7 @@ class Pymonik:
         self._found = config.endpoint
         settings = dict(self._settings)
         folder = self._storage_folder
+        self._is_local = cluster is not None
         if cluster is not None:
             folder = folder or cluster.storage_folder
             settings["is_alive"] = cluster.is_alive

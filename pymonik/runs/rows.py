@@ -181,6 +181,9 @@ class Lists(Protocol):
     def cancel_session(self, session_id: str) -> None:
         """Stop everything in it."""
 
+    def delete_data(self, ids: Sequence[str]) -> None:
+        """Delete what results hold."""
+
     def purge_session(self, session_id: str) -> None:
         """Delete the data of a session that is closed or cancelled."""
 

@@ -117,6 +117,11 @@ class Engine:
         """The calls that failed since they were taken last."""
         return self._machine.failures
 
+    @property
+    def failed_results(self) -> list[str]:
+        """The results of calls that failed; see `Machine.failed_results`."""
+        return self._machine.failed_results
+
     def take_failures(self) -> list[ResultState]:
         """The calls that failed since this was asked for last."""
         return self._machine.take_failures()

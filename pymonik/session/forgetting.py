@@ -61,6 +61,11 @@ def keep(session: Session) -> None:
     keep_results(session)
 
 
+def is_kept(session: Session) -> bool:
+    """Whether somebody who is not seen here may ask for results after this program."""
+    return session in _ends and _ends[session] is None
+
+
 def keep_results(session: Session) -> None:
     """Somebody who is not seen here may ask for results of ``session`` until it is forgotten."""
     _keeping.add(session)

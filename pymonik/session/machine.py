@@ -179,6 +179,12 @@ class Machine:
         """The calls that failed since they were taken last; any thread may look."""
         return list(self._ends.failures)
 
+    @property
+    def failed_results(self) -> list[str]:
+        """The results of calls that failed, and that nobody has asked for by `take_failures`."""
+        ids = (state.result_id for state in self._ends.failures)
+        return list(dict.fromkeys(one for one in ids if one is not None))
+
     def take_failures(self) -> list[ResultState]:
         """The calls that failed since this was asked for last."""
         failures, self._ends.failures = self._ends.failures, []

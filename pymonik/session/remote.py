@@ -498,6 +498,11 @@ class RemoteSession:
         """Calls that failed, neither cancelled nor for want of an input, as far as it remembers."""
         return self._engine.failures
 
+    @property
+    def failed_results(self) -> list[str]:
+        """The results of calls that failed, before somebody asks for those that nobody has seen."""
+        return self._engine.failed_results
+
     def take_unseen_failures(self) -> dict[str, list[ResultState]]:
         """Calls that failed and whose errors nobody looked at, by function; each is given once."""
         unseen: dict[str, list[ResultState]] = {}

@@ -133,3 +133,65 @@ def test_of_other_machines_nobody_knows(cluster: LocalCluster, client: str) -> N
     row = SessionRow("id", "RUNNING", options={CLIENT_LABEL: client}, takes_calls=True)
     with Pymonik(cluster.endpoint) as here:
         assert not tidying.is_lost(here.session.lists, row)
+
+
+MANY = """
+    import pickle, sys
+    from pymonik import Pymonik, task
+
+    @task
+    def square(number):
+        if number < 0:
+            raise ValueError(number)
+        return number * number
+
+    if __name__ == "__main__":
+        handles = []
+        for number in range(100):
+            with Pymonik(sys.argv[1]) as client:
+                handles.append(square.invoke(number))
+                client.put(bytes(2_000), name="data")
+            print(0, handles[-1].session_id, "purged")
+        assert [handle.get() for handle in handles] == [n * n for n in range(100)]
+        with Pymonik(sys.argv[1], on_unseen="ignore") as client:
+            failed, fine = square.invoke(-1), square.invoke(2)
+        print(0, failed.session_id, "failed")
+        with Pymonik(sys.argv[1]) as client:
+            pickle.dumps(square.invoke(3))
+            print(0, client.session_id, "pickled")
+        with Pymonik(sys.argv[1], session="asked to stay"):
+            named = square.invoke(4)
+        print(0, named.session_id, "named")
+        with Pymonik(sys.argv[1], on_unseen="ignore", keep_failed=False) as client:
+            failed = square.invoke(-2)
+        print(0, failed.session_id, "purged")
+"""
+
+
+def test_a_hundred_sessions_leave_what_was_asked_to_be_kept(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(textwrap.dedent(MANY))
+    command = [sys.executable, "program.py", cluster.endpoint]
+    ended = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=2 * WAIT_S, check=True
+    )
+    sessions = [line.split()[1:] for line in ended.stdout.splitlines()]
+    assert len(sessions) == 104
+    with Pymonik(cluster.endpoint) as client:
+        lists = client.session.lists
+        for session_id, how in sessions:
+            there = lists.results_named("", session_id=session_id)
+            row = lists.session(session_id)
+            assert row is not None
+            if how == "purged":
+                assert (row.status, there) == ("PURGED", []), ended.stderr
+            else:
+                assert row.status == "CLOSED"
+                assert there, how
+            if how == "failed":
+                (task_row,) = [one for one in lists.tasks(session_id=session_id) if one.error]
+                (detailed,) = lists.tasks(ids=[task_row.task_id], details=True)
+                assert detailed.payload in {one.result_id for one in there}
+                # The other call's payload and value are gone.
+                assert len([one for one in there if one.name == "square"]) <= 2
