@@ -86,10 +86,13 @@ def test_arguments_go_with_their_task(cluster: LocalCluster, client: Pymonik) ->
     wait_for(cluster.storage_folder, 0)
 
 
-def test_arguments_of_what_fails_go_as_well(cluster: LocalCluster, client: Pymonik) -> None:
-    failed = size_of.invoke(np.zeros(SIZE, dtype=np.uint8), -1)
-    assert failed.exception(WAIT_S) is not None
-    wait_for(cluster.storage_folder, 0)
+def test_arguments_of_what_fails_stay_for_who_sends_it_again() -> None:
+    with LocalCluster(workers=1) as own, Pymonik(own):
+        failed = size_of.invoke(np.zeros(SIZE, dtype=np.uint8), -1)
+        assert failed.exception(WAIT_S) is not None
+        wait_for(own.storage_folder, 1)
+        assert size_of.invoke(np.zeros(SIZE, dtype=np.uint8)).get(WAIT_S) == SIZE
+        wait_for(own.storage_folder, 1)
 
 
 def test_results_go_with_their_handles(cluster: LocalCluster, client: Pymonik) -> None:
