@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pymonik.cli.printing import age, in_bytes, print_json, say, show
 from pymonik.environments import cache, folders
+from pymonik.environments.builds import State
 from pymonik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def _list(options: argparse.Namespace) -> int:
             "asked": list(note.asked),
         }
         for note in folders.notes()
+        if note.state == State.RESOLVING.value  # later it has a folder, which is among those
     ]
     show(rows, as_json=options.json, none=f"no environments in {cache.folder()}")
     return 0

@@ -238,12 +238,13 @@ class Environments:
         key, asked = one.environment.packages_id, locks.in_words(one.environment)
         logger.info("environment %s is resolved: %s", key, ", ".join(asked))
         note = folders.Note(key, asked, State.RESOLVING.value, time.time())
-        with folders.noted(note):
+        with folders.noted(note) as tell:
             lock = _resolved(one.environment, is_wanted)
-        with self._lock:
-            one.state = State.BUILDING
-        logger.info("environment %s is built: %d packages", key, len(lock.lines))
-        folder = folders.obtain(one.environment, lock, is_wanted)
+            with self._lock:
+                one.state = State.BUILDING
+            tell(State.BUILDING.value)
+            logger.info("environment %s is built: %d packages", key, len(lock.lines))
+            folder = folders.obtain(one.environment, lock, is_wanted)
         self._settle(one, State.READY, folder=folder)
         logger.info("environment %s is ready after %.1f s", key, one.ended - one.begun)
 

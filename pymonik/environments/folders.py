@@ -259,16 +259,23 @@ class Note(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def noted(note: Note) -> Iterator[None]:
-    """Have others see what this process is making; gone with the process, however it ends."""
+def noted(note: Note) -> Iterator[Callable[[str], None]]:
+    """Have others see what this process is making; gone with the process, however it ends.
+
+    Gives what tells them that it is in another state.
+    """
     path = cache.folder() / "making" / f"{note.packages_id}-{os.getpid()}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
+    with path.open("wb", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(msgspec.json.encode(note))
-        file.flush()
+
+        def tell(state: str) -> None:
+            data = msgspec.json.encode(msgspec.structs.replace(note, state=state))
+            file.truncate(os.pwrite(file.fileno(), data, 0))
+
+        tell(note.state)
         try:
-            yield
+            yield tell
         finally:
             path.unlink(missing_ok=True)
 

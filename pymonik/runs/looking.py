@@ -20,9 +20,12 @@ from pymonik.runs.rows import (
     TaskRow,
     first_id,
 )
+from pymonik.wire.call import ENVIRONMENT_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from pymonik.environments.folders import Note
 
 _LISTED_BY_ID: Final = 500  # tasks; of more, all of the session are listed that have not ended
 _MOST_TASKS: Final = 5_000  # rows of a session
@@ -77,6 +80,7 @@ def why(
             partitions=look.partitions,
             running=look.running,
             last_taken=look.last_taken,
+            making={n.packages_id: (n.state, n.since, n.asked) for n in _notes(look.tasks)},
             is_partial=look.is_partial,
         )
     )
@@ -98,6 +102,18 @@ def why_session(lists: Lists, session_id: str) -> Why:
         waiting=Counter(row.first_id for row in live),
         total=total,
     )
+
+
+def _notes(tasks: Mapping[str, TaskRow]) -> Sequence[Note]:
+    """What is made on this machine, if any of these tasks has packages at all."""
+    if not any(ENVIRONMENT_LABEL in row.options for row in tasks.values()):
+        return ()
+    from pymonik.environments import folders  # most programs have no packages
+
+    try:
+        return folders.notes()
+    except OSError:
+        return ()
 
 
 class _Look:

@@ -25,13 +25,16 @@ from pymonik.runs.rows import (
     first_id,
 )
 from pymonik.runs.wording import count, short, span
+from pymonik.wire.call import ENVIRONMENT_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 NOT_BEGUN_S: Final = 10.0  # an agent of ArmoniK gives a task back after this time
 _DEEPEST: Final = 10  # inputs of inputs that are followed
-_SHOWN: Final = 3  # functions that are named of those that run in a partition
+_SHOWN: Final = 3  # functions that are named of those that run in a partition; packages
+_WITHOUT_ENVIRONMENT: Final = ("SUBMITTED", "DISPATCHED")
+_MADE: Final = {"resolving": "being resolved", "building": "being installed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Evidence:
         partitions: By name.
         running: Tasks that workers of a partition have, by its name.
         last_taken: When a worker last took a task of the partition; ``None`` for never.
+        making: Environments that this machine is making: state, since when, and what was asked for,
+            by the label that their tasks have.
         is_partial: There are so many tasks that some were not listed.
     """
 
@@ -70,6 +75,7 @@ class Evidence:
     partitions: Mapping[str, PartitionRow] = field(default_factory=dict)
     running: Mapping[str, Sequence[TaskRow]] = field(default_factory=dict)
     last_taken: Mapping[str, float | None] = field(default_factory=dict)
+    making: Mapping[str, tuple[str, float, Sequence[str]]] = field(default_factory=dict)
     is_partial: bool = False
 
 
@@ -166,6 +172,8 @@ def _reason(evidence: Evidence, task_id: str) -> tuple[str, str, str]:
         return "unknown", "the cluster does not know the task", _gone(evidence)
     if task.status in ("CREATING", "PENDING"):
         return "waits for", *_inputs(evidence, task_id, 0, frozenset())
+    if task.status in _WITHOUT_ENVIRONMENT and (making := _environment(evidence, task)):
+        return "waits for", making, ""
     if task.status == "SUBMITTED":
         return "queued", *_queue(evidence, task.partition)
     if task.status in RUNNING:
@@ -175,6 +183,17 @@ def _reason(evidence: Evidence, task_id: str) -> tuple[str, str, str]:
     if task.status == "CANCELLING":
         return "cancelled", "no worker has come to end it", ""
     return "ended", f"as {task.status}; the news has not come yet", ""
+
+
+def _environment(evidence: Evidence, task: TaskRow) -> str:
+    """How far its environment is, if this machine is making that."""
+    found = evidence.making.get(task.options.get(ENVIRONMENT_LABEL, ""))
+    if found is None:
+        return ""
+    state, since, asked = found
+    wanted = ", ".join(asked[:_SHOWN]) + (", ..." if len(asked) > _SHOWN else "")
+    ago = span(max(0.0, evidence.now - since))
+    return f"its environment, which is {_MADE.get(state, state)} for {ago}: {wanted}"
 
 
 def _gone(evidence: Evidence) -> str:

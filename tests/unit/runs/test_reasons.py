@@ -8,7 +8,7 @@ import pytest
 
 from pymonik.runs.reasons import Evidence, explain
 from pymonik.runs.rows import PartitionRow, ResultRow, TaskRow
-from pymonik.wire.call import FUNCTION_LABEL
+from pymonik.wire.call import ENVIRONMENT_LABEL, FUNCTION_LABEL
 
 NOW = 1000.0
 
@@ -151,3 +151,15 @@ def test_calls_are_grouped_and_the_largest_group_comes_first() -> None:
 
 def test_nothing_is_left_to_explain() -> None:
     assert text(evidence(total=7)) == "simulate: all of 7 ended"
+
+
+def test_an_environment_that_is_being_made_is_told() -> None:
+    label = {FUNCTION_LABEL: "load", ENVIRONMENT_LABEL: "abc"}
+    waiting = evidence(
+        row("a", "SUBMITTED", options=label),
+        making={"abc": ("building", NOW - 12, ("numpy", "scipy", "six", "attrs"))},
+    )
+    said = "waits for  its environment, which is being installed for 12 s: numpy, scipy, six, ..."
+    assert said in text(waiting)
+    assert "likely" not in text(waiting)
+    assert "its environment" not in text(replace(waiting, making={}))
