@@ -187,13 +187,13 @@ class CommandTask(Task[..., "Completed"]):
 
     def _new_run(self, options: TaskOptions) -> Run:
         run = super()._new_run(options)
-        run.keeps_calls = False
+        run.has_pickles = False
         return run
 
     @property
     def _single_calls(self) -> Run:
         run = SingleCalls(self, self.name, self.options.label or "", ())
-        run.keeps_calls = False
+        run.has_pickles = False
         return run
 
     def _pack_call(

@@ -18,7 +18,7 @@ from pymonik.code import codec
 from pymonik.errors import UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.runs.attempts import Attempt, attempts, of_rows
-from pymonik.runs.called import arguments
+from pymonik.runs.called import arguments, blobs
 from pymonik.runs.faults import summary
 from pymonik.runs.repair import sent_again
 from pymonik.runs.rows import FAILED, TaskRow
@@ -177,6 +177,9 @@ class ItemLetter:
     @property
     def event(self) -> Any:
         """What it was called with; see `DeadLetter.event`."""
+        run, call = self._state.run, self._state.call
+        if run is not None and not run.has_pickles and call is not None:
+            return msgspec.json.decode(blobs(call)[0])
         return _event(*self.calls[0])
 
     def invoke(self) -> ResultHandle[Any]:

@@ -29,6 +29,8 @@ def arguments(state: ResultState, value_of: Callable[[ResultState], object]) -> 
     Raises:
         UsageError: They are not kept.
     """
+    if state.run is not None and not state.run.has_pickles:
+        raise UsageError(f"{state.name} is a command or a handler: it has no arguments of Python")
     if state.call is None:
         read_calls([state])
     call = state.call

@@ -82,6 +82,7 @@ class RunAgain(Run):
     ) -> None:
         super().__init__(function, name, of.label, of.parameters)
         self._root = of.root
+        self.has_pickles = of.has_pickles
         self.options = options
         self.total = self._root.total
         self._indexes = iter(indexes)

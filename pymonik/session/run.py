@@ -44,7 +44,7 @@ class Run:
         label: What the program calls the run, ``""`` without a name.
         parameters: Names of the function's parameters by position.
         started: When it began, in seconds since the epoch.
-        keeps_calls: Whether the arguments are pickles that views can read.
+        has_pickles: Whether the arguments are pickles: those of commands and handlers are JSON.
         saving: Saves the files of the calls, where they are to be saved.
         total: Calls that were submitted so far, and have numbers.
         options: Of the calls, where they all have the same; ``None`` for single ones.
@@ -52,7 +52,7 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__", "_kept", "content_id", "function", "keeps_calls", "label", "name", "options",
+        "__weakref__", "_kept", "content_id", "function", "has_pickles", "label", "name", "options",
         "parameters", "saving", "started", "total",
     )  # fmt: skip
 
@@ -69,7 +69,7 @@ class Run:
         self.parameters = tuple(parameters)
         self.started = time.time()
         self.total = 0
-        self.keeps_calls = True
+        self.has_pickles = True
         self.options: TaskOptions | None = None
         self.content_id = ""
         self.saving: Saver | None = None
@@ -102,7 +102,7 @@ class Run:
 
     def keep(self, state: ResultState, call: Packed) -> None:
         """Keep the arguments of a call, as long as they are small and there is room."""
-        if self.keeps_calls and call.nbytes <= _MOST_OF_ITEM and self._kept <= _MOST_OF_RUN:
+        if call.nbytes <= _MOST_OF_ITEM and self._kept <= _MOST_OF_RUN:
             self._kept += call.nbytes
             state.call = _kept(call)
 
@@ -136,7 +136,7 @@ class SingleCalls(Run):
             state.run = self
             # One that has handles mostly names them, and follows these when they are run again.
             most = _MOST_OF_ITEM if call.refs else _MOST_OF_SINGLE
-            if self.keeps_calls and call.nbytes <= most:
+            if call.nbytes <= most:
                 state.call = _kept(call)
 
 

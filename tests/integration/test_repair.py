@@ -16,6 +16,7 @@ from pymonik import (
     MultiResultHandle,
     Pymonik,
     UsageError,
+    command,
     task,
 )
 
@@ -208,6 +209,18 @@ def test_what_the_program_does_not_keep_the_cluster_has(client):
     assert again.payload == row.payload
     failed.rerun(with_=length)
     assert failed.get() == 100_000
+
+
+def test_a_command_is_run_again(client, tmp_path):
+    script = command(["sh", "-c", "test -e {marker} && echo {n}"])
+    marker = tmp_path / "marker"
+    m = script.map_invoke([{"marker": str(marker), "n": n} for n in range(3)], chunk_size=3)
+    assert all(m.exceptions())
+    marker.touch()
+    assert m.rerun().again == 3
+    assert [done.stdout for done in m.get()] == ["0\n", "1\n", "2\n"]
+    with pytest.raises(UsageError, match="is a command or a handler"):
+        _ = m[0].args
 
 
 def test_what_is_nowhere_is_named_and_nothing_runs(client):
