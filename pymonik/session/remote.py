@@ -9,6 +9,7 @@ import logging
 import os
 import tempfile
 import weakref
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from pymonik.code.opened_result import OpenedResult, join_value
@@ -162,7 +163,7 @@ class RemoteSession:
         self._callbacks = Callbacks()
         self._ends_of_futures = Callbacks()
         self._weights = Weights()
-        self._files = Files(self._store_files)
+        self._files = Files(partial(_store_files, engine, store))
         # Not at the exit of the interpreter: the cluster is about to learn of that anyway.
         self._when_abandoned(_abandon if recording is None else _let_go)
         if live_events is not None:
@@ -564,17 +565,8 @@ class RemoteSession:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _store_files(self, files: Sequence[Sealed]) -> Sequence[str]:
-        if self._store is not None:
-            return self._store.store_files(files)
-        ids: Sequence[str] = self._ask(events.StoreFiles(files))
-        return ids
-
     def _ask(self, request: events.Request) -> Any:
-        self._engine.check_thread()
-        reply = events.Reply()
-        self._engine.post(events.Asked(request, reply))
-        return reply.get()
+        return _ask(self._engine, request)
 
     def _read(self, ids: Sequence[str]) -> list[OpenedResult]:
         """The results, in order; a single value that comes again is read again: it can change."""
@@ -664,3 +656,18 @@ def _read_already(state: ResultState) -> OpenedResult | None:
     if news is None:
         return None
     return news.opened if isinstance(news, Held) else OpenedResult(bytearray(news))
+
+
+def _ask(engine: Engine, request: events.Request) -> Any:
+    engine.check_thread()
+    reply = events.Reply()
+    engine.post(events.Asked(request, reply))
+    return reply.get()
+
+
+def _store_files(engine: Engine, store: Store | None, files: Sequence[Sealed]) -> Sequence[str]:
+    """No method: a session that refers to itself is collected late, and its data stay as long."""
+    if store is not None:
+        return store.store_files(files)
+    ids: Sequence[str] = _ask(engine, events.StoreFiles(files))
+    return ids
