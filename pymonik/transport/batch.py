@@ -15,7 +15,7 @@ from pymonik.session.labels import with_labels
 from pymonik.session.records import records
 from pymonik.session.tasks import RepeatedTask
 from pymonik.transport.data import INLINE_BYTES, REQUEST_BYTES
-from pymonik.transport.messages import NewTask
+from pymonik.transport.messages import TEXTS, NewTask
 from pymonik.wire import containers
 from pymonik.wire.call import (
     CallMeta,
@@ -27,7 +27,7 @@ from pymonik.wire.call import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from pymonik.code.codec import Packed
     from pymonik.code.packed_function import PackedFunction
@@ -45,16 +45,35 @@ _MOST_OPTIONS = 1000  # sets of options that are remembered
 _RETRY = "###"  # in the id of a task that is a retry: the first one's id stands before it
 _PLAIN = CallMeta(1)  # the same for all that are alike
 
+_Kind = tuple[object, ...]  # see `_kind`
 Refused = tuple["OutgoingTask", ControlPlaneError]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Tasks that go into one request, since they share their options."""
+    """Tasks that go into one request, with the options of most of them."""
 
     options: TaskOptions
-    tasks: Sequence[OutgoingTask]
-    new: Sequence[NewTask]
+    tasks: list[OutgoingTask]
+    new: list[NewTask]
+
+
+class _Group:
+    """Tasks whose options can go into one request, and the parts that they make."""
+
+    def __init__(self, options: TaskOptions) -> None:
+        self.options = options
+        self.parts: list[Part] = []
+        self._nbytes = 0
+
+    def add(self, task: OutgoingTask, new: NewTask) -> None:
+        """Put it into the last part, or into a new one if that would be too large."""
+        if not self.parts or self._nbytes + new.nbytes > REQUEST_BYTES:
+            self.parts.append(Part(self.options, [], []))
+            self._nbytes = 0
+        self.parts[-1].tasks.append(task)
+        self.parts[-1].new.append(new)
+        self._nbytes += new.nbytes
 
 
 class BatchSender:
@@ -91,7 +110,7 @@ class BatchSender:
         self._functions: dict[str, str] = {}  # content id to result id
         self._wheels: dict[str, str] = {}  # digest to result id
         self._uploading = threading.Lock()  # two batches with the same function upload it once
-        self._full: dict[tuple[TaskOptions, str], TaskOptions] = {}  # see `_complete`
+        self._full: dict[tuple[TaskOptions, str], tuple[TaskOptions, _Kind]] = {}  # see `_complete`
 
     def send(
         self,
@@ -268,24 +287,34 @@ class BatchSender:
         return FunctionRef(content_id, self._functions[content_id], function.name)
 
     def _parts(self, batch: Sequence[OutgoingTask]) -> list[Part]:
-        """Tasks in one request share their options; in the order of the first task of each."""
-        groups: dict[TaskOptions, list[OutgoingTask]] = {}
+        """Requests that keep the order of calls that may be run by the same worker in that order.
+
+        A task can have options of its own. They are merged over those of the request and, other
+        than these, not validated: so a request has one partition, one priority, and the same
+        labels, whatever their values.
+        """
+        groups: dict[_Kind, _Group] = {}
         given: TaskOptions | None = None
-        name, group = "", []
+        name, options = "", self._options
+        group = _Group(options)
         for task in batch:
             # Tasks that follow each other mostly share the object: its hash is not taken again.
             if task.options is not given or task.function.name != name:
                 given, name = task.options, task.function.name
-                group = groups.setdefault(self._complete(given, name), [])
-            group.append(task)
-        return [part for options, tasks in groups.items() for part in _by_size(options, tasks)]
+                options, kind = self._complete(given, name)
+                group = groups.setdefault(kind, _Group(options))
+            own = None if options is group.options else options
+            new = NewTask(task.payload, task.result_id, task.dependencies, task.name, own)
+            group.add(task, new)
+        return [part for group in groups.values() for part in group.parts]
 
-    def _complete(self, given: TaskOptions, name: str) -> TaskOptions:
+    def _complete(self, given: TaskOptions, name: str) -> tuple[TaskOptions, _Kind]:
         """All options of the tasks of a function, with the labels that ArmoniK's tools show."""
         full = self._full.get((given, name))
         if full is None:
             options = given.over(self._options)
-            full = with_labels(options, name, self._environment_of(given))
+            options = with_labels(options, name, self._environment_of(given))
+            full = options, _kind(options)
             if len(self._full) >= _MOST_OPTIONS:
                 self._full.clear()  # each is made again when it is needed
             self._full[given, name] = full
@@ -306,7 +335,8 @@ class BatchSender:
         except ControlPlaneError as error:
             for task in part.tasks:
                 task.is_doubtful = False
-            if len(part.tasks) == 1 or not _is_about_dependencies(error):
+            is_of_all = not (_is_about_dependencies(error) or _has_own_options(part))
+            if len(part.tasks) == 1 or is_of_all:
                 return [(task, error) for task in part.tasks]
             middle = len(part.tasks) // 2
             halves = (
@@ -332,21 +362,15 @@ def _call_meta(call: Packed) -> CallMeta:
     return CallMeta(len(call.blobs), tuple(ref._state.place for ref in call.refs))
 
 
+def _kind(options: TaskOptions) -> _Kind:
+    """The same for options each of which, merged over another, is what it was."""
+    texts = tuple(bool(getattr(options, name)) for name in TEXTS)
+    return options.partition_id, options.priority, frozenset(options.options), texts
+
+
+def _has_own_options(part: Part) -> bool:
+    return any(task.options is not None for task in part.new)
+
+
 def _is_about_dependencies(error: ControlPlaneError) -> bool:
     return "Some dependencies" in error.detail
-
-
-def _by_size(options: TaskOptions, tasks: Sequence[OutgoingTask]) -> Iterable[Part]:
-    part: list[OutgoingTask] = []
-    new: list[NewTask] = []
-    nbytes = 0
-    for task in tasks:
-        one = NewTask(task.payload, task.result_id, task.dependencies, task.name)
-        if part and nbytes + one.nbytes > REQUEST_BYTES:
-            yield Part(options, part, new)
-            part, new, nbytes = [], [], 0
-        part.append(task)
-        new.append(one)
-        nbytes += one.nbytes
-    if part:
-        yield Part(options, part, new)

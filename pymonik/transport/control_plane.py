@@ -401,10 +401,14 @@ class ControlPlane:
     def _submission(
         self, session_id: str, options: TaskOptions, tasks: Sequence[NewTask]
     ) -> tasks_common_pb2.SubmitTasksRequest:
+        own: dict[int, Any] = {}  # by the identity of options, which the tasks hold
+        for task in tasks:
+            if task.options is not None and id(task.options) not in own:
+                own[id(task.options)] = messages.task_options(task.options)
         return tasks_common_pb2.SubmitTasksRequest(
             session_id=session_id,
             task_options=self._options_message(options),
-            task_creations=[messages.task_creation(task) for task in tasks],
+            task_creations=[messages.task_creation(one, own.get(id(one.options))) for one in tasks],
         )
 
     def _options_message(self, options: TaskOptions) -> Any:

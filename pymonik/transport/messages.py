@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 DEFAULTS = TaskOptions(
     max_duration=DEFAULT_MAX_DURATION, max_retries=DEFAULT_MAX_RETRIES, priority=DEFAULT_PRIORITY
 )
-_TEXTS = (
+TEXTS = (
     "partition_id",
     "application_name",
     "application_version",
@@ -79,23 +79,29 @@ class TaskInfo:
     limit_s: float = 0.0
 
 
+_OPTIONS_BYTES = 300  # of a task's own options in a request, about
+
+
 @dataclass(frozen=True, slots=True)
 class NewTask:
     """A task to be submitted; its payload is a result, or data that go with it.
 
     Attributes:
         name: Of the output, where that is created together with the task.
+        options: Its own, complete, where they differ from those of the request.
     """
 
     payload: str | bytes
     output_id: str
     dependencies: Sequence[str]
     name: str = ""
+    options: TaskOptions | None = None
 
     @property
     def nbytes(self) -> int:
         """About its size in a request."""
-        return 160 + 40 * len(self.dependencies) + len(self.payload)
+        own = 0 if self.options is None else _OPTIONS_BYTES
+        return 160 + own + 40 * len(self.dependencies) + len(self.payload)
 
 
 def session_options(options: TaskOptions) -> Any:
@@ -118,18 +124,19 @@ def task_options(options: TaskOptions) -> Any:
         max_retries=full.max_retries or -1,
         priority=full.priority,
     )
-    for name in _TEXTS:
+    for name in TEXTS:
         if (value := getattr(full, name)) is not None:
             setattr(message, name, value)
     return message
 
 
-def task_creation(task: NewTask) -> Any:
-    """One task of SubmitTasks."""
+def task_creation(task: NewTask, options: Any) -> Any:
+    """One task of SubmitTasks, with options of its own as a message, if it has some."""
     return tasks_common_pb2.SubmitTasksRequest.TaskCreation(
         expected_output_keys=[task.output_id],
         data_dependencies=task.dependencies,
         payload_id=task.payload if isinstance(task.payload, str) else "",
+        task_options=options,
     )
 
 
