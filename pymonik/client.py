@@ -33,6 +33,7 @@ from pymonik.monitors import MonitorHandle, running, stop_all
 from pymonik.options import TaskOptions, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.recorded_runs import Runs
+from pymonik.runs import log_lines
 from pymonik.runs.cancelled import CancelReport
 from pymonik.runs.output import shown
 from pymonik.runs.tidying import is_mine, known
@@ -329,6 +330,7 @@ class Pymonik:
             raise
         try:
             session.close()
+            log_lines.closed(session.lists, session.session_id)
         except UnavailableError as error:
             # Everything has ended by now: that nobody is there to close the session costs nothing.
             _log.warning("the session was not closed: %s", error)
@@ -571,6 +573,7 @@ class Pymonik:
             )
             # Kept open by the session: results can be fetched after its end.
             opened.pop_all()
+        log_lines.opened(config.endpoint, session_id, partitions, self._environment)
         uncaught_errors.open()
         if self._is_embedded:
             _forgotten.delete(plane)
