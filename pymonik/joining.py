@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pymonik.errors import UsageError
@@ -46,11 +49,26 @@ class Joined:
 
 
 def with_labels(options: TaskOptions, name: str = "") -> TaskOptions:
-    """Options of a session by which it can be found, and its client can."""
+    """Options of a session by which it can be found, and its client can.
+
+    Its tasks inherit name, version and namespace of the application, by which ArmoniK's own tools
+    group them; the service is the function of each.
+    """
     labels = {CLIENT_LABEL: this_client()}
     if name:
         labels[SESSION_LABEL] = name
-    return TaskOptions(options=labels).over(options)
+    shown = TaskOptions(
+        application_name=_program(),
+        application_version=importlib.metadata.version("pymonik"),
+        application_namespace=name or "pymonik",
+    )
+    return TaskOptions(options=labels).over(options.over(shown))
+
+
+def _program() -> str:
+    """The name of the script, or of what runs it."""
+    name = PurePath(sys.argv[0]).stem if sys.argv else ""
+    return name if name.strip("-c") else "python"
 
 
 def check_name(name: object) -> None:

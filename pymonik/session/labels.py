@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def with_labels(options: TaskOptions, function: str, environment: Environment) -> TaskOptions:
     """``options`` with the labels of the function, of its run, of its packages and of its memory.
 
+    The function is the service, too, where the user names none: ArmoniK's tables show that.
+
     Args:
         options: Those of the tasks, complete.
         function: Its name.
@@ -28,4 +30,7 @@ def with_labels(options: TaskOptions, function: str, environment: Environment) -
         ENVIRONMENT_LABEL: environment.packages_id,
         MEMORY_LABEL: "" if options.memory is None else str(options.memory),
     }
-    return TaskOptions(options={key: text for key, text in labels.items() if text}).over(options)
+    full = TaskOptions(options={key: text for key, text in labels.items() if text}).over(options)
+    if full.application_service is None:
+        return TaskOptions(application_service=function).over(full)
+    return full

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import socket
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
+from armonik.client import ArmoniKTasks
 
-from pymonik import LocalCluster, Pymonik, TaskFailedError, UsageError, task
+from pymonik import LocalCluster, Pymonik, TaskFailedError, TaskOptions, UsageError, task
 from pymonik.cli import main
 from pymonik.errors import ControlPlaneError
 from pymonik.runs import tidying
@@ -21,7 +25,6 @@ from pymonik.wire.call import CLIENT_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 WAIT_S = 60.0
 
@@ -195,3 +198,20 @@ def test_a_hundred_sessions_leave_what_was_asked_to_be_kept(
                 assert detailed.payload in {one.result_id for one in there}
                 # The other call's payload and value are gone.
                 assert len([one for one in there if one.name == "square"]) <= 2
+
+
+def test_the_tools_of_armonik_show_program_session_and_function(cluster: LocalCluster) -> None:
+    own = TaskOptions(application_name="mine", application_service="solver")
+    with Pymonik(cluster.endpoint, session="shown"):
+        plain = square.invoke(1).wait(WAIT_S)
+        named = square.invoke(1, task_options=own).wait(WAIT_S)
+        channel = grpc.insecure_channel(cluster.endpoint.removeprefix("http://"))
+        with channel:
+            found = {one.id: one.options for one in ArmoniKTasks(channel).list_tasks()[1]}
+    options = found[plain.task_id]
+    assert options.application_name == Path(sys.argv[0]).stem
+    assert options.application_version == importlib.metadata.version("pymonik")
+    assert (options.application_namespace, options.application_service) == ("shown", "square")
+    options = found[named.task_id]
+    assert (options.application_name, options.application_service) == ("mine", "solver")
+    assert options.application_namespace == "shown"
