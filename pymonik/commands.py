@@ -25,6 +25,7 @@ from pymonik.errors import ArgumentsError, UsageError
 from pymonik.files.completed import Completed
 from pymonik.files.file import File
 from pymonik.options import refuse_unknown
+from pymonik.quantities import positive_s, whole_number
 from pymonik.session.run import Run, SingleCalls
 from pymonik.task import TASK_KEYWORDS, Task, output_names
 from pymonik.wire import command_lines
@@ -33,12 +34,13 @@ from pymonik.wire.command_lines import Argument, CommandArguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import timedelta
 
     from pymonik.code.references import Sealed
     from pymonik.options import TaskOptions
 
 _KEYWORDS: Final = (
-    "files", "outputs", "outputs_on", "ok", "check", "env", "name",
+    "files", "outputs", "outputs_on", "ok", "check", "env", "name", "repeat", "every",
     *(name for name in TASK_KEYWORDS if name not in (
         "require_context", "function_name", "retry_on", "outputs", "setup", "cache",
         "retry_backoff",
@@ -55,6 +57,7 @@ _HINTS: Final = {
     "environ": "did you mean env?",
 }
 _MOST_FILES_SHOWN: Final = 20
+_MOST_TURNS: Final = 1_000_000_000
 _definition_encoder = msgspec.msgpack.Encoder()
 
 
@@ -68,6 +71,8 @@ def command(
     check: bool = True,
     env: Mapping[str, str] | None = None,
     name: str | None = None,
+    repeat: int = 1,
+    every: timedelta | float = 0.0,
     **options: Any,
 ) -> CommandTask:
     """Make a program a `Task`; the value of a call is a `Completed`.
@@ -88,6 +93,9 @@ def command(
         check: Whether any other raises a `CommandError`.
         env: Variables.
         name: What ArmoniK's tools show; by default the program.
+        repeat: How often it runs in a call; each time is a report (`ResultHandle.follow`) with
+            ``rc``, ``stdout``, ``stderr``, and the last one is the value. A failure ends it.
+        every: Seconds from one start to the next, at least.
         options: As for `task`: ``max_duration``, ``partition``, ``environment`` and so on.
 
     Raises:
@@ -104,6 +112,8 @@ def command(
         ok=_codes(ok),
         checks=check,
         env=_variables(env or {}),
+        repeat=whole_number("repeat", repeat, 1, _MOST_TURNS),
+        every_s=0.0 if every == 0 else positive_s(every, "every"),
     )
     return CommandTask(definition, tuple(_file(one) for one in files), options)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,6 +26,7 @@ from pymonik.wire.failure import Failure, Raised, encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from pymonik.context import PymonikContext
     from pymonik.executor.outgoing import Outgoing
     from pymonik.executor.workplace import Workplace
     from pymonik.wire.call import CallMeta, Origin
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 _TOLD_LINES = 20  # the last ones of its standard error, in the text of a failure
 _TOLD_BYTES = 4096
+_LOOK_S = 0.25  # between two looks at whether the worker drains
 
 
 class CommandCall:
@@ -44,6 +47,7 @@ class CommandCall:
         blobs: Its arguments.
         value: Gives the values of its references.
         place: Its folder.
+        context: Gives that of the call; ``None`` in a program.
     """
 
     def __init__(
@@ -53,7 +57,9 @@ class CommandCall:
         blobs: Sequence[Buffer],
         value: Callable[[int], Any] | None,
         place: Workplace,
+        context: Callable[[], PymonikContext] | None = None,
     ) -> None:
+        self._context = context
         self._command = command
         self._call = call
         self._value = value
@@ -64,7 +70,7 @@ class CommandCall:
         self, outgoing: Outgoing, origin: Callable[[], Origin]
     ) -> tuple[ItemMeta, Sequence[Buffer]]:
         """Run it: the item for its value or its failure, and the blobs of that."""
-        ran, problem, names = self._ran()
+        ran, problem, names = self._repeated()
         is_kept = not problem or self._command.keeps_outputs
         sealed = [self._place.output(name)._seal() for name in names] if is_kept else []
         refs, blobs = outgoing.send(sealed, 1)
@@ -82,9 +88,44 @@ class CommandCall:
         item = ItemMeta(1 + len(blobs), failed=bool(problem), form=form, files=refs)
         return item, [first, *blobs]
 
-    def _ran(self) -> tuple[Ran, str, list[str]]:
-        """How it ended, what is wrong with that, and its outputs."""
+    def _repeated(self) -> tuple[Ran, str, list[str]]:
+        """The last time that it ran; the first failure ends the others."""
         words = self._words()
+        turn = 1
+        while True:
+            start = time.monotonic()
+            ran, problem, names = self._ran(words)
+            if self._command.repeat > 1:
+                self._report(turn, ran)
+            if problem or turn >= self._command.repeat or not self._pause(start):
+                return ran, problem, names
+            turn += 1
+
+    def _report(self, turn: int, ran: Ran) -> None:
+        if self._context is not None:
+            self._context().report(
+                turn=turn,
+                rc=ran.rc,
+                stdout=text(ran.stdout),
+                stderr=text(ran.stderr),
+                seconds=ran.seconds,
+            )
+
+    def _pause(self, start: float) -> bool:
+        """Wait until it is due again; whether it is, and the task is not to come to its end.
+
+        An interrupt ends the wait. Nobody tells of a worker that drains: it is looked at.
+        """
+        while True:
+            if self._context is not None and self._context().stopping:
+                return False
+            left_s = start + self._command.every_s - time.monotonic()
+            if left_s <= 0:
+                return True
+            time.sleep(min(left_s, _LOOK_S))
+
+    def _ran(self, words: Sequence[str]) -> tuple[Ran, str, list[str]]:
+        """How it ended, what is wrong with that, and its outputs."""
         line = words[0] if self._command.is_line else shlex.join(words)
         flush()
         ended = captured.run(

@@ -520,7 +520,8 @@ class _Attempt:
         call, command, place = self._meta.calls[index], self._meta.function, self._place
         if not isinstance(command, Command):
             raise TypeError("the task runs no command")
-        one = CommandCall(command, call, self._blobs_of(index), self._slots(call.refs), place)
+        values = self._slots(call.refs)
+        one = CommandCall(command, call, self._blobs_of(index), values, place, self._context)
         outgoing = Outgoing(self._run, self._session, place)
         return one.outcome(outgoing, lambda: origin_of(self._run, self._meta.earlier, started))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import weakref
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,14 +52,16 @@ class Stored:
             if size == ref.size:
                 return file
             self._pack = file
-        return io.BufferedReader(_Part(file, ref.offset, ref.size))
+            weakref.finalize(self, file.close).atexit = False
+        return io.BufferedReader(_Part(self, file, ref.offset, ref.size))
 
 
 class _Part(io.RawIOBase):
     """A part of a file that others read at the same time."""
 
-    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
-        self._file = file  # open as long as one of its parts is
+    def __init__(self, pack: Stored, file: IO[bytes], start: int, size: int) -> None:
+        self._pack = pack  # closes the file once nobody has a part of it
+        self._file = file
         self._start = start
         self._size = size
         self._position = 0

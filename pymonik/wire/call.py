@@ -104,6 +104,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command", omit_def
         ok: Exit codes that are no failure.
         checks: Whether all others are.
         env: Variables.
+        repeat: How often it runs in a call; each time is a report.
+        every_s: Seconds from one start to the next, at least.
     """
 
     name: str
@@ -115,6 +117,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command", omit_def
     ok: tuple[int, ...] = (0,)
     checks: bool = True
     env: dict[str, str] = {}
+    repeat: int = 1
+    every_s: float = 0.0
 
 
 class LambdaHandler(msgspec.Struct, frozen=True, kw_only=True, tag="lambda", omit_defaults=True):

@@ -137,6 +137,24 @@ def test_a_task_can_call_a_command(client: Pymonik) -> None:
     assert starts_a_command.invoke("hello").get(TIMEOUT_S).stdout == "hello\n"
 
 
+def test_a_command_that_repeats_reports_each_time(
+    client: Pymonik, request: pytest.FixtureRequest
+) -> None:
+    # What a worker behind gRPC says on the way is a matter of its deployment.
+    is_heard = request.node.callspec.params["cluster"] == "executors"
+    work = command("echo x >> turns; wc -l < turns", repeat=3, every=0.05, outputs="turns")
+    handle = work.invoke()
+    reports = list(handle.follow(TIMEOUT_S))
+    assert handle.get(TIMEOUT_S).stdout.strip() == "3"
+    if is_heard:
+        turns = [(r["turn"], r["rc"], r["stdout"].strip()) for r in reports]
+        assert turns == [(1, 0, "1"), (2, 0, "2"), (3, 0, "3")]
+    failing = command("echo x >> n; test $(wc -l < n) -lt 2", repeat=5).invoke()
+    assert isinstance(failing.exception(TIMEOUT_S), CommandError)
+    if is_heard:
+        assert [r["rc"] for r in failing.follow(TIMEOUT_S)] == [0, 1]
+
+
 def test_a_call_here_does_the_same(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("of a")
     work = command("cat {a} > b.txt; cat b.txt", outputs=["b.txt"])
