@@ -16,7 +16,7 @@ from pymonik.page.run_views import HeldRun, ListedRun, RunView
 from pymonik.page.task_table import TaskTable
 from pymonik.runs import held
 from pymonik.runs.looks import started, title
-from pymonik.runs.rows import LIVE, Lists, TaskRow
+from pymonik.runs.rows import LIVE, Lists, TaskRow, first_id
 from pymonik.runs.tally import Mark
 from pymonik.runs.tidying import delete
 from pymonik.runs.wording import count
@@ -51,6 +51,10 @@ _FROZEN_RUNS: Final = 50
 _MOST_SESSIONS: Final = 100
 _OLD_S: Final = 86_400.0
 _HISTORY: Final = 50  # tasks of a worker
+
+
+class _RunGoneError(UsageError):
+    """The program has let go the handles of a run, or its session was deleted."""
 
 
 class Board:
@@ -112,13 +116,16 @@ class Board:
         """Answer a question.
 
         Raises:
-            UsageError: There is no such question, run or call.
+            UsageError: There is no such question or call.
             ControlPlaneError: It cannot be asked.
         """
         if what not in self._questions:
             raise UsageError(f"the page cannot be asked for {what!r}")
         with self._asking:
-            return self._questions[what](given)
+            try:
+                return self._questions[what](given)
+            except _RunGoneError:  # between two questions: no error, the page asks for another one
+                return {"gone": True}
 
     def do(self, what: str, given: Mapping[str, str]) -> str:
         """Do something; gives what was done, in words.
@@ -287,10 +294,15 @@ class Board:
         view = self._view(given)
         place = _number(given, "place")
         if isinstance(view, HeldRun) and place < len(view.states):
-            return details.of_call(view, place)
-        if isinstance(view, ListedRun) and place < len(view.rows):
-            return details.of_task(view, place, self._table.rows, self._lists)
-        raise UsageError(f"the run has no call {place}")
+            item = max(0, view.states[place].item)
+            told = details.of_call(view, place)
+        elif isinstance(view, ListedRun) and place < len(view.rows):
+            item = None
+            told = details.of_task(view, place, self._table.rows, self._lists)
+        else:
+            raise UsageError(f"the run has no call {place}")
+        reports = self._reports.of_tasks(view.session_id, {first_id(told["task"])})
+        return told | {"reports": [one for one in reports if item in (None, one["place"])]}
 
     def _graph(self, given: Mapping[str, str]) -> dict[str, Any]:
         return graph.of_rows(self._lists, self._view(given).session_id, self._table.rows)
@@ -312,7 +324,7 @@ class Board:
         if key not in self._runs:
             self._look(time.time())
         if key not in self._runs:
-            raise UsageError("there is no such run any more")
+            raise _RunGoneError("there is no such run any more")
         return self._runs[key]
 
     def _rows_of(self, view: RunView) -> list[TaskRow]:

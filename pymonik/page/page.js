@@ -416,13 +416,13 @@
     try {
       if (shown.tab === "calls") {
         const rows = await source.rows(key, { status: shown.status, text: shown.text, from: shown.from });
-        if (key === shown.key) shown.rows = rows;
+        if (key === shown.key && !rows.gone) shown.rows = rows;
       } else if (shown.tab === "graph") {
         const graph = await source.graph(key);
-        if (key === shown.key) shown.graph = graph;
+        if (key === shown.key && !graph.gone) shown.graph = graph;
       } else if (shown.tab === "reports") {
         const told = await source.reports(key);
-        if (key === shown.key) shown.reports = told.reports;
+        if (key === shown.key && !told.gone) shown.reports = told.reports;
       }
     } catch (error) { trouble(error.message); }
     paint();
@@ -570,9 +570,12 @@
     fill(panel, told, () => {
       if (!told) return el("p", { class: "quiet" }, "…");
       if (!told.length) return el("p", { class: "quiet" }, "Nothing was reported by ctx.report or ctx.progress, or it was read and deleted.");
-      return table(["time", "number", "task", "what"], told.map((one) => [clock(one.at), one.count, el("code", {}, one.task.slice(0, 8)),
-        Object.entries(one.fields).map(([key, value]) => el("span", { class: "field" }, el("b", {}, key), ` ${typeof value === "string" ? value : JSON.stringify(value)}`))]));
+      return reportsOf(told);
     });
+  }
+  function reportsOf(reports) {
+    return table(["time", "number", "task", "what"], reports.map((one) => [clock(one.at), one.count, el("code", {}, one.task.slice(0, 8)),
+      Object.entries(one.fields).map(([key, value]) => el("span", { class: "field" }, el("b", {}, key), ` ${typeof value === "string" ? value : JSON.stringify(value)}`))]));
   }
   function short(text, longest) { return text.length <= longest ? text : `${text.slice(0, longest - 1)}…`; }
 
@@ -594,6 +597,7 @@
     const run = shown.state.runs.find((one) => one.key === key);
     let call;
     try { call = await source.call(key, place); } catch (error) { trouble(error.message); return; }
+    if (call.gone) return;
     const ended = !["pending", "running"].includes(call.status);
     openDrawer([
       drawerHead([`${run.function} `, el("span", { class: "quiet number" }, `${run.unit} ${call.index}`)],
@@ -604,7 +608,7 @@
       call.arguments && run.unit === "call" ? part("Arguments", el("pre", {}, call.arguments)) : null,
       call.traceback ? part("Error", el("pre", { class: "trace", tabindex: "0" }, call.traceback)) : call.error ? part("Error", el("pre", { class: "trace" }, call.error)) : null,
       call.output ? part("Output", el("pre", { tabindex: "0" }, call.output)) : null,
-      call.reports && call.reports.length ? part("Reports", el("pre", { tabindex: "0" }, call.reports.map((one) => JSON.stringify(one)).join("\n"))) : null,
+      call.reports && call.reports.length ? part("Reports", reportsOf(call.reports)) : null,
       call.attempts && call.attempts.length ? part("Attempts", historyOf(call.attempts, false)) : null,
       call.before && call.before.length ? part("Before it was run again", historyOf(call.before, true)) : null,
       call.is_short ? el("p", { class: "quiet" }, "A frozen page tells no more of this one.") : null,
@@ -704,6 +708,7 @@
         if (!state.runs.some((run) => run.key === shown.key)) { shown.key = first(state.runs).key; forgetRun(); }
         const key = shown.key;
         const run = await source.run(key);
+        if (run.gone) return; // the next state has another one
         if (key === shown.key) shown.run = run;
         if (shown.tab === "calls" && !shown.rows) await loadTab();
         else if (shown.tab === "calls" && !FROZEN) await loadTab();
