@@ -74,6 +74,9 @@ class Live(Protocol):
     def tail(self, output_id: str, place: int) -> str:
         """The last that a call has printed, as far as it was heard."""
 
+    def catch_up(self) -> bool:
+        """Wait until all that was heard is handled; `False` where that makes no progress."""
+
     def close(self) -> None:
         """Handle what was heard, and end."""
 
@@ -471,6 +474,8 @@ class RemoteSession:
         self.send()
         for action in self._before_close:
             action()
+        if self.live is not None:  # the program may end at once
+            self.live.catch_up()
         keep(self)
         self._closed = self._closed or "left"
         self._abandoned.detach()
