@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 import uuid
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from pymonik.launch import memory
@@ -45,6 +47,9 @@ class Identity:
     cognito_identity_pool_id: str | None = None
 
 
+_NOBODY: Final = Identity()
+
+
 class Client:
     """The application of the caller."""
 
@@ -67,10 +72,8 @@ class LambdaContext:
     """The second argument of a handler: what AWS gives, and ``pymonik``.
 
     Attributes:
-        aws_request_id: Of the call, another one for each call of a chunk.
         function_name: That of the handler, unless the task has another.
         function_version: The start of the digest of the zip.
-        memory_limit_in_mb: What the task may use, or the machine has.
         log_stream_name: The id of the task.
         client_context: What the caller has given, or ``None``.
         pymonik: The `PymonikContext` of the task.
@@ -86,21 +89,35 @@ class LambdaContext:
         client_context: dict[str, Any] | None,
         pymonik: Callable[[], PymonikContext],
     ) -> None:
+        self._run = run
+        self._index = index
         self.function_name = definition.name
         self.function_version = version_of(definition)
-        self.invoked_function_arn = (
-            f"arn:aws:lambda:local:000000000000:function:{self.function_name}"
-            f":{self.function_version}"
-        )
-        self.memory_limit_in_mb = _memory_mb(run)
-        self.aws_request_id = _request_id(run, index)
         self.log_group_name = _log_group(definition)
         self.log_stream_name = run.task_id
-        self.identity = Identity()
+        self.identity = _NOBODY
         self.client_context = None if client_context is None else ClientContext(client_context)
         limit = run.options.max_duration
         self._end = None if limit is None else started + limit.total_seconds()
         self._pymonik = pymonik
+
+    # Made when they are read: a handler that takes no time would wait for them.
+
+    @cached_property
+    def aws_request_id(self) -> str:
+        """Of the call, another one for each call of a chunk; the same for all of its attempts."""
+        return _request_id(self._run, self._index)
+
+    @cached_property
+    def memory_limit_in_mb(self) -> int:
+        """What the task may use, or the machine has."""
+        return _memory_mb(self._run)
+
+    @cached_property
+    def invoked_function_arn(self) -> str:
+        """In the form that AWS has: of no account."""
+        name, version = self.function_name, self.function_version
+        return f"arn:aws:lambda:local:000000000000:function:{name}:{version}"
 
     @property
     def pymonik(self) -> PymonikContext:
@@ -138,4 +155,10 @@ def _memory_mb(run: Run) -> int:
     if given and given.isdecimal():
         nbytes = int(given)
         return nbytes >> 20 if nbytes > 1 << 20 else nbytes
-    return memory.total() >> 20
+    return _memory_of_machine() >> 20
+
+
+@functools.cache
+def _memory_of_machine() -> int:
+    """It is read from files, which takes as long as a short call."""
+    return memory.total()

@@ -61,7 +61,7 @@ def encoded(value: object, what: str) -> bytes:
         SerializationError: JSON has no such value; the message has the way to it.
     """
     try:
-        text = json.dumps(value, default=_other, separators=(",", ":"))
+        text = _encoder.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise SerializationError(f"{what} is no JSON: {_culprit(value, what, error)}") from error
     return text.encode()
@@ -74,8 +74,8 @@ def decoded(data: bytes | bytearray | memoryview, what: str) -> Any:
         SerializationError: It is none.
     """
     try:
-        return json.loads(bytes(data))
-    except (ValueError, RecursionError) as error:
+        return _decoder.decode(str(data, "utf-8"))
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise SerializationError(f"{what} is no JSON: {error}") from error
 
 
@@ -105,6 +105,11 @@ def _other(value: object) -> float | int:
         number: float | int = value.item()  # type: ignore[attr-defined]
         return number
     raise TypeError(f"a {type(value).__qualname__} has no form in JSON")
+
+
+# Made once: `json.dumps` makes an encoder for each value that is not quite the usual way.
+_encoder = json.JSONEncoder(default=_other, separators=(",", ":"))
+_decoder = json.JSONDecoder()
 
 
 def _culprit(value: object, path: str, error: Exception, depth: int = 0) -> str:
