@@ -21,9 +21,10 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from importlib import machinery
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
@@ -70,10 +71,10 @@ def from_lambda(
     refuse_unknown("Task.from_lambda", options.keys() - set(_KEYWORDS), _KEYWORDS, _HINTS)
     path = Path(source)
     module, function = _parts(handler)
-    packed: IO[bytes] | None = None
+    packed: _PackedFolder | None = None
     if path.is_dir():
-        packed = _packed_folder(path)
-        file = File(packed.name, name=f"{path.resolve().name}.zip", link=True)
+        packed = _PackedFolder(path)
+        file = File(packed.path, name=f"{path.resolve().name}.zip", link=True)
     else:
         file = File(path, link=True)
     _check(file, str(path), module, function)
@@ -97,7 +98,7 @@ class LambdaTask(Task[[Any], Any]):
         definition: LambdaHandler,
         archive: File,
         options: Mapping[str, Any],
-        packed: IO[bytes] | None = None,
+        packed: _PackedFolder | None = None,
     ) -> None:
         self.definition = definition
         self.archive = archive
@@ -316,15 +317,26 @@ def _may_bind(tree: ast.Module, name: str) -> bool:
     return False
 
 
-def _packed_folder(folder: Path) -> IO[bytes]:
-    """A folder as a zip in a temporary file, which goes with what is returned."""
-    made = tempfile.NamedTemporaryFile(prefix="pymonik-lambda-", suffix=".zip")  # noqa: SIM115
-    write_zip(made.file, files_below(folder), is_small=False)
-    made.flush()
-    # Its digest is remembered only once the clock has moved on: see `pymonik.content.sealing`.
-    past = time.time() - 1
-    os.utime(made.name, (past, past))
-    return made
+class _PackedFolder:
+    """A folder as a zip in a temporary file, which goes with this.
+
+    Attributes:
+        path: Of the zip.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        fd, self.path = tempfile.mkstemp(prefix="pymonik-lambda-", suffix=".zip")
+        weakref.finalize(self, _remove, self.path, os.getpid())
+        with os.fdopen(fd, "wb") as file:
+            write_zip(file, files_below(folder), is_small=False)
+        # Its digest is remembered only once the clock has moved on: see `pymonik.content.sealing`.
+        past = time.time() - 1
+        os.utime(self.path, (past, past))
+
+
+def _remove(path: str, owner: int) -> None:
+    if os.getpid() == owner:  # not in a fork
+        Path(path).unlink(missing_ok=True)
 
 
 # -- here ----------------------------------------------------------------------------------------
