@@ -200,7 +200,10 @@ def test_a_hundred_sessions_leave_what_was_asked_to_be_kept(
                 assert len([one for one in there if one.name == "square"]) <= 2
 
 
-def test_the_tools_of_armonik_show_program_session_and_function(cluster: LocalCluster) -> None:
+def test_the_tools_of_armonik_show_program_session_and_function(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/home/me/study.py"])
     own = TaskOptions(application_name="mine", application_service="solver")
     with Pymonik(cluster.endpoint, session="shown"):
         plain = square.invoke(1).wait(WAIT_S)
@@ -209,7 +212,7 @@ def test_the_tools_of_armonik_show_program_session_and_function(cluster: LocalCl
         with channel:
             found = {one.id: one.options for one in ArmoniKTasks(channel).list_tasks()[1]}
     options = found[plain.task_id]
-    assert options.application_name == Path(sys.argv[0]).stem
+    assert options.application_name == "study"
     assert options.application_version == importlib.metadata.version("pymonik")
     assert (options.application_namespace, options.application_service) == ("shown", "square")
     options = found[named.task_id]
