@@ -35,7 +35,6 @@ from pymonik.executor.mappings import IDLE_S, inputs
 from pymonik.executor.measures import Here
 from pymonik.executor.output_marks import Marks
 from pymonik.executor.printed import Printed, flush_c
-from pymonik.executor.putting_back import PuttingBack
 from pymonik.executor.reporting import Reporting
 from pymonik.executor.run import execute
 from pymonik.executor.stop_request import StopRequest
@@ -126,7 +125,6 @@ class _Share:
         self._behind = behind
         self._stop_request = stop_request
         self._surroundings = surroundings
-        self._putting_back = PuttingBack(surroundings)
         self._reason = ""  # why no other call may run here
         self._number = 0  # of the present run
         self._poll = select.poll()
@@ -140,10 +138,6 @@ class _Share:
         self.printed.begin_run(self._number)
         self.end_if_asked()
 
-    def begins(self, function: str) -> None:
-        """The calls of the run are of this function, of which nothing is loaded yet."""
-        self._retire_for(self._putting_back.begins(function))
-
     def end(self) -> None:
         """The run has ended, and its answer is about to leave."""
         self._stop_request.end()
@@ -155,13 +149,9 @@ class _Share:
 
     def put_back(self) -> None:
         """Put back what the run has changed; an executor in which that cannot be done ends."""
-        reason = self._putting_back.ended()
-        self._retire_for(self._reason or reason)
-
-    def _retire_for(self, reason: str) -> None:
-        """Tell the parent that no call begins here any more, and end; without a reason, go on."""
-        if reason:
-            self.send_bytes(framed(Retires(reason=reason)))
+        reason = self._surroundings.put_back()
+        if reason := self._reason or reason:
+            self.send_bytes(framed(Retires(reason=reason)))  # no call begins here any more
             os._exit(0)
 
     def item_ended(self, place: int, seconds: float) -> None:
@@ -222,7 +212,6 @@ class _Share:
 
     def _comes(self) -> bool:
         """Wait for something; whether it is an order."""
-        self._retire_for(self._putting_back.rests())
         found = self._poll.poll(IDLE_S * 1000 if inputs else None)
         if not found:
             inputs.clear()

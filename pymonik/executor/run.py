@@ -71,9 +71,6 @@ class Share(Protocol):
     printed: Printed
     reporting: Reporting
 
-    def begins(self, function: str) -> None:
-        """The calls of the run are of this function, of which nothing is loaded yet."""
-
     def is_loaded(self) -> None:
         """Tell the parent that the modules of the calls are imported: their time begins."""
 
@@ -226,8 +223,6 @@ class _Attempt:
         self._starts = [0, *accumulate(call.blobs for call in self._meta.calls)]
         teller.meta = self._meta
         task_logging.level.follow(self._meta.log_level)
-        function = self._meta.function
-        share.begins(function.content_id if isinstance(function, FunctionRef) else "command")
         bundles.enter(run.code)
         self._session = SubtaskSession(run, self._meta)
         self._mark = self._session.begin_call()

@@ -59,13 +59,9 @@ class Surroundings:
     Args:
         own_fds: Descriptors of the executor; the first is the socket that it answers on.
         has_own_folder: Whether nobody else uses its current folder: then it is emptied.
-
-    Attributes:
-        changes: How often something was found changed, of what is not looked at after each item.
     """
 
     def __init__(self, own_fds: Sequence[int], *, has_own_folder: bool = False) -> None:
-        self.changes = 0
         self._copies = {fd: os.dup(fd) for fd in _STANDARD}  # calls may close or redirect theirs
         self._files = {fd: _file(fd) for fd in _STANDARD}
         self._streams = {name: getattr(sys, name) for name in _STANDARD.values()}
@@ -159,19 +155,15 @@ class Surroundings:
         self._put_back_signals()
         self._put_back_modules()
         self._put_back_warnings()
-        self.changes += self._limits.put_back()
+        self._limits.put_back()
         for get, put, before in self._settings:
             if get() != before:
-                self.changes += 1
                 put(before)
         for owner, name, before in self._hooks:
             if getattr(owner, name, None) is not before:
-                self.changes += 1
                 setattr(owner, name, before)
-        if os.umask(self._mask) != self._mask:
-            self.changes += 1
+        os.umask(self._mask)
         if _locale.setlocale(_ALL) != self._locale:
-            self.changes += 1
             locale.setlocale(_ALL, self._locale)
         return ""
 
@@ -195,11 +187,9 @@ class Surroundings:
         """Stop timers that the call has started."""
         for timer in _TIMERS:
             if signal.getitimer(timer) != (0.0, 0.0):
-                self.changes += 1
                 signal.setitimer(timer, 0.0)
         faulthandler.cancel_dump_traceback_later()
         if not faulthandler.is_enabled():
-            self.changes += 1
             faulthandler.enable(self._copies[2])
 
     def _put_back_standard_files(self) -> None:
@@ -209,13 +199,10 @@ class Surroundings:
             except OSError:
                 is_same = False
             if not is_same:
-                self.changes += 1
                 os.dup2(self._copies[fd], fd)
             if not os.get_blocking(fd):  # of the file, which others share
-                self.changes += 1
                 os.set_blocking(fd, True)
             if not _is_open(self._streams[name]):
-                self.changes += 1
                 _open_stream(fd)
                 self._streams[name] = getattr(sys, name)
                 self._note_streams()
@@ -262,18 +249,16 @@ class Surroundings:
         # What Python did not set is `None`, constants are made anew: `==` finds both the same.
         found = list(map(_signal.getsignal, _SIGNALS))
         if found != self._handlers:
-            self.changes += 1
             for number, before, handler in zip(_SIGNALS, self._handlers, found, strict=True):
                 if before is not None and handler != before:
                     signal.signal(number, before)
         signal.set_wakeup_fd(-1)
         if _signal.pthread_sigmask(signal.SIG_BLOCK, ()) != self._blocked:
-            self.changes += 1
             signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
 
     def _put_back_modules(self) -> None:
-        self.changes += self._builtins.put_back(vars(builtins))
-        self.changes += self._modules.put_back(sys.modules)
+        self._builtins.put_back(vars(builtins))
+        self._modules.put_back(sys.modules)
         if sys.path != self._path:
             added = [entry for entry in sys.path if entry not in self._path]
             sys.path[:] = self._path = [*self._path, *added]
@@ -281,7 +266,6 @@ class Surroundings:
     def _put_back_warnings(self) -> None:
         if warnings.filters == self._filters:
             return
-        self.changes += 1
         kept = [one for one in warnings.filters if one not in self._filters and _is_harmless(one)]
         self._filters = [*kept, *self._filters]
         warnings.filters[:] = self._filters  # type: ignore[index]
@@ -302,15 +286,14 @@ class _Names:
         # When it was looked at last: a list is compared in a fourth of the time of a dict.
         self._last = list(there.values())
 
-    def put_back(self, there: dict[str, Any]) -> bool:
-        """Put back those that stand for something else now; whether there is anything new."""
+    def put_back(self, there: dict[str, Any]) -> None:
+        """Put back those that stand for something else now."""
         if list(there.values()) == self._last:
-            return False
+            return
         for name, before in self._before.items():
             if there.get(name) is not before and name != self._but:
                 there[name] = before
         self._last = list(there.values())
-        return True
 
 
 class _InTurn(io.FileIO):

@@ -23,20 +23,18 @@ class Limits:
         kinds = [getattr(resource, f"RLIMIT_{name}", None) for name in _KINDS]
         self._before = {kind: resource.getrlimit(kind) for kind in kinds if kind is not None}
 
-    def put_back(self) -> int:
-        """Set again those that were changed: how many.
+    def put_back(self) -> None:
+        """Set again those that were changed.
 
         Raises:
             ValueError: It was lowered for good.
         """
-        modules, changed = sys.modules, 0
+        modules = sys.modules
         if not any(name in modules for name in _CHANGES_LIMITS):
-            return 0
+            return
         for kind, before in self._before.items():
             if resource.getrlimit(kind) != before:
                 resource.setrlimit(kind, before)
-                changed += 1
-        return changed
 
 
 def peak_memory() -> int:
