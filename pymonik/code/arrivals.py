@@ -124,12 +124,13 @@ class Together(dict[str, Any]):
 def _load(key: str) -> None:
     for other in _pending[key].first if key in _pending else ():
         _load(other)
-    one = _pending.pop(key, None)
+    one = _pending.get(key)
     if one is None:
         return  # something that was loaded before referred to it
     if not one.stream:
-        _load(one.needs[0])
+        _load(one.needs[0])  # sets this one too, as long as it is pending
         return
+    del _pending[key]
     global _changes
     _changes += 1
     value = pickle.loads(one.stream)
