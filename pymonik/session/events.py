@@ -229,11 +229,13 @@ class Send(Request):
         is_quick: The tasks have ids, everything that they need is uploaded, and their arguments
             are small: one message on the direct socket, in the order of such requests.
         is_blind: News of the tasks may have been missed before the answer came.
+        brings_code: Functions or files of the program are uploaded with it.
     """
 
     tasks: list[OutgoingTask]
     is_quick: bool = False
     is_blind: bool = False
+    brings_code: bool = False
 
 
 @dataclass(slots=True)

@@ -53,7 +53,13 @@ class Sending:
 
     @property
     def has_room(self) -> bool:
-        """Whether another batch may leave."""
+        """Whether another batch may leave.
+
+        Where requests take no time, none overtakes one that brings the code: calls would begin in
+        another order than that in which they were made.
+        """
+        if self._new_id is not None and any(send.brings_code for send in self._sends):
+            return False
         return len(self._sends) < _MOST_SENDS
 
     @property
@@ -74,15 +80,18 @@ class Sending:
 
     def send(self, batch: list[OutgoingTask]) -> None:
         """Have the tasks submitted."""
-        is_quick = self._new_id is not None and all(
-            task.nbytes <= _QUICK_BYTES and self._uploaded.issuperset(task.uploads)
-            for task in batch
+        brings_code = not all(self._uploaded.issuperset(task.uploads) for task in batch)
+        is_quick = (
+            self._new_id is not None
+            and not brings_code
+            and all(task.nbytes <= _QUICK_BYTES for task in batch)
         )
         if is_quick and self._new_id is not None:
             for task in batch:
                 task.give_id(self._new_id())
                 self._pending.watch(task)
-        request = events.Send(batch, is_quick, is_blind=not self._pending.is_stream_up)
+        is_blind = not self._pending.is_stream_up
+        request = events.Send(batch, is_quick, is_blind=is_blind, brings_code=brings_code)
         self._sends[request] = 0
         self._asking.ask(request)
 
@@ -104,7 +113,7 @@ class Sending:
         """A batch was submitted, or was not."""
         tries = self._sends.pop(request, 0)
         if event.error is not None and self._ends.closed is None:
-            again = events.Send(request.tasks, is_blind=True)
+            again = events.Send(request.tasks, is_blind=True, brings_code=request.brings_code)
             if isinstance(event.error, UnavailableError):
                 self._sends[again] = tries + 1
                 self._asking.ask_again(again, now + pause(tries))

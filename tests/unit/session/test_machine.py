@@ -95,6 +95,22 @@ def test_ids_of_ones_own_let_calls_follow_each_other_at_once(direct: Bench) -> N
     assert [request.is_quick for request in direct.take(events.Send)] == [True, True]
 
 
+def test_no_batch_overtakes_the_one_that_brings_the_function() -> None:
+    numbers = itertools.count()
+    direct = Bench(new_id=lambda: f"own{next(numbers)}", reads_ahead=False)
+    direct.turn(events.StreamUp())
+    first = direct.submit([call()])
+    direct.flush()
+    (request,) = direct.take(events.Send)
+    second = direct.submit([call()])
+    direct.flush()
+    assert not direct.take(events.Send)
+    direct.turn(events.Answered(request, []))
+    (behind,) = direct.take(events.Send)
+    assert behind.is_quick
+    assert [one.status for one in (*first, *second)] == [Status.PENDING] * 2
+
+
 def test_a_batch_that_nobody_answered_is_sent_again_until_somebody_does(bench: Bench) -> None:
     (state,) = bench.submit([call()])
     reply = bench.flush()
