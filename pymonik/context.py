@@ -10,6 +10,7 @@ from pymonik.code import codec
 from pymonik.errors import UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions
+from pymonik.runs.inline import InlineSession
 from pymonik.seeds import RandomNumbers
 from pymonik.session.current import active_session
 from pymonik.stored_ids import ObjectFiles
@@ -110,7 +111,14 @@ class PymonikContext:
         context = cls()
         if session is not None:
             session_id = session.session_id
-            context = cls(session, session_id=session_id, environment=session.environment)
+            is_again = isinstance(session, InlineSession)  # a call of a worker, run again here
+            context = cls(
+                session,
+                session_id=session_id,
+                environment=session.environment,
+                rng=session.numbers.generator if is_again else None,
+            )
+            context.setup = session.setup if is_again else None
         if logger is not None:
             context.logger = ContextLogger(local=logger)
         return context
@@ -269,6 +277,8 @@ def get_context() -> PymonikContext:
         UsageError: Outside a task. A new thread does not inherit it: hand it over there.
     """
     provider = _current.get()
+    if provider is None and isinstance(active_session(), InlineSession):
+        return PymonikContext.from_local()
     if provider is None:
         raise UsageError(
             "no task is running here; in a local call use `PymonikContext.from_local()` "

@@ -58,11 +58,11 @@ class RebuiltCall:
         call, blobs = self.task.call(self.item)
         applied.apply(self.task.meta.settings)
         packed = _loaded("the arguments", lambda: codec.unpack(blobs, self._value_of(call.refs)))
-        args, kwargs, _ = codec.arguments_of(packed)
+        args, kwargs, seed = codec.arguments_of(packed)
         session = InlineSession(self.task.row.session_id, self._state_value)
         activate(session)
         try:
-            return session.resolved(function(*args, **kwargs))
+            return session.call(function, args, kwargs, seed)
         finally:
             activate(None)
 

@@ -24,9 +24,9 @@ from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
 from pymonik.executor.measures import Measures, origin_of, with_printed
-from pymonik.executor.outcome import outcome
+from pymonik.code.outcome import outcome
 from pymonik.executor.outgoing import Outgoing
-from pymonik.executor.prepared import prepared
+from pymonik.code.prepared import prepared
 from pymonik.executor.submission import is_new
 from pymonik.executor.subtasks import SubtaskSession
 from pymonik.executor.telling import NeededFailedError, Teller

@@ -13,10 +13,12 @@ from pymonik.session.run import KeptCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pymonik.seeds import Seed
     from pymonik.session.result import ResultState
     from pymonik.wire.containers import Buffer
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+ArgumentsAndSeed = tuple[tuple[Any, ...], dict[str, Any], "Seed | None"]
 
 
 def arguments(state: ResultState, value_of: Callable[[ResultState], object]) -> Arguments:
@@ -29,6 +31,14 @@ def arguments(state: ResultState, value_of: Callable[[ResultState], object]) -> 
     Raises:
         UsageError: They are not kept.
     """
+    args, kwargs, _ = arguments_and_seed(state, value_of)
+    return args, kwargs
+
+
+def arguments_and_seed(
+    state: ResultState, value_of: Callable[[ResultState], object]
+) -> ArgumentsAndSeed:
+    """The same with the seed of the call's random numbers; see `arguments`."""
     if state.run is not None and not state.run.has_pickles:
         raise UsageError(f"{state.name} is a command or a handler: it has no arguments of Python")
     if state.call is None:
@@ -54,8 +64,7 @@ def arguments(state: ResultState, value_of: Callable[[ResultState], object]) -> 
         return as_argument(files[slot], state.session)
 
     files = call.files if isinstance(call, KeptCall) else ()
-    args, kwargs, _ = codec.arguments_of(codec.unpack(blobs(call), fill, file))
-    return args, kwargs
+    return codec.arguments_of(codec.unpack(blobs(call), fill, file))
 
 
 def blobs(call: KeptCall | bytes) -> Sequence[Buffer]:

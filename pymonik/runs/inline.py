@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+from contextvars import copy_context
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from pymonik.code import codec, packed_function
+from pymonik.code.outcome import outcome
+from pymonik.code.prepared import prepared
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.errors import DependencyFailedError, UsageError
 from pymonik.files.reading import as_argument
+from pymonik.seeds import RandomNumbers
 from pymonik.session.result import ResultState
 from pymonik.wire.call import WHOLE
 from pymonik.wire.environment import Environment
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
 
     from pymonik.code.codec import Packed
     from pymonik.code.opened_result import OpenedResult
+    from pymonik.seeds import Seed
     from pymonik.session.protocol import Drawn, Submission
 
 
@@ -26,12 +33,18 @@ class InlineSession:
     Args:
         session_id: What tasks are told.
         value_of: Gives the value of a result that is not of this session.
+
+    Attributes:
+        numbers: Random numbers of the call that runs now, which its context gives.
+        setup: What the setup of its task gave, likewise.
     """
 
     environment = Environment()
 
     def __init__(self, session_id: str, value_of: Callable[[ResultState], object]) -> None:
         self.session_id = session_id
+        self.numbers = RandomNumbers()
+        self.setup: object = None
         self._value_of = value_of
         self._values: dict[int, object] = {}  # by the number in the id of the result
         self._states: list[ResultState] = []
@@ -51,15 +64,31 @@ class InlineSession:
                 lambda slot: self._filled(call.refs[slot]),
                 lambda slot: as_argument(call.files[slot], self),
             )
-            args, kwargs, _ = codec.arguments_of(packed)
-            value = self.resolved(function(*args, **kwargs))
+            value = self.call(function, *codec.arguments_of(packed))
         except Exception as error:  # noqa: BLE001 - of the user's function
             state.fail(error)
         else:
             self._complete(state, value)
         return state
 
-    def resolved(self, value: object) -> object:
+    def call(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        seed: Seed | None,
+    ) -> object:
+        """What a call gives: with its own random numbers, and its setup, as on a worker."""
+        around = self.numbers, self.setup
+        try:
+            setup: Callable[[], object] | None = getattr(function, "setup", None)
+            self.setup = None if setup is None else _beside_loops(prepared, setup)
+            self.numbers = RandomNumbers(seed)
+            return self._resolved(_outcome(function, args, kwargs))
+        finally:
+            self.numbers, self.setup = around
+
+    def _resolved(self, value: object) -> object:
         """A value that a task returned: handles in its place are delegations."""
         if isinstance(value, Referable):
             return self._filled(value)
@@ -130,3 +159,36 @@ class InlineSession:
         raise UsageError(
             "a task cannot wait for a result: pass the handle to another task, or return it"
         )
+
+
+def _outcome(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a call gives on a worker, where coroutines and generators are run to their ends."""
+    collects = bool(getattr(function, "collects", _yields(function)))
+    if collects or inspect.iscoroutinefunction(getattr(function, "func", function)):
+        return _beside_loops(outcome, function, args, kwargs, collects=collects)
+    return outcome(function, args, kwargs, collects=False)
+
+
+def _yields(function: Callable[..., Any]) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _beside_loops(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call it in a thread of its own where a loop runs already, as in the cell of a notebook."""
+    if not _is_in_loop():
+        return function(*args, **kwargs)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(copy_context().run, function, *args, **kwargs).result()
+
+
+def _is_in_loop() -> bool:
+    asyncio: Any = sys.modules.get("asyncio")  # it takes long to import
+    if asyncio is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymonik.code.remote_frames import remote_part
 from pymonik.errors import UsageError
-from pymonik.runs.called import arguments
+from pymonik.runs.called import arguments_and_seed
 from pymonik.runs.inline import InlineSession
 from pymonik.session.current import activate, entered_session
 
@@ -42,12 +42,12 @@ def replay(
         if state.run is None:
             raise UsageError("it is not known which function this was: the handle has no call")
         function = state.run.function
-    args, kwargs = arguments(state, value_of)
+    args, kwargs, seed = arguments_and_seed(state, value_of)
     session = InlineSession(state.session.session_id, value_of)
     before = entered_session()
     activate(session)
     try:
-        return session.resolved(function(*args, **kwargs))
+        return session.call(function, args, kwargs, seed)
     except Exception as error:
         if pdb:
             _debug(error.__traceback__)

@@ -56,6 +56,41 @@ def test_a_retry_draws_the_same_numbers(client: Pymonik) -> None:
     assert draw_at_second_attempt.invoke(seed=3).get(timeout=TIMEOUT_S) == stream(3, 0)
 
 
+@task(require_context=True)
+def draw_with_context(ctx: PymonikContext, n: int) -> tuple[int, float]:
+    return n, ctx.rng.random()
+
+
+@task(require_context=True)
+def draw_below(ctx: PymonikContext) -> Any:
+    own = ctx.rng.random()
+    return keep.invoke(own, draw.invoke(1, seed=9))
+
+
+@task
+def keep(own: float, drawn: tuple[int, float]) -> tuple[float, float]:
+    return own, drawn[1]
+
+
+@pytest.mark.parametrize("function", [draw, draw_with_context])
+@pytest.mark.parametrize("chunk_size", [1, 3])
+def test_a_replay_draws_the_same_numbers(
+    client: Pymonik, function: Any, chunk_size: int
+) -> None:
+    handles = function.map_invoke(range(5), seed=42, chunk_size=chunk_size)
+    handles.wait(TIMEOUT_S)
+
+    assert handles[3].replay() == (3, stream(42, 3))
+    assert handles[3].replay(with_=draw_with_context) == (3, stream(42, 3))
+
+
+def test_a_replay_draws_them_in_its_subtasks_too(client: Pymonik) -> None:
+    handle = draw_below.invoke(seed=5)
+
+    assert handle.get(timeout=TIMEOUT_S) == (stream(5, 0), stream(9, 0))
+    assert handle.replay() == (stream(5, 0), stream(9, 0))
+
+
 def test_without_a_seed_numbers_differ(client: Pymonik) -> None:
     values = draw.map_invoke([0] * 8, chunk_size=4).get(timeout=TIMEOUT_S)
 

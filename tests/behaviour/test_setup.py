@@ -82,3 +82,20 @@ def test_a_setup_is_a_function() -> None:
     wrong: Any = 3
     with pytest.raises(UsageError, match="setup= takes a function"):
         task(setup=wrong)(lambda: 0)
+
+
+def test_a_replay_has_what_the_setup_gives(client: Pymonik) -> None:
+    handle = named.invoke("weight")
+    handle.wait(TIMEOUT_S)
+
+    assert handle.replay() == "weight of a table"
+
+
+def load_table() -> dict[str, str]:
+    return {"weight": "weight of a table"}
+
+
+@task(setup=load_table)
+def named(name: str) -> str:
+    table: dict[str, str] = get_context().setup
+    return table[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import pty
@@ -152,6 +153,29 @@ def test_subtasks_of_a_replay_run_here(client: Pymonik) -> None:
     handle = tree.invoke(3)
     assert handle.replay() == 8
     assert handle.result(timeout=TIMEOUT_S) == 8
+
+
+@task
+async def later(number: int) -> int:
+    return number + 1
+
+
+@task
+def halves(number: int) -> Iterator[int]:
+    while number:
+        number //= 2
+        yield number
+
+
+def test_a_replay_runs_coroutines_and_generators_to_their_ends(client: Pymonik) -> None:
+    one, several = later.invoke(3), halves.invoke(9)
+    assert (one.get(TIMEOUT_S), several.get(TIMEOUT_S)) == (4, [4, 2, 1, 0])
+    assert (one.replay(), several.replay()) == (4, [4, 2, 1, 0])
+
+    async def in_a_loop() -> object:
+        return one.replay()
+
+    assert asyncio.run(in_a_loop()) == 4
 
 
 def test_the_debugger_opens_where_it_failed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pymonik.executor.outcome import outcome
+from pymonik.code.outcome import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
