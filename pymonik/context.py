@@ -111,14 +111,14 @@ class PymonikContext:
         context = cls()
         if session is not None:
             session_id = session.session_id
-            is_again = isinstance(session, InlineSession)  # a call of a worker, run again here
+            again = session if isinstance(session, InlineSession) else None  # a replay
             context = cls(
                 session,
                 session_id=session_id,
                 environment=session.environment,
-                rng=session.numbers.generator if is_again else None,
+                rng=again.numbers.generator if again is not None else None,
             )
-            context.setup = session.setup if is_again else None
+            context.setup = again.setup if again is not None else None
         if logger is not None:
             context.logger = ContextLogger(local=logger)
         return context

@@ -13,6 +13,8 @@ import msgspec
 
 from pymonik.code import codec, opened_result
 from pymonik.code.finder import bundles
+from pymonik.code.outcome import outcome
+from pymonik.code.prepared import prepared
 from pymonik.code.references import Referable
 from pymonik.code.settings import applied
 from pymonik.context import PymonikContext, enter
@@ -24,9 +26,7 @@ from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
 from pymonik.executor.measures import Measures, origin_of, with_printed
-from pymonik.code.outcome import outcome
 from pymonik.executor.outgoing import Outgoing
-from pymonik.code.prepared import prepared
 from pymonik.executor.submission import is_new
 from pymonik.executor.subtasks import SubtaskSession
 from pymonik.executor.telling import NeededFailedError, Teller

@@ -74,9 +74,7 @@ def keep(own: float, drawn: tuple[int, float]) -> tuple[float, float]:
 
 @pytest.mark.parametrize("function", [draw, draw_with_context])
 @pytest.mark.parametrize("chunk_size", [1, 3])
-def test_a_replay_draws_the_same_numbers(
-    client: Pymonik, function: Any, chunk_size: int
-) -> None:
+def test_a_replay_draws_the_same_numbers(client: Pymonik, function: Any, chunk_size: int) -> None:
     handles = function.map_invoke(range(5), seed=42, chunk_size=chunk_size)
     handles.wait(TIMEOUT_S)
 

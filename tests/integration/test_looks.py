@@ -168,7 +168,8 @@ def halves(number: int) -> Iterator[int]:
 
 
 def test_a_replay_runs_coroutines_and_generators_to_their_ends(client: Pymonik) -> None:
-    one, several = later.invoke(3), halves.invoke(9)
+    one: Any = later.invoke(3)
+    several: Any = halves.invoke(9)
     assert (one.get(TIMEOUT_S), several.get(TIMEOUT_S)) == (4, [4, 2, 1, 0])
     assert (one.replay(), several.replay()) == (4, [4, 2, 1, 0])
 
