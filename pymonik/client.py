@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import os
 import sys
 import threading
@@ -38,6 +39,7 @@ from pymonik.runs.cancelled import CancelReport
 from pymonik.runs.output import shown
 from pymonik.runs.tidying import is_mine, known
 from pymonik.runs.waiting import update_views
+from pymonik.runs.wording import count
 from pymonik.session.current import activate, entered_session, open_sessions
 from pymonik.session.forgetting import keep
 from pymonik.session.outgoing import BATCH_TASKS
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 OnExit = Literal["finish", "keep", "cancel"]
+_SECOND_S = 2.0  # after Ctrl-C, in which another one waits for nothing at all
 _RESTART_S = 30.0  # in which a cluster on this machine may be started again at the same socket
 _DEFAULT_PARTITION = "pymonik"
 _MOST_LISTED = 100_000  # results
@@ -255,6 +258,7 @@ class Pymonik:
         self._is_embedded = False  # the session is in the embedded cluster of this process
         self._around: list[Session | None] = []  # what was entered around each `with` of this
         self._ended = False
+        self._interrupted_at = -math.inf  # when Ctrl-C ended the block
         self._pages: list[Rewriting] = []  # files that are written again and again
 
     def __repr__(self) -> str:
@@ -325,8 +329,11 @@ class Pymonik:
                 session.wait_for_all()
                 if session.is_recorded:
                     wait_for_others(session.lists, session.session_id)
-        except BaseException:
-            session.cancel_all()
+        except BaseException as error:
+            if session.is_recorded and isinstance(error, KeyboardInterrupt):
+                self._stop_waiting(session)
+            else:
+                session.cancel_all()
             raise
         try:
             session.close()
@@ -334,6 +341,20 @@ class Pymonik:
         except UnavailableError as error:
             # Everything has ended by now: that nobody is there to close the session costs nothing.
             _log.warning("the session was not closed: %s", error)
+
+    def _stop_waiting(self, session: RemoteSession) -> None:
+        """Ctrl-C while a session is finished that others can find: it goes on.
+
+        The first one has what is left sent, a second one soon after it nothing at all.
+        """
+        if time.monotonic() - self._interrupted_at > _SECOND_S:
+            try:
+                session.leave()
+            except KeyboardInterrupt:
+                pass
+            else:
+                return
+        _leave_at_once(session)
 
     def _leave_block(self, session: RemoteSession) -> bool:
         """Make the session around the block the current one again; whether there is a block."""
@@ -384,6 +405,8 @@ class Pymonik:
             if session is not None:
                 tell_unseen(session.take_unseen_failures(), self._on_unseen)
             return
+        if isinstance(error, KeyboardInterrupt):
+            self._interrupted_at = time.monotonic()
         unlink(error)
         uncaught_errors.expect(error)
         try:
@@ -400,7 +423,14 @@ class Pymonik:
         if how is None:
             how = "keep" if self._was_there else "finish"
         if how == "keep":
-            self.leave()
+            session = self._session
+            try:
+                self.leave()
+            except KeyboardInterrupt:
+                if session is not None and self._session is session:
+                    _leave_at_once(session)
+                    self._let_go(session)
+                raise
         else:
             self._end(cancel=how == "cancel", wait=True)
 
@@ -443,6 +473,10 @@ class Pymonik:
             session.leave()
         if file is not None:
             self._write_job(file, session, states)
+        self._let_go(session)
+
+    def _let_go(self, session: RemoteSession) -> None:
+        """This program has left the session."""
         with self._lock:
             self._session, self._ended = None, True
         was_block = self._leave_block(session)
@@ -834,6 +868,16 @@ class Pymonik:
     def send(self) -> None:
         """Have everything submitted so far sent now; returns when it is."""
         self.session.send()
+
+
+def _leave_at_once(session: RemoteSession) -> None:
+    unsent = session.leave_at_once()
+    if unsent:
+        _log.warning(
+            "left at once: %s may never have left this program; the same call with the same "
+            "label, in the same session, sends what did not",
+            count(unsent, "item"),
+        )
 
 
 def _states(

@@ -127,6 +127,13 @@ class Emptied:
 
 
 @dataclass(slots=True)
+class Dropped:
+    """The program leaves at once; answered with the number of calls that may not have been sent."""
+
+    reply: Reply
+
+
+@dataclass(slots=True)
 class Attached:
     """States of results that this session did not submit: the ends of these end them."""
 

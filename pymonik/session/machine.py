@@ -97,6 +97,7 @@ class Machine:
             events.Flushed: self._waits.flushed,
             events.Drained: self._waits.drained,
             events.Emptied: self._waits.emptied,
+            events.Dropped: self._dropped,
             events.Attached: self._attached,
             events.Wanted: self._values.wanted,
             events.Asked: asking.asked,
@@ -241,6 +242,15 @@ class Machine:
         self._fail_pending(closed)
         self._ends.is_over = True
         reply.give()
+
+    def _dropped(self, event: events.Dropped, _: float) -> None:
+        """What has not left does not leave any more; requests that are under way go on."""
+        unsent = sum(1 for part in (self._outgoing, self._sending) for _ in part.states())
+        self._ends.closed = self._ends.closed or SessionClosedError(
+            "SubmitTasks", "the session was left at once, before this call was sent"
+        )
+        self._fail_unsent(self._ends.closed)
+        event.reply.give(unsent)
 
     def _ended(self, request: events.End, event: events.Answered, now: float) -> None:
         if self._end is None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pymonik.wire.environment import Environment
 
 _log = logging.getLogger(__name__)
+_LEAVES_S = 1.0  # in which the thread of the session, which waits for nobody, says what is left
 _ENDED = "The session transition is invalid"  # somebody else closed or cancelled it
 
 
@@ -476,6 +477,17 @@ class RemoteSession:
             action()
         if self.live is not None:  # the program may end at once
             self.live.catch_up()
+        self._be_left()
+
+    def leave_at_once(self) -> int:
+        """The same without sending anything more; gives how many calls may not have been sent."""
+        reply = events.Reply()
+        self._engine.post(events.Dropped(reply))
+        self._be_left()
+        reply.wait(_LEAVES_S)
+        return int(reply.value or 0)
+
+    def _be_left(self) -> None:
         keep(self)
         self._closed = self._closed or "left"
         self._abandoned.detach()
