@@ -24,8 +24,6 @@ from pymonik.errors import (
     WaitTimeoutError,
     WorkerLostError,
 )
-from pymonik.files.completed import Completed
-from pymonik.files.file import File
 from pymonik.handles import MultiResultHandle, ResultHandle, as_completed
 from pymonik.options import TaskOptions
 from pymonik.task import Task, task
@@ -34,6 +32,8 @@ if TYPE_CHECKING:
     from pymonik.client import Pymonik
     from pymonik.cluster.local import LocalCluster
     from pymonik.commands import command
+    from pymonik.files.completed import Completed
+    from pymonik.files.file import File
     from pymonik.futures import Executor
     from pymonik.materialized import Materialize, materialize
     from pymonik.monitors import MonitorContext, MonitorHandle, monitor
@@ -83,9 +83,12 @@ __all__ = [
     "task",
 ]
 
-# Imported when first asked for: they bring gRPC, which an executor must not pay for.
+# Imported when first asked for: they bring gRPC, which an executor must not pay for, or what most
+# programs never name.
 _LAZY = {
+    "Completed": "pymonik.files.completed",
     "Executor": "pymonik.futures",
+    "File": "pymonik.files.file",
     "command": "pymonik.commands",
     "Pymonik": "pymonik.client",
     "LocalCluster": "pymonik.cluster.local",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
 
 from pymonik.code import codec
 from pymonik.errors import UsageError
@@ -14,18 +17,18 @@ from pymonik.runs.inline import InlineSession
 from pymonik.seeds import RandomNumbers
 from pymonik.session.current import active_session
 from pymonik.stored_ids import ObjectFiles
-from pymonik.task_log import ContextLogger
 from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.random import Generator
 
     from pymonik.materialized import Materialize
     from pymonik.session.protocol import Session
+    from pymonik.task_log import ContextLogger
 
 T = TypeVar("T")
 _NOT_GIVEN: Any = object()
@@ -44,8 +47,7 @@ class LiveSide(Protocol):
         """What the program has set, as it is now."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskHandler:
+class TaskHandler(msgspec.Struct, frozen=True):
     """A read-only view of the running task, where no handler of ArmoniK is at hand."""
 
     task_id: str
@@ -64,7 +66,6 @@ class PymonikContext:
         options: Those that the task runs with.
         environment: What it has around it.
         partition: Whose worker runs it.
-        logger: Lines of the task; see `ContextLogger`.
         setup: What the function of ``@task(setup=...)`` returned in this executor.
     """
 
@@ -91,7 +92,6 @@ class PymonikContext:
         self.options = options or TaskOptions()
         self.environment = environment or Environment()
         self.partition = partition or self.options.partition_id or ""
-        self.logger = ContextLogger(task_id, session_id)
         self.setup: Any = None
         self._handler = task_handler
         self._objects = ObjectFiles()
@@ -120,8 +120,17 @@ class PymonikContext:
             )
             context.setup = again.setup if again is not None else None
         if logger is not None:
+            from pymonik.task_log import ContextLogger
+
             context.logger = ContextLogger(local=logger)
         return context
+
+    @cached_property
+    def logger(self) -> ContextLogger:
+        """Lines of the task; see `ContextLogger`."""
+        from pymonik.task_log import ContextLogger  # programs do not log here, tasks do
+
+        return ContextLogger(self.task_id, self.session_id)
 
     @property
     def is_local(self) -> bool:

@@ -17,20 +17,16 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
 
-from pymonik.batches.saving import save_all, save_logs
-from pymonik.code.exceptions import again, note_item, note_others
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.completion import Completions, More
 from pymonik.errors import UsageError, WaitTimeoutError
 from pymonik.files.reading import ClientReader, complete, files_of
 from pymonik.quantities import wait_s
 from pymonik.runs import waiting
-from pymonik.runs.figures import learn
 from pymonik.runs.looks import CallLook, CallsLook
 from pymonik.session.callbacks import call
-from pymonik.session.detached import detached
 from pymonik.session.forgetting import keep, keep_results
-from pymonik.session.result import ResultState, Status
+from pymonik.session.result import ResultState, Status, learn
 from pymonik.stored_ids import StoredId
 
 if TYPE_CHECKING:
@@ -225,6 +221,8 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
     def _raise_error(self) -> None:
         __tracebackhide__ = True
         if (error := _told(self._state)) is not None:
+            from pymonik.code.exceptions import again  # most calls end well
+
             # Raised a second time, it must not show the frames that the first one went through.
             raise again(error)
 
@@ -414,6 +412,8 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
             UsageError: The pattern has no ``{i}``, or two files would be one.
             BaseException: As `result` does.
         """
+        from pymonik.batches.saving import save_all  # most programs save no files
+
         __tracebackhide__ = True
         self.wait()
         return save_all(self._handles, pattern)
@@ -497,6 +497,8 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
             UsageError: The pattern has no ``{i}``.
             OSError: They cannot be written.
         """
+        from pymonik.batches.saving import save_logs  # most programs save no output
+
         return save_logs(self._handles, pattern)
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
@@ -548,6 +550,8 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
         __tracebackhide__ = True
         failed = [handle for handle in self._handles if handle._state.error is not None]
         if failed and (error := _told(failed[0]._state)) is not None:
+            from pymonik.code.exceptions import again, note_others  # most calls end well
+
             cancelled = sum(handle.status == "cancelled" for handle in failed[1:])
             note_others(error, len(failed) - 1 - cancelled)
             raise again(error)
@@ -565,6 +569,8 @@ def _told(state: ResultState) -> BaseException | None:
     if error is not None:
         complete(error, state)
         if run is not None and state.index >= 0:
+            from pymonik.code.exceptions import note_item  # most calls end well
+
             note_item(error, state.index, run.total)
     return error
 
@@ -759,4 +765,6 @@ def _set(future: asyncio.Future[None]) -> None:
 def _restore(
     session_id: str, result_id: str, item: int, name: str, task_id: str
 ) -> ResultHandle[Any]:
+    from pymonik.session.detached import detached  # few programs unpickle handles
+
     return ResultHandle(detached(session_id, result_id, name, task_id, item))

@@ -9,8 +9,6 @@
 from __future__ import annotations
 
 import pickle  # for files that the function of the user reads with it
-import shutil
-import tempfile
 import weakref
 from pathlib import Path
 from typing import Any, Final
@@ -57,6 +55,9 @@ class ObjectFiles:
         if not name or Path(name).name != name:
             raise UsageError(f"{name!r} is not the id of a result")
         if self._folder is None:
+            import shutil  # most tasks ask for no object by its id
+            import tempfile
+
             self._folder = Path(tempfile.mkdtemp(prefix="pymonik-objects-"))
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         return self._folder / name

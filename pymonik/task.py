@@ -38,7 +38,6 @@ from pymonik.context import PymonikContext, get_context
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles import MultiResultHandle, ResultHandle
 from pymonik.keywords import with_prefix
-from pymonik.mapping import Items, bound_items, map_items
 from pymonik.options import TaskOptions, call_options, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.seeds import Seed, checked_seed
@@ -99,7 +98,7 @@ _STATE: Final = (
 
 
 _NOT_GIVEN: Any = object()
-_FILE: Final = re.compile(r"\bFile\b")
+_FILE: Final = r"\bFile\b"  # compiled when a function first says what it returns
 
 
 class Task(Named, Generic[P, R]):
@@ -539,6 +538,8 @@ class Task(Named, Generic[P, R]):
         Raises:
             UsageError: As in `invoke`; the message has the index of the item.
         """
+        from pymonik.mapping import Items, map_items  # executors map rarely
+
         __tracebackhide__ = True
         if iterable is _NOT_GIVEN:
             iterable = _args_list(self.name, kwargs)
@@ -681,6 +682,8 @@ class BoundTask(Generic[R]):
 
     def map_invoke(self, /, iterable: Iterable[object], **kwargs: Any) -> MultiResultHandle[R]:
         """Run the method once for each item; see `Task.map_invoke`."""
+        from pymonik.mapping import bound_items  # executors map rarely
+
         method = self._task._parameters.without_first()
         reserved = {name: kwargs.pop(name) for name in RESERVED & kwargs.keys()}
         with_prefix(kwargs, method)
@@ -770,7 +773,7 @@ def _setup(given: object) -> object:
 def _gives_files(function: Any) -> bool:
     """Whether a function says that it returns a `File`, alone or in a container."""
     annotation = getattr(function, "__annotations__", {}).get("return")
-    return annotation is not None and _FILE.search(str(annotation)) is not None
+    return annotation is not None and re.search(_FILE, str(annotation)) is not None
 
 
 def output_names(outputs: str | Iterable[str]) -> tuple[str, ...]:

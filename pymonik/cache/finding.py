@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from pymonik.cache.entries import Entry
     from pymonik.code.codec import Packed
-    from pymonik.code.program import Code
     from pymonik.code.references import Named
+    from pymonik.code.with_calls import Code
     from pymonik.session.protocol import Submission
 
 _log = logging.getLogger("pymonik")

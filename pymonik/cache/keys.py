@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from pymonik.code.codec import Packed
     from pymonik.code.packed_function import PackedFunction
-    from pymonik.code.program import Code
     from pymonik.code.references import Named
+    from pymonik.code.with_calls import Code
     from pymonik.options import TaskOptions
     from pymonik.wire.environment import Environment
 

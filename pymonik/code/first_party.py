@@ -17,9 +17,10 @@ import os
 import site
 import sys
 import sysconfig
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     import types
@@ -38,8 +39,7 @@ class Kind(enum.Enum):
     FIRST_PARTY = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """Where a module that can travel lies.
 
     Attributes:

@@ -34,7 +34,7 @@ _GLOBAL_NAMES: Final = frozenset(
         *("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"),  # in the bodies of classes
     }
 )
-_WORD: Final = re.compile(r"[^\W\d]\w*")
+_WORD: Final = r"[^\W\d]\w*"  # compiled when code is first packed: executors pack little
 _SINGLE_DISPATCH: Final = functools.singledispatch(lambda _: None).__code__  # type: ignore[attr-defined]
 _names_of_code: dict[int, tuple[types.CodeType, tuple[str, ...]]] = {}
 _MOST_CODES: Final = 4096  # whose names are remembered
@@ -161,7 +161,7 @@ def _in_annotations(annotations: dict[str, Any]) -> list[str]:
     words: dict[str, None] = {}
     for annotation in annotations.values():
         for text in _texts_in(annotation):
-            words.update(dict.fromkeys(_WORD.findall(text)))
+            words.update(dict.fromkeys(re.findall(_WORD, text)))
     return list(words)
 
 

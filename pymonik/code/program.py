@@ -5,34 +5,19 @@ from __future__ import annotations
 import sys
 import time
 import types
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pymonik.code.bundle import Bundler
 from pymonik.code.settings import Settings, baselines
+from pymonik.code.with_calls import NO_CODE, Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pymonik.code.bundle import Bundle
     from pymonik.code.codec import Packed
     from pymonik.code.packed_function import PackedFunction
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
-    """The program as calls need it that are submitted now.
-
-    Attributes:
-        bundle: Its files; ``None`` where the calls need none.
-        settings: Variables that it has set in its modules, pickled; empty where there are none.
-    """
-
-    bundle: Bundle | None = None
-    settings: bytes = b""
-
-
-NO_CODE: Final = Code()
 _SHARE: Final = 80  # looking at all variables takes at most one part in so many of the time
 
 

@@ -25,10 +25,11 @@ from pymonik.code import first_party
 from pymonik.code.closure import code_of, imports_of
 from pymonik.code.first_party import Kind
 from pymonik.code.imports import code_of_file, imported_names
-from pymonik.code.literals import Literals, literals_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pymonik.code.literals import Literals
 
 _log = logging.getLogger(__name__)
 
@@ -127,6 +128,8 @@ class Baselines:
         attributes = {one for _, baseline in known for one in baseline.literals.attributes}
         found = {name for name, baseline in known if baseline.literals.by_text}
         if (script := _script()) is not None:
+            from pymonik.code.literals import literals_of  # executors look for no settings
+
             literals = literals_of(script)
             attributes |= literals.attributes
             found.update(imported_names(script, "") if literals.by_text else ())
@@ -142,6 +145,8 @@ class Baselines:
         source = first_party.source_of(module, name)
         code = code_of(source) if source is not None else None
         if code is not None:
+            from pymonik.code.literals import literals_of  # executors look for no settings
+
             self._known[name] = _Baseline(module, literals_of(code))
 
 

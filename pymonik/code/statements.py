@@ -13,9 +13,7 @@ import ast
 import inspect
 import re
 import sys
-import sysconfig
 import types
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pymonik.code import arrivals, functions, identities, main_module, places
@@ -23,13 +21,7 @@ from pymonik.code import arrivals, functions, identities, main_module, places
 if TYPE_CHECKING:
     from pymonik.code.pickler import Pickler
 
-_WORD: Final = re.compile(r"[^\W\d]\w*")
-_STANDARD: Final = tuple(
-    str(Path(path).resolve())
-    for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
-    if path
-)
-
+_WORD: Final = r"[^\W\d]\w*"  # compiled when code is first packed: executors pack little
 # In Python or in C: `msgspec` makes its classes in C, with what it knows of their fields.
 _MAKERS: Final = (types.FunctionType, staticmethod, types.BuiltinFunctionType)
 
@@ -81,7 +73,7 @@ def define(pickler: Pickler, cls: type, statement: tuple[str, int, str]) -> Any:
     pickler.need_names(names, needed)
     # Texts in annotations, and in arguments such as that of a relationship, name classes too.
     classes = set(main_module.classes_in(names)) - {cls.__name__}
-    pickler.need_names(names, sorted(classes & set(_WORD.findall(text))), optional=True)
+    pickler.need_names(names, sorted(classes & set(re.findall(_WORD, text))), optional=True)
     uid = identities.id_of(cls)
     return run_statement, (uid, main_id, cls.__name__, file, first, text, postponed, needed)
 

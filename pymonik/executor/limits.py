@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 from mmap import PAGESIZE as _PAGE
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from pymonik.launch.supervisor import below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -62,6 +61,8 @@ def idle_share() -> int:
 
 def held_below(root: int) -> int:
     """Bytes that the processes below this one have for themselves."""
+    from pymonik.launch.supervisor import below  # parents ask; executors have a limit only
+
     return sum(map(_of_one(), below(root)))
 
 
@@ -80,10 +81,12 @@ class MemoryWatch:
     """
 
     def __init__(self, root: int, limit: int) -> None:
+        from pymonik.launch.supervisor import below  # parents watch; executors have a limit only
+
         self.limit = limit
         self.peak = 0
         self.interval_s = WATCH_INTERVAL_S
-        self._root = root
+        self._below = partial(below, root)
         self._of_one = _of_one()
 
     def is_exceeded(self) -> bool:
@@ -102,7 +105,7 @@ class MemoryWatch:
         return used > self.limit
 
     def _used(self) -> int:
-        pids = below(self._root)
+        pids = self._below()
         used = sum(map(self._of_one, pids))
         if used > self.limit and len(pids) > 1:
             used = sum(map(_unshared, pids))

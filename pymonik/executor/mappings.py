@@ -18,8 +18,9 @@ import functools
 import mmap
 import os
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from pymonik.content.mapped import mapped
 from pymonik.executor import files
@@ -39,8 +40,7 @@ _PAGES_AT_ONCE = 1 << 15
 _NOT_COPIED = bytes([0x00, 0xA0, 0xA1])
 
 
-@dataclass(eq=False, slots=True)
-class _Kept:
+class _Kept(msgspec.Struct, eq=False):
     mapping: ctypes.Array[ctypes.c_char]
     file: tuple[int, ...]
     faults: int  # of this process, when nobody had written

@@ -26,12 +26,9 @@ from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
 from pymonik.executor.measures import Measures, origin_of, with_printed
-from pymonik.executor.outgoing import Outgoing
 from pymonik.executor.submission import is_new
 from pymonik.executor.subtasks import SubtaskSession
 from pymonik.executor.telling import NeededFailedError, Teller
-from pymonik.executor.workplace import Workplace
-from pymonik.files.completed import Completed
 from pymonik.seeds import RandomNumbers
 from pymonik.session.current import activate
 from pymonik.wire import containers
@@ -57,6 +54,7 @@ if TYPE_CHECKING:
     from pymonik.executor.frames import Run
     from pymonik.executor.printed import Printed
     from pymonik.executor.reporting import Reporting
+    from pymonik.executor.workplace import Workplace
     from pymonik.wire.call import BuiltIn, FileRef, Origin
     from pymonik.wire.command_lines import Ran
     from pymonik.wire.containers import Buffer
@@ -444,6 +442,8 @@ class _Attempt:
     def _place(self) -> Workplace:
         """The folder of the present call."""
         if self._workplace is None:
+            from pymonik.executor.workplace import Workplace  # few calls have files
+
             self._workplace = Workplace(
                 self._run, is_reused=isinstance(self._meta.function, Command)
             )
@@ -462,10 +462,14 @@ class _Attempt:
 
     def completed(self, ran: Ran, files: dict[str, Any]) -> object:
         """What a command gave, as an argument."""
+        from pymonik.files.completed import Completed  # most executors never need it
+
         return Completed.of(ran, files)
 
     def _with_files(self, packed: Packed) -> tuple[ItemMeta, Sequence[Buffer]]:
         """A value with the files that are in it, and the outputs of the call."""
+        from pymonik.executor.outgoing import Outgoing  # few calls give files
+
         place = self._workplace
         sealed = list(packed.files)
         if place is not None:
@@ -508,7 +512,9 @@ class _Attempt:
         return lambda_call.answer(given)
 
     def _command(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]]:
-        from pymonik.executor.command_call import CommandCall  # most executors never need it
+        # Most executors never need it.
+        from pymonik.executor.command_call import CommandCall
+        from pymonik.executor.outgoing import Outgoing
 
         self._teller.begin((), {})
         started = time.time()

@@ -6,7 +6,6 @@ therefore stand-ins (``"new:0"``), which the parent replaces; see `pymonik.execu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
@@ -14,12 +13,10 @@ import msgspec
 
 from pymonik.code import codec, opened_result
 from pymonik.code.packed_function import PackedFunction
-from pymonik.environments import local_packages
 from pymonik.errors import UsageError
 from pymonik.executor import files
 from pymonik.executor.frames import Created, Subtask
 from pymonik.executor.identity import packed_identity
-from pymonik.executor.outgoing import Outgoing
 from pymonik.options import TaskOptions
 from pymonik.session.labels import with_labels
 from pymonik.session.result import ResultState
@@ -47,6 +44,7 @@ if TYPE_CHECKING:
     from pymonik.code.opened_result import OpenedResult
     from pymonik.code.references import Referable, Sealed
     from pymonik.executor.frames import Run
+    from pymonik.executor.outgoing import Outgoing
     from pymonik.session.protocol import Drawn, Submission
     from pymonik.session.result import Observer
     from pymonik.wire.containers import Buffer
@@ -55,8 +53,7 @@ if TYPE_CHECKING:
 _MAX_FUNCTIONS = 64  # that a payload names for its subtasks
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(msgspec.Struct):
     """A subtask whose output may still become that of the running task."""
 
     payload: str
@@ -339,6 +336,8 @@ class SubtaskSession:
         Raises:
             UsageError: A wheel is not on this machine: only the client's is sure to have it.
         """
+        from pymonik.environments import local_packages  # few tasks send packages
+
         places = {file.digest: file.result_id for file in self._meta.environment.files}
         for file in environment.files:
             place = places.get(file.digest) or self._wheels.get(file.digest)
@@ -387,6 +386,8 @@ class SubtaskSession:
 
     @property
     def _outgoing(self) -> Outgoing:
+        from pymonik.executor.outgoing import Outgoing  # few subtasks are given files
+
         # Copied, not taken: the running call may go on with its file.
         return Outgoing(self._run, self, None)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pymonik.errors import CommandError
-from pymonik.files.completed import Completed
-from pymonik.files.file import File
-from pymonik.files.stored import Stored
 
 if TYPE_CHECKING:
     from pymonik.code.opened_result import OpenedResult
     from pymonik.code.references import Sealed
-    from pymonik.files.stored import Contents
+    from pymonik.files.completed import Completed
+    from pymonik.files.file import File
+    from pymonik.files.stored import Contents, Stored
     from pymonik.session.result import ResultState
     from pymonik.wire.call import FileRef
     from pymonik.wire.command_lines import Ran
@@ -30,6 +29,9 @@ class ClientReader:
 
     def file(self, ref: FileRef, data: Any) -> File:
         """A file in the cluster, or one whose bytes came with the value."""
+        from pymonik.files.file import File  # every value has a reader, and few hold a file
+        from pymonik.files.stored import Stored
+
         if data is not None:
             return File.of(ref, stored=Stored(data=bytes(data)))
         if ref.result_id not in self._packs:
@@ -38,11 +40,16 @@ class ClientReader:
 
     def completed(self, ran: Ran, files: dict[str, Any]) -> Completed:
         """What a command gave."""
+        from pymonik.files.completed import Completed  # most programs run no commands
+
         return Completed.of(ran, files)
 
 
 def as_argument(sealed: Sealed, contents: Contents) -> File:
     """A file that was an argument of a call, as the program passes it again."""
+    from pymonik.files.file import File  # most calls that are made again have no files
+    from pymonik.files.stored import Stored
+
     if not sealed.path:
         stored = Stored(contents, sealed.ref.result_id, sealed.data)
         return File.of(sealed.ref, stored=stored)

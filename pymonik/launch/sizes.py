@@ -7,7 +7,8 @@ import re
 
 from pymonik.errors import UsageError
 
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", re.IGNORECASE)
+# Compiled when somebody first writes a size: executors import this, and most programs write none.
+_SIZE = r"(?i)\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*"
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}  # powers of two
 
 
@@ -21,7 +22,7 @@ def size(value: object, name: str) -> int:
     Raises:
         UsageError: It is no size, or not above zero.
     """
-    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    found = re.fullmatch(_SIZE, value) if isinstance(value, str) else None
     if found is not None:
         nbytes = int(float(found[1]) * (1 << _UNITS[found[2].upper()]))
     elif isinstance(value, bool | str):

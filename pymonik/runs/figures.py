@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pymonik.code.opened_result import OpenedResult
 from pymonik.errors import PymonikError
-from pymonik.session.result import Status
+from pymonik.session.result import Status, learn
 from pymonik.wire.call import WHOLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from pymonik.runs.rows import TaskRow
     from pymonik.session.protocol import Session
@@ -89,16 +89,6 @@ def read_heads(states: Iterable[ResultState]) -> None:
         for start in range(0, len(group), _TOGETHER):
             part = group[start : start + _TOGETHER]
             learn(part, session.fetch(part))
-
-
-def learn(states: Sequence[ResultState], results: Sequence[OpenedResult]) -> None:
-    """Keep what results say of how they were made; those that hold several values come often."""
-    heads: dict[int, ResultMeta] = {}
-    for state, result in zip(states, results, strict=True):
-        head = heads.get(id(result))
-        if head is None:
-            head = heads[id(result)] = result.meta.without_items()
-        state.head = head
 
 
 def seconds_of(state: ResultState) -> float | None:

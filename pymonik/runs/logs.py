@@ -12,9 +12,8 @@ import re
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from pymonik.errors import PymonikError, UsageError
-from pymonik.runs.figures import learn
 from pymonik.runs.output import OutputLine
-from pymonik.session.result import Status
+from pymonik.session.result import Status, learn
 from pymonik.wire.live import LOG_PREFIX, live_name, log_entries
 
 if TYPE_CHECKING:

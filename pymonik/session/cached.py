@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pymonik.code.program import Code
+    from pymonik.code.with_calls import Code
     from pymonik.session.protocol import Submission
     from pymonik.session.result import Observer
     from pymonik.wire.call import ResultRef

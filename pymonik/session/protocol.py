@@ -6,7 +6,7 @@ from typing import IO, TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from pymonik.code.program import NO_CODE, Code
+from pymonik.code.with_calls import NO_CODE, Code
 from pymonik.options import TaskOptions
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from pymonik.code.codec import Packed
     from pymonik.code.packed_function import PackedFunction
-    from pymonik.code.program import Code
     from pymonik.code.references import Sealed
+    from pymonik.code.with_calls import Code
     from pymonik.session.board import Board
     from pymonik.session.engine import Engine
     from pymonik.session.protocol import Drawn, Session, Submission

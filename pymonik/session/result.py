@@ -246,3 +246,13 @@ def release(lock: threading.Lock) -> None:
         lock.release()
     except RuntimeError:  # it is released
         return
+
+
+def learn(states: Sequence[ResultState], results: Sequence[OpenedResult]) -> None:
+    """Keep what results say of how they were made; those that hold several values come often."""
+    heads: dict[int, ResultMeta] = {}
+    for state, result in zip(states, results, strict=True):
+        head = heads.get(id(result))
+        if head is None:
+            head = heads[id(result)] = result.meta.without_items()
+        state.head = head

@@ -6,15 +6,15 @@ import enum
 from typing import TYPE_CHECKING
 
 from pymonik.code.packed_function import PackedFunction
-from pymonik.code.program import NO_CODE
+from pymonik.code.with_calls import NO_CODE
 from pymonik.wire.call import WHOLE, fails_as_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pymonik.code.codec import Packed
-    from pymonik.code.program import Code
     from pymonik.code.references import Referable
+    from pymonik.code.with_calls import Code
     from pymonik.options import TaskOptions
     from pymonik.session.result import ResultState
     from pymonik.session.series import Series

@@ -31,9 +31,9 @@ def test_what_is_counted_twice_for_a_moment_is_not_too_much(
 ) -> None:
     """A child has the memory of its parent until it has become another program."""
     trees = iter([{1, 2}, {1, 2}, {1}, {1, 2, 3}])
-    monkeypatch.setattr(limits_module, "below", lambda _root: next(trees, {1, 2, 3}))
     monkeypatch.setattr(limits_module, "_unshared", lambda _pid: 60 * MIB)
     watch = MemoryWatch(0, 100 * MIB)
+    monkeypatch.setattr(watch, "_below", lambda: next(trees, {1, 2, 3}))
     monkeypatch.setattr(watch, "_of_one", lambda _pid: 60 * MIB)
     assert not watch.is_exceeded()
     assert watch.peak == 60 * MIB
