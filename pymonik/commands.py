@@ -28,7 +28,7 @@ from pymonik.options import refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.session.run import Run, SingleCalls
 from pymonik.task import TASK_KEYWORDS, Task, output_names
-from pymonik.wire import command_lines
+from pymonik.wire import command_lines, shell_lines
 from pymonik.wire.call import Command
 from pymonik.wire.command_lines import Argument, CommandArguments
 
@@ -136,6 +136,7 @@ class CommandTask(Task[..., "Completed"]):
         self.files = files
         self._options = dict(options)
         self._fields = _fields_of(definition)
+        self._bare = _bare_fields(definition)
         super().__init__(
             _Here(self), func_name=definition.name, outputs=definition.outputs, **options
         )
@@ -239,7 +240,16 @@ class CommandTask(Task[..., "Completed"]):
         for name, keys in self._fields.items():
             for key in keys:
                 call.fill(key, given[name])
+        for key in self._bare:
+            self._refuse_signs(key, call.shown(key))
         return call.packed()
+
+    def _refuse_signs(self, key: str, words: Sequence[str]) -> None:
+        if not all(map(shell_lines.is_harmless, words)):
+            raise ArgumentsError(
+                f"{self.name}(): {' '.join(words)!r} cannot stand for {{{key}}} where quotes do "
+                f"not help: {shell_lines.WHERE}"
+            )
 
     def _next_field(self, given: Mapping[str, object], value: object) -> str:
         free = next((name for name in self._fields if name not in given), None)
@@ -256,7 +266,10 @@ class _Here:
     def __init__(self, task: CommandTask) -> None:
         self._task = task
         self.__name__ = task.definition.name
-        files = inspect.Parameter("files", inspect.Parameter.VAR_POSITIONAL)
+        rest = "files"
+        while rest in task._fields:
+            rest += "_"
+        files = inspect.Parameter(rest, inspect.Parameter.VAR_POSITIONAL)
         # Each may be given by position too: what is lacking is told when a call is packed.
         fields = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
@@ -287,6 +300,12 @@ class _Call:
     def fill(self, key: str, value: object) -> None:
         """What stands for a field, which has the form ``name!r:spec``."""
         self._fields[key] = tuple(self._arguments(value, key))
+
+    def shown(self, key: str) -> list[str]:
+        """The words of a field that are known now."""
+        names = [file.ref.name for file in self._sealed]
+        known = [argument for argument in self._fields[key] if argument.result < 0]
+        return [_shown(argument, names, ()) for argument in known]
 
     def packed(self) -> Packed:
         """All of it."""
@@ -347,7 +366,7 @@ def _shown(argument: Argument, names: Sequence[str], refs: Sequence[Referable]) 
     if argument.text is not None:
         return argument.text
     if argument.file >= 0:
-        return names[argument.file]
+        return command_lines.place(names[argument.file])
     return f"<{refs[argument.result]._state.name or 'result'}>"
 
 
@@ -395,6 +414,18 @@ def _fields_of(definition: Command) -> dict[str, list[str]]:
             if key not in known:
                 known.append(key)
     return fields
+
+
+def _bare_fields(definition: Command) -> list[str]:
+    """Fields that stand where the shell knows no quotes."""
+    if not definition.is_line:
+        return []
+    pieces = list(command_lines.fields_in(definition.words[0]))
+    keys = [key for _, key in pieces if key is not None]
+    places = shell_lines.places(pieces)
+    return [
+        key for key, at in zip(keys, places, strict=True) if not shell_lines.is_quoted_anyhow(at)
+    ]
 
 
 def _program(words: Sequence[str], *, is_line: bool) -> str:

@@ -172,8 +172,10 @@ class LambdaTask(Task[[Any], Any]):
         plain = found.without(event, ())
         blobs = [lambda_events.encoded(plain, "the event")]
         if found.places or client_context is not None:
-            lambda_events.encoded(client_context, "the client context")
-            extras = Extras(places=tuple(found.places), client_context=client_context)
+            text = lambda_events.encoded(client_context, "the client context")
+            # As JSON has it: msgspec has forms of its own for some of what we take.
+            plain_context = lambda_events.decoded(text, "the client context")
+            extras = Extras(places=tuple(found.places), client_context=plain_context)
             blobs.append(lambda_events.extras_encoder.encode(extras))
         return Packed(tuple(blobs), sum(map(len, blobs)), found.refs)
 
@@ -222,7 +224,10 @@ class _References:
         if isinstance(value, list | tuple):
             return self._without_all(value, path)
         if isinstance(value, dict):
-            return {key: self.without(child, (*path, key)) for key, child in value.items()}
+            return {
+                key: self.without(child, (*path, lambda_events.key_of(key)))
+                for key, child in value.items()
+            }
         return value
 
     def _without_all(self, values: Sequence[Any], path: tuple[str | int, ...]) -> Sequence[Any]:

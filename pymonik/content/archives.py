@@ -20,8 +20,9 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from pymonik.content.unpacked import builders_turn, default_folder
 from pymonik.errors import SerializationError
@@ -32,29 +33,49 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 4 << 30  # of one zip, unpacked; AWS allows 250 MB
 MOST_FILES: Final = 200_000
 KEPT_BYTES: Final = 8 << 30  # of all that are kept; those used longest ago go first
+_LONGEST_NAME: Final = 255  # bytes: what file systems of Linux take
+_lzma: Any = getattr(zipfile, "lzma", None)  # some Pythons are built without it
+_UNREADABLE: Final = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, zlib.error,
+    UnicodeDecodeError, *((_lzma.LZMAError,) if _lzma is not None else ()),
+)  # fmt: skip
 _PORTION: Final = 1 << 20  # bytes that are read at once
 
 
 def entries_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The files in a zip.
+    """The files in a zip; of several that have one name the last, as all tools take it.
 
     Raises:
         SerializationError: It holds what leads out of its folder, or too much.
     """
-    entries = [one for one in archive.infolist() if not one.is_dir()]
+    entries = list({one.filename: one for one in archive.infolist() if not one.is_dir()}.values())
     if len(entries) > MOST_FILES:
         raise SerializationError(f"the zip has {len(entries)} files, at most {MOST_FILES} may")
     if (total := sum(one.file_size for one in entries)) > MOST_BYTES:
         raise SerializationError(f"the zip has {total} bytes, at most {MOST_BYTES} may")
     for entry in entries:
         _check(entry)
+    _check_places(entries)
     return entries
+
+
+def _check_places(entries: list[zipfile.ZipInfo]) -> None:
+    paths: dict[PurePosixPath, str] = {}
+    for entry in entries:
+        other = paths.setdefault(PurePosixPath(entry.filename), entry.filename)
+        if other != entry.filename:
+            raise SerializationError(f"the zip holds {entry.filename!r} and {other!r}: one place")
+    for path, name in paths.items():
+        if around := next((paths[folder] for folder in path.parents if folder in paths), None):
+            raise SerializationError(f"the zip holds {name!r} below {around!r}, which is a file")
 
 
 def _check(entry: zipfile.ZipInfo) -> None:
     path = PurePosixPath(entry.filename)
     if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or not path.parts:
         raise SerializationError(f"the zip holds {entry.filename!r}, which leads out of its folder")
+    if any(len(part.encode(errors="replace")) > _LONGEST_NAME for part in path.parts):
+        raise SerializationError(f"the zip holds {entry.filename!r}: no file can be called that")
     if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
         raise SerializationError(f"the zip holds {entry.filename!r}, which is no plain file")
     if entry.flag_bits & 1:
@@ -72,7 +93,7 @@ def opened(source: str | bytes | IO[bytes]) -> Iterator[zipfile.ZipFile]:
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         with zipfile.ZipFile(file) as archive:
             yield archive
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
+    except _UNREADABLE as error:
         raise SerializationError(f"this is no zip that can be read: {error}") from error
 
 

@@ -13,6 +13,7 @@ import os
 import stat
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from typing import IO, TYPE_CHECKING, Final
 
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
 _PORTION: Final = 1 << 20  # bytes that are read at once
 _GRAIN_S: Final = 0.05  # of the times of files; that of Linux is 10 ms at most
 _REMEMBERED: Final = 100_000
+_REMEMBERED_FOLDERS: Final = 32  # each has its tar on the disk
 
 Mark = tuple[int, ...]
 
 _digests: OrderedDict[tuple[str, Mark], str] = OrderedDict()
-_folders: dict[str, _Folder] = {}
+_folders: OrderedDict[str, _Folder] = OrderedDict()
 _lock = threading.Lock()  # guards both
 _moment = threading.local()
 
@@ -134,6 +136,23 @@ def _hash(file: IO[bytes]) -> str:
 # -- folders -------------------------------------------------------------------------------------
 
 
+class _Tar:
+    """A temporary file, owned by each `Sealed` of it: it goes when nobody can send it any more."""
+
+    def __init__(self) -> None:
+        import tempfile  # it takes an executor 3 ms
+
+        descriptor, self.path = tempfile.mkstemp(prefix="pymonik-folder-")
+        os.close(descriptor)
+        weakref.finalize(self, _remove, self.path, os.getpid())
+
+
+def _remove(path: str, owner: int) -> None:
+    if os.getpid() == owner:  # not in a fork, which has the same files
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108
+
+
 class _Folder:
     """A folder as one tar: equal content gives equal bytes, whoever has it and since when.
 
@@ -143,7 +162,7 @@ class _Folder:
     def __init__(self, path: str) -> None:
         self._path = path
         self._marks: dict[str, Mark] = {}
-        self._tar: IO[bytes] | None = None
+        self._tar: _Tar | None = None
         self._digest = ""
         self._size = 0
         self._lock = threading.Lock()  # one thread makes the tar
@@ -157,15 +176,16 @@ class _Folder:
             tar = self._tar
             assert tar is not None
             ref = FileRef(name, self._size, self._digest, is_folder=True, is_linked=is_linked)
-            return Sealed(ref, path=tar.name, mark=mark_of(os.fstat(tar.fileno())), owner=tar)
+            return Sealed(ref, path=tar.path, mark=mark_of(os.stat(tar.path)), owner=tar)  # noqa: PTH116
 
     def _pack(self, found: dict[str, Mark]) -> None:
-        import tarfile  # both take an executor 8 ms, and few send folders
-        import tempfile
+        import tarfile  # it takes an executor 5 ms, and few send folders
 
-        # Owned by each `Sealed` of it too: the file goes when nobody can send it any more.
-        tar = tempfile.NamedTemporaryFile(prefix="pymonik-folder-")  # noqa: SIM115
-        with tarfile.open(fileobj=tar, mode="w", format=tarfile.PAX_FORMAT) as writer:
+        tar = _Tar()
+        # Links are followed: what they lead to may be elsewhere, and two names of one file are two.
+        with tarfile.open(
+            tar.path, mode="w", format=tarfile.PAX_FORMAT, dereference=True
+        ) as writer:
             for relative in sorted(found):
                 writer.add(
                     os.path.join(self._path, relative),  # noqa: PTH118
@@ -173,37 +193,49 @@ class _Folder:
                     recursive=False,
                     filter=_same_for_all,
                 )
-        tar.flush()
-        tar.seek(0)
-        self._digest = _hash(tar.file)
-        self._size = tar.tell()
+        with open(tar.path, "rb", buffering=0) as file:  # noqa: PTH123
+            self._digest = _hash(file)
+            self._size = file.tell()
         self._tar = tar
 
 
 def _folder(path: str) -> _Folder:
     key = os.path.abspath(path)  # noqa: PTH100
     with _lock:
-        return _folders.setdefault(key, _Folder(key))
+        found = _folders.setdefault(key, _Folder(key))
+        _folders.move_to_end(key)
+        if len(_folders) > _REMEMBERED_FOLDERS:
+            _folders.popitem(last=False)
+        return found
 
 
 def _entries(top: str) -> Iterator[tuple[str, Mark]]:
     """Files and folders below a folder, by their relative names; links are followed."""
-    waiting = [""]
-    seen: set[tuple[int, int]] = set()
+    waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", (_place(os.stat(top)),))]  # noqa: PTH116
     while waiting:
-        below = waiting.pop()
+        below, around = waiting.pop()
         with os.scandir(os.path.join(top, below)) as entries:  # noqa: PTH118
             for entry in entries:
                 name = f"{below}/{entry.name}" if below else entry.name
                 about = entry.stat()
                 if stat.S_ISDIR(about.st_mode):
-                    if (about.st_dev, about.st_ino) in seen:
+                    if _place(about) in around:
                         raise OSError(f"{entry.path} leads to a folder around it")
-                    seen.add((about.st_dev, about.st_ino))
-                    waiting.append(name)
+                    waiting.append((name, (*around, _place(about))))
                     yield name, (about.st_mode,)
                 elif stat.S_ISREG(about.st_mode):
                     yield name, mark_of(about)
+
+
+def forget_folders(around: str) -> None:
+    """Let go of the tars of folders that are removed with the one around them."""
+    with _lock:
+        for path in [path for path in _folders if path.startswith(f"{around}/")]:
+            del _folders[path]
+
+
+def _place(about: os.stat_result) -> tuple[int, int]:
+    return about.st_dev, about.st_ino
 
 
 def _same_for_all(info: tarfile.TarInfo) -> tarfile.TarInfo:

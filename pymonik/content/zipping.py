@@ -33,13 +33,26 @@ def write_zip(
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The files of a program in a folder, by their names below it; what is compiled is left out."""
+    """The files of a program in a folder, by their names below it; what is compiled is left out.
+
+    Pipes and sockets are no files of it: whoever opens one waits.
+
+    Raises:
+        OSError: A link leads nowhere, or to a folder around it.
+    """
     for place, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if name not in _NEVER_PACKED]
+        for name in folders:
+            _refuse_circle(Path(place, name))
         for name in names:
-            if not name.endswith(".pyc"):
-                path = Path(place, name)
+            path = Path(place, name)
+            if not name.endswith(".pyc") and stat.S_ISREG(path.stat().st_mode):
                 yield path.relative_to(folder).as_posix(), path
+
+
+def _refuse_circle(path: Path) -> None:
+    if path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve()):
+        raise OSError(f"{path} leads to a folder around it")
 
 
 def _add(archive: zipfile.ZipFile, name: str, path: Path) -> None:

@@ -189,7 +189,8 @@ class CommandCall:
 
     def _of_value(self, value: Any) -> Iterable[str]:
         if isinstance(value, os.PathLike):
-            return [os.path.relpath(os.fspath(value), self._place.folder)]
+            path = os.path.relpath(os.fspath(value), self._place.folder)
+            return [command_lines.place(path)]
         if isinstance(value, Completed):
             return [word for file in value.files.values() for word in self._of_value(file)]
         if isinstance(value, list | tuple):

@@ -43,7 +43,7 @@ class _Files:
         self.data: dict[str, bytes] = {}
 
     def placed(self, file: Sealed) -> FileRef:
-        """A file as an input."""
+        """A file as an input: always a copy, since to link it is to make it read-only."""
         if not file.ref.size:
             return file.ref
         place = f"file {len(self.paths) + len(self.data)}"
@@ -53,7 +53,7 @@ class _Files:
             self.paths[place] = file.path
         else:
             raise UsageError(f"the file {file.ref.name!r} is in a cluster: save it first")
-        return msgspec.structs.replace(file.ref, result_id=place, offset=0)
+        return msgspec.structs.replace(file.ref, result_id=place, offset=0, is_linked=False)
 
     def file_id(self, digest: str) -> str | None:
         """No two outputs share a place here."""

@@ -61,6 +61,7 @@ class Workplace:
         self._before = ""
         self._placed: dict[tuple[str, str], File] = {}  # by name and digest
         self._names: set[str] = set()  # where inputs lie
+        self._around: set[str] = set()  # folders in which they do
         self._linked: list[tuple[str, str, sealing.Mark]] = []
         kept = _kept.pop(run.folder, None) if is_reused else None
         self.folder = kept[0] if kept is not None and _is_same(*kept) else _new_folder(run.folder)
@@ -90,9 +91,16 @@ class Workplace:
     def _free_name(self, name: str) -> str:
         """The name, below a folder with a number if another file has it."""
         folders = itertools.chain([""], (f"{number}/" for number in itertools.count(2)))
-        free = next(f"{folder}{name}" for folder in folders if f"{folder}{name}" not in self._names)
+        free = next(path for folder in folders if self._is_free(path := f"{folder}{name}"))
         self._names.add(free)
+        self._around.update(_around(free))
         return free
+
+    def _is_free(self, name: str) -> bool:
+        """Whether no other file lies there, nor below, nor where a folder around it is to be."""
+        if name in self._names or name in self._around:
+            return False
+        return not any(folder in self._names for folder in _around(name))
 
     def _path(self, name: str) -> str:
         return f"{self.folder}/{name}"
@@ -166,6 +174,7 @@ class Workplace:
         if self._before:
             with contextlib.suppress(OSError):  # removed by the call
                 os.chdir(self._before)
+        sealing.forget_folders(self.folder)
         if self._is_reused and self._empty():
             return
         shutil.rmtree(self.folder, onerror=_make_removable)
@@ -245,6 +254,12 @@ class Workplace:
     def is_linked(self, path: str) -> bool:
         """Whether a file is a stored one, which must not be moved."""
         return any(path == linked for linked, _, _ in self._linked)
+
+
+def _around(name: str) -> list[str]:
+    """The folders around a file, from the outside in."""
+    parts = name.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _new_folder(around: str) -> str:

@@ -10,10 +10,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
+
+import msgspec
 
 from pymonik.code.references import Enclosed, Sealed
 from pymonik.content import sealing
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from pymonik.wire.call import FileRef
 
 _PORTION: Final = 1 << 20  # bytes that are written at once
+_OF_FOLDERS: Final = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 _numbers = itertools.count()
 
 
@@ -133,10 +137,11 @@ class File(Enclosed, os.PathLike[str]):
         if os.fspath(to).endswith("/") or (target.is_dir() and not self.is_folder):
             target /= self._name
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}-{next(_numbers)}.part")
+        # Its own name may be as long as the file system takes.
+        partial = target.with_name(f".pymonik-{os.getpid()}-{next(_numbers)}.part")
         try:
             self._write(partial)
-            os.replace(partial, target)  # noqa: PTH105
+            _replace(partial, target)
         except BaseException:
             _remove(partial)
             raise
@@ -144,8 +149,9 @@ class File(Enclosed, os.PathLike[str]):
 
     def _write(self, path: Path) -> None:
         ref = self._known()
-        sealed = self._seal()  # of a folder on this machine, it holds the tar
-        with self._opened(sealed.path or self._path) as source:
+        # Of a folder on this machine it holds the tar.
+        sealed = self._seal() if self._stored is None else None
+        with self._opened(self._path if sealed is None else sealed.path) as source:
             if ref.is_folder:
                 from pymonik.files.folders import unpack  # tarfile takes an executor 5 ms
 
@@ -177,7 +183,10 @@ class File(Enclosed, os.PathLike[str]):
             return sealing.seal(self._path, self._name, is_linked=self._link)
         if self._stored is None or self._ref.result_id:
             return Sealed(self._ref, path=self._path, owner=self._stored)
-        return sealing.seal_bytes(self._name, self.read_bytes())  # it came with a value
+        # It came with a value, and has no result yet: what else is known of it goes on.
+        ref = msgspec.structs.replace(self._ref, blob=-1, offset=0)
+        with self._stored.opened(self._ref) as file:
+            return Sealed(ref, data=file.read())
 
     def _was_changed(self) -> bool:
         """Whether a task has written to its own copy; of a folder one look does not tell."""
@@ -210,6 +219,20 @@ def _ending(path: str) -> str:
     if ending in ("", ".", ".."):
         ending = os.path.basename(os.path.abspath(path))  # noqa: PTH100, PTH119
     return ending
+
+
+def _replace(partial: Path, target: Path) -> None:
+    """Give what is complete its name; a folder of that name goes, as a file does."""
+    try:
+        os.replace(partial, target)  # noqa: PTH105
+    except OSError as error:
+        if error.errno not in _OF_FOLDERS or target.is_symlink() or not partial.is_dir():
+            raise
+        # No system call replaces a folder that is not empty: it is moved away first.
+        old = partial.with_suffix(".old")
+        target.rename(old)
+        partial.rename(target)
+        _remove(old)
 
 
 def _remove(path: Path) -> None:

@@ -10,11 +10,12 @@
 
 from __future__ import annotations
 
-import shlex
 import string
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from pymonik.wire import shell_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -80,6 +81,11 @@ def fields_in(word: str) -> Iterator[tuple[str, str | None]]:
         yield literal, f"{name}{after}:{spec}" if spec else f"{name}{after}"
 
 
+def place(path: str) -> str:
+    """A path below the folder of a call as a word that no program takes for an option."""
+    return f"./{path}" if path.startswith("-") else path
+
+
 def filled(
     words: Sequence[str], fields: Mapping[str, Sequence[str]], *, is_line: bool
 ) -> list[str]:
@@ -89,21 +95,32 @@ def filled(
 
     Raises:
         KeyError: A field is not given.
+        ValueError: A value cannot stand in its place in a line.
     """
+    if is_line:
+        return [_filled_line(words[0], fields)]
     found: list[str] = []
     for word in words:
         pieces = list(fields_in(word))
-        if not is_line and len(pieces) == 1 and pieces[0][0] == "" and pieces[0][1] is not None:
+        if len(pieces) == 1 and pieces[0][0] == "" and pieces[0][1] is not None:
             found += fields[pieces[0][1]]
             continue
-        found.append("".join(text + _shown(field, fields, is_line) for text, field in pieces))
+        found.append(
+            "".join(
+                text + (" ".join(fields[field]) if field is not None else "")
+                for text, field in pieces
+            )
+        )
     return found
 
 
-def _shown(field: str | None, fields: Mapping[str, Sequence[str]], is_line: bool) -> str:  # noqa: FBT001
-    if field is None:
-        return ""
-    return shlex.join(fields[field]) if is_line else " ".join(fields[field])
+def _filled_line(line: str, fields: Mapping[str, Sequence[str]]) -> str:
+    pieces = list(fields_in(line))
+    places = iter(shell_lines.places(pieces))
+    return "".join(
+        text + (shell_lines.shown(fields[field], next(places)) if field is not None else "")
+        for text, field in pieces
+    )
 
 
 arguments_encoder = msgspec.json.Encoder()

@@ -79,6 +79,11 @@ def decoded(data: bytes | bytearray | memoryview, what: str) -> Any:
         raise SerializationError(f"{what} is no JSON: {error}") from error
 
 
+def key_of(key: object) -> str:
+    """How JSON has a key: that of a dict of Python may be a number too."""
+    return key if isinstance(key, str) else json.dumps(key, default=str)
+
+
 def put(event: Any, path: tuple[str | int, ...], value: object) -> Any:
     """The event with a value in its place.
 

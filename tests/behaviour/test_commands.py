@@ -23,6 +23,11 @@ def lengths(files: list[File]) -> list[int]:
 
 
 @task
+def says(text: str) -> str:
+    return text
+
+
+@task
 def number() -> int:
     return 17
 
@@ -35,6 +40,33 @@ def starts_a_command(word: str) -> Any:
 def test_a_line_has_its_fields_quoted(client: Pymonik) -> None:
     done = command("echo {word} {number:.2f} {{}}").invoke(word="it's $HOME", number=1 / 3)
     assert done.get(TIMEOUT_S).stdout == "it's $HOME 0.33 {}\n"
+
+
+def test_a_field_in_quotes_stays_a_text(client: Pymonik) -> None:
+    work = command("""printf '%s|' '{x}' "{x}" {x}; ls""")
+    value = "'; touch a; \"$(touch b)"
+    assert work.invoke(x=value).get(TIMEOUT_S).stdout == f"{value}|" * 3
+    with pytest.raises(ArgumentsError, match=r"cannot stand for {x} where quotes do not help"):
+        command("cat <<E\n{x}\nE").invoke(x="$(touch c)")
+    given = command("echo $(({x} + 1))").invoke(x=says.invoke("$(touch d)"))
+    with pytest.raises(ValueError, match="where quotes do not help"):
+        given.get(TIMEOUT_S)
+
+
+def test_a_field_may_have_any_name(client: Pymonik, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("of a")
+    work = command("cat {files}; echo {seed} {memory} {label} {self}")
+    done = work.invoke(files=[File(tmp_path / "a.txt")], seed=1, memory=2, label="x", self="me")
+    assert done.get(TIMEOUT_S).stdout == "of a1 2 x me\n"
+
+
+def test_a_file_with_an_odd_name_is_a_file(client: Pymonik, tmp_path: Path) -> None:
+    for name in ("-n", "it is\nodd \u00e9.txt"):
+        (tmp_path / name).write_text(f"of {name}")
+        work = command("cat {file}; printf made > '-o ut'", outputs=["*"])
+        done = work.invoke(file=File(tmp_path / name)).get(TIMEOUT_S)
+        assert done.stdout == f"of {name}"
+        assert done.files["-o ut"].read_text() == "made"
 
 
 def test_words_need_no_shell(client: Pymonik) -> None:
@@ -162,6 +194,15 @@ def test_a_call_here_does_the_same(tmp_path: Path) -> None:
     assert (done.stdout, done.files["b.txt"].read_text()) == ("of a", "of a")
     with pytest.raises(CommandError, match="exited with 5"):
         command("exit 5")()
+
+
+def test_a_call_here_leaves_large_files_as_they_are(tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(bytes(17 << 20))
+    large.chmod(0o640)
+    done = command("echo more >> {large}; wc -c < {large}")(large=File(large))
+    assert int(done.stdout) == (17 << 20) + 5
+    assert (large.stat().st_size, large.stat().st_mode & 0o777) == (17 << 20, 0o640)
 
 
 def test_what_is_wrong_is_said_at_once(client: Pymonik) -> None:

@@ -55,6 +55,19 @@ def makes(name: str) -> int:
 
 
 @task
+def makes_folder(size: int) -> File:
+    Path("made").mkdir()
+    Path("made/data.bin").write_bytes(b"d" * size)
+    return File("made")
+
+
+@task
+def names_one(name: str) -> list[File]:
+    Path(name).write_text("named")
+    return [File(name)]
+
+
+@task
 def where() -> str:
     return str(Path.cwd())
 
@@ -194,6 +207,44 @@ def test_a_folder_arrives_as_a_folder_and_comes_back_as_one(
     many = makes_many.invoke(300).get(TIMEOUT_S)
     assert sum(1 for _ in many.save(tmp_path / "back").iterdir()) == 300
     assert len(listed.invoke(many).get(TIMEOUT_S)) == 300
+
+
+@pytest.mark.parametrize("size", [10, LARGE])
+def test_a_folder_that_a_task_gives_is_saved_and_goes_on(
+    client: Pymonik, tmp_path: Path, size: int
+) -> None:
+    folder = makes_folder.invoke(size).get(TIMEOUT_S)
+    for _ in range(2):  # the second time over the first
+        saved = folder.save(tmp_path / "back")
+        assert [path.name for path in saved.iterdir()] == ["data.bin"]
+    assert [path.name for path in tmp_path.iterdir()] == ["back"]
+    assert listed.invoke(folder).get(TIMEOUT_S) == ["data.bin"]
+
+
+def test_links_in_a_folder_are_what_they_lead_to(client: Pymonik, tmp_path: Path) -> None:
+    top = tmp_path / "tree"
+    (top / "v1").mkdir(parents=True)
+    (top / "v1" / "data").write_text("data")
+    (top / "latest").symlink_to("v1")
+    (top / "soft").symlink_to("v1/data")
+    (top / "hard").hardlink_to(top / "v1" / "data")
+    files = ["hard", "latest", "latest/data", "soft", "v1", "v1/data"]
+    assert listed.invoke(File(top)).get(TIMEOUT_S) == files
+    (top / "v1" / "around").symlink_to("..")
+    with pytest.raises((OSError, SerializationError), match="leads to a folder around it"):
+        listed.invoke(File(top))
+
+
+def test_a_file_and_a_folder_of_one_name_both_have_a_place(client: Pymonik, config: Path) -> None:
+    files = [File(config, name="a"), File(config, name="a/b"), File(config, name="a/b/c")]
+    for some in (files, files[::-1]):
+        found = places.invoke({"all": some}).get(TIMEOUT_S)
+        assert sorted(found) == sorted(set(found))
+
+
+def test_a_name_as_long_as_a_disk_takes_is_saved(client: Pymonik, tmp_path: Path) -> None:
+    (named,) = names_one.invoke("n" * 255).get(TIMEOUT_S)
+    assert named.save(f"{tmp_path}/").read_text() == "named"
 
 
 def test_many_outputs_are_one_result_and_each_a_file(client: Pymonik, tmp_path: Path) -> None:

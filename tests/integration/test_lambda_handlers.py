@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 import zipfile
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,6 +65,7 @@ def handler(event, context):
         }
     if what == "count": return {"calls": calls, "pid": os.getpid()}
     if what == "version": return shared.VERSION
+    if what == "keys": return list(event["value"])
     if what == "echo": return event["value"]
     if what == "data": return open("data.txt").read()
     if what == "raise": raise KeyError("price")
@@ -135,6 +137,16 @@ def test_the_context_has_all_that_aws_gives(engine: LambdaTask) -> None:
 
 
 @pytest.mark.usefixtures("client")
+def test_the_context_of_the_client_and_keys_are_as_json_has_them(engine: LambdaTask) -> None:
+    custom = {"rate": Decimal("1.5"), "count": 10**30, "of": {7: [1]}}
+    answer = engine.invoke({"what": "context"}, pmk_client_context={"custom": custom})
+    found = answer.get(TIMEOUT_S)["client"][0]
+    assert found == {"rate": 1.5, "count": 10**30, "of": {"7": [1]}}
+    inner = engine.invoke({"what": "echo", "value": 5})
+    event = {"what": "keys", "value": {7: inner, None: 1}}
+    assert engine.invoke(event).get(TIMEOUT_S) == ["7", "null"]
+
+
 @pytest.mark.parametrize("chunk_size", [1, 10])
 def test_each_call_has_an_id_of_its_own_in_chunks_too(engine: LambdaTask, chunk_size: int) -> None:
     run = engine.map_invoke([{"what": "context"}] * 20, chunk_size=chunk_size)

@@ -110,3 +110,37 @@ def test_what_is_used_stays_and_what_is_not_makes_room(
     assert os.path.isdir(kept)  # noqa: PTH112
     assert not os.path.isdir(gone)  # noqa: PTH112
     user.close()
+
+
+def packed(*entries: tuple[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return data.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_entries_of_one_name_the_last_counts(tmp_path: Path) -> None:
+    data = packed(("a.py", b"first"), ("a.py", b"last"))
+    folder = UnpackedArchives(tmp_path).get(digest(data), data)
+    assert (tmp_path / folder / "a.py").read_bytes() == b"last"
+
+
+def test_names_that_no_folder_can_hold_are_refused(tmp_path: Path) -> None:
+    for names in (("a", "a/b"), ("a.py", "./a.py"), ("n" * 256,)):
+        data = packed(*((name, b"") for name in names))
+        with pytest.raises(SerializationError, match="the zip holds"):
+            UnpackedArchives(tmp_path).get(digest(data), data)
+    assert not [path for path in tmp_path.rglob("*") if path.is_dir() and path.name != "archives"]
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_damaged_zip_is_told_as_such(tmp_path: Path, way: int) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", way) as archive:
+        archive.writestr("a.py", os.urandom(50) * 20)
+    good = data.getvalue()
+    damaged = good[:40] + b"\xff" * 20 + good[60:]
+    with pytest.raises(SerializationError, match="no zip that can be read"):
+        UnpackedArchives(tmp_path).get(digest(damaged), damaged)
