@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Protocol
 
 from pymonik.code import packed_function
+from pymonik.task import task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,8 @@ class FunctionCache:
 
     def _load(self, content_id: str, container: Buffer) -> packed_function.LoadedFunction:
         loaded = packed_function.LoadedFunction(container)
+        if not hasattr(loaded.function, "adopt"):  # given to `rerun` as it is
+            loaded.function = task(loaded.function)
         loaded.function.adopt(content_id)
         self._functions[content_id] = loaded
         self._bytes += loaded.nbytes

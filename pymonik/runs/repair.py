@@ -30,7 +30,7 @@ from pymonik.runs.wording import count
 from pymonik.session.again import Reference, RunAgain, dependants, latest, replace
 from pymonik.session.protocol import AUTO, Submission
 from pymonik.session.result import ResultState, Status
-from pymonik.session.run import KeptCall, Run, unknown_function
+from pymonik.session.run import KeptCall, Run, RunOfOthers, unknown_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -95,6 +95,8 @@ def rerun(
     Raises:
         UsageError: Arguments are not known any more, or a function; nothing is run again then.
     """
+    if function is not None and not callable(function):
+        raise UsageError(f"with_ must be a task or a function, not a {type(function).__name__}")
     states = _unique(handle._state for handle in chosen)
     again = _Again(options)
     again.run([state for state in states if state.is_final], function)
@@ -142,6 +144,9 @@ class _Again:
 
     def run(self, states: Sequence[ResultState], function: Callable[..., Any] | None) -> None:
         """Run calls again, with this function or their own."""
+        for state in states:
+            if state.run is None and state.task_id:  # a handle out of a pickle: the cluster knows
+                state.run = RunOfOthers(unknown_function, state.name)
         groups: dict[tuple[Session, Run], list[_Call]] = {}
         elsewhere = _found_elsewhere(states, function)
         for state in states:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import time
@@ -209,6 +210,33 @@ def test_what_the_program_does_not_keep_the_cluster_has(client):
     assert again.payload == row.payload
     failed.rerun(with_=length)
     assert failed.get() == 100_000
+
+
+def without_a_task(mesh: int, dt: float = 0.5) -> float:
+    return mesh * 100 + dt
+
+
+def test_the_corrected_function_need_not_be_a_task(client):
+    m: Any = step.map_invoke([(n, 0.5) for n in range(10)])
+    m.exceptions()
+    m.rerun(m.failed, with_=without_a_task)
+    assert m.get()[7] == 700.5
+    m.rerun([m[3]], with_=lambda mesh, dt: [mesh, dt])
+    assert m[3].get() == [3, 0.5]
+    with pytest.raises(UsageError, match="with_ must be a task or a function, not a str"):
+        m.rerun(with_="fixed")
+
+
+def test_a_handle_out_of_a_pickle_is_run_again(client):
+    single, m = step.invoke(7), step.map_invoke([(1, 0.5), (7, 0.5)])
+    m.exceptions(), single.exception()
+    single, m = pickle.loads(pickle.dumps((single, m)))
+    m.exceptions(), single.exception()
+    assert single.rerun().again == 1
+    assert "negative volume 7" in str(single.exception())
+    single.rerun(with_=fixed)
+    m.rerun(m.failed, with_=fixed)
+    assert (single.get(), m.get()) == (7.5, [1.5, 7.5])
 
 
 def test_a_command_is_run_again(client, tmp_path):
