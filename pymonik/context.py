@@ -48,7 +48,7 @@ class LiveSide(Protocol):
 
 
 class TaskHandler(msgspec.Struct, frozen=True):
-    """A read-only view of the running task, where no handler of ArmoniK is at hand."""
+    """A read-only view of a local call, where no handler of ArmoniK is at hand."""
 
     task_id: str
     session_id: str
@@ -66,6 +66,7 @@ class PymonikContext:
         options: Those that the task runs with.
         environment: What it has around it.
         partition: Whose worker runs it.
+        expected_results: The id of the task's output, as ArmoniK has it; empty in a local call.
         setup: What the function of ``@task(setup=...)`` returned in this executor.
     """
 
@@ -79,7 +80,7 @@ class PymonikContext:
         options: TaskOptions | None = None,
         environment: Environment | None = None,
         partition: str = "",
-        task_handler: object = None,
+        task_handler: Callable[[], Any] | None = None,
         expected_results: Sequence[str] = (),
         is_stopping: Callable[[], bool] = bool,
         rng: Callable[[], Generator] | None = None,
@@ -93,12 +94,13 @@ class PymonikContext:
         self.environment = environment or Environment()
         self.partition = partition or self.options.partition_id or ""
         self.setup: Any = None
-        self._handler = task_handler
+        self._make_handler = task_handler
+        self._handler: Any = None
         self._objects = ObjectFiles()
         self._is_stopping = is_stopping
         self._live = live
         self._rng = rng or RandomNumbers().generator
-        self._expected_results = tuple(expected_results)
+        self.expected_results = tuple(expected_results)
 
     @classmethod
     def from_local(cls, logger: logging.Logger | None = None) -> PymonikContext:
@@ -161,10 +163,21 @@ class PymonikContext:
 
     @property
     def task_handler(self) -> Any:
-        """ArmoniK's handler of the task, or a `TaskHandler` that shows the same."""
-        if self._handler is not None:
-            return self._handler
-        return TaskHandler(self.task_id, self.session_id, self.options, self._expected_results)
+        """ArmoniK's own `armonik.worker.TaskHandler` of the task, on every cluster.
+
+        What is created, sent and submitted with it exists when the task has ended well. Of a task
+        that sends its own output, or has another task promise it, the function returns nothing.
+        In a local call a `TaskHandler` shows what is known.
+
+        Raises:
+            UsageError: The package ``armonik`` is not in the task's environment.
+        """
+        if self._handler is None:
+            self._handler = self._make_handler() if self._make_handler else self._known()
+        return self._handler
+
+    def _known(self) -> TaskHandler:
+        return TaskHandler(self.task_id, self.session_id, self.options, self.expected_results)
 
     # -- while it runs -------------------------------------------------------------------------
 

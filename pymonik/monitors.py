@@ -149,7 +149,7 @@ class _Turns(Generic[P]):
     def __call__(self, context: PymonikContext, job: Any, state: _State, place: _Place) -> Any:
         """One turn."""
         if not place.monitor:
-            (output,) = context.task_handler.expected_results
+            (output,) = context.expected_results
             place = replace(place, monitor=output)
         if not state.is_over:
             state = self._turn(context, job, state, place.monitor)

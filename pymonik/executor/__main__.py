@@ -23,12 +23,21 @@ import msgspec
 from pymonik.code import first_party, main_module
 from pymonik.code.finder import bundles
 from pymonik.code.settings import baselines
+from pymonik.errors import ControlPlaneError, UsageError
 from pymonik.executor import task_logging
 from pymonik.executor.ahead import Behind
 from pymonik.executor.cache import FunctionCache
 from pymonik.executor.channel import order_decoder
 from pymonik.executor.claims import Claims
-from pymonik.executor.frames import HandedOver, Ready, Reported, Retires, Run
+from pymonik.executor.frames import (
+    AgentReply,
+    AgentRequest,
+    HandedOver,
+    Ready,
+    Reported,
+    Retires,
+    Run,
+)
 from pymonik.executor.installed import stand_in_site_packages
 from pymonik.executor.limits import limit_reservations, memory_error
 from pymonik.executor.mappings import IDLE_S, inputs
@@ -90,7 +99,7 @@ def _serve(sock: socket.socket, share: _Share, memory_limit: int) -> None:
     owner = os.getpid()
     sock.sendall(framed(Ready(memory=peak_memory())))
     while (run := share.next_run()) is not None:
-        share.begin()
+        share.begin(run.task_id)
         inputs.begin_call(run.files.values())
         answer = _answer(run, functions, share, memory_limit)
         frame = framed(msgspec.structs.replace(answer, task_id=run.task_id))
@@ -120,6 +129,11 @@ class _Share:
         self.printed = printed
         self.reporting = Reporting(self.send, printed, marks)
         self._sending = threading.Lock()  # threads of calls report while another one answers
+        self._reading = threading.Lock()  # threads of calls ask the agent; guards the four below
+        self._owner = os.getpid()
+        self._runs = ""  # the task that may ask the agent
+        self._asked = 0  # requests to the agent
+        self._handed: HandedOver | None = None  # that came before the reply of the agent
         self._sock = sock
         self._inbox = Inbox(sock)
         self._behind = behind
@@ -131,8 +145,9 @@ class _Share:
         self._poll.register(sock, select.POLLIN)
         self._poll.register(behind.fd, select.POLLIN)
 
-    def begin(self) -> None:
+    def begin(self, task_id: str) -> None:
         """A run begins."""
+        self._runs = task_id
         self._number += 1
         self._stop_request.begin(self._number)
         self.printed.begin_run(self._number)
@@ -140,6 +155,9 @@ class _Share:
 
     def end(self) -> None:
         """The run has ended, and its answer is about to leave."""
+        with self._reading:  # the parent answers a thread that asks; from here on, we read
+            self._runs = ""
+            self._handed = None
         self._stop_request.end()
         # A timer would kill the executor after the answer, and with it a call that is not to blame.
         self._surroundings.put_back_timers()
@@ -207,8 +225,8 @@ class _Share:
             if not self._inbox.has_some() and not self._comes():
                 continue
             order = self._inbox.wait(order_decoder)
-            if not isinstance(order, HandedOver):
-                return order  # else a chunk had failed before it looked
+            if not isinstance(order, HandedOver | AgentReply):
+                return order  # else a chunk had failed before it looked, or was interrupted
 
     def _comes(self) -> bool:
         """Wait for something; whether it is an order."""
@@ -219,10 +237,45 @@ class _Share:
 
     def handed_over(self) -> list[ResultRef]:
         """Where the values of the calls will stand that were taken away: the last ones."""
+        with self._reading:
+            while self._handed is None:
+                self._next_order()
+            handed, self._handed = self._handed, None
+            return handed.items
+
+    def ask_agent(self, task_id: str, operation: str, message: bytes) -> bytes:
+        """Have ArmoniK's agent do something for the running task; from any thread of it.
+
+        Raises:
+            UsageError: The task does not run any more, or not in this process.
+            ControlPlaneError: The agent refuses it.
+        """
+        if os.getpid() != self._owner:
+            raise UsageError("task_handler works in the process of the task, not in its children")
+        with self._reading:
+            if task_id != self._runs:
+                raise UsageError("the task of this task_handler has ended")
+            self._asked += 1
+            number = self._asked
+            request = AgentRequest(
+                task_id=task_id, number=number, operation=operation, message=message
+            )
+            self.send_bytes(framed(request))
+            while (reply := self._next_order()) is None or reply.number != number:
+                pass  # the reply to a request that was interrupted
+        if reply.refusal:
+            raise ControlPlaneError(operation, reply.refusal)
+        return reply.message
+
+    def _next_order(self) -> AgentReply | None:
+        """Read what comes during a run; what was handed over is kept. The lock is held."""
         order = self._inbox.wait(order_decoder)
+        if isinstance(order, AgentReply):
+            return order
         if not isinstance(order, HandedOver):
             os._exit(0)  # the parent is gone
-        return order.items
+        self._handed = order
+        return None
 
 
 def _answer(run: Run, functions: FunctionCache, share: _Share, memory_limit: int) -> Outcome:

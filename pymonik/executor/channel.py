@@ -5,11 +5,20 @@ from __future__ import annotations
 import msgspec
 
 from pymonik.executor.endings import Failed, Retry
-from pymonik.executor.frames import HandedOver, Ready, Report, Reported, Retires, Run
+from pymonik.executor.frames import (
+    AgentReply,
+    AgentRequest,
+    HandedOver,
+    Ready,
+    Report,
+    Reported,
+    Retires,
+    Run,
+)
 
-Order = Run | HandedOver
+Order = Run | HandedOver | AgentReply
 Outcome = Report | Failed | Retry
-Answer = Ready | Report | Reported | Failed | Retry | Retires
+Answer = Ready | Report | Reported | AgentRequest | Failed | Retry | Retires
 
 order_decoder: msgspec.msgpack.Decoder[Order] = msgspec.msgpack.Decoder(Order)
 answer_decoder: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)

@@ -59,6 +59,29 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True, tag="handed over"):
     items: list[ResultRef]
 
 
+class AgentRequest(msgspec.Struct, frozen=True, kw_only=True, tag="agent request"):
+    """Executor to parent, during a run: the function asks ArmoniK's agent for something.
+
+    Attributes:
+        number: Of the request, since the executor started.
+        operation: Of the Agent service, or `pymonik.executor.agent.DESCRIBE`.
+        message: Its request, as it would go over gRPC.
+    """
+
+    task_id: str
+    number: int
+    operation: str
+    message: bytes
+
+
+class AgentReply(msgspec.Struct, frozen=True, kw_only=True, tag="agent reply"):
+    """Parent to executor: what the agent said, or why it refused."""
+
+    number: int
+    message: bytes = b""
+    refusal: str = ""
+
+
 class Created(msgspec.Struct, frozen=True, kw_only=True):
     """A result that the task created; without data, it is the output of a subtask."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Protocol
 
+from pymonik.executor.agent import Agent, no_agent
 from pymonik.executor.ahead import DEPTH
 from pymonik.wire import containers
 from pymonik.wire.call import MEMORY_LABEL
@@ -38,6 +39,7 @@ class Call:
     time_limit_s: float | None
     hand_over: HandOver | None = None
     counts_loading: bool = False
+    agent: Agent = no_agent
 
 
 class Source(Protocol):

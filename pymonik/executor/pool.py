@@ -29,6 +29,7 @@ from pymonik.errors import (
     WorkerLostError,
 )
 from pymonik.executor import files
+from pymonik.executor.agent import Agent, no_agent
 from pymonik.executor.chunk import Chunk
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, NotBegun, Waiting
 from pymonik.executor.holdings import Holdings
@@ -202,6 +203,7 @@ class ExecutorPool:
         time_limit_s: float | None,
         hand_over: HandOver | None = None,
         counts_loading: bool = False,
+        agent: Agent = no_agent,
     ) -> Ending:
         """Run one task and wait for its end; at most ``size`` callers do so at once.
 
@@ -210,9 +212,10 @@ class ExecutorPool:
             time_limit_s: It is killed after so many seconds; starting the executor does not count.
             hand_over: Takes calls from a task of several that takes long; see `HandOver`.
             counts_loading: Whether the time in which modules of the program are imported counts.
+            agent: ArmoniK's, for this task.
         """
         only = Only()
-        self.run_line(Call(run, time_limit_s, hand_over, counts_loading), only)
+        self.run_line(Call(run, time_limit_s, hand_over, counts_loading, agent), only)
         return only.endings[0]
 
     def run_line(self, first: Call, source: Source) -> None:
@@ -389,6 +392,7 @@ class ExecutorPool:
             on_slow,
             counts_loading=call.counts_loading,
             board=place.meta.board,
+            agent=call.agent,
         )
 
     def _run_behind(self, place: _Place, line: Line) -> None:
@@ -405,7 +409,7 @@ class ExecutorPool:
             call = line.next()
             with self._known(call, process) as running:
                 ending = process.follow(
-                    call.run, call.time_limit_s, lambda: line.shorten(ahead.count)
+                    call.run, call.time_limit_s, lambda: line.shorten(ahead.count), call.agent
                 )
             if running.is_cancelled:
                 ending = Cancelled()

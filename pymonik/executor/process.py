@@ -27,12 +27,22 @@ import msgspec
 
 from pymonik.code.failure import describe
 from pymonik.errors import TaskTimeoutError, WorkerLostError
+from pymonik.executor.agent import Agent, Refusal, no_agent
 from pymonik.executor.ahead import SLOW_S, Ahead
 from pymonik.executor.channel import Answer, answer_decoder
 from pymonik.executor.chunk import LATE_S
 from pymonik.executor.claims import Offer
 from pymonik.executor.endings import Ending, Failed, Lost, NotBegun, Retry, TimedOut
-from pymonik.executor.frames import HandedOver, Ready, Report, Reported, Retires, Run
+from pymonik.executor.frames import (
+    AgentReply,
+    AgentRequest,
+    HandedOver,
+    Ready,
+    Report,
+    Reported,
+    Retires,
+    Run,
+)
 from pymonik.executor.limits import MemoryWatch, in_mib
 from pymonik.executor.output import FIRST_LOOK_S, OnOutput, Output
 from pymonik.executor.reports import OnReport, ReadBoard, Reports
@@ -120,6 +130,7 @@ class ExecutorProcess:
         self._memory_at_start: int | None = None
         self._fate = ""  # why we ended it
         self._run: Run | None = None  # the present one
+        self._agent: Agent = no_agent  # of the present run
         self._unsent = _NOTHING
         self._is_blocked = False  # the socket is full: told when there is room
         with ExitStack() as opened:
@@ -168,6 +179,7 @@ class ExecutorProcess:
         *,
         counts_loading: bool = False,
         board: str = "",
+        agent: Agent = no_agent,
     ) -> Ending | NotBegun:
         """Run one task and wait; afterwards the executor may be dead, see `is_alive`.
 
@@ -180,8 +192,9 @@ class ExecutorProcess:
             counts_loading: Whether the limit includes the import of modules: somebody else counts
                 as well, from the start of the task.
             board: The result in which the program tells its running tasks something.
+            agent: ArmoniK's, for this task.
         """
-        self._begin(run, is_idle=True)
+        self._begin(run, agent, is_idle=True)
         self._board_id = board
         self._look_at_board()
         if self._memory_at_start is None and (ending := self._await_start()) is not None:
@@ -200,15 +213,20 @@ class ExecutorProcess:
         return self._ending(self._await(time_limit_s, chunk, on_slow), chunk)
 
     def follow(
-        self, run: Run, time_limit_s: float | None, on_slow: Callable[[], None] | None
+        self,
+        run: Run,
+        time_limit_s: float | None,
+        on_slow: Callable[[], None] | None,
+        agent: Agent = no_agent,
     ) -> Ending | NotBegun:
         """Like `run`, for the first of the runs that were sent ahead."""
         self.ahead.count -= 1
-        self._begin(run, is_idle=False)
+        self._begin(run, agent, is_idle=False)
         return self._ending(self._await(time_limit_s, None, on_slow), None)
 
-    def _begin(self, run: Run, *, is_idle: bool) -> None:
+    def _begin(self, run: Run, agent: Agent, *, is_idle: bool) -> None:
         self._run = run
+        self._agent = agent
         with self._lock:
             self._task_id = run.task_id
             self._number += 1
@@ -217,7 +235,7 @@ class ExecutorProcess:
                 self._ask(self._grace_s)
         self._output.begin(run, self._number, is_idle=is_idle)
 
-    def _order(self, order: Run | HandedOver) -> None:
+    def _order(self, order: Run | HandedOver | AgentReply) -> None:
         self._unsent = memoryview(bytes(self._unsent) + framed(order))
         self._send()
 
@@ -232,7 +250,7 @@ class ExecutorProcess:
     ) -> Ending | NotBegun:
         self._output.end(is_dead=not self.is_alive)
         self._reports.flush(self._run)
-        self._run = None  # an executor may be idle for long
+        self._run, self._agent = None, no_agent  # an executor may be idle for long
         ending = self._checked(answer)
         if chunk is not None and not self.is_alive:
             ending = ending if isinstance(ending, NotBegun) else self._salvaged(chunk, ending)
@@ -241,7 +259,7 @@ class ExecutorProcess:
         return ending
 
     def _checked(self, answer: Answer | TimedOut | Failed | None) -> Ending | NotBegun:
-        if answer is None or isinstance(answer, Ready | Reported):
+        if answer is None or isinstance(answer, Ready | Reported | AgentRequest):
             return Lost(self._obituary())
         if isinstance(answer, Retires):  # after the run before this one
             self.ahead.take_back()  # it claims none of them
@@ -325,9 +343,8 @@ class ExecutorProcess:
         look_s = FIRST_LOOK_S  # when to look at what was printed
         while True:
             if (answer := self._take_answer()) is not None:
-                if not isinstance(answer, Reported):
+                if not self._is_of_running(answer):
                     return answer
-                self._reports.add(self._run, answer)
                 continue
             if not self.is_alive:
                 return None
@@ -366,6 +383,25 @@ class ExecutorProcess:
         elif self._run is not None and (data := self._read_board(self._run, self._board_id)):
             self._output.write_board(data)
 
+    def _is_of_running(self, answer: Answer) -> bool:
+        """Do what a call wants while it goes on; whether the answer was of this kind."""
+        if isinstance(answer, Reported):
+            self._reports.add(self._run, answer)
+        elif isinstance(answer, AgentRequest):
+            self._order(self._agent_reply(answer))
+        else:
+            return False
+        return True
+
+    def _agent_reply(self, request: AgentRequest) -> AgentReply:
+        if request.task_id != self._task_id:
+            return AgentReply(number=request.number, refusal="the task has ended")
+        try:
+            message = self._agent(request.operation, request.message)
+        except Refusal as refusal:
+            return AgentReply(number=request.number, refusal=str(refusal) or "refused")
+        return AgentReply(number=request.number, message=message)
+
     def _take_answer(self) -> Answer | None:
         """What the executor has said; user code that wrote to its socket has killed it."""
         try:
@@ -381,8 +417,7 @@ class ExecutorProcess:
         while self._wait(FIRST_LOOK_S):
             self._output.look()
             while (answer := self._take_answer()) is not None:
-                if isinstance(answer, Reported):
-                    self._reports.add(self._run, answer)
+                self._is_of_running(answer)
 
     def _wait(self, left_s: float | None) -> bool:
         """Until something happens, at most ``left_s``; ``False`` when the executor is dead."""

@@ -81,6 +81,9 @@ class Share(Protocol):
     def call_ended(self, seconds: float) -> None:
         """The only call of a task has ended after so long: note what it has printed."""
 
+    def ask_agent(self, task_id: str, operation: str, message: bytes) -> bytes:
+        """Have ArmoniK's agent do something for the running task."""
+
     def end_if_asked(self) -> None:
         """End this process if the run was asked to end: what the call gave is not wanted."""
 
@@ -182,7 +185,17 @@ class _ContextOf:
             is_stopping=self._share.is_stopping,
             rng=self._rng,
             live=_LiveOf(self._run, self._run.attempt + self._meta.earlier, self._share),
+            task_handler=self._handler,
         )
+
+    def _handler(self) -> Any:
+        try:
+            from pymonik.executor.task_handler import task_handler  # the package of ArmoniK is slow
+        except ImportError as error:
+            text = f"task_handler needs the package 'armonik' in the task's environment: {error}"
+            raise UsageError(text) from error
+        chunked, ask = self._meta.chunked, self._share.ask_agent
+        return task_handler(self._run, self._session, chunked=chunked, ask=ask)
 
 
 class _LiveOf:
@@ -368,6 +381,13 @@ class _Attempt:
         return self._random.generator()
 
     def _packed(self, value: object) -> Packed | None:
+        if self._session.is_output_given:
+            if value is None:
+                return None
+            raise UsageError(
+                "the task gave its output through task_handler and returned a value too; "
+                "return nothing"
+            )
         delegated = self._session.delegated
         if delegated is not None:
             if value is None or (isinstance(value, Referable) and value._state is delegated):

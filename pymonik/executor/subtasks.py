@@ -70,6 +70,8 @@ class SubtaskSession:
     Attributes:
         delegated: The result that takes the place of this call's own, if there is one.
         is_changed: Whether anything was submitted, put or delegated since `begin_call`.
+        is_output_given: Whether the function has sent the task's output itself, or has had a task
+            promise it, through ArmoniK's handler.
     """
 
     def __init__(self, run: Run, meta: PayloadMeta) -> None:
@@ -84,6 +86,7 @@ class SubtaskSession:
         self._count = 0
         self.delegated: ResultState | None = None
         self.is_changed = False
+        self.is_output_given = False
         self._wheels: dict[str, str] = {}  # digest to stand-in
         self._files: dict[str, str] = {}  # the same
         self._aliases: dict[str, str] = {}

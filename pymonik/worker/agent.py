@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 from armonik.protogen.common import agent_common_pb2 as pb
 
+from pymonik.executor.agent import DESCRIBE, Refusal
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -19,6 +21,14 @@ logger = logging.getLogger(__name__)
 REQUEST_BYTES = 2_000_000  # of one request; the agent takes 4 MiB at most
 REQUEST_ITEMS = 1_000
 REQUEST_TIMEOUT_S = 60.0
+
+_REQUESTS: dict[str, Any] = {
+    "SubmitTasks": pb.SubmitTasksRequest,
+    "NotifyResultData": pb.NotifyResultDataRequest,
+    "CreateResultsMetaData": pb.CreateResultsMetaDataRequest,
+    "CreateResults": pb.CreateResultsRequest,
+    "GetResourceData": pb.DataRequest,
+}
 
 T = TypeVar("T")
 
@@ -35,10 +45,15 @@ class TaskAgent:
     Args:
         stub: Of the Agent service.
         request: The `ProcessRequest` of the attempt.
+
+    Attributes:
+        given: Results that the function itself has sent or had tasks promise.
     """
 
     def __init__(self, stub: Any, request: Any) -> None:
         self._stub = stub
+        self._request = request
+        self.given: set[str] = set()
         self._token = request.communication_token
         self._session_id = request.session_id
         self._folder = Path(request.data_folder)
@@ -102,6 +117,26 @@ class TaskAgent:
                 communication_token=self._token, session_id=self._session_id, task_creations=batch
             )
             self._ask("SubmitTasks", request)
+
+    def pass_on(self, operation: str, message: bytes) -> bytes:
+        """What the function asks of the agent through its handler; the reply.
+
+        Raises:
+            Refusal: The agent refuses it, or cannot be reached.
+        """
+        if operation == DESCRIBE:
+            return bytes(self._request.SerializeToString())
+        request = _REQUESTS[operation].FromString(message)
+        try:
+            reply = self._ask(operation, request)
+        except AgentError as error:
+            raise Refusal(str(error)) from error
+        if operation == "NotifyResultData":
+            self.given.update(one.result_id for one in request.ids)
+        elif operation == "SubmitTasks":
+            tasks = request.task_creations
+            self.given.update(key for one in tasks for key in one.expected_output_keys)
+        return bytes(reply.SerializeToString())
 
     def _ask(self, operation: str, request: Any) -> Any:
         try:

@@ -89,9 +89,10 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
             start = time.monotonic()
             ending: Ending | None = None
             try:
-                self._live.begin(TaskAgent(self._agent, request).read)
-                ending = self._run(request, context)
-                return self._answer(ending, request, context)
+                agent = TaskAgent(self._agent, request)
+                self._live.begin(agent.read)
+                ending = self._run(request, context, agent)
+                return self._answer(ending, request, context, agent)
             finally:
                 _log_end(request, ending, time.monotonic() - start)
 
@@ -107,7 +108,7 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
         finally:
             self._turn.release()
 
-    def _run(self, request: Any, context: Any) -> Ending:
+    def _run(self, request: Any, context: Any, agent: TaskAgent) -> Ending:
         problem = _problem(request)
         if problem:
             return Failed(describe(SerializationError(problem)))
@@ -119,7 +120,8 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
                 _to_run(request),
                 time_limit_s=_time_limit(request, context),
                 counts_loading=True,  # the agent gives the call up at its own time
-                hand_over=lambda report: hand_over(report, TaskAgent(self._agent, request)),
+                hand_over=lambda report: hand_over(report, agent),
+                agent=agent.pass_on,
             )
         finally:
             ended.set()
@@ -138,7 +140,7 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
             self._pool.cancel(task_id)
             ended.wait(CANCEL_AGAIN_S)
 
-    def _answer(self, ending: Ending, request: Any, context: Any) -> Any:
+    def _answer(self, ending: Ending, request: Any, context: Any, agent: TaskAgent) -> Any:
         told = self._live.end()
         if isinstance(ending, Failed):
             return _error(error_text(ending.failure, _nonce(request)))
@@ -151,7 +153,6 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
         if isinstance(ending, Cancelled | Waiting):  # the pool of a worker never says Waiting
             return _abort(context, grpc.StatusCode.UNAVAILABLE, "the task was stopped")
         try:
-            agent = TaskAgent(self._agent, request)
             if told:
                 ending = msgspec.structs.replace(ending, created=[*ending.created, *told])
             deliver(ending, _output_id(request), agent)

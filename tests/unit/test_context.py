@@ -102,7 +102,7 @@ def test_the_task_handler_of_older_programs_shows_the_options():
     context = PymonikContext(task_id="t", options=TaskOptions(partition_id="gpu"))
     assert context.task_handler.task_options.partition_id == "gpu"
     assert context.partition == "gpu"
-    assert PymonikContext(task_handler=5).task_handler == 5
+    assert PymonikContext(task_handler=lambda: 5).task_handler == 5
 
 
 def test_put_needs_a_session():

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 from armonik.protogen.common import agent_common_pb2 as pb
+from armonik.protogen.common.objects_pb2 import Configuration
 from armonik.protogen.common.result_status_pb2 import RESULT_STATUS_CREATED
+from armonik.protogen.common.worker_common_pb2 import ProcessRequest
 
 from pymonik.cluster.ids import new_id
-from pymonik.cluster.messages import requested_options
+from pymonik.cluster.messages import options_message, requested_options
 from pymonik.cluster.state.faults import Fault, InvalidArgument
 from pymonik.cluster.state.options import merged
 from pymonik.cluster.state.work import Assignment, NewResult, NewTask, Succeeded, TaskOptions
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from pymonik.cluster.state.options import RequestedOptions
 
 logger = logging.getLogger(__name__)
+
+DATA_CHUNK_MAX_SIZE = 2 * 1024 * 1024
 
 # What ASP.NET answers when a service throws, which several mistakes of a worker lead to.
 THROWN = "Exception was thrown by handler."
@@ -58,6 +62,35 @@ class Attempt:
     notified: list[str] = field(default_factory=list)
     data: dict[str, bytes | Path] = field(default_factory=dict)
     tasks: list[NewTask] = field(default_factory=list)
+
+    def lay_out(self) -> None:
+        """Make the data folder: one file per input, named by result ID.
+
+        Copies, never links: a worker may write there, and would write into the object storage.
+
+        Raises:
+            OSError: The data of an input were deleted.
+        """
+        self.folder.mkdir()
+        for result_id, source in self.assignment.files.items():
+            shutil.copyfile(source, self.folder / result_id)
+        for result_id, data in self.assignment.data.items():
+            (self.folder / result_id).write_bytes(data)
+
+    def request(self) -> Any:
+        """What tells a worker to run the task."""
+        assignment = self.assignment
+        return ProcessRequest(
+            communication_token=self.token,
+            session_id=assignment.session_id,
+            task_id=assignment.task_id,
+            task_options=options_message(assignment.options),
+            expected_output_keys=assignment.expected_output_ids,
+            payload_id=assignment.payload_id,
+            data_dependencies=assignment.data_dependencies,
+            data_folder=str(self.folder),
+            configuration=Configuration(data_chunk_max_size=DATA_CHUNK_MAX_SIZE),
+        )
 
     def file(self, result_id: str) -> Path:
         """Where the worker reads or writes this result; an ID is never a path."""

@@ -22,11 +22,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from armonik.protogen.common.objects_pb2 import Configuration
-from armonik.protogen.common.worker_common_pb2 import ProcessRequest
 from armonik.protogen.worker.agent_service_pb2_grpc import add_AgentServicer_to_server
 
-from pymonik.cluster.messages import options_message
 from pymonik.cluster.runners.agent import AgentService, Attempt
 from pymonik.cluster.runners.worker_process import WorkerProcess
 from pymonik.cluster.state.work import (
@@ -49,7 +46,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DATA_CHUNK_MAX_SIZE = 2 * 1024 * 1024
 HEALTH_TIMEOUT_S = 5.0  # InitWorker__WorkerCheckTimeout of ArmoniK
 GRACE_S = 2.0  # for a worker whose call was stopped to be free again
 LONGEST_CALL_S = 365 * 86_400.0
@@ -212,8 +208,9 @@ class ForeignSlot:
         return True
 
     def _attempt(self, assignment: Assignment, token: str, folder: Path) -> Outcome | None:
+        attempt = Attempt(assignment, token, folder)
         try:
-            _lay_out(folder, assignment)
+            attempt.lay_out()
         except OSError:  # the data of an input were deleted
             logger.warning(
                 "inputs of task %s are missing, MessageId = %s", assignment.task_id, token
@@ -226,7 +223,6 @@ class ForeignSlot:
             self._task_id, self._cancelled = assignment.task_id, False
         if self._dispatch.start(assignment.task_id, pod_id=self._pod_id) is Start.DROP:
             return None
-        attempt = Attempt(assignment, token, folder)
         self._agent.attach(attempt)
         try:
             return self._process(attempt)
@@ -239,7 +235,7 @@ class ForeignSlot:
         if duration_s <= 0:
             return TimedOut()
         self._free = False
-        call = self._worker.process(_request(attempt), min(duration_s, LONGEST_CALL_S))
+        call = self._worker.process(attempt.request(), min(duration_s, LONGEST_CALL_S))
         with self._lock:
             self._call, cancelled = call, self._cancelled
         if cancelled or self._stopping.is_set():
@@ -304,30 +300,3 @@ def _see_logs(token: str) -> str:
 
 def _internal_error(token: str) -> str:
     return f"Agent got an internal error\n{_see_logs(token)}"
-
-
-def _lay_out(folder: Path, assignment: Assignment) -> None:
-    """Make the data folder: one file per input, named by result ID.
-
-    Copies, never links: a worker may write there, and would write into the object storage.
-    """
-    folder.mkdir()
-    for result_id, source in assignment.files.items():
-        shutil.copyfile(source, folder / result_id)
-    for result_id, data in assignment.data.items():
-        (folder / result_id).write_bytes(data)
-
-
-def _request(attempt: Attempt) -> Any:
-    assignment = attempt.assignment
-    return ProcessRequest(
-        communication_token=attempt.token,
-        session_id=assignment.session_id,
-        task_id=assignment.task_id,
-        task_options=options_message(assignment.options),
-        expected_output_keys=assignment.expected_output_ids,
-        payload_id=assignment.payload_id,
-        data_dependencies=assignment.data_dependencies,
-        data_folder=str(attempt.folder),
-        configuration=Configuration(data_chunk_max_size=DATA_CHUNK_MAX_SIZE),
-    )

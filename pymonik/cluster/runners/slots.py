@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.ids import new_id
+from pymonik.cluster.runners.task_agent import ExecutorAgent
 from pymonik.cluster.state.faults import Fault, SubmissionClosed
 from pymonik.cluster.state.options import RequestedOptions
 from pymonik.cluster.state.work import (
@@ -115,6 +116,7 @@ class ExecutorSlot:
         self._is_going_on = False  # the state has given tasks that are not yet among them
         self._since = 0.0  # when the running task began
         self._left_files = False
+        self._agent: ExecutorAgent | None = None  # of the running task, if it has asked for one
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"slot {self._pod_id}")
 
@@ -180,6 +182,7 @@ class ExecutorSlot:
             run,
             min(limit_s, LONGEST_CALL_S),
             lambda report: self._hand_over(report, assignment),
+            agent=partial(self._ask_agent, assignment),
         )
 
     # What the pool tells, in the slot's thread.
@@ -190,6 +193,7 @@ class ExecutorSlot:
             return ()
         assignment = self._held[call.run.task_id]
         outcome = self._outcome(ending, assignment)
+        self._agent = None
         waiting = len(self._held) - 1
         most = self._most(outcome, waiting)
         with self._changed:
@@ -253,6 +257,13 @@ class ExecutorSlot:
         self._dispatch.contribute(assignment.task_id, self._made(bound, assignment))
         return [subtask.output for subtask in bound.subtasks]
 
+    def _ask_agent(self, assignment: Assignment, operation: str, message: bytes) -> bytes:
+        """The function of the running task has asked the agent for something."""
+        if self._agent is None or self._agent.task_id != assignment.task_id:
+            self._agent = ExecutorAgent(self._dispatch, assignment, self._folder)
+            self._left_files = True  # the folder of the agent goes when the line has ended
+        return self._agent.ask(operation, message)
+
     def _travelling(self, options: TaskOptions) -> UserOptions:
         """Options for the executor; tasks of one request have the same, one after the other."""
         if self._last_options is None or self._last_options[0] is not options:
@@ -273,7 +284,8 @@ class ExecutorSlot:
     def _success(self, report: Report, assignment: Assignment) -> Outcome:
         bound = bind(report, lambda _stand_in: new_id())
         try:
-            return self._made(bound, assignment)
+            made = self._made(bound, assignment)
+            return made if self._agent is None else self._agent.with_report(made)
         except Fault as fault:
             error = ControlPlaneError("submit subtasks", fault.detail)
             return Failed(_told(describe(error), assignment))
