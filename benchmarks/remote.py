@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from pymonik.executor.endings import Ending
     from pymonik.executor.pool import ExecutorPool
+    from pymonik.worker.agent import TaskAgent
 
 AGENT_S = (0.012, 0.016)  # of an agent, per task
 SUBMIT_S = 0.0005  # of the control plane, per submitted task
@@ -135,10 +136,10 @@ class SlowService(WorkerService):
         self._ended = time.monotonic()
         return reply
 
-    def _run(self, request: Any, context: Any) -> Ending:
+    def _run(self, request: Any, context: Any, agent: TaskAgent) -> Ending:
         begin = time.monotonic()
         try:
-            return super()._run(request, context)
+            return super()._run(request, context, agent)
         finally:
             self._user_s = time.monotonic() - begin
 
