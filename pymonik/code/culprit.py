@@ -56,7 +56,7 @@ def _children(value: object) -> Iterator[tuple[str, object]]:
     elif not issubclass(kind, type):
         yield from _attributes(value)
         if isinstance(value, types.FunctionType):
-            yield from _closure(value)
+            yield from from_around(value)
 
 
 def _key(key: object) -> str:
@@ -76,7 +76,7 @@ def _attributes(value: object) -> Iterator[tuple[str, object]]:
         yield from ((f".{name}", child) for name, child in list(attributes.items()))
 
 
-def _closure(function: types.FunctionType) -> Iterator[tuple[str, object]]:
+def from_around(function: types.FunctionType) -> Iterator[tuple[str, object]]:
     """What a function takes from around it: free variables, then the globals that it names."""
     code = function.__code__
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pymonik.code import arrivals, codec, main_module
+from pymonik.code.heaviest import heaviest
 from pymonik.errors import SerializationError
 from pymonik.wire.call import FunctionMeta
 from pymonik.wire.containers import Buffer, join, split
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from pymonik.wire.call import BuiltIn
 
 
+HEAVY_BYTES = 10_000_000  # what is sent again with each call, or each version of a function
+
+
 @dataclass(frozen=True, slots=True)
 class PackedFunction:
     """A function as it travels, known by the hash of its content; see `Packed` for the rest.
@@ -28,6 +32,7 @@ class PackedFunction:
     Attributes:
         built_in: What runs in its place without being unpickled: then there is no container.
         files: Those that ``built_in`` has, in order.
+        heaviest: Of a heavy one: which of the values that it carries is the largest.
     """
 
     content_id: str
@@ -37,6 +42,12 @@ class PackedFunction:
     compiled: str = ""
     built_in: BuiltIn | None = None
     files: Sequence[Sealed] = ()
+    heaviest: str = ""
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether it carries more than a function is meant to: it goes to each executor."""
+        return len(self.container) > HEAVY_BYTES
 
     def placed(self) -> BuiltIn:
         """What is built in, with the places of its files: they were uploaded."""
@@ -68,7 +79,9 @@ def pack_function(function: object, name: str) -> PackedFunction:
     for blob in packed.blobs:
         digest.update(blob)
     content_id = digest.hexdigest()[:32]
-    return PackedFunction(content_id, name, b"".join(container), packed.modules, packed.compiled)
+    joined = b"".join(container)
+    heavy = heaviest(function) if len(joined) > HEAVY_BYTES else ""
+    return PackedFunction(content_id, name, joined, packed.modules, packed.compiled, heaviest=heavy)
 
 
 class LoadedFunction:

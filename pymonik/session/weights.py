@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from pymonik.code.packed_function import HEAVY_BYTES
+
 if TYPE_CHECKING:
     from pymonik.session.protocol import Submission
 
 _log = logging.getLogger(__name__)
-
-_HEAVY_BYTES = 10_000_000  # what is sent again with each call, or each version of a function
 
 
 class Weights:
@@ -22,20 +22,22 @@ class Weights:
     def look(self, submission: Submission) -> None:
         """Warn of what is heavy, the first time."""
         function = submission.function
-        if not function.built_in and len(function.container) > _HEAVY_BYTES:
+        if not function.built_in and function.is_heavy:
             what = f"the function {function.name} with the globals and closures that it uses"
-            self._tell(what, len(function.container))
+            largest = f", of which {function.heaviest} is the largest" if function.heaviest else ""
+            self._tell(what, len(function.container), largest)
         for call in submission.calls:
-            if call.nbytes > _HEAVY_BYTES:
+            if call.nbytes > HEAVY_BYTES:
                 self._tell(f"the arguments of a call of {function.name}", call.nbytes)
                 break
 
-    def _tell(self, what: str, nbytes: int) -> None:
+    def _tell(self, what: str, nbytes: int, largest: str = "") -> None:
         if what in self._told:
             return
         self._told.add(what)
         _log.warning(
-            "%s: %.0f MB; a large value is sent once if you `put` it and pass the handle",
+            "%s: %.0f MB%s; a large value is sent once if you `put` it and pass the handle",
             what,
             nbytes / 1e6,
+            largest,
         )

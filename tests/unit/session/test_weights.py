@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymonik.code.packed_function import PackedFunction
+from pymonik.code.packed_function import PackedFunction, pack_function
 from pymonik.session.protocol import Submission
 from pymonik.session.weights import Weights
+from pymonik.task import Task
 from tests.unit.session.fakes import FUNCTION, call
 
 if TYPE_CHECKING:
@@ -28,6 +29,24 @@ def test_a_heavy_function_is_told(caplog: pytest.LogCaptureFixture) -> None:
     (record,) = caplog.records
     assert "the function f with the globals" in record.getMessage()
     assert "11 MB" in record.getMessage()
+
+
+def test_the_largest_of_its_globals_is_named_and_it_is_one_function_while_it_is_unchanged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    table, small = bytes(12_000_000), bytes(1_000_000)
+
+    def lookup(place: int) -> int:
+        return table[place] + small[place]
+
+    first, second = (pack_function(Task(lookup, func_name="lookup"), "lookup") for _ in range(2))
+    weights = Weights()
+    for packed in (first, second):
+        weights.look(Submission(packed, [call()]))
+    (record,) = caplog.records
+    assert "of which variable 'table' is the largest" in record.getMessage()
+    assert "put" in record.getMessage()
+    assert first.content_id == second.content_id  # a session sends each content once
 
 
 def test_light_calls_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
