@@ -152,13 +152,11 @@ class Output:
         running = self._marks.running  # before the marks: a call that ends now has one
         count, found = self._marks.count, self._now()
         points = [self._read_to]
-        for number in range(self._seen, count):
-            mark = self._marks.mark(number)
-            if mark is None:
-                continue
+        for number, mark in self._marks.between(self._seen, count):
             if mark.call and run_and_place(mark.call)[0] > run:
                 return  # of a run that was sent ahead
-            points.append((mark.out, mark.err))
+            # What a call may have written over the marks says nothing beyond what was printed.
+            points.append((min(mark.out, found[OUT]), min(mark.err, found[ERR])))
             if mark.call:
                 self._give(mark.call, points)
                 points = [self._read_to]
@@ -246,10 +244,7 @@ class Output:
         """The last that each of the first calls of the run has printed."""
         kept = [b""] * calls
         points = [self._run_begins]
-        for number in range(self._first_mark, self._seen):
-            mark = self._marks.mark(number)
-            if mark is None:
-                continue
+        for _, mark in self._marks.between(self._first_mark, self._seen):
             points.append((mark.out, mark.err))
             run, place = run_and_place(mark.call)
             if mark.call and run == self._number and place < calls:

@@ -26,6 +26,7 @@ from pymonik.executor.nameless import nameless_file
 from pymonik.wire.call import MOST_CALLS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import IO
 
 _COUNT, _RUNNING, _FIRST = 0, 1, 2  # places of 8 bytes
@@ -128,12 +129,18 @@ class Marks:
         """How many marks there were."""
         return self._places[_COUNT]
 
-    def mark(self, number: int) -> Mark | None:
-        """A mark by its number from 0; ``None`` for one that others have taken the place of."""
-        place = _FIRST + 3 * (number % _ROOM)
-        found = Mark(*self._places[place : place + 3])
-        # One less than there is room for: the next one may just be written.
-        return found if self.count - number < _ROOM else None
+    def between(self, first: int, end: int) -> Iterator[tuple[int, Mark]]:
+        """Marks with their numbers, without those that others have taken the place of.
+
+        Never more than there is room for: a call that writes to every descriptor it finds writes
+        over the number of marks too, since the mapping keeps its file open.
+        """
+        for number in range(max(first, end - _ROOM), end):
+            place = _FIRST + 3 * (number % _ROOM)
+            found = Mark(*self._places[place : place + 3])
+            # One less than there is room for: the next one may just be written.
+            if self.count - number < _ROOM:
+                yield number, found
 
 
 def marks_file() -> IO[bytes]:

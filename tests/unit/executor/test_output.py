@@ -178,10 +178,19 @@ def test_of_many_marks_the_last_are_there(monkeypatch: pytest.MonkeyPatch) -> No
         for number in range(output_marks._ROOM + 10):
             marks.end(call_of(1, number % 4096), number, 0)
         assert marks.count == output_marks._ROOM + 10
-        assert marks.mark(0) is None
-        mark = marks.mark(marks.count - 1)
-        assert mark is not None
-        assert run_and_place(mark.call) == (1, (marks.count - 1) % 4096)
+        found = list(marks.between(0, marks.count))
+        assert len(found) == output_marks._ROOM - 1
+        number, mark = found[-1]
+        assert number == marks.count - 1
+        assert run_and_place(mark.call) == (1, number % 4096)
+        marks.close()
+
+
+def test_a_call_that_writes_over_the_marks_does_not_have_the_parent_read_for_ever() -> None:
+    with marks_file() as file:
+        marks = Marks(file.fileno())
+        os.pwrite(file.fileno(), b"\xff" * 100, 0)
+        assert len(list(marks.between(0, marks.count))) <= output_marks._ROOM
         marks.close()
 
 
