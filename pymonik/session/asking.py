@@ -5,9 +5,10 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pymonik.errors import UnavailableError
 
@@ -24,8 +25,7 @@ _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # between attempts while nobody ans
 _SILENT_S = 1.5  # without an answer before a line is logged
 
 
-@dataclass(slots=True)
-class _Question:
+class _Question(msgspec.Struct):
     """A caller who waits for the answer to a request."""
 
     reply: Reply

@@ -10,8 +10,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
 
 from pymonik.session.result import acquire, release
 
@@ -67,97 +68,84 @@ class Reply:
 # -- from callers --------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Submitted:
+class Submitted(msgspec.Struct):
     """Calls, and the states that they are to end."""
 
     submission: Submission
     states: Sequence[ResultState]
 
 
-@dataclass(slots=True)
-class Repeated:
+class Repeated(msgspec.Struct):
     """Tasks that are sent again, with the payloads that the cluster has."""
 
     tasks: Sequence[RepeatedTask]
 
 
-@dataclass(slots=True)
-class Observed:
+class Observed(msgspec.Struct):
     """Somebody waits for these: what was submitted so far is sent now."""
 
     states: Sequence[ResultState]
     observer: Observer
 
 
-@dataclass(slots=True)
-class Unobserved:
+class Unobserved(msgspec.Struct):
     """The same does not wait any more."""
 
     states: Sequence[ResultState]
     observer: Observer
 
 
-@dataclass(slots=True)
-class Cancelled:
+class Cancelled(msgspec.Struct):
     """Nobody wants the values of these calls."""
 
     states: Sequence[ResultState]
 
 
-@dataclass(slots=True)
-class Flushed:
+class Flushed(msgspec.Struct):
     """Everything submitted so far is to be sent; answered when it is, or has failed."""
 
     reply: Reply
 
 
-@dataclass(slots=True)
-class Drained:
+class Drained(msgspec.Struct):
     """Answered when there is room for more calls."""
 
     reply: Reply
 
 
-@dataclass(slots=True)
-class Emptied:
+class Emptied(msgspec.Struct):
     """Answered when everything that was submitted has ended."""
 
     reply: Reply
 
 
-@dataclass(slots=True)
-class Dropped:
+class Dropped(msgspec.Struct):
     """The program leaves at once; answered with the number of calls that may not have been sent."""
 
     reply: Reply
 
 
-@dataclass(slots=True)
-class Attached:
+class Attached(msgspec.Struct):
     """States of results that this session did not submit: the ends of these end them."""
 
     states: list[ResultState]
 
 
-@dataclass(slots=True)
-class Wanted:
+class Wanted(msgspec.Struct):
     """Somebody waits for the data of completed results: an `OpenedResult` for each id."""
 
     ids: Sequence[str]
     reply: Reply
 
 
-@dataclass(slots=True)
-class Asked:
+class Asked(msgspec.Struct):
     """Somebody waits for the answer to a request; repeated while nobody answers."""
 
     request: Request
     reply: Reply
 
 
-@dataclass(slots=True)
-class Ending:
+class Ending(msgspec.Struct):
     """The session ends: nothing more is sent."""
 
     is_cancelled: bool
@@ -166,8 +154,7 @@ class Ending:
     is_left: bool = False  # only for this program: the session goes on without it
 
 
-@dataclass(slots=True)
-class Forgotten:
+class Forgotten(msgspec.Struct):
     """Results whose last handle is gone."""
 
     ids: Sequence[str]
@@ -176,28 +163,24 @@ class Forgotten:
 # -- from the channel ----------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class StreamUp:
+class StreamUp(msgspec.Struct):
     """Every end from now on is told."""
 
 
-@dataclass(slots=True)
-class StreamLost:
+class StreamLost(msgspec.Struct):
     """News may be missed from now on."""
 
     error: BaseException | None
     is_refused: bool = False  # the control plane, or the user's role, has no stream
 
 
-@dataclass(slots=True)
-class Created:
+class Created(msgspec.Struct):
     """The outputs of tasks exist, so that news of them may come: their tasks are about to."""
 
     tasks: Sequence[OutgoingTask]
 
 
-@dataclass(slots=True)
-class Answered:
+class Answered(msgspec.Struct):
     """A request was answered, or failed."""
 
     request: Request
@@ -205,8 +188,7 @@ class Answered:
     error: BaseException | None = None
 
 
-@dataclass(slots=True)
-class Gone:
+class Gone(msgspec.Struct):
     """The process of the cluster has ended: nothing will ever answer."""
 
     error: ControlPlaneError
@@ -215,18 +197,15 @@ class Gone:
 # -- requests ------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False)
-class Request:
+class Request(msgspec.Struct, eq=False):
     """What the machine asks of the channel; each is answered once. Known by its identity."""
 
 
-@dataclass(slots=True, eq=False)
-class Subscribe(Request):
+class Subscribe(Request, eq=False):
     """Tell of the ends of results: `StreamUp`, news, `StreamLost` in place of an answer."""
 
 
-@dataclass(slots=True, eq=False)
-class Send(Request):
+class Send(Request, eq=False):
     """Submit tasks.
 
     Answered with the tasks that were refused, each with its error; the others have been sent.
@@ -245,8 +224,7 @@ class Send(Request):
     brings_code: bool = False
 
 
-@dataclass(slots=True)
-class Looked:
+class Looked(msgspec.Struct):
     """How results stand.
 
     Attributes:
@@ -257,18 +235,16 @@ class Looked:
 
     completed: Sequence[str]
     failed: Mapping[str, BaseException]
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = msgspec.field(default_factory=dict)
 
 
-@dataclass(slots=True, eq=False)
-class Look(Request):
+class Look(Request, eq=False):
     """How these results stand, and why those that ended without a value did; gives `Looked`."""
 
     ids: Sequence[str]
 
 
-@dataclass(slots=True)
-class Contents:
+class Contents(msgspec.Struct):
     """What a result holds.
 
     Attributes:
@@ -277,11 +253,10 @@ class Contents:
     """
 
     opened: OpenedResult
-    errors: Mapping[int, BaseException] = field(default_factory=dict)
+    errors: Mapping[int, BaseException] = msgspec.field(default_factory=dict)
 
 
-@dataclass(slots=True, eq=False)
-class Read(Request):
+class Read(Request, eq=False):
     """The data of completed results.
 
     Gives for each id its `Contents`, or the error.
@@ -295,64 +270,55 @@ class Read(Request):
     most_bytes: int | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Explain(Request):
+class Explain(Request, eq=False):
     """The exceptions of the failed items of an opened result; gives `Contents`."""
 
     result_id: str
     opened: OpenedResult
 
 
-@dataclass(slots=True, eq=False)
-class Store(Request):
+class Store(Request, eq=False):
     """Create results from names and segments of data; gives their ids."""
 
     items: Sequence[tuple[str, Sequence[Buffer]]]
 
 
-@dataclass(slots=True, eq=False)
-class StoreFiles(Request):
+class StoreFiles(Request, eq=False):
     """Create raw results of files; gives their ids."""
 
     files: Sequence[Sealed]
 
 
-@dataclass(slots=True, eq=False)
-class Download(Request):
+class Download(Request, eq=False):
     """Write the data of a raw result to a file, anew at each attempt."""
 
     result_id: str
     file: IO[bytes]
 
 
-@dataclass(slots=True, eq=False)
-class CancelTasks(Request):
+class CancelTasks(Request, eq=False):
     """Cancel the tasks that own these results; retries have other ids than was submitted."""
 
     tasks: Mapping[str, str]  # result to task, as submitted
 
 
-@dataclass(slots=True, eq=False)
-class CountWorkers(Request):
+class CountWorkers(Request, eq=False):
     """How many workers a partition may have; ``""`` is the session's own."""
 
     partition: str
 
 
-@dataclass(slots=True, eq=False)
-class ListPartitions(Request):
+class ListPartitions(Request, eq=False):
     """The partitions that tasks of the session may name."""
 
 
-@dataclass(slots=True, eq=False)
-class Delete(Request):
+class Delete(Request, eq=False):
     """Delete data that nobody can ask for any more."""
 
     ids: Sequence[str]
 
 
-@dataclass(slots=True, eq=False)
-class End(Request):
+class End(Request, eq=False):
     """Close the session, or cancel it."""
 
     is_cancelled: bool

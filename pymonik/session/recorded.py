@@ -5,8 +5,9 @@ A record tells of a part of a run (see `RunRecord`); `recorded_runs` puts them t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from pymonik.wire.call import KEY_BYTES, WHOLE
 
@@ -30,8 +31,7 @@ class RecordedItem(NamedTuple):
     key: bytes
 
 
-@dataclass(slots=True)
-class RecordedRun:
+class RecordedRun(msgspec.Struct):
     """A run of a session.
 
     Attributes:
@@ -56,8 +56,8 @@ class RecordedRun:
     single: bool = False
     started: float = 0.0
     written: float = 0.0
-    items: dict[int, RecordedItem] = field(default_factory=dict)
-    nonces: list[str] = field(default_factory=list)
+    items: dict[int, RecordedItem] = msgspec.field(default_factory=dict)
+    nonces: list[str] = msgspec.field(default_factory=list)
 
     @property
     def title(self) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pymonik.code.opened_result import OpenedResult
 from pymonik.errors import ControlPlaneError, UnavailableError
@@ -27,12 +28,11 @@ _READ_TOGETHER = 16  # results of one request
 _AHEAD = 64  # results that are read with one that somebody wants
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(msgspec.Struct):
     """Data that were asked for."""
 
     since: float
-    wants: list[_Want] = field(default_factory=list)
+    wants: list[_Want] = msgspec.field(default_factory=list)
     ahead: weakref.ref[ResultState] | None = None
     attempts: int = 0
 
@@ -43,13 +43,12 @@ class _Reading:
         self.wants.clear()
 
 
-@dataclass(slots=True, eq=False)
-class _Want:
+class _Want(msgspec.Struct, eq=False):
     """A caller who waits for data."""
 
     ids: Sequence[str]
     reply: Reply
-    found: dict[str, OpenedResult] = field(default_factory=dict)
+    found: dict[str, OpenedResult] = msgspec.field(default_factory=dict)
 
 
 class Values:

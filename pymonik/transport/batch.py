@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pymonik.content.uploads import Uploads
 from pymonik.environments import local_packages
@@ -49,8 +50,7 @@ _Kind = tuple[object, ...]  # see `_kind`
 Refused = tuple["OutgoingTask", ControlPlaneError]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """Tasks that go into one request, with the options of most of them."""
 
     options: TaskOptions

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from armonik.protogen.common import (
     events_common_pb2,
     filters_common_pb2,
@@ -53,8 +53,7 @@ HELD: frozenset[int] = frozenset(  # a worker has the task
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ResultInfo:
+class ResultInfo(msgspec.Struct, frozen=True):
     """What the control plane knows of a result."""
 
     result_id: str
@@ -64,8 +63,7 @@ class ResultInfo:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class TaskInfo:
+class TaskInfo(msgspec.Struct, frozen=True):
     """What the control plane knows of a task.
 
     Attributes:
@@ -82,8 +80,7 @@ class TaskInfo:
 _OPTIONS_BYTES = 300  # of a task's own options in a request, about
 
 
-@dataclass(frozen=True, slots=True)
-class NewTask:
+class NewTask(msgspec.Struct, frozen=True):
     """A task to be submitted; its payload is a result, or data that go with it.
 
     Attributes:

@@ -14,8 +14,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from pymonik.errors import ControlPlaneError
 from pymonik.session.forgetting import is_kept, when_forgotten
@@ -35,8 +36,7 @@ _MOST_FAILED: Final = 1_000  # calls of a session whose data stay
 _TOGETHER: Final = 500  # results of one request
 
 
-@dataclass(frozen=True, slots=True)
-class _Closed:
+class _Closed(msgspec.Struct, frozen=True):
     """A session to purge.
 
     Attributes:
