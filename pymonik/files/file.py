@@ -179,7 +179,8 @@ class File(Enclosed, os.PathLike[str]):
 
     def _seal(self) -> Sealed:
         """The file as it is now; one of the cluster is where it is."""
-        if self._ref is None or self._was_changed():
+        if self._ref is None or self._was_changed() or (self._path and not self._ref.result_id):
+            # At its place in a folder, where it has no result if it came with a value.
             return sealing.seal(self._path, self._name, is_linked=self._link)
         if self._stored is None or self._ref.result_id:
             return Sealed(self._ref, path=self._path, owner=self._stored)

@@ -34,7 +34,7 @@ def number() -> int:
 
 @task
 def starts_a_command(word: str) -> Any:
-    return command(["echo", "{word}"]).invoke(word=word)
+    return command("echo {word} | tee said", outputs=["said"]).invoke(word=word)
 
 
 def test_a_line_has_its_fields_quoted(client: Pymonik) -> None:

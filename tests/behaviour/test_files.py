@@ -68,6 +68,11 @@ def names_one(name: str) -> list[File]:
 
 
 @task
+def gives_back(file: File) -> Any:
+    return file
+
+
+@task
 def where() -> str:
     return str(Path.cwd())
 
@@ -267,6 +272,14 @@ def test_who_returns_files_has_a_folder_too(client: Pymonik) -> None:
 
 def test_a_task_passes_its_file_on_to_a_subtask(client: Pymonik, config: Path) -> None:
     assert passes_on.invoke(File(config)).get(TIMEOUT_S) == "settings"
+
+
+@pytest.mark.parametrize("size", [10, LARGE])
+def test_a_task_gives_back_what_another_has_made(client: Pymonik, config: Path, size: int) -> None:
+    made: ResultHandle[File] = simulate.invoke(File(config), size)
+    again = gives_back.invoke(made)
+    assert again.get(TIMEOUT_S).size == size
+    assert sizes.invoke([gives_back.invoke(again)]).get(TIMEOUT_S) == [size]
 
 
 def test_an_empty_file_is_a_file(client: Pymonik, tmp_path: Path) -> None:
