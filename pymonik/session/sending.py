@@ -50,6 +50,8 @@ class Sending:
         self._sends: dict[events.Send, int] = {}  # under way, and how often each was tried
         self._uploaded: set[str] = set()  # see `OutgoingTask.uploads`
         self._refused: list[tuple[OutgoingTask, ControlPlaneError]] = []
+        # By address: tasks under way that need what was refused meanwhile.
+        self._orphans: dict[int, OutgoingTask] = {}
 
     @property
     def has_room(self) -> bool:
@@ -139,6 +141,8 @@ class Sending:
                 self._refused.append(refused[id(task)])
             else:
                 self._submitted(task)
+                if self._orphans and self._orphans.pop(id(task), None) is not None:
+                    self._drop_orphan(task)
                 if request.is_blind and task.result_id in self._pending.results:
                     self._pending.unseen[task.result_id] = None
 
@@ -180,15 +184,22 @@ class Sending:
     def _drop_orphans(self, refused: OutgoingTask) -> None:
         """Tasks that need what was refused would wait for ever: no task will produce it."""
         lost = {id(state) for state in refused.states}
+        # Those under way whose results are not there yet are dropped once they were sent.
+        self._orphans.update(
+            (id(task), task)
+            for send in self._sends
+            for task in send.tasks
+            if task.result_id not in self._pending.results and _needs(task, lost)
+        )
         for task in list(self._pending.results.values()):
-            if not isinstance(task, OutgoingTask) or not task.inputs:
-                continue
-            if lost.isdisjoint(id(ref._state) for ref in task.inputs):
-                continue
-            cause = _cause(task) or ControlPlaneError("SubmitTasks", "refused")
-            self._cancelling.cancel_tasks([task])
-            self._refuse(task, dependency_failed(cause, task.task_id, task.result_id))
-            self._drop_orphans(task)
+            if isinstance(task, OutgoingTask) and _needs(task, lost):
+                self._drop_orphan(task)
+
+    def _drop_orphan(self, task: OutgoingTask) -> None:
+        cause = _cause(task) or ControlPlaneError("SubmitTasks", "refused")
+        self._cancelling.cancel_tasks([task])
+        self._refuse(task, dependency_failed(cause, task.task_id, task.result_id))
+        self._drop_orphans(task)
 
     # -- end -----------------------------------------------------------------------------------
 
@@ -207,6 +218,12 @@ class Sending:
     def forget(self) -> None:
         """No answer will come."""
         self._sends.clear()
+        self._orphans.clear()
+
+
+def _needs(task: OutgoingTask, lost: set[int]) -> bool:
+    """Whether a task needs one of the results whose states have these addresses."""
+    return bool(task.inputs) and not lost.isdisjoint(id(ref._state) for ref in task.inputs)
 
 
 def _cause(task: OutgoingTask) -> BaseException | None:

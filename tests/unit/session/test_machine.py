@@ -153,6 +153,26 @@ def test_what_needs_a_refused_call_does_not_wait_for_ever(bench: Bench) -> None:
     assert len(bench.take(events.CancelTasks)) == 2
 
 
+def test_what_is_leaving_while_what_it_needs_is_refused_does_not_wait_for_ever(
+    bench: Bench,
+) -> None:
+    (bad,) = bench.submit([call()])
+    bench.flush()
+    (first,) = bench.take(events.Send)
+    first.tasks[0].give_id("r0")
+    bench.turn(events.Created(first.tasks))
+    (needy,) = bench.submit([call(bad)])
+    bench.flush()
+    (second,) = bench.take(events.Send)
+    refused = ControlPlaneError("SubmitTasks", "too large")
+    bench.turn(events.Answered(first, [(first.tasks[0], refused)]))
+    second.tasks[0].give_id("r1")
+    bench.turn(events.Created(second.tasks))
+    bench.turn(events.Answered(second, []))
+    assert isinstance(needy.error, DependencyFailedError)
+    assert len(bench.take(events.CancelTasks)) == 1
+
+
 def test_a_refusal_for_a_failed_input_waits_for_the_reason(bench: Bench) -> None:
     (first,) = bench.submit([call()])
     bench.flush()
