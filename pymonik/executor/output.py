@@ -155,8 +155,7 @@ class Output:
         for number, mark in self._marks.between(self._seen, count):
             if mark.call and run_and_place(mark.call)[0] > run:
                 return  # of a run that was sent ahead
-            # What a call may have written over the marks says nothing beyond what was printed.
-            points.append((min(mark.out, found[OUT]), min(mark.err, found[ERR])))
+            points.append((mark.out, mark.err))
             if mark.call:
                 self._give(mark.call, points)
                 points = [self._read_to]

@@ -36,6 +36,7 @@ _BOARD: Final = 8 * (_VERSION + 2)  # where it begins, in bytes
 MOST_BOARD: Final = 64 * 1024  # bytes
 _BYTES: Final = _BOARD + MOST_BOARD
 _TURN: Final = 0
+_FARTHEST: Final = 1 << 48  # position in a file
 
 
 class Mark(NamedTuple):
@@ -132,14 +133,14 @@ class Marks:
     def between(self, first: int, end: int) -> Iterator[tuple[int, Mark]]:
         """Marks with their numbers, without those that others have taken the place of.
 
-        Never more than there is room for: a call that writes to every descriptor it finds writes
-        over the number of marks too, since the mapping keeps its file open.
+        Never more than there is room for, and none at a place that no file has: a call that writes
+        to every descriptor it finds writes over the marks too, since the mapping keeps its file open.
         """
         for number in range(max(first, end - _ROOM), end):
             place = _FIRST + 3 * (number % _ROOM)
             found = Mark(*self._places[place : place + 3])
             # One less than there is room for: the next one may just be written.
-            if self.count - number < _ROOM:
+            if self.count - number < _ROOM and max(found.out, found.err) < _FARTHEST:
                 yield number, found
 
 
