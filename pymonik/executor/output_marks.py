@@ -133,8 +133,8 @@ class Marks:
     def between(self, first: int, end: int) -> Iterator[tuple[int, Mark]]:
         """Marks with their numbers, without those that others have taken the place of.
 
-        Never more than there is room for, and none at a place that no file has: a call that writes
-        to every descriptor it finds writes over the marks too, since the mapping keeps its file open.
+        Never more than there is room for, and none at a place that no file has: a call that
+        writes to every descriptor writes over the marks too, since the mapping keeps its file open.
         """
         for number in range(max(first, end - _ROOM), end):
             place = _FIRST + 3 * (number % _ROOM)
