@@ -446,7 +446,7 @@ class Pymonik:
                 ``AKCONFIG`` where that names the same endpoint.
 
         Raises:
-            UsageError: There is no such file, or it is none of ours.
+            UsageError: There is no such file, it is none of ours, or its session was deleted.
         """
         job = job_file.read(file)
         configured = ClusterConfig.find()
@@ -454,7 +454,13 @@ class Pymonik:
         where = {"endpoint": None if same else job.endpoint, "session": job.session}
         client = cls(**{"partition": list(job.partitions), "on_exit": "keep", **where, **settings})
         client._left = job
-        return client.create()
+        client.create()
+        if not client._was_there:
+            client.cancel()
+            raise UsageError(
+                f"session {job.session} of {os.fspath(file)} is not in this cluster any more"
+            )
+        return client
 
     def leave(
         self,

@@ -29,6 +29,7 @@ from pymonik.runs.resending import Place, packed, places, resend
 from pymonik.runs.wording import count
 from pymonik.session.again import Reference, RunAgain, dependants, latest, replace
 from pymonik.session.protocol import AUTO, Submission
+from pymonik.session.remote import RemoteSession
 from pymonik.session.result import ResultState, Status
 from pymonik.session.run import KeptCall, Run, RunOfOthers, unknown_function
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pymonik")
 _DOOMED_S: Final = 10.0  # for calls that will fail, since one they need has failed, to be told so
+_ENDED: Final = frozenset({"COMPLETED", "ABORTED"})  # results
 
 
 class Pointing(Protocol):
@@ -98,6 +100,7 @@ def rerun(
     if function is not None and not callable(function):
         raise UsageError(f"with_ must be a task or a function, not a {type(function).__name__}")
     states = _unique(handle._state for handle in chosen)
+    _hear_of_found(states)
     again = _Again(options)
     again.run([state for state in states if state.is_final], function)
     first = len(again.new)
@@ -235,6 +238,21 @@ class _Again:
         for handle in [*handles, *self._followers]:
             if (state := self.new.get(handle._state)) is not None:
                 handle._point(state)
+
+
+def _hear_of_found(states: Sequence[ResultState]) -> None:
+    """Wait for news of calls that have ended in the cluster, where the program has found them."""
+    found: dict[Session, list[ResultState]] = {}
+    for state in states:
+        if not state.is_final and state.call is None and state.result_id:
+            found.setdefault(state.session, []).append(state)
+    for session, some in found.items():
+        if not isinstance(session, RemoteSession):
+            continue
+        rows = session.lists.results(list({str(one.result_id) for one in some}))
+        ended = {key for key, row in rows.items() if row.status in _ENDED}
+        with contextlib.suppress(WaitTimeoutError):
+            session.wait([one for one in some if one.result_id in ended], _DOOMED_S)
 
 
 def _found_elsewhere(

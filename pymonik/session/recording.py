@@ -80,8 +80,10 @@ class Recording:
         """
         for state, key in zip(states, keys, strict=True):
             run = state.run
-            if isinstance(run, RunAgain) and run.root in self._runs:
-                key = self._runs[run.root].keys.get(state.index, key)
+            if isinstance(run, RunAgain):
+                # Of a run that was found by a file of handles nothing more is known.
+                known = self._runs.get(run.root)
+                key = key if known is None else known.keys.get(state.index, key)
             elif run is not None and state.index >= 0:
                 self._runs[run].keys[state.index] = key
             self._keys[state] = key

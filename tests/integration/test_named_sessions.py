@@ -297,6 +297,26 @@ def test_a_file_of_others_is_refused(tmp_path: Path, text: str) -> None:
         Pymonik.attach(tmp_path / "none.json")
 
 
+def test_a_file_whose_session_is_gone_makes_no_other(cluster: LocalCluster, tmp_path: Path) -> None:
+    gone = {"endpoint": cluster.endpoint, "session": "not there any more"}
+    (tmp_path / "job.json").write_text(json.dumps(gone))
+    with pytest.raises(UsageError, match="is not in this cluster any more"):
+        Pymonik.attach(tmp_path / "job.json")
+
+
+def test_what_a_file_leads_back_to_is_run_again_at_once(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    left = Pymonik(cluster.endpoint).create()
+    squares = square.map_invoke(range(20), pymonik=left)
+    squares.wait(timeout=WAIT_S)
+    left.leave(tmp_path / "job.json", squares)
+    with Pymonik.attach(tmp_path / "job.json", on_exit="finish") as client:
+        handles = client.handles
+        assert handles.rerun([handles[3], handles[5]]).again == 2
+        assert handles.get(timeout=WAIT_S) == [n * n for n in range(20)]
+
+
 # -- ends ----------------------------------------------------------------------------------------
 
 
