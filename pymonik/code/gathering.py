@@ -244,7 +244,9 @@ def _needs_of(arrived: Definition) -> dict[str, Need]:
         main_id = arrivals.main_id_in(key)
         if main_id is not None:
             names = main_module.names_of(main_id)
-            needs[key] = Need(names, key.partition(":")[2], is_optional=True)
+            # The carrier of names that share objects is a part of each of them.
+            is_optional = bool(arrived.stream)
+            needs[key] = Need(names, key.partition(":")[2], is_optional=is_optional)
         elif (cls := identities.find(key[1:])) is not None:
             needs[key] = Need(None, cls)
     return needs

@@ -7,8 +7,9 @@ import pickle
 
 import pytest
 
-from pymonik.code import arrivals, main_module
+from pymonik.code import arrivals, gathering, main_module
 from pymonik.code.arrivals import Together, key_of_name
+from pymonik.code.pickler import Need, Pickler
 from pymonik.wire.definitions import Definition
 
 
@@ -27,3 +28,19 @@ def test_what_shares_objects_is_set_in_any_order(order: tuple[int, ...]) -> None
     names = main_module.names_of(program)
     assert names["first"] == shared
     assert names["first"] is names["second"] is names["third"]
+
+
+def test_what_shares_objects_is_passed_on_with_all_that_the_others_need() -> None:
+    program = "program that is passed on"
+    first, second, helper = (key_of_name(program, name) for name in ("first", "second", "helper"))
+    shared = pickle.dumps(Together({first: ["an object"], second: ["an object"]}))
+    arrivals.accept(
+        [
+            Definition(first, b"1", shared, (helper,)),
+            Definition(second, b"2", b"", (first,)),
+            Definition(helper, b"3", pickle.dumps("of both")),
+        ]
+    )
+    pickler = Pickler()
+    pickler.needs[second] = Need(main_module.names_of(program), "second")
+    assert {one.key for one in gathering.gather(pickler)} == {first, second, helper}
