@@ -130,7 +130,7 @@ class Saving:
         paths = self._saved(waiting.index, files)
         blobs = opened.blobs_of(state.item)
         if waiting.key and sum(len(blob) for blob in blobs) <= _MOST_OF_VALUE:
-            slots = [ref.name for ref in meta.files]
+            slots = opened.file_names(state.item)
             self._ledger.add(
                 waiting.index, waiting.key, paths, meta.form, [bytes(b) for b in blobs], slots
             )

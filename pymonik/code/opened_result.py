@@ -108,8 +108,24 @@ class OpenedResult:
     def files(self, item: int, reader: Reader) -> dict[str, object]:
         """The files of an item, by name: those in its value, and its outputs."""
         number = max(item, 0)
-        meta = self.meta.items[number]
-        return {ref.name: reader.file(ref, self._bytes_of(number, ref)) for ref in meta.files}
+        refs = self.meta.items[number].files
+        return {
+            name: reader.file(ref, self._bytes_of(number, ref))
+            for name, ref in zip(self.file_names(item), refs, strict=True)
+        }
+
+    def file_names(self, item: int) -> list[str]:
+        """Of the files of an item, in order.
+
+        The second ``x.txt`` is ``2/x.txt``, so that none gets lost.
+        """
+        names: dict[str, None] = {}
+        for ref in self.meta.items[max(item, 0)].files:
+            name, number = ref.name, 2
+            while name in names:
+                name, number = f"{number}/{ref.name}", number + 1
+            names[name] = None
+        return list(names)
 
     def _bytes_of(self, index: int, ref: FileRef) -> Buffer | None:
         if ref.blob >= 0:

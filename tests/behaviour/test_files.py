@@ -301,3 +301,21 @@ def test_what_is_wrong_with_a_file_is_said_at_the_call(client: Pymonik, tmp_path
         contents.invoke(File(tmp_path / "missing"))
     with pytest.raises(UsageError, match="leaves the folder"):
         task(outputs=["../*.txt"])(where.func)
+
+
+@task
+def two_of_one_name() -> list[File]:
+    Path("a").mkdir()
+    Path("x.txt").write_text("first", encoding="utf-8")
+    Path("a/x.txt").write_text("second", encoding="utf-8")
+    return [File("x.txt"), File("a/x.txt")]
+
+
+def test_files_of_equal_name_are_both_there(client: Pymonik) -> None:
+    call = two_of_one_name.invoke()
+
+    assert [file.read_text() for file in call.get(timeout=50)] == ["first", "second"]
+    assert {name: file.read_text() for name, file in call.files.items()} == {
+        "x.txt": "first",
+        "2/x.txt": "second",
+    }
