@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pymonik.runs.faults import summary
 from pymonik.runs.figures import Measured, measured
+from pymonik.runs.logs import logs_of, stored_log
 from pymonik.runs.summaries import outcome
 from pymonik.runs.watch import Listed
 
@@ -30,6 +31,7 @@ class Attempt:
         cause: Why it failed, ``""`` where it did not.
         started: When it began to run, in seconds since the epoch.
         error: All that its worker said of how it failed, for people.
+        output: The last that it has printed, as far as the cluster or the result has it.
     """
 
     number: int
@@ -40,6 +42,7 @@ class Attempt:
     cause: str
     started: float | None = None
     error: str = ""
+    output: str = ""
 
 
 def attempts(state: ResultState) -> list[Attempt]:
@@ -56,6 +59,17 @@ def attempts(state: ResultState) -> list[Attempt]:
     return [_attempt(row, state, is_last=row is found[-1]) for row in found]
 
 
+def _printed(row: TaskRow, state: ResultState, *, is_last: bool) -> str:
+    """The last attempt's comes with its end; earlier ones left what was told while they ran."""
+    if is_last:
+        return logs_of(state)
+    session = state.session
+    if not isinstance(session, Listed) or state.result_id is None:
+        return ""
+    place = 0 if state.item < 0 else state.item
+    return stored_log(session.lists, session.session_id, state.result_id, place, row.attempt)
+
+
 def _attempt(row: TaskRow, state: ResultState, *, is_last: bool) -> Attempt:
     known = measured(state.head, state.item) if state.head is not None and is_last else Measured()
     seconds = known.seconds
@@ -66,7 +80,10 @@ def _attempt(row: TaskRow, state: ResultState, *, is_last: bool) -> Attempt:
         # A call that failed among others in a task: the task has ended well.
         status, cause = ("failed" if status == "ok" else status), str(summary(state.error))
     error = row.error or cause
-    return Attempt(row.attempt, row.task_id, status, row.worker, seconds, cause, row.started, error)
+    output = _printed(row, state, is_last=is_last)
+    return Attempt(
+        row.attempt, row.task_id, status, row.worker, seconds, cause, row.started, error, output
+    )
 
 
 def of_rows(rows: Sequence[TaskRow]) -> list[Attempt]:

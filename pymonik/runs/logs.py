@@ -85,7 +85,9 @@ def printed_by(error: BaseException | None) -> str:
     return ""
 
 
-def stored_log(lists: Lists, session_id: str, output_id: str, place: int = -1) -> str:
+def stored_log(
+    lists: Lists, session_id: str, output_id: str, place: int = -1, attempt: int = 0
+) -> str:
     """What is in the cluster of what a task has printed while it ran.
 
     Args:
@@ -93,12 +95,14 @@ def stored_log(lists: Lists, session_id: str, output_id: str, place: int = -1) -
         session_id: Of the task.
         output_id: The id of the task's output.
         place: Of the call in the task; below 0, all of them.
+        attempt: Of the task, 1 for the first; 0, all of them.
     """
     try:
         rows = lists.results_named(f"{LOG_PREFIX}{output_id}/", session_id=session_id)
     except PymonikError:  # it may be forbidden
         return ""
-    found = [(name, row) for row in rows if (name := live_name(row.name)) is not None]
+    names = [(live_name(row.name), row) for row in rows]
+    found = [(name, row) for name, row in names if name and attempt in (0, name.attempt)]
     found.sort(key=lambda pair: (pair[0].attempt, pair[0].number))
     entries = [entry for _, row in found for entry in log_entries(lists.data(row))]
     return "".join(entry.text for entry in entries if place < 0 or entry.place == place)
