@@ -147,6 +147,7 @@ def test_the_context_of_the_client_and_keys_are_as_json_has_them(engine: LambdaT
     assert engine.invoke(event).get(TIMEOUT_S) == ["7", "null"]
 
 
+@pytest.mark.usefixtures("client")
 @pytest.mark.parametrize("chunk_size", [1, 10])
 def test_each_call_has_an_id_of_its_own_in_chunks_too(engine: LambdaTask, chunk_size: int) -> None:
     run = engine.map_invoke([{"what": "context"}] * 20, chunk_size=chunk_size)
