@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from pymonik.context import PymonikContext, get_context
+from pymonik.context.task_context import PymonikContext, get_context
 from pymonik.errors import (
     ArgumentsError,
     CommandError,
@@ -24,20 +24,20 @@ from pymonik.errors import (
     WaitTimeoutError,
     WorkerLostError,
 )
-from pymonik.handles import MultiResultHandle, ResultHandle, as_completed
+from pymonik.handles.handles import MultiResultHandle, ResultHandle, as_completed
 from pymonik.options import TaskOptions
-from pymonik.task import Task, task
+from pymonik.tasks.task import Task, task
 
 if TYPE_CHECKING:
     from pymonik.client import Pymonik
     from pymonik.cluster.local import LocalCluster
-    from pymonik.commands import command
     from pymonik.files.completed import Completed
     from pymonik.files.file import File
-    from pymonik.futures import Executor
-    from pymonik.materialized import Materialize, materialize
-    from pymonik.monitors import MonitorContext, MonitorHandle, monitor
+    from pymonik.files.materialized import Materialize, materialize
+    from pymonik.neighbours.futures import Executor
     from pymonik.runs.output import OutputLine
+    from pymonik.tasks.commands import command
+    from pymonik.tasks.monitors import MonitorContext, MonitorHandle, monitor
     from pymonik.worker import run_pymonik_worker
 
 __version__ = "0.1.0"
@@ -87,17 +87,17 @@ __all__ = [
 # programs never name.
 _LAZY = {
     "Completed": "pymonik.files.completed",
-    "Executor": "pymonik.futures",
+    "Executor": "pymonik.neighbours.futures",
     "File": "pymonik.files.file",
-    "command": "pymonik.commands",
+    "command": "pymonik.tasks.commands",
     "Pymonik": "pymonik.client",
     "LocalCluster": "pymonik.cluster.local",
-    "Materialize": "pymonik.materialized",
-    "MonitorContext": "pymonik.monitors",
-    "MonitorHandle": "pymonik.monitors",
+    "Materialize": "pymonik.files.materialized",
+    "MonitorContext": "pymonik.tasks.monitors",
+    "MonitorHandle": "pymonik.tasks.monitors",
     "OutputLine": "pymonik.runs.output",
-    "monitor": "pymonik.monitors",
-    "materialize": "pymonik.materialized",
+    "monitor": "pymonik.tasks.monitors",
+    "materialize": "pymonik.files.materialized",
     "run_pymonik_worker": "pymonik.worker",
 }
 

@@ -13,13 +13,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
-from pymonik import job_file
-from pymonik.arguments import NO_INPUT
-from pymonik.call_keys import CallKeys
 from pymonik.code import codec
 from pymonik.code.own_frames import uncaught_errors, unlink
 from pymonik.code.program import Program
-from pymonik.context import in_task
+from pymonik.context.task_context import in_task
 from pymonik.environments.asked import environment_of
 from pymonik.errors import (
     ConfigError,
@@ -28,12 +25,13 @@ from pymonik.errors import (
     UnavailableError,
     UsageError,
 )
-from pymonik.handles import MultiResultHandle, ResultHandle
-from pymonik.joining import check_name, find_session, join, wait_for_others, with_labels
-from pymonik.monitors import MonitorHandle, running, stop_all
+from pymonik.handles.handles import MultiResultHandle, ResultHandle
+from pymonik.kept import job_file
+from pymonik.kept.call_keys import CallKeys
+from pymonik.kept.joining import check_name, find_session, join, wait_for_others, with_labels
+from pymonik.kept.recorded_runs import Runs
 from pymonik.options import TaskOptions, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
-from pymonik.recorded_runs import Runs
 from pymonik.runs import log_lines
 from pymonik.runs.cancelled import CancelReport
 from pymonik.runs.output import shown
@@ -46,6 +44,8 @@ from pymonik.session.outgoing import BATCH_TASKS
 from pymonik.session.recording import Recording
 from pymonik.session.tasks import is_item
 from pymonik.session.unseen import tell_unseen
+from pymonik.tasks.arguments import NO_INPUT
+from pymonik.tasks.monitors import MonitorHandle, running, stop_all
 from pymonik.transport.channel import open_channel
 from pymonik.transport.config import ClusterConfig
 from pymonik.transport.control_plane import ControlPlane
@@ -62,10 +62,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pymonik.cluster.local import LocalCluster
-    from pymonik.job_file import JobFile
-    from pymonik.joining import Joined
-    from pymonik.letters import DeadLetter, ItemLetter
-    from pymonik.materialized import Materialize
+    from pymonik.files.materialized import Materialize
+    from pymonik.kept.job_file import JobFile
+    from pymonik.kept.joining import Joined
+    from pymonik.kept.letters import DeadLetter, ItemLetter
     from pymonik.page.board import Board
     from pymonik.page.rewriting import Rewriting
     from pymonik.page.serving import Dashboard
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from pymonik.session.protocol import Session
     from pymonik.session.remote import RemoteSession
     from pymonik.session.result import ResultState
-    from pymonik.task import Task
+    from pymonik.tasks.task import Task
     from pymonik.wire.environment import Environment
 
 _log = logging.getLogger(__name__)
@@ -802,8 +802,8 @@ class Pymonik:
         Raises:
             ControlPlaneError: It cannot be asked.
         """
-        from pymonik.probing import probe as probed
         from pymonik.runs.workers import workers
+        from pymonik.tasks.probing import probe as probed
 
         if probe:
             probed(self.session)
@@ -867,7 +867,7 @@ class Pymonik:
         Raises:
             ControlPlaneError: It cannot be asked.
         """
-        from pymonik.letters import dead_letters
+        from pymonik.kept.letters import dead_letters
 
         return dead_letters(self.session, session_id or self.session_id)
 

@@ -33,12 +33,12 @@ from dask.threaded import get as get_in_threads
 from dask.utils import ensure_dict
 
 from pymonik.client import Pymonik
-from pymonik.context import in_task
+from pymonik.context.task_context import in_task
 from pymonik.errors import DependencyFailedError
-from pymonik.handles import MultiResultHandle, ResultHandle, as_completed
+from pymonik.handles.handles import MultiResultHandle, ResultHandle, as_completed
+from pymonik.neighbours.storing import stored
 from pymonik.session.current import active_session, session_of
-from pymonik.storing import stored
-from pymonik.task import task
+from pymonik.tasks.task import task
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymonik.client import Pymonik
 from pymonik.errors import UsageError
-from pymonik.task import Task
+from pymonik.tasks.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pymonik.handles import MultiResultHandle
+    from pymonik.handles.handles import MultiResultHandle
 
 _OF_CLIENT: Final = ("endpoint", "partition", "certificate_authority", "client_certificate",
                      "client_key")  # fmt: skip

@@ -24,17 +24,17 @@ from joblib.parallel import ParallelBackendBase
 
 from pymonik.client import Pymonik
 from pymonik.cluster.local import LocalCluster
-from pymonik.context import in_task
-from pymonik.once import initialised
+from pymonik.context.task_context import in_task
+from pymonik.neighbours.once import initialised
+from pymonik.neighbours.storing import stored
 from pymonik.session.current import active_session
-from pymonik.storing import stored
-from pymonik.task import Task, task
+from pymonik.tasks.task import Task, task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pymonik.call_future import CallFuture
-    from pymonik.handles import ResultHandle
+    from pymonik.handles.call_future import CallFuture
+    from pymonik.handles.handles import ResultHandle
     from pymonik.session.protocol import Session, SessionOwner
 
 _BATCH_S = 0.1  # of work in one task; several of them wait for each worker

@@ -13,7 +13,7 @@ from pymonik.code.exceptions import exception_of
 from pymonik.code.failure import describe
 from pymonik.code.opened_result import OpenedResult, join_value
 from pymonik.code.references import Referable, ReferableGroup
-from pymonik.context import PymonikContext, enter
+from pymonik.context.task_context import PymonikContext, enter
 from pymonik.errors import DependencyFailedError, UsageError
 from pymonik.session.callbacks import Callback, Callbacks
 from pymonik.session.current import activate, entered_session

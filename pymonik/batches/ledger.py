@@ -42,7 +42,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         i: Its number.
-        key: Of function, arguments and files; see `pymonik.resumed`.
+        key: Of function, arguments and files; see `pymonik.tasks.resumed`.
         files: By name.
         form: Of its value, as in `pymonik.wire.call.ItemMeta`.
         blobs: The value.

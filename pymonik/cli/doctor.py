@@ -130,7 +130,7 @@ def _partition(config: ClusterConfig, partition: PartitionRow, timeout: float) -
 
 def _told_by_worker(config: ClusterConfig, partition: str, timeout: float) -> dict[str, str]:
     from pymonik.client import Pymonik
-    from pymonik.task import Task
+    from pymonik.tasks.task import Task
 
     client = Pymonik(
         config.endpoint,

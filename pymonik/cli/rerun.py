@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _joined(options: argparse.Namespace) -> Pymonik:
     from pymonik.client import Pymonik
-    from pymonik.joining import find_session
+    from pymonik.kept.joining import find_session
 
     config = connection.find(options)
     with connection.listing_at(config) as lists:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Protocol
 
 from pymonik.code import packed_function
-from pymonik.task import task
+from pymonik.tasks.task import task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ _MOST_BYTES = 16 * 1024 * 1024
 
 
 class Runnable(Protocol):
-    """What an uploaded function is, once loaded: a `pymonik.task.Task`, or `identity`."""
+    """What an uploaded function is, once loaded: a `pymonik.tasks.task.Task`, or `identity`."""
 
     func: Callable[..., object]
     name: str

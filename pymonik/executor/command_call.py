@@ -26,7 +26,7 @@ from pymonik.wire.failure import Failure, Raised, encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pymonik.context import PymonikContext
+    from pymonik.context.task_context import PymonikContext
     from pymonik.executor.outgoing import Outgoing
     from pymonik.executor.workplace import Workplace
     from pymonik.wire.call import CallMeta, Origin

@@ -15,7 +15,7 @@ from pymonik.wire.call import MEMORY_LABEL, archive_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pymonik.context import PymonikContext
+    from pymonik.context.task_context import PymonikContext
     from pymonik.executor.frames import Run
     from pymonik.wire.call import LambdaHandler
 

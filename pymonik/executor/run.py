@@ -17,7 +17,7 @@ from pymonik.code.outcome import outcome
 from pymonik.code.prepared import prepared
 from pymonik.code.references import Referable
 from pymonik.code.settings import applied
-from pymonik.context import PymonikContext, enter
+from pymonik.context.task_context import PymonikContext, enter
 from pymonik.errors import DependencyFailedError, SerializationError, UsageError
 from pymonik.executor import files, task_logging
 from pymonik.executor.back_off import back_off
@@ -199,7 +199,7 @@ class _ContextOf:
 
 
 class _LiveOf:
-    """What the calls of a task can say and ask while they run; see `pymonik.context.LiveSide`."""
+    """What the calls of a task can say and ask while they run: a `LiveSide` of the context."""
 
     def __init__(self, run: Run, attempt: int, share: Share) -> None:
         self._run = run

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-import pymonik.task_log  # noqa: F401 - else the first line that a call logs would import it
+import pymonik.context.task_log  # noqa: F401 - else the first line that a call logs would import it
 
 FORMAT: Final = "%(levelname)s %(name)s: %(message)s"
 

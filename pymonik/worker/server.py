@@ -14,6 +14,7 @@ import grpc
 from armonik.protogen.worker.agent_service_pb2_grpc import AgentStub
 from armonik.protogen.worker.worker_service_pb2_grpc import add_WorkerServicer_to_server
 
+from pymonik.context.task_log import CLEF, FORMAT_VARIABLE
 from pymonik.errors import ConfigError, PymonikError
 from pymonik.executor.live_log import LiveLog
 from pymonik.executor.pool import ExecutorPool
@@ -21,7 +22,6 @@ from pymonik.executor.process import Place
 from pymonik.executor.reports import LiveReports
 from pymonik.launch import open_files, orphans
 from pymonik.launch.stopping import Stopping
-from pymonik.task_log import CLEF, FORMAT_VARIABLE
 from pymonik.worker.clef import OutputLog, log_as_clef
 from pymonik.worker.live import MOST_BYTES, LiveWay, client_of
 from pymonik.worker.service import WorkerService

@@ -32,7 +32,7 @@ from pymonik.options import TaskOptions
 from pymonik.session.current import current_session
 from pymonik.session.protocol import Submission
 from pymonik.session.result import ResultState
-from pymonik.task import Task
+from pymonik.tasks.task import Task
 from pymonik.wire import containers
 from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta, ResultRef
 from pymonik.wire.environment import Environment

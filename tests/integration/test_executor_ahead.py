@@ -19,7 +19,7 @@ from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, TimedOut
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.line import Call
 from pymonik.executor.pool import ExecutorPool
-from pymonik.task import Task
+from pymonik.tasks.task import Task
 from pymonik.wire import containers
 from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta
 

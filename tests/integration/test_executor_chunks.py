@@ -12,7 +12,7 @@ from pymonik.executor.endings import Cancelled
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.pool import ExecutorPool
 from pymonik.executor.submission import bind
-from pymonik.task import Task
+from pymonik.tasks.task import Task
 from pymonik.wire import containers
 from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta, ResultRef
 

@@ -13,7 +13,7 @@ from pymonik.errors import EnvironmentSetupError
 from pymonik.executor.endings import Failed
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.pool import ExecutorPool
-from pymonik.task import Task
+from pymonik.tasks.task import Task
 from pymonik.wire import containers
 from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta
 from pymonik.wire.environment import Environment

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pymonik.lambdas import LambdaTask
+    from pymonik.tasks.lambdas import LambdaTask
 
 TIMEOUT_S = 50.0
 

@@ -30,7 +30,7 @@ from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
 
 from pymonik.code import codec, opened_result, packed_function
 from pymonik.code.exceptions import exception_of
-from pymonik.task import Task
+from pymonik.tasks.task import Task
 from pymonik.wire import containers
 from pymonik.wire.call import CallMeta, FunctionRef, PayloadMeta
 from pymonik.wire.error_text import failure_of

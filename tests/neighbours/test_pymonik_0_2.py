@@ -12,7 +12,7 @@ import pytest
 import pymonik
 from pymonik import Materialize, Pymonik, PymonikContext, Task, materialize, task
 from pymonik.errors import SerializationError, UsageError
-from pymonik.stored_ids import ObjectFiles, StoredId
+from pymonik.handles.stored_ids import ObjectFiles, StoredId
 
 
 @task

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from pymonik import PymonikContext, TaskOptions, UsageError
-from pymonik.task_log import CLEF, FORMAT_VARIABLE
+from pymonik.context.task_log import CLEF, FORMAT_VARIABLE
 from tests.fakes import FakeSession, active
 
 

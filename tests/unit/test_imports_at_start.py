@@ -16,9 +16,31 @@ import pymonik
 # What most programs and most executors never ask for.
 _OURS = (
     *("batches", "cache", "client", "cluster", "code.bundle", "code.exceptions", "code.literals"),
-    *("code.program", "commands", "content.archives", "environments.installer", "files.completed"),
-    *("files.file", "files.stored", "futures", "lambdas", "letters", "mapping", "monitors", "page"),
-    *("resumed", "runs.figures", "runs.logs", "runs.output", "runs.repair", "session.detached"),
+    *(
+        "code.program",
+        "tasks.commands",
+        "content.archives",
+        "environments.installer",
+        "files.completed",
+    ),
+    *(
+        "files.file",
+        "files.stored",
+        "neighbours",
+        "tasks.lambdas",
+        "kept",
+        "tasks.mapping",
+        "tasks.monitors",
+        "page",
+    ),
+    *(
+        "tasks.resumed",
+        "runs.figures",
+        "runs.logs",
+        "runs.output",
+        "runs.repair",
+        "session.detached",
+    ),
     *("session.remote", "transport", "worker"),
 )
 _OTHERS = (
@@ -33,7 +55,7 @@ def _loaded(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize(("module", "most"), [("pymonik", 64), ("pymonik.executor.__main__", 110)])
+@pytest.mark.parametrize(("module", "most"), [("pymonik", 67), ("pymonik.executor.__main__", 113)])
 def test_a_start_loads_what_it_needs(module: str, most: int) -> None:
     loaded = _loaded(module) - _loaded("sys")  # an editable install may bring some
     unasked = {*_OTHERS, *(f"pymonik.{name}" for name in _OURS)}

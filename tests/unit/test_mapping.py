@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pymonik import ArgumentsError, SerializationError, Task, UsageError, as_completed, mapping
+from pymonik import ArgumentsError, SerializationError, Task, UsageError, as_completed
+from pymonik.tasks import mapping
 from tests.fakes import FakeSession, active
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def drawn(count: int, seen: list[int]) -> Iterator[int]:
 @pytest.fixture
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mapping, "DRAWN_AT_FIRST", 10)
-    monkeypatch.setattr("pymonik.completion._MOST_DRAWN", 10)
+    monkeypatch.setattr("pymonik.handles.completion._MOST_DRAWN", 10)
     monkeypatch.setattr(mapping, "_DRAWN_TOGETHER", 4)
 
 
@@ -188,7 +189,7 @@ def test_an_endless_iterator_ends_with_the_loop_over_its_results(session: FakeSe
 
 
 def test_an_iterator_that_raises_keeps_what_was_drawn_and_says_so_each_time(session, monkeypatch):
-    monkeypatch.setattr("pymonik.mapping.DRAWN_AT_FIRST", 2)
+    monkeypatch.setattr("pymonik.tasks.mapping.DRAWN_AT_FIRST", 2)
 
     def items():
         yield from range(5)

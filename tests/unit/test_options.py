@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from pymonik import LocalCluster, Pymonik, TaskOptions, UsageError, task
-from pymonik.arguments import Parameters
 from pymonik.cli import main
 from pymonik.errors import ArgumentsError, ConfigError
-from pymonik.keywords import UNPREFIXED, with_prefix
 from pymonik.options import call_options
 from pymonik.quantities import LONGEST_DURATION, positive_s, wait_s
+from pymonik.tasks.arguments import Parameters
+from pymonik.tasks.keywords import UNPREFIXED, with_prefix
 from pymonik.transport.config import ClusterConfig
 
 # Types refuse these mistakes too, which is not what is tried here.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pymonik import task
-from pymonik.call_keys import CallKeys
 from pymonik.code import codec
+from pymonik.kept.call_keys import CallKeys
 from pymonik.options import TaskOptions
 from pymonik.runs.reading import drop_unsent
 from pymonik.runs.rows import ResultRow

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pymonik.code.packed_function import PackedFunction, pack_function
 from pymonik.session.protocol import Submission
 from pymonik.session.weights import Weights
-from pymonik.task import Task
+from pymonik.tasks.task import Task
 from tests.unit.session.fakes import FUNCTION, call
 
 if TYPE_CHECKING:

@@ -15,26 +15,26 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pymonik.arguments import Arguments
 from pymonik.code import codec, sharing
 from pymonik.content.sealing import one_moment
 from pymonik.errors import ArgumentsError, UsageError
-from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.handles.handles import MultiResultHandle, ResultHandle
 from pymonik.runs import held
 from pymonik.seeds import Seed
 from pymonik.session.again import note_dependants
 from pymonik.session.bulk import no_collections
+from pymonik.tasks.arguments import Arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pymonik.arguments import Parameters
     from pymonik.cache.finding import Finding
     from pymonik.code.codec import Packed
     from pymonik.code.pickler import Place
-    from pymonik.resumed import Batch
     from pymonik.session.protocol import Session, Submission
     from pymonik.session.result import ResultState
+    from pymonik.tasks.arguments import Parameters
+    from pymonik.tasks.resumed import Batch
 
     Pack = Callable[..., Packed]
 

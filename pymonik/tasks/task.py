@@ -28,16 +28,14 @@ from typing import (
     overload,
 )
 
-from pymonik.arguments import RESERVED, Parameters
 from pymonik.code import codec, packed_function, places
 from pymonik.code.fingerprint import Fingerprint, fingerprint
 from pymonik.code.packed_function import PackedFunction
 from pymonik.code.references import Named
 from pymonik.code.settings import baselines
-from pymonik.context import PymonikContext, get_context
+from pymonik.context.task_context import PymonikContext, get_context
 from pymonik.errors import ArgumentsError, UsageError
-from pymonik.handles import MultiResultHandle, ResultHandle
-from pymonik.keywords import with_prefix
+from pymonik.handles.handles import MultiResultHandle, ResultHandle
 from pymonik.options import TaskOptions, call_options, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.seeds import Seed, checked_seed
@@ -45,6 +43,8 @@ from pymonik.session.again import note_dependants
 from pymonik.session.current import session_of
 from pymonik.session.protocol import AUTO, Session, SessionOwner, Submission
 from pymonik.session.run import Run, SingleCalls
+from pymonik.tasks.arguments import RESERVED, Parameters
+from pymonik.tasks.keywords import with_prefix
 from pymonik.wire import names
 from pymonik.wire.call import MOST_CALLS
 
@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from pymonik.cache.finding import Finding
-    from pymonik.lambdas import LambdaTask
-    from pymonik.resumed import Batch
+    from pymonik.tasks.lambdas import LambdaTask
+    from pymonik.tasks.resumed import Batch
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -217,7 +217,7 @@ class Task(Named, Generic[P, R]):
         Raises:
             UsageError: The zip is none, holds what it may not, or has no such handler.
         """
-        from pymonik.lambdas import from_lambda  # most programs have none
+        from pymonik.tasks.lambdas import from_lambda  # most programs have none
 
         return from_lambda(source, handler, name=name, **options)
 
@@ -538,7 +538,7 @@ class Task(Named, Generic[P, R]):
         Raises:
             UsageError: As in `invoke`; the message has the index of the item.
         """
-        from pymonik.mapping import Items, map_items  # executors map rarely
+        from pymonik.tasks.mapping import Items, map_items  # executors map rarely
 
         __tracebackhide__ = True
         if iterable is _NOT_GIVEN:
@@ -598,7 +598,7 @@ class Task(Named, Generic[P, R]):
                 f"save_to= saves files, and {self.name} gives none: name them with outputs=, or "
                 "annotate that it returns a File"
             )
-        from pymonik.resumed import Batch  # few maps save files
+        from pymonik.tasks.resumed import Batch  # few maps save files
 
         return Batch(self, save_to, session, resumes=bool(resume))
 
@@ -682,7 +682,7 @@ class BoundTask(Generic[R]):
 
     def map_invoke(self, /, iterable: Iterable[object], **kwargs: Any) -> MultiResultHandle[R]:
         """Run the method once for each item; see `Task.map_invoke`."""
-        from pymonik.mapping import bound_items  # executors map rarely
+        from pymonik.tasks.mapping import bound_items  # executors map rarely
 
         method = self._task._parameters.without_first()
         reserved = {name: kwargs.pop(name) for name in RESERVED & kwargs.keys()}

@@ -11,12 +11,12 @@ import msgspec
 
 from pymonik.code import codec
 from pymonik.errors import UsageError
-from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.handles.handles import MultiResultHandle, ResultHandle
+from pymonik.handles.stored_ids import ObjectFiles
 from pymonik.options import TaskOptions
 from pymonik.runs.inline import InlineSession
 from pymonik.seeds import RandomNumbers
 from pymonik.session.current import active_session
-from pymonik.stored_ids import ObjectFiles
 from pymonik.wire.environment import Environment
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
 
-    from pymonik.materialized import Materialize
+    from pymonik.context.task_log import ContextLogger
+    from pymonik.files.materialized import Materialize
     from pymonik.session.protocol import Session
-    from pymonik.task_log import ContextLogger
 
 T = TypeVar("T")
 _NOT_GIVEN: Any = object()
@@ -122,7 +122,7 @@ class PymonikContext:
             )
             context.setup = again.setup if again is not None else None
         if logger is not None:
-            from pymonik.task_log import ContextLogger
+            from pymonik.context.task_log import ContextLogger
 
             context.logger = ContextLogger(local=logger)
         return context
@@ -130,7 +130,7 @@ class PymonikContext:
     @cached_property
     def logger(self) -> ContextLogger:
         """Lines of the task; see `ContextLogger`."""
-        from pymonik.task_log import ContextLogger  # programs do not log here, tasks do
+        from pymonik.context.task_log import ContextLogger  # programs do not log here, tasks do
 
         return ContextLogger(self.task_id, self.session_id)
 

@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from pymonik.errors import PymonikError
-from pymonik.task import Task
+from pymonik.tasks.task import Task
 
 if TYPE_CHECKING:
-    from pymonik.handles import MultiResultHandle
+    from pymonik.handles.handles import MultiResultHandle
     from pymonik.session.remote import RemoteSession
 
 _MOST_PODS: Final = 100  # of a partition; the deployment may allow thousands

@@ -16,7 +16,7 @@ import msgspec
 
 from pymonik.code import codec
 from pymonik.errors import UsageError
-from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.handles.handles import MultiResultHandle, ResultHandle
 from pymonik.runs.attempts import Attempt, attempts, of_rows
 from pymonik.runs.called import arguments, blobs
 from pymonik.runs.faults import summary

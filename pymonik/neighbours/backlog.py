@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import BrokenExecutor
 
-    from pymonik.arguments import Arguments
-    from pymonik.call_future import CallFuture
     from pymonik.client import Pymonik
-    from pymonik.handles import ResultHandle
-    from pymonik.task import Task
+    from pymonik.handles.call_future import CallFuture
+    from pymonik.handles.handles import ResultHandle
+    from pymonik.tasks.arguments import Arguments
+    from pymonik.tasks.task import Task
 
 _SOON_S = 0.1  # a call that comes back so soon after it was sent did not wait for others
 

@@ -18,16 +18,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
 
 from pymonik.code.references import Referable, ReferableGroup
-from pymonik.completion import Completions, More
 from pymonik.errors import UsageError, WaitTimeoutError
 from pymonik.files.reading import ClientReader, complete, files_of
+from pymonik.handles.completion import Completions, More
+from pymonik.handles.stored_ids import StoredId
 from pymonik.quantities import wait_s
 from pymonik.runs import waiting
 from pymonik.runs.looks import CallLook, CallsLook
 from pymonik.session.callbacks import call
 from pymonik.session.forgetting import keep, keep_results
 from pymonik.session.result import ResultState, Status, learn
-from pymonik.stored_ids import StoredId
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pymonik.cache.report import CacheReport
-    from pymonik.call_future import CallFuture
-    from pymonik.completion import More
     from pymonik.files.file import File
+    from pymonik.handles.call_future import CallFuture
+    from pymonik.handles.completion import More
     from pymonik.runs.standing import Standing
     from pymonik.session.protocol import Session
 
@@ -201,7 +201,7 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
 
         Cancelling it cancels the call.
         """
-        from pymonik.call_future import future_of  # concurrent.futures costs executors 5 ms
+        from pymonik.handles.call_future import future_of  # concurrent.futures costs executors 5 ms
 
         return future_of(self)
 

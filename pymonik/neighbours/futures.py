@@ -17,13 +17,13 @@ from concurrent.futures import BrokenExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from pymonik.arguments import Arguments
-from pymonik.backlog import Backlog, Waiting, Window
-from pymonik.call_future import CallFuture
 from pymonik.client import Pymonik
 from pymonik.cluster.local import LocalCluster
-from pymonik.once import InitializerError, initialised
-from pymonik.task import Task
+from pymonik.handles.call_future import CallFuture
+from pymonik.neighbours.backlog import Backlog, Waiting, Window
+from pymonik.neighbours.once import InitializerError, initialised
+from pymonik.tasks.arguments import Arguments
+from pymonik.tasks.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

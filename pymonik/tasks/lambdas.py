@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from pymonik.arguments import Parameters
 from pymonik.code.codec import Packed
 from pymonik.code.packed_function import PackedFunction
 from pymonik.code.references import Enclosed, Referable, ReferableGroup
@@ -38,7 +37,8 @@ from pymonik.errors import ArgumentsError, SerializationError, UsageError
 from pymonik.files.file import File
 from pymonik.options import refuse_unknown
 from pymonik.session.run import Run, SingleCalls
-from pymonik.task import TASK_KEYWORDS, Task
+from pymonik.tasks.arguments import Parameters
+from pymonik.tasks.task import TASK_KEYWORDS, Task
 from pymonik.wire import lambda_events
 from pymonik.wire.call import LambdaHandler
 from pymonik.wire.lambda_events import Extras, Place

@@ -27,7 +27,7 @@ from pymonik.files.file import File
 from pymonik.options import refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.session.run import Run, SingleCalls
-from pymonik.task import TASK_KEYWORDS, Task, output_names
+from pymonik.tasks.task import TASK_KEYWORDS, Task, output_names
 from pymonik.wire import command_lines, shell_lines
 from pymonik.wire.call import Command
 from pymonik.wire.command_lines import Argument, CommandArguments

@@ -24,14 +24,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, Literal, ParamSpec, TypeVar
 
 from pymonik.code import codec
-from pymonik.context import PymonikContext, enter
+from pymonik.context.task_context import PymonikContext, enter
 from pymonik.errors import PymonikError, UsageError
-from pymonik.handles import ResultHandle
+from pymonik.handles.handles import ResultHandle
 from pymonik.quantities import positive_s
 from pymonik.session.current import session_of
 from pymonik.session.protocol import Submission
 from pymonik.session.result import ResultState
-from pymonik.task import Task
+from pymonik.tasks.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pymonik.errors import UsageError
-from pymonik.handles import MultiResultHandle, ResultHandle
+from pymonik.handles.handles import MultiResultHandle, ResultHandle
 from pymonik.runs.reading import drop_unsent, outputs_of, read_runs, standing
 from pymonik.session.result import ResultState
 from pymonik.session.run import RunOfOthers, unknown_function

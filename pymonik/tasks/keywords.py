@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from pymonik.arguments import Parameters
+    from pymonik.tasks.arguments import Parameters
 
 # What needs no prefix. An option that many functions have as a parameter does not belong here:
 # it would mean the one thing for one function and the other for the next.

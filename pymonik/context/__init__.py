@@ -1,0 +1,1 @@
+"""What a task can ask about itself, and what it logs."""

@@ -1,0 +1,1 @@
+"""What `invoke` gives back, for values that come later."""

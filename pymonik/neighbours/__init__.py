@@ -1,0 +1,1 @@
+"""pymonik in the forms that other libraries know: executors and what their calls need."""

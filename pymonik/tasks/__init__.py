@@ -1,0 +1,1 @@
+"""Kinds of tasks, what their calls take, and how their calls are made."""
