@@ -104,6 +104,8 @@ def note_of(failure: Failure) -> str:
         parts.append(f"worker {failure.origin.host}:{failure.origin.pid}")
     if failure.seconds:
         parts.append(f"{failure.seconds:.3g} s")
+    if failure.peak_bytes:
+        parts.append(f"peak {failure.peak_bytes / 1e6:.0f} MB")
     return ", ".join(parts)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from pymonik.executor import usage
 from pymonik.wire.call import Figures, Origin
 
 if TYPE_CHECKING:
@@ -56,15 +57,24 @@ def origin_of(run: Run, earlier: int, started: float) -> Origin:
 class Measures:
     """Columns of numbers, one for each call that has ended.
 
-    Tasks all of whose calls were shorter than `_LOOK_S` have no column of the processor time.
+    Tasks all of whose calls were shorter than `_LOOK_S` have no column of the processor time, and
+    those that took less than `usage.MEASURED_S` together none of memory: short calls have the peak
+    that was read after them, which is that of their neighbours too.
     """
 
-    __slots__ = ("_began", "_cpu", "_cpu_last", "_looked", "_seconds", "_since", "started")
+    __slots__ = (
+        *("_began", "_cpu", "_cpu_last", "_looked", "_peaks", "_seconds", "_since", "_unmeasured_s"),
+        "started",
+    )
 
     def __init__(self) -> None:
+        if usage.Peak.is_old:
+            usage.forget_peak()
         self.started = time.time()
         self._seconds = array("f")
         self._cpu = array("f")
+        self._peaks = array("Q")
+        self._unmeasured_s = 0.0  # of the calls since the last peak
         self._began = self._since = self._looked = _now()
         self._cpu_last = _cpu()
 
@@ -79,14 +89,23 @@ class Measures:
         spent = now - self._since
         self._seconds.append(spent)
         self._since = now
+        self._unmeasured_s += spent
         if spent >= _LOOK_S:
             self._share(now)
+            if spent >= usage.MEASURED_S:
+                self._take_peak()
 
     def figures(self) -> Figures:
         """Of all calls that have ended."""
         if self._cpu and len(self._cpu) < len(self._seconds):
             self._share(self._since)
-        return Figures(seconds=_column(self._seconds), cpu_s=_column(self._cpu))
+        if self._unmeasured_s >= usage.MEASURED_S:
+            self._take_peak()
+        return Figures(
+            seconds=_column(self._seconds),
+            cpu_s=_column(self._cpu),
+            peak_bytes=_column(self._peaks),
+        )
 
     def _share(self, now: float) -> None:
         """Share the processor time among the calls since the last look, by their seconds."""
@@ -95,6 +114,13 @@ class Measures:
         rate = spent / max(now - self._looked, 1e-9)
         self._looked = now
         self._cpu.extend([rate * one for one in self._seconds[len(self._cpu) :]])
+
+    def _take_peak(self) -> None:
+        """The most memory since the last time is that of each call since then."""
+        if found := usage.peak():
+            self._peaks.extend([found] * (len(self._seconds) - len(self._peaks)))
+            usage.forget_peak()
+        self._unmeasured_s = 0.0
 
 
 def with_printed(

@@ -1,13 +1,15 @@
 """What tasks log with Python's `logging` arrives with its level, and as much of it as they want.
 
 A handler on the root logger would keep ``logging.basicConfig`` of a module from doing anything, so
-the handler is changed that Python has where there is none.
+the handler is changed that Python has where there is none. `logging.warning` and its like add one all
+the same, by `basicConfig` without arguments: its lines look as those of other loggers do.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
-from typing import Final
+from typing import Any, Final
 
 import pymonik.context.task_log  # noqa: F401 - else the first line that a call logs would import it
 
@@ -36,3 +38,15 @@ def set_up() -> None:
     """Have lines that no handler wants begin with their level."""
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(logging.Formatter(FORMAT))
+    logging.basicConfig = _basic_config
+
+
+_python_basic_config = logging.basicConfig
+_SHAPES: Final = ("format", "style", "handlers")  # arguments that say how lines are to look
+
+
+@functools.wraps(_python_basic_config)
+def _basic_config(**arguments: Any) -> None:
+    if arguments.keys().isdisjoint(_SHAPES):
+        arguments["format"] = FORMAT
+    _python_basic_config(**arguments)

@@ -10,6 +10,7 @@ import msgspec
 from pymonik.code.failure import describe
 from pymonik.code.short_reprs import ShortReprs
 from pymonik.errors import DependencyFailedError, TaskFailedError
+from pymonik.executor import usage
 from pymonik.executor.measures import origin_of
 from pymonik.wire.failure import dependent
 
@@ -66,6 +67,7 @@ class Teller:
             call=self._call() if self._monotonic else "",
             origin=origin_of(self._run, self._earlier, time.time() - seconds),
             seconds=seconds,
+            peak_bytes=usage.peak() if seconds >= usage.MEASURED_S else 0,
         )
 
     def _call(self) -> str:

@@ -114,6 +114,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True, tag="failure"):
         ran: How the command ended that was the call.
         output: The last that it has printed, where no result tells it: the call had no neighbours,
             or its executor died.
+        peak_bytes: The most memory that the executor had meanwhile; 0 where nobody measured it.
     """
 
     raised: tuple[Raised, ...]
@@ -122,6 +123,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True, tag="failure"):
     seconds: float = 0.0
     ran: Ran | None = None
     output: str = ""
+    peak_bytes: int = 0
 
     @property
     def summary(self) -> str:

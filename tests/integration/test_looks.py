@@ -197,6 +197,29 @@ def test_attempts_say_where_and_why(study: MultiResultHandle[float]) -> None:
     assert attempt.worker
 
 
+@task
+def fill(megabytes: int) -> int:
+    held = bytearray(megabytes * 1_000_000)
+    end = time.monotonic() + 0.03
+    while time.monotonic() < end:
+        held[::4096] = b"1" * len(held[::4096])  # each page is touched
+    if megabytes == 150:
+        raise ValueError(megabytes)
+    return megabytes
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a peak can be forgotten on Linux only")
+@pytest.mark.parametrize("chunk_size", [1, 4])
+def test_each_call_has_the_most_memory_of_its_own(client: Pymonik, chunk_size: int) -> None:
+    filled = fill.map_invoke([1, 200, 2, 150], chunk_size=chunk_size)
+    errors = filled.exceptions(timeout=TIMEOUT_S)
+    peaks = [row["peak_mb"] for row in filled.rows()]
+    assert peaks[1] > 200
+    assert max(peaks[0], peaks[2]) < peaks[1] - 190
+    (note,) = errors[3].__notes__
+    assert 150 < int(note.partition("peak ")[2].split()[0]) < peaks[1] - 40
+
+
 def test_what_runs_and_what_takes_long(client: Pymonik) -> None:
     mapped = stay.map_invoke([()] * 3, chunk_size=1)
     end = time.monotonic() + TIMEOUT_S

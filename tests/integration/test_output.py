@@ -229,6 +229,8 @@ def speak():
     logging.getLogger("mine").warning("logged")
     logging.getLogger("mine").info("in passing")
     logging.getLogger("mine").debug("not wanted")
+    logging.error("of the root")  # adds a handler to the root logger
+    logging.getLogger("mine").warning("logged after it")
     get_context().logger.info("told", n=3)
     for n in range(5):
         print(f"\\r{n} of 4", end="", file=sys.stderr)
@@ -252,6 +254,8 @@ def test_a_program_keeps_its_standard_output(tmp_path: Path) -> None:
         "[speak] printed",
         "[speak] WARNING mine: logged",
         "[speak] INFO mine: in passing",
+        "[speak] ERROR root: of the root",
+        "[speak] WARNING mine: logged after it",
         "[speak] INFO told n=3",
         "[speak] 4 of 4",
     ]
