@@ -63,7 +63,14 @@ class Measures:
     """
 
     __slots__ = (
-        *("_began", "_cpu", "_cpu_last", "_looked", "_peaks", "_seconds", "_since", "_unmeasured_s"),
+        "_began",
+        "_cpu",
+        "_cpu_last",
+        "_looked",
+        "_peaks",
+        "_seconds",
+        "_since",
+        "_unmeasured_s",
         "started",
     )
 
