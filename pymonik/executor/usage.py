@@ -47,8 +47,8 @@ def peak_memory() -> int:
 def peak() -> int:
     """The most memory that this process had since `forget_peak`; 0 where the system cannot forget.
 
-    `peak_memory` does not forget: one large call would stand for all that follow it. Files are opened
-    each time, since a call may have closed any descriptor and opened another in its place.
+    `peak_memory` does not forget: one large call would stand for all that follow it. Files are
+    opened each time: a call may have closed any descriptor and opened another in its place.
     """
     if not _can_forget:
         return 0
