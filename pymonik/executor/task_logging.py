@@ -1,8 +1,8 @@
 """What tasks log with Python's `logging` arrives with its level, and as much of it as they want.
 
 A handler on the root logger would keep ``logging.basicConfig`` of a module from doing anything, so
-the handler is changed that Python has where there is none. `logging.warning` and its like add one all
-the same, by `basicConfig` without arguments: its lines look as those of other loggers do.
+the handler is changed that Python has where there is none. `logging.warning` and its like add one
+all the same, by `basicConfig` without arguments: its lines look as those of other loggers do.
 """
 
 from __future__ import annotations
