@@ -29,7 +29,7 @@ from pymonik.options import TaskOptions
 from pymonik.tasks.task import Task, task
 
 if TYPE_CHECKING:
-    from pymonik.client import Pymonik
+    from pymonik.client.pymonik_client import Pymonik
     from pymonik.cluster.local import LocalCluster
     from pymonik.files.completed import Completed
     from pymonik.files.file import File
@@ -90,7 +90,7 @@ _LAZY = {
     "Executor": "pymonik.neighbours.futures",
     "File": "pymonik.files.file",
     "command": "pymonik.tasks.commands",
-    "Pymonik": "pymonik.client",
+    "Pymonik": "pymonik.client.pymonik_client",
     "LocalCluster": "pymonik.cluster.local",
     "Materialize": "pymonik.files.materialized",
     "MonitorContext": "pymonik.tasks.monitors",

@@ -32,7 +32,7 @@ from dask.sizeof import sizeof
 from dask.threaded import get as get_in_threads
 from dask.utils import ensure_dict
 
-from pymonik.client import Pymonik
+from pymonik.client.pymonik_client import Pymonik
 from pymonik.context.task_context import in_task
 from pymonik.errors import DependencyFailedError
 from pymonik.handles.handles import MultiResultHandle, ResultHandle, as_completed

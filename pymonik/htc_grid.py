@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from pymonik.client import Pymonik
+from pymonik.client.pymonik_client import Pymonik
 from pymonik.errors import UsageError
 from pymonik.tasks.task import Task
 

@@ -22,7 +22,7 @@ import joblib
 from joblib._parallel_backends import FallbackToBackend, SequentialBackend, ThreadingBackend
 from joblib.parallel import ParallelBackendBase
 
-from pymonik.client import Pymonik
+from pymonik.client.pymonik_client import Pymonik
 from pymonik.cluster.local import LocalCluster
 from pymonik.context.task_context import in_task
 from pymonik.neighbours.once import initialised

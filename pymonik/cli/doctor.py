@@ -129,7 +129,7 @@ def _partition(config: ClusterConfig, partition: PartitionRow, timeout: float) -
 
 
 def _told_by_worker(config: ClusterConfig, partition: str, timeout: float) -> dict[str, str]:
-    from pymonik.client import Pymonik
+    from pymonik.client.pymonik_client import Pymonik
     from pymonik.tasks.task import Task
 
     client = Pymonik(

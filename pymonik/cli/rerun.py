@@ -12,7 +12,7 @@ from pymonik.errors import UsageError, WaitTimeoutError
 if TYPE_CHECKING:
     import argparse
 
-    from pymonik.client import Pymonik
+    from pymonik.client.pymonik_client import Pymonik
 
 _LOOK_S: Final = 5.0  # in which it must be known how the calls stand
 _OPTIONS: Final = ("partition", "memory", "max_retries", "max_duration", "priority")
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _joined(options: argparse.Namespace) -> Pymonik:
-    from pymonik.client import Pymonik
+    from pymonik.client.pymonik_client import Pymonik
     from pymonik.kept.joining import find_session
 
     config = connection.find(options)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import BrokenExecutor
 
-    from pymonik.client import Pymonik
+    from pymonik.client.pymonik_client import Pymonik
     from pymonik.handles.call_future import CallFuture
     from pymonik.handles.handles import ResultHandle
     from pymonik.tasks.arguments import Arguments

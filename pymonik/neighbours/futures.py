@@ -17,7 +17,7 @@ from concurrent.futures import BrokenExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from pymonik.client import Pymonik
+from pymonik.client.pymonik_client import Pymonik
 from pymonik.cluster.local import LocalCluster
 from pymonik.handles.call_future import CallFuture
 from pymonik.neighbours.backlog import Backlog, Waiting, Window

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pymonik.client import Pymonik
+from pymonik.client.pymonik_client import Pymonik
 from pymonik.cluster.local import LocalCluster
 from pymonik.code import codec, packed_function
 from pymonik.errors import (

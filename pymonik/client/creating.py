@@ -1,0 +1,62 @@
+"""A new session: its options, its partitions, and what is said where a partition is not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymonik.errors import ControlPlaneError, UsageError
+from pymonik.kept.joining import with_labels
+from pymonik.options import TaskOptions
+from pymonik.transport.messages import DEFAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pymonik.client.wishes import Wishes
+    from pymonik.transport.control_plane import ControlPlane
+
+_DEFAULT_PARTITION = "pymonik"
+_NOT_FOUND = "Partition was not found"  # begins what ArmoniK says of one that it does not have
+
+
+def create_session(plane: ControlPlane, wishes: Wishes) -> tuple[str, list[str], TaskOptions]:
+    """Id, partitions and options of a session that was made.
+
+    Raises:
+        ControlPlaneError: It was refused; the partitions that there are stand in the error.
+        UsageError: No partition was named, and the cluster has no default one.
+    """
+    options, partitions = wishes.options.over(DEFAULTS), list(wishes.partitions)
+    if options.partition_id is None and partitions:
+        options = TaskOptions(partition_id=partitions[0]).over(options)
+    if options.partition_id and options.partition_id not in partitions:
+        partitions.insert(0, options.partition_id)
+
+    def created() -> str:
+        return plane.create_session(with_labels(options, wishes.name), partitions)
+
+    try:
+        return created(), partitions, options
+    except ControlPlaneError as error:
+        if partitions or not error.detail.startswith(_NOT_FOUND):
+            raise _with_partitions(error, plane) from error
+        partitions = [_only_partition(plane.list_partitions(), error)]
+    options = TaskOptions(partition_id=partitions[0]).over(options)
+    return created(), partitions, options
+
+
+def _only_partition(known: Sequence[str], error: ControlPlaneError) -> str:
+    if _DEFAULT_PARTITION in known:
+        return _DEFAULT_PARTITION
+    if len(known) == 1:
+        return known[0]
+    raise UsageError(
+        f"this cluster has no default partition; pass partition= (there are {', '.join(known)})"
+    ) from error
+
+
+def _with_partitions(error: ControlPlaneError, plane: ControlPlane) -> ControlPlaneError:
+    if _NOT_FOUND not in error.detail:
+        return error
+    known = ", ".join(plane.list_partitions()) or "none"
+    return ControlPlaneError(error.operation, f"{error.detail} (the cluster has: {known})")

@@ -1,0 +1,168 @@
+"""Leaving a session, and coming back to it: what a client offers for that."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from pymonik.code.own_frames import uncaught_errors
+from pymonik.errors import UsageError
+from pymonik.handles.handles import MultiResultHandle, ResultHandle
+from pymonik.kept import job_file
+from pymonik.kept.recorded_runs import Runs
+from pymonik.runs.waiting import update_views
+from pymonik.session.current import open_sessions
+from pymonik.session.forgetting import keep
+from pymonik.session.tasks import is_item
+from pymonik.transport.config import ClusterConfig
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterable
+
+    from typing_extensions import Self
+
+    from pymonik.client.blocks import Blocks
+    from pymonik.client.opening import Opened
+    from pymonik.client.pymonik_client import Pymonik
+    from pymonik.client.wishes import Wishes
+    from pymonik.kept.job_file import JobFile
+    from pymonik.runs.cancelled import CancelReport
+    from pymonik.session.remote import RemoteSession
+    from pymonik.session.result import ResultState
+
+
+class Leaving:
+    """Of a client whose session goes on without it."""
+
+    _wishes: Wishes
+    _lock: threading.RLock
+    _session: RemoteSession | None
+    _opened_as: Opened | None
+    _left: JobFile | None  # what `attach` was given
+    _ended: bool
+    _blocks: Blocks
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **settings: Any) -> None: ...
+        @property
+        def session(self) -> RemoteSession:
+            """See `Pymonik`."""
+
+        def create(self) -> Pymonik:
+            """See `Pymonik`."""
+
+        def cancel(self) -> CancelReport:
+            """See `Pymonik`."""
+
+    @classmethod
+    def attach(cls, file: str | os.PathLike[str], **settings: Any) -> Self:
+        """An open client of the session that `leave` has written into ``file``.
+
+        Args:
+            file: What `leave` was given, or a copy of it on another machine.
+            settings: As for `Pymonik`; certificates are not in the file, and are those of
+                ``AKCONFIG`` where that names the same endpoint.
+
+        Raises:
+            UsageError: There is no such file, it is none of ours, or its session was deleted.
+        """
+        job = job_file.read(file)
+        configured = ClusterConfig.find()
+        same = configured is not None and configured.endpoint == job.endpoint
+        where = {"endpoint": None if same else job.endpoint, "session": job.session}
+        client = cls(**{"partition": list(job.partitions), "on_exit": "keep", **where, **settings})
+        client._left = job
+        client.create()
+        if not (client._opened_as and client._opened_as.was_there):
+            client.cancel()
+            raise UsageError(
+                f"session {job.session} of {os.fspath(file)} is not in this cluster any more"
+            )
+        return client
+
+    def leave(
+        self,
+        file: str | os.PathLike[str] | None = None,
+        *handles: ResultHandle[Any] | MultiResultHandle[Any],
+    ) -> None:
+        """Send what is left, and let the session go on without this program.
+
+        Args:
+            file: Where to write how to come back; see `attach`. There is no secret in it.
+            handles: That `handles` gives to whoever comes back.
+        """
+        session = self.session
+        states = _states(handles)
+        if session.is_open:
+            session.leave()
+        if file is not None:
+            self._write_job(file, session, states)
+        self._let_go(session)
+
+    def _let_go(self, session: RemoteSession) -> None:
+        """This program has left the session."""
+        with self._lock:
+            self._session, self._ended = None, True
+        was_block = self._blocks.leave(session)
+        open_sessions.remove(session, was_block=was_block)
+        uncaught_errors.close()
+        update_views()
+
+    def _write_job(
+        self, file: str | os.PathLike[str], session: RemoteSession, states: list[ResultState]
+    ) -> None:
+        if not session.is_recorded:
+            keep(session)
+            session.record(states)
+        job = job_file.JobFile(
+            endpoint=self._opened_as.place.config.endpoint if self._opened_as else "",
+            session=session.session_id,
+            name=self._wishes.name,
+            partitions=self._wishes.partitions,
+            results=job_file.kept_results(states),
+        )
+        job_file.write(file, job)
+
+    @property
+    def handles(self) -> MultiResultHandle[Any]:
+        """The handles that `leave` was given; of a client that `attach` made.
+
+        Raises:
+            UsageError: This client was made in another way.
+        """
+        if self._left is None:
+            raise UsageError("handles are those of a file: Pymonik.attach('job.json').handles")
+        states = job_file.kept_states(self._left, self.session)
+        return MultiResultHandle(map(ResultHandle, states))
+
+    @property
+    def runs(self) -> Runs:
+        """The runs of the session by label, those of other programs too."""
+        return Runs(self.session)
+
+    def delete(self, *handles: ResultHandle[Any] | MultiResultHandle[Any]) -> None:
+        """Delete the data of results at once: whoever asks for one from now on gets an error.
+
+        Raises:
+            UsageError: A result holds the values of other calls too.
+        """
+        states = _states(handles)
+        if shared := [state for state in states if is_item(state)]:
+            raise UsageError(
+                f"{shared[0].name} shares its result with other calls of its map_invoke; "
+                "chunk_size=1 gives each call its own"
+            )
+        self.session.send()
+        self.session.delete([state.result_id for state in states if state.result_id])
+
+
+def _states(
+    handles: Iterable[ResultHandle[Any] | MultiResultHandle[Any]],
+) -> list[ResultState]:
+    states = []
+    for one in handles:
+        several = one if isinstance(one, MultiResultHandle) else [one]
+        states += [handle._state for handle in several]
+    return states

@@ -1,0 +1,163 @@
+"""What a client offers to people who look at its session and its cluster.
+
+Whatever a look needs is imported by the look: programs that only compute load none of it.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pymonik.runs.tidying import is_mine, known
+from pymonik.tasks.monitors import MonitorHandle, running
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from pymonik.client.opening import Opened
+    from pymonik.client.wishes import Wishes
+    from pymonik.kept.letters import DeadLetter, ItemLetter
+    from pymonik.page.board import Board
+    from pymonik.page.rewriting import Rewriting
+    from pymonik.page.serving import Dashboard
+    from pymonik.runs.reasons import Why
+    from pymonik.runs.rows import ResultRow
+    from pymonik.runs.tidying import KnownSession
+    from pymonik.runs.workers import Worker
+    from pymonik.session.remote import RemoteSession
+
+_MOST_LISTED = 100_000  # results
+
+
+class ClientLooks:
+    """Of a client and its session."""
+
+    _wishes: Wishes
+    _opened_as: Opened | None
+    _pages: list[Rewriting]  # files that are written again and again
+
+    if TYPE_CHECKING:
+
+        @property
+        def session(self) -> RemoteSession:
+            """See `Pymonik`."""
+
+        @property
+        def session_id(self) -> str:
+            """See `Pymonik`."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what tasks print and report is heard while they run.
+
+        So it is on the embedded cluster, and where workers of ArmoniK reach the control plane:
+        there it is known once something was heard of a running task.
+        """
+        live = self.session.live
+        return live is not None and live.is_live
+
+    def monitors(self) -> list[MonitorHandle]:
+        """The monitors that this client has started and that have not ended."""
+        return running(self.session.monitors)
+
+    def why(self) -> Why:
+        """Why tasks of the session have not ended; asks the control plane, and prints as text."""
+        from pymonik.runs.looking import why_session
+
+        return why_session(self.session.lists, self.session_id)
+
+    def workers(self, *, probe: bool = False) -> list[Worker]:
+        """The workers of the cluster, by host and partition: hardware, versions, what they do.
+
+        ArmoniK has no list of workers: one shows itself with the first task of a session.
+
+        Args:
+            probe: Run a short task at every worker of the session's partitions first, as far as
+                there are pods for them, so that those show themselves that had no task yet.
+
+        Raises:
+            ControlPlaneError: It cannot be asked.
+        """
+        from pymonik.runs.workers import workers
+        from pymonik.tasks.probing import probe as probed
+
+        if probe:
+            probed(self.session)
+        return workers(self.session.lists, time.time())
+
+    def dashboard(self, *, port: int = 0, hosts: Sequence[str] = ()) -> Dashboard:
+        """Serve a page on this machine that shows the cluster and what this program does there.
+
+        It shows runs with a tile for each call, arguments, errors, attempts, the workers along
+        time, what waits for what, partitions and environments, and can cancel. Whoever has its
+        address may use it, so there is a secret in that.
+
+        Args:
+            port: Of loopback; 0 takes a free one.
+            hosts: Names under which a proxy makes the page reachable, such as that of JupyterHub.
+
+        Raises:
+            UsageError: The port is taken.
+        """
+        from pymonik.page.serving import Dashboard
+
+        return Dashboard(self._board(), title="pymonik", port=port, hosts=hosts)
+
+    def page(self, path: str | os.PathLike[str], *, every: float | None = None) -> Path:
+        """Write the page into one file, as it is now; gives its path.
+
+        Args:
+            path: Of the file.
+            every: Write it again every so many seconds until this client is closed; the browser
+                that has it open reads it again.
+
+        Raises:
+            ControlPlaneError: The cluster cannot be asked.
+            OSError: It cannot be written.
+        """
+        from pymonik.page.rewriting import Rewriting
+
+        writing = Rewriting(Path(path), self._board(), every)
+        if every is not None:
+            writing.start()
+            self._pages.append(writing)
+        return writing.path
+
+    def _board(self) -> Board:
+        from pymonik.page.board import Board
+
+        session = self.session
+        is_here = self._opened_as is not None and self._opened_as.is_local
+        where = "this machine" if is_here else str(self._wishes.endpoint or "AKCONFIG")
+        lists: Any = session.lists
+        return Board(lists, lists, endpoint=where, session=session, is_here=is_here)
+
+    def dead_letters(self, session_id: str | None = None) -> list[DeadLetter | ItemLetter]:
+        """What failed for good, with every attempt; ``letter.invoke()`` sends it again.
+
+        Calls that shared a task with others are among them where this client has sent them.
+
+        Args:
+            session_id: Of another session; by default those of this one.
+
+        Raises:
+            ControlPlaneError: It cannot be asked.
+        """
+        from pymonik.kept.letters import dead_letters
+
+        return dead_letters(self.session, session_id or self.session_id)
+
+    def sessions(self, limit: int = 100) -> list[KnownSession]:
+        """Sessions of this user in the cluster, alive or ended, the newest first."""
+        lists = self.session.lists
+        return [known(lists, row) for row in lists.sessions(limit) if is_mine(row)]
+
+    def results(self, name: str = "") -> list[ResultRow]:
+        """Results of the session, the newest first; only those of a name, if one is given."""
+        lists = self.session.lists
+        found: list[ResultRow] = lists.results_named(
+            name, _MOST_LISTED, session_id=self.session_id, exactly=bool(name)
+        )
+        return found
