@@ -31,6 +31,7 @@ from pymonik.tasks.task import Task, task
 if TYPE_CHECKING:
     from pymonik.client.pymonik_client import Pymonik
     from pymonik.cluster.local import LocalCluster
+    from pymonik.code.outputs import Outputs
     from pymonik.files.completed import Completed
     from pymonik.files.file import File
     from pymonik.files.materialized import Materialize, materialize
@@ -58,6 +59,7 @@ __all__ = [
     "MonitorHandle",
     "MultiResultHandle",
     "OutputLine",
+    "Outputs",
     "Pymonik",
     "PymonikContext",
     "PymonikError",
@@ -96,6 +98,7 @@ _LAZY = {
     "MonitorContext": "pymonik.tasks.monitors",
     "MonitorHandle": "pymonik.tasks.monitors",
     "OutputLine": "pymonik.runs.output",
+    "Outputs": "pymonik.code.outputs",
     "monitor": "pymonik.tasks.monitors",
     "materialize": "pymonik.files.materialized",
     "run_pymonik_worker": "pymonik.worker",

@@ -165,13 +165,13 @@ def arguments_key(
 def _key_of(state: ResultState) -> bytes:
     """What stands for a handle: the key of its call, or its value where that is there."""
     if state.cached is not None and state.cached.key:
-        return b"call " + state.cached.key.encode()
+        return b"call " + f"{state.cached.key} {state.output}".rstrip().encode()
     if state.status is not Status.COMPLETED:
         raise CannotDigestError(
             "a handle of a call that is not cached and has not ended (give it cache=True too)"
         )
     (opened,) = state.session.fetch([state])
-    value = opened.value(state.item)
+    value = opened.value(state.item, output=state.output)
     try:
         return b"value" + digest_of(value)
     finally:

@@ -85,7 +85,7 @@ class RebuiltCall:
 
     def _value(self, ref: ResultRef, what: str) -> object:
         opened = OpenedResult(bytearray(self._there(ref.result_id, what)))
-        return opened.value(ref.item, lambda other: self._value(other, what))
+        return opened.value(ref.item, lambda other: self._value(other, what), output=ref.output)
 
     def _state_value(self, state: ResultState) -> object:
         return self._value(state.place, state.name or "an input")

@@ -6,7 +6,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from pymonik.code.codec import unpack
-from pymonik.errors import SerializationError
+from pymonik.code.outputs import Outputs
+from pymonik.errors import SerializationError, UsageError
 from pymonik.wire.call import (
     COMPLETED,
     JSON,
@@ -21,7 +22,7 @@ from pymonik.wire.containers import join, split
 from pymonik.wire.failure import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from pymonik.code.codec import Packed
     from pymonik.code.references import Reader
@@ -68,6 +69,7 @@ class OpenedResult:
         item: int = WHOLE,
         follow: Callable[[ResultRef], object] | None = None,
         reader: Reader | None = None,
+        output: str = "",
     ) -> Any:
         """The whole (a list, if it is chunked) or one item of it.
 
@@ -77,9 +79,17 @@ class OpenedResult:
             item: Which.
             follow: Gives the value of another result, for an item that stands elsewhere.
             reader: Makes what is no pickle: files, and what commands gave.
+            output: Of an item that is several, the name of the one that is wanted.
+
+        Raises:
+            UsageError: It has no such output.
         """
+        if output:
+            return self._output_of(max(item, 0), output, follow, reader)
         if not self.meta.chunked:
             meta = self.meta.items[0]
+            if meta.outputs:
+                return self._outputs(meta, 0, follow, reader)
             if meta.files or meta.form:
                 return self._read(0, reader)
             return unpack(self._blobs if not self.meta.output else self._blobs[: meta.blobs])
@@ -98,12 +108,23 @@ class OpenedResult:
         own = sum(ref.blob >= 0 for ref in meta.files)
         return self._blobs.cut(start, start + meta.blobs - own)
 
-    def files_of(self, item: int) -> Sequence[FileRef]:
-        """Where the files of an item are, or those of all."""
-        items = self.meta.items
-        if item >= 0 or len(items) == 1:
-            return items[max(item, 0)].files
-        return [file for one in items for file in one.files]
+    def needs(self, item: int, output: str = "") -> tuple[list[FileRef], list[ResultRef]]:
+        """The files of an item, or of all, and the results in which outputs of it stand.
+
+        Args:
+            item: Which.
+            output: Only what this one of its outputs needs.
+        """
+        files: list[FileRef] = []
+        refs: list[ResultRef] = []
+        chosen = [self.meta.items[item]] if item >= 0 else self.meta.items
+        for one in chosen:
+            found = [meta for name, meta in one.outputs if output in ("", name)]
+            files += [file for meta in found for file in meta.files]
+            refs += [meta.ref for meta in found if meta.ref is not None]
+            if not output:
+                files += one.files
+        return files, refs
 
     def files(self, item: int, reader: Reader) -> dict[str, object]:
         """The files of an item, by name: those in its value, and its outputs."""
@@ -163,6 +184,8 @@ class OpenedResult:
         meta = self.meta.items[index]
         if meta.failed:
             return decode(self._blobs[self._firsts[index]])
+        if meta.outputs:
+            return self._outputs(meta, self._firsts[index], follow, reader)
         if meta.files or meta.form:
             return self._read(index, reader)
         if meta.blobs == 1:
@@ -174,6 +197,72 @@ class OpenedResult:
         if follow is None:
             raise SerializationError("an item stands in another result, which was not given")
         return follow(meta.ref)
+
+    # -- several outputs ---------------------------------------------------------------------------
+
+    def _outputs(
+        self,
+        meta: ItemMeta,
+        first: int,
+        follow: Callable[[ResultRef], object] | None,
+        reader: Reader | None,
+    ) -> Outputs:
+        values: dict[str, Any] = {}
+        for name, one in meta.outputs:
+            values[name] = self._one_output(one, first, follow, reader)
+            first += one.blobs
+        return Outputs(**values)
+
+    def _output_of(
+        self,
+        index: int,
+        output: str,
+        follow: Callable[[ResultRef], object] | None,
+        reader: Reader | None,
+    ) -> Any:
+        meta, first = self.meta.items[index], self._firsts[index]
+        if meta.failed:
+            return decode(self._blobs[first])
+        if meta.ref is not None and follow is not None:  # an item that stands elsewhere
+            return follow(ResultRef(meta.ref.result_id, meta.ref.item, output))
+        for name, one in meta.outputs:
+            if name == output:
+                return self._one_output(one, first, follow, reader)
+            first += one.blobs
+        known = ", ".join(name for name, _ in meta.outputs)
+        raise UsageError(
+            f"the call gave no output {output!r}: there are {known}"
+            if known
+            else f"the call gave no output {output!r}: it did not return Outputs({output}=...)"
+        )
+
+    def _one_output(
+        self,
+        meta: ItemMeta,
+        first: int,
+        follow: Callable[[ResultRef], object] | None,
+        reader: Reader | None,
+    ) -> Any:
+        if meta.ref is not None:
+            if follow is None:
+                raise SerializationError("an output stands in another result, which is not here")
+            return follow(meta.ref)
+        # The others may be asked for too, and arrays can be changed.
+        own = sum(file.blob >= 0 for file in meta.files)
+        blobs = self._blobs.cut(first, first + meta.blobs)
+        stream, *buffers = blobs[: meta.blobs - own]
+        value: list[Buffer] = [stream, *map(bytearray, buffers)]
+        if not meta.files:
+            return unpack(value)
+        if reader is None:
+            raise SerializationError("an output with files in it can only be read by its session")
+
+        def file(slot: int) -> object:
+            ref = meta.files[slot]
+            data = blobs[ref.blob] if ref.blob >= 0 else None if ref.size else b""
+            return reader.file(ref, data)
+
+        return unpack(value, file=file)
 
     def output(self, item: int = WHOLE) -> str:
         """The last that an item's call has printed; of the whole, that of all of them."""

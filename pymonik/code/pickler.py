@@ -122,7 +122,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.files: list[Sealed] = []
         self.modules: set[str] = set()
         self.compiled = ""
-        self._slots: dict[int, int] = {}
+        self._slots: dict[object, int] = {}
         self._enclosed: list[Enclosed] = []
         self._cells: dict[int, types.CellType] = {}
         self._namespaces: dict[int, functions.Namespace] = {}
@@ -236,7 +236,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def slot_of(self, obj: Referable) -> int:
         """The number of a handle; handles of one result share it."""
-        key = id(obj._state)
+        state = obj._state
+        key: object = id(state) if not state.output else (id(state.whole), state.output)
         if key not in self._slots:
             self._slots[key] = len(self.refs)
             self.refs.append(obj)

@@ -172,8 +172,9 @@ class Claims:
         """The call that was claimed last has ended."""
         if not self._is_ours:
             os._exit(0)  # a fork that user code made came back: the calls are not its own
-        # The journal has no room for where files are: such a call runs again, should we die.
-        is_all = is_all and not item.files
+        # The journal has no room for where files and outputs are: such a call runs again, should
+        # we die.
+        is_all = is_all and not (item.files or item.outputs)
         ending = _NOT_ALL if not is_all else _FAILED if item.failed else _VALUE
         ending |= item.form << _FORM_SHIFT
         head, nbytes = _head(ending, blobs)

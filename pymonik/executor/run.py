@@ -14,6 +14,7 @@ import msgspec
 from pymonik.code import codec, opened_result
 from pymonik.code.finder import bundles
 from pymonik.code.outcome import outcome
+from pymonik.code.outputs import Outputs
 from pymonik.code.prepared import prepared
 from pymonik.code.references import Referable
 from pymonik.code.settings import applied
@@ -60,6 +61,9 @@ if TYPE_CHECKING:
     from pymonik.wire.containers import Buffer
 
     Made = tuple[ItemMeta, Sequence[Buffer]]
+
+
+_SMALL_OUTPUT = 64 * 1024  # bytes; a larger output is a result of its own
 
 
 class Share(Protocol):
@@ -131,18 +135,25 @@ class _RetryWantedError(Exception):
 class _ElsewhereError(Exception):
     """What the call needs stands in other results, which the task did not get."""
 
-    def __init__(self, refs: dict[ResultRef, ResultRef], files: Sequence[FileRef] = ()) -> None:
+    def __init__(
+        self,
+        refs: dict[ResultRef, ResultRef],
+        files: Sequence[FileRef] = (),
+        outputs: Sequence[ResultRef] = (),
+    ) -> None:
         super().__init__(refs)
         self.refs = refs
         self.files = files
+        self.outputs = outputs
 
 
-class _FilesNotHereError(Exception):
-    """Files of a value are no inputs of the task."""
+class _PartsNotHereError(Exception):
+    """Files or outputs of a value are no inputs of the task."""
 
-    def __init__(self, files: Sequence[FileRef]) -> None:
-        super().__init__(files)
+    def __init__(self, files: Sequence[FileRef], outputs: Sequence[ResultRef]) -> None:
+        super().__init__(files, outputs)
         self.files = files
+        self.outputs = outputs
 
 
 class _NotHereError(Exception):
@@ -339,7 +350,10 @@ class _Attempt:
             args = (self._context(), *args)
         if self._workplace is not None or self._function.has_folder:
             self._place.enter()
-        packed = self._packed(self._call(args, kwargs))
+        value = self._call(args, kwargs)
+        if type(value) is Outputs:
+            return self._several(value)
+        packed = self._packed(value)
         if packed is None:
             return None
         if self._workplace is None and not packed.files:
@@ -359,7 +373,7 @@ class _Attempt:
             text = "an argument is the result of a call that failed, and stands nowhere any more"
             raise DependencyFailedError(text)
         else:
-            self._session.reroute(elsewhere.refs, index, blobs, elsewhere.files)
+            self._session.reroute(elsewhere.refs, index, blobs, elsewhere.files, elsewhere.outputs)
 
     def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
         # What a call sets in its context is gone at the next.
@@ -406,6 +420,46 @@ class _Attempt:
             return None
         return packed
 
+    # -- several outputs -----------------------------------------------------------------------
+
+    def _several(self, values: Outputs) -> Made | None:
+        """Small outputs together in the value of the call, each large one as its own result.
+
+        Whoever is given one output downloads that and the small ones.
+        """
+        if self._session.delegated is not None or self._session.is_output_given:
+            self._packed(values)  # raises: the value is given twice
+        packed = {name: codec.pack(value, label=name, copy=True) for name, value in values.items()}
+        if any(one.refs for one in packed.values()):
+            # The outputs of the call that fills the handles in are told apart in turn.
+            self._session.delegate_value(values)
+            return None
+        outputs: list[tuple[str, ItemMeta]] = []
+        blobs: list[Buffer] = []
+        for name, one in packed.items():
+            if one.nbytes > _SMALL_OUTPUT and not one.files:
+                (state,) = self._session.put([one], [f"{self._meta.function.name} {name}"])
+                outputs.append((name, ItemMeta(0, ref=state.place)))
+                continue
+            item, more = self._with_own_files(one)
+            outputs.append((name, item))
+            blobs += more
+        rest = ItemMeta(0)
+        if self._workplace is not None:
+            rest, more = self._with_files(codec.Packed((), 0), first_blob=len(blobs))
+            blobs += more
+        return ItemMeta(len(blobs), files=rest.files, outputs=tuple(outputs)), blobs
+
+    def _with_own_files(self, packed: Packed) -> Made:
+        """One output with the files that are in it."""
+        if not packed.files:
+            return ItemMeta(len(packed.blobs)), packed.blobs
+        from pymonik.executor.outgoing import Outgoing  # few calls give files
+
+        outgoing = Outgoing(self._run, self._session, None)  # copied: an output may be both
+        refs, more = outgoing.send(packed.files, len(packed.blobs))
+        return ItemMeta(len(packed.blobs) + len(more), files=refs), [*packed.blobs, *more]
+
     # -- arguments -----------------------------------------------------------------------------
 
     def _blobs_of(self, index: int) -> list[memoryview]:
@@ -422,31 +476,50 @@ class _Attempt:
             return None
         elsewhere: dict[ResultRef, ResultRef] = {}
         lacking: list[FileRef] = []
+        outputs: list[ResultRef] = []
         values: list[object] = []
         for ref in refs:
             try:
                 values.append(self._value(ref))
             except _NotHereError as error:  # noqa: PERF203 - see above
-                if error.ref == ref or ref.item < 0:
+                if error.ref == ref or (ref.item < 0 and not ref.output):
                     raise SerializationError("a data dependency of the task is missing") from error
                 elsewhere[ref] = error.ref
-            except _FilesNotHereError as error:
+            except _PartsNotHereError as error:
                 lacking += error.files
-        if elsewhere or lacking:
-            raise _ElsewhereError(elsewhere, lacking)
+                outputs += error.outputs
+        if elsewhere or lacking or outputs:
+            raise _ElsewhereError(elsewhere, lacking, outputs)
         return values.__getitem__
 
     def _value(self, ref: ResultRef) -> object:
         if ref.result_id not in self._run.files and ref.result_id not in self._run.data:
             raise _NotHereError(ref)
         opened = self._open(ref.result_id)
-        if lacking := [file for file in opened.files_of(ref.item) if not self._is_here(file)]:
-            raise _FilesNotHereError(lacking)
-        value = opened.value(ref.item, self._value, self)
+        files, outputs = opened.needs(ref.item, ref.output)
+        if files or outputs:
+            self._check_parts(ref, files, outputs)
+        value = opened.value(ref.item, self._value, self, ref.output)
         for one in value if ref.item < 0 and isinstance(value, list) else (value,):
             if isinstance(one, Failure):
                 raise NeededFailedError(one)
         return value
+
+    def _check_parts(
+        self, ref: ResultRef, files: Sequence[FileRef], outputs: Sequence[ResultRef]
+    ) -> None:
+        """Raise what has the call run again, unless all parts of a value are inputs of the task."""
+        run = self._run
+        lacking = [file for file in files if not self._is_here(file)]
+        missing = [
+            one
+            for one in outputs
+            if one.result_id not in run.files and one.result_id not in run.data
+        ]
+        if missing and ref.output:
+            raise _NotHereError(missing[0])  # the reference is to lead there instead
+        if lacking or missing:
+            raise _PartsNotHereError(lacking, missing)
 
     def _open(self, result_id: str) -> opened_result.OpenedResult:
         """An input, which several references may need."""
@@ -486,8 +559,15 @@ class _Attempt:
 
         return Completed.of(ran, files)
 
-    def _with_files(self, packed: Packed) -> tuple[ItemMeta, Sequence[Buffer]]:
-        """A value with the files that are in it, and the outputs of the call."""
+    def _with_files(
+        self, packed: Packed, first_blob: int | None = None
+    ) -> tuple[ItemMeta, Sequence[Buffer]]:
+        """A value with the files that are in it, and the outputs of the call.
+
+        Args:
+            packed: The value.
+            first_blob: Number of a file's first blob; by default it is behind those of ``packed``.
+        """
         from pymonik.executor.outgoing import Outgoing  # few calls give files
 
         place = self._workplace
@@ -501,7 +581,7 @@ class _Attempt:
             more = (place.output(name)._seal() for name in outputs)
             sealed += [file for file in more if (file.ref.name, file.ref.digest) not in known]
         outgoing = Outgoing(self._run, self._session, place)
-        refs, blobs = outgoing.send(sealed, len(packed.blobs))
+        refs, blobs = outgoing.send(sealed, len(packed.blobs) if first_blob is None else first_blob)
         count = len(packed.blobs) + len(blobs)
         return ItemMeta(count, files=refs), [*packed.blobs, *blobs]
 

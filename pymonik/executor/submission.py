@@ -90,7 +90,9 @@ def is_new(item: ItemMeta) -> bool:
     """Whether an item refers to results that the task has created: they have stand-ins."""
     if item.ref is not None:
         return item.ref.result_id.startswith(NEW)
-    return any(file.result_id.startswith(NEW) for file in item.files)
+    return any(file.result_id.startswith(NEW) for file in item.files) or any(
+        is_new(one) for _, one in item.outputs
+    )
 
 
 def _bound_item(item: ItemMeta, ids: dict[str, str]) -> ItemMeta:
@@ -100,6 +102,9 @@ def _bound_item(item: ItemMeta, ids: dict[str, str]) -> ItemMeta:
             for file in item.files
         )
         item = msgspec.structs.replace(item, files=tuple(files))
+    if item.outputs:
+        outputs = tuple((name, _bound_item(one, ids)) for name, one in item.outputs)
+        item = msgspec.structs.replace(item, outputs=outputs)
     if item.ref is None:
         return item
     ref = ResultRef(ids.get(item.ref.result_id, item.ref.result_id), item.ref.item)

@@ -227,6 +227,7 @@ class SubtaskSession:
         if (
             handle._state.session is self
             and handle._state.item < 0
+            and not handle._state.output
             and handle._state.result_id in own
         ):
             self._check_delegation(1)
@@ -247,6 +248,7 @@ class SubtaskSession:
         call: int,
         blobs: Sequence[Buffer],
         files: Sequence[FileRef] = (),
+        outputs: Sequence[ResultRef] = (),
     ) -> None:
         """Run one of the calls later: what it needs stands elsewhere than it was told.
 
@@ -255,10 +257,12 @@ class SubtaskSession:
             call: Its number.
             blobs: Its arguments.
             files: In the values of its references.
+            outputs: Results in which outputs stand that belong to such values. They fill no slot
+                of the pickle; as references they are inputs of the task.
         """
         self._check_delegation(1)
         meta = self._meta.calls[call]
-        known = tuple(refs.get(ref, ref) for ref in meta.refs)
+        known = (*(refs.get(ref, ref) for ref in meta.refs), *outputs)
         again = CallMeta(len(blobs), known, (*meta.files, *files))
         self._pend_again(call, again, blobs, self._meta.earlier, self.options)
 
@@ -379,7 +383,9 @@ class SubtaskSession:
         return [ResultState(self, function.name, output, item) for item in places]
 
     def _call_meta(self, packed: Packed) -> CallMeta:
-        refs = (ResultRef(self._id_of(ref), ref._state.item) for ref in packed.refs)
+        refs = (
+            ResultRef(self._id_of(ref), ref._state.item, ref._state.output) for ref in packed.refs
+        )
         files = tuple(map(self._file_ref, packed.files)) if packed.files else ()
         return CallMeta(len(packed.blobs), tuple(refs), files)
 

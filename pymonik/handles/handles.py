@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pymonik.handles.completion import More
     from pymonik.runs.standing import Standing
     from pymonik.session.protocol import Session
+    from pymonik.wire.call import ResultRef
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -236,6 +237,20 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
         index = "" if self._state.index < 0 else f"[{self._state.index}]"
         result_id = self._state.result_id or "not sent"
         return f"<ResultHandle {self.name or 'result'}{index} {result_id} {self.status}>"
+
+    def __getitem__(self, output: str) -> ResultHandle[Any]:
+        """The handle of one of several outputs, where the task returns `Outputs`.
+
+        It can be waited for, fetched and passed to other tasks without the other outputs.
+
+        Raises:
+            UsageError: ``output`` is no name; what the call gives is not known before it has ended.
+        """
+        from pymonik.handles.output_handle import output_of  # few calls give several
+
+        return output_of(self, output)
+
+    __iter__ = None  # else `__getitem__` would be asked for 0, 1, 2 and so on
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
@@ -454,9 +469,13 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
     def __getitem__(self, index: int) -> ResultHandle[R_co]: ...
     @overload
     def __getitem__(self, index: slice) -> MultiResultHandle[R_co]: ...
-    def __getitem__(self, index: int | slice) -> ResultHandle[R_co] | MultiResultHandle[R_co]:
+    @overload
+    def __getitem__(self, index: str) -> MultiResultHandle[Any]: ...
+    def __getitem__(self, index: int | slice | str) -> Any:
         if isinstance(index, slice):
             return MultiResultHandle(self._handles[index])
+        if isinstance(index, str):  # one of several outputs, of each call
+            return MultiResultHandle([handle[index] for handle in self._handles])
         return self._handles[index]
 
     def __add__(self, other: Iterable[ResultHandle[Any]]) -> MultiResultHandle[Any]:
@@ -672,8 +691,18 @@ def _load(handles: Sequence[ResultHandle[Any]]) -> None:
         results = session.fetch(states)
         learn(states, results)
         reader = ClientReader(session)
+        follow = partial(_value_at, session, reader)
         for handle, result in zip(wanted, results, strict=True):
-            handle._value = result.value(handle._state.item, reader=reader)
+            state = handle._state
+            handle._value = result.value(state.item, follow, reader, state.output)
+
+
+def _value_at(session: Session, reader: ClientReader, place: ResultRef) -> object:
+    """The value of a result that was there before the one that refers to it: a large output."""
+    state = ResultState(session, "", place.result_id, place.item)
+    state.complete()
+    (result,) = session.fetch([state])
+    return result.value(place.item, reader=reader, output=place.output)
 
 
 def _load_finished(handles: Sequence[ResultHandle[Any]]) -> None:

@@ -81,7 +81,8 @@ class DeadLetter:
 
             def fill(slot: int, refs: Any = refs) -> ResultHandle[Any]:
                 ref = refs[slot]
-                return self._handle(ref.result_id, ref.item)
+                handle = self._handle(ref.result_id, ref.item)
+                return handle[ref.output] if ref.output else handle
 
             streams = blobs[first : first + call.blobs]
             args, kwargs, _ = codec.arguments_of(codec.unpack(streams, fill))

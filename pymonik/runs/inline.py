@@ -102,7 +102,8 @@ class InlineSession:
             return self._value_of(state)
         if state.error is not None:
             raise DependencyFailedError(f"a result of {state.name} is needed") from state.error
-        return self._values[int(state.result_id or "")]
+        value: Any = self._values[int(state.result_id or "")]
+        return value[state.output] if state.output else value
 
     def put(self, values: Sequence[Packed], names: Sequence[str]) -> list[ResultState]:
         """Keep values."""

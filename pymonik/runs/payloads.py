@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymonik.code.references import Sealed
 from pymonik.errors import PymonikError
+from pymonik.session.outputs import output_of
 from pymonik.session.result import ResultState
 from pymonik.session.run import KeptCall
 from pymonik.wire import containers
@@ -76,6 +77,7 @@ def _kept(state: ResultState, call: CallMeta, blobs: Sequence[Buffer]) -> KeptCa
     needed = tuple(ResultState(state.session, "", one.result_id, one.item) for one in call.refs)
     session: Any = state.session
     session.follow(list(needed))
+    needed = tuple(output_of(one, ref.output) for one, ref in zip(needed, call.refs, strict=True))
     refs = tuple(weakref.ref(one) for one in needed)
     files = [Sealed(ref) for ref in call.files]
     return KeptCall([bytes(one) for one in blobs], refs, files, held=needed)

@@ -28,6 +28,7 @@ from pymonik.runs.called import blobs
 from pymonik.runs.resending import Place, packed, places, resend
 from pymonik.runs.wording import count
 from pymonik.session.again import Reference, RunAgain, dependants, latest, replace
+from pymonik.session.outputs import output_of
 from pymonik.session.protocol import AUTO, Submission
 from pymonik.session.remote import RemoteSession
 from pymonik.session.result import ResultState, Status
@@ -182,7 +183,8 @@ class _Again:
 
     def _reference(self, needed: ResultState | None) -> Referable:
         assert needed is not None
-        return Reference(self.new.get(needed) or latest(needed))
+        found = Reference(self.new.get(needed.whole) or latest(needed.whole))
+        return Reference(output_of(found._state, needed.output))
 
     def _submit(
         self,
@@ -306,7 +308,9 @@ def _wait_for_doomed(known: Sequence[ResultState], again: set[ResultState]) -> N
 
 def _needed(state: ResultState) -> list[ResultState | None]:
     """What a call needs; ``None`` for what the program does not hold any more."""
-    return [ref() for ref in state.call.refs] if isinstance(state.call, KeptCall) else []
+    if not isinstance(state.call, KeptCall):
+        return []
+    return [None if (one := ref()) is None else one.whole for ref in state.call.refs]
 
 
 def _follows(state: ResultState, *, cascade: bool) -> bool:

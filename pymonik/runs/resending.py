@@ -20,6 +20,7 @@ from pymonik.errors import UsageError
 from pymonik.runs.rows import first_id
 from pymonik.runs.stored_calls import StoredTask, read_task
 from pymonik.session.again import Reference, RunAgain, replace
+from pymonik.session.outputs import output_of
 from pymonik.session.remote import RemoteSession
 from pymonik.session.result import ResultState
 from pymonik.session.tasks import RepeatedTask
@@ -88,7 +89,9 @@ def packed(state: ResultState, place: Place) -> Packed:
     session.follow(needed)
     nbytes = sum(memoryview(blob).nbytes for blob in blobs)
     files = [Sealed(ref) for ref in call.files]
-    return Packed(list(blobs), nbytes, [Reference(one) for one in needed], files=files)
+    pairs = zip(needed, call.refs, strict=True)
+    refs = [Reference(output_of(one, ref.output)) for one, ref in pairs]
+    return Packed(list(blobs), nbytes, refs, files=files)
 
 
 def resend(found: dict[ResultState, Place], options: TaskOptions) -> dict[ResultState, ResultState]:

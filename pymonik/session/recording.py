@@ -100,11 +100,11 @@ class Recording:
 
     def key(self, state: ResultState) -> bytes:
         """Of a call, or a stored value; of others, where they are."""
-        known = self._keys.get(state)
+        known = self._keys.get(state.whole)
         if known is not None:
-            return known
+            return _digest(known + state.output.encode()) if state.output else known
         place = state.place
-        return _digest(f"{place.result_id}/{place.item}".encode())
+        return _digest(f"{place.result_id}/{place.item}/{place.output}".encode())
 
     def numbers(self, run: Run, states: Sequence[ResultState]) -> tuple[str, list[int]]:
         """The id of a run of calls that are about to leave, and their numbers in it."""

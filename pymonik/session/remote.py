@@ -450,7 +450,7 @@ class RemoteSession:
         A task ends with the last of its calls. Does not wait for it.
         """
         self._check_process()
-        self._engine.post(events.Cancelled(list(states)))
+        self._engine.post(events.Cancelled([state.whole for state in states]))
 
     # -- end -----------------------------------------------------------------------------------
 

@@ -121,6 +121,13 @@ class ResultState:
         self.is_seen = False
         self._moved: ResultRef | None = None
 
+    output = ""  # of several outputs, the name of this one: see `session.outputs`
+
+    @property
+    def whole(self) -> ResultState:
+        """The state that the machine knows: another one where this is one of several outputs."""
+        return self
+
     @property
     def is_final(self) -> bool:
         """Whether the value is there, or will never be."""

@@ -50,10 +50,15 @@ def _format() -> int:
 
 
 class ResultRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Stands in a payload for the value of a result, which may not exist yet."""
+    """Stands in a payload for the value of a result, which may not exist yet.
+
+    Attributes:
+        output: Of a value that is several: the name of the one that is meant; ``""`` means all.
+    """
 
     result_id: str
     item: int = WHOLE
+    output: str = ""
 
 
 class FileRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -274,6 +279,8 @@ class ItemMeta(msgspec.Struct, frozen=True, array_like=True, gc=False):
         ref: The value is that of another result.
         form: What the first blob is: `PICKLED`, `JSON` or `COMPLETED`.
         files: Those in the value, by slot; then the other outputs of the call.
+        outputs: Of a value that is several, each by its name; their blobs are the first ones, in
+            this order. A large one stands in a result of its own.
     """
 
     blobs: int
@@ -281,6 +288,7 @@ class ItemMeta(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ref: ResultRef | None = None
     form: int = 0
     files: tuple[FileRef, ...] = ()
+    outputs: tuple[tuple[str, ItemMeta], ...] = ()
 
 
 class Origin(msgspec.Struct, frozen=True, array_like=True):
@@ -493,7 +501,7 @@ def rebound(meta: PayloadMeta, ids: dict[str, str]) -> PayloadMeta:
         return msgspec.structs.replace(old, result_id=real(old.result_id))
 
     def call(old: CallMeta) -> CallMeta:
-        refs = tuple(ResultRef(real(r.result_id), r.item) for r in old.refs)
+        refs = tuple(ResultRef(real(r.result_id), r.item, r.output) for r in old.refs)
         return CallMeta(old.blobs, refs, tuple(map(file, old.files)))
 
     function = meta.function
