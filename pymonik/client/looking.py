@@ -58,9 +58,16 @@ class ClientLooks:
         live = self.session.live
         return live is not None and live.is_live
 
-    def monitors(self) -> list[MonitorHandle]:
-        """The monitors that this client has started and that have not ended."""
-        return running(self.session.monitors)
+    def monitors(self, *, everywhere: bool = False) -> list[MonitorHandle]:
+        """The monitors of the session that have not ended, whoever has started them.
+
+        Args:
+            everywhere: Those of all sessions of the cluster.
+
+        Raises:
+            ControlPlaneError: It cannot be asked.
+        """
+        return running(self.session, everywhere=everywhere)
 
     def why(self) -> Why:
         """Why tasks of the session have not ended; asks the control plane, and prints as text."""

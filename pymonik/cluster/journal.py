@@ -23,6 +23,7 @@ import fcntl
 import logging
 import os
 import struct
+import sys
 import zlib
 from dataclasses import fields
 from datetime import timedelta
@@ -38,7 +39,7 @@ from pymonik.cluster.state.work import TaskOptions
 from pymonik.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pymonik.cluster.state.rows import Effects
@@ -66,6 +67,7 @@ _of_result = attrgetter(*_RESULT)
 _option_values = attrgetter(*_OPTIONS)
 _OPTIONS_OF_SESSION: Final = _SESSION.index("options")
 _OPTIONS_OF_TASK: Final = _TASK.index("options")
+_ANCESTORS: Final = _TASK.index("parent_task_ids")
 _LIMIT: Final = _OPTIONS.index("max_duration")
 
 
@@ -80,6 +82,8 @@ def _of_session(row: Session) -> list[Any]:
 def _of_task(row: Task) -> list[Any]:
     values = list(_task_values(row))
     values[_OPTIONS_OF_TASK] = _of_options(row.options)
+    # The last one names the others: a monitor has thousands of turns, and each would list all.
+    values[_ANCESTORS] = row.parent_task_ids[-1:]
     return values
 
 
@@ -115,6 +119,7 @@ class Journal:
         self._missed: dict[int, Any] = {}
         self._gone: list[str] = []
         self._is_full = False
+        self._known_options: dict[bytes, TaskOptions] = {}
 
     def read(self) -> Rows:
         """What the file has; nothing where there is none."""
@@ -123,6 +128,7 @@ class Journal:
             data = self._path.read_bytes()
         except FileNotFoundError:
             return rows
+        self._known_options.clear()
         frames = _frames(data)
         if next(frames, [_FORMAT]) != [_FORMAT]:
             raise ConfigError(f"{self._path} was not written by this version of pymonik")
@@ -130,12 +136,22 @@ class Journal:
             for session in sessions:
                 rows.add_session(_session(session))
             for task in tasks:
-                rows.add_task(_task(task))
+                rows.add_task(self._task(task))
             for result, bytes_ in results:
                 rows.add_result(_result(result), bytes_)
             rows.gone.update(gone)
         rows.drop_gone()
+        _tell_ancestors(rows.tasks)
+        self._known_options.clear()
         return rows
+
+    def _task(self, values: list[Any]) -> Task:
+        """A row, with one object for equal options: most tasks of a session have the same."""
+        place = _encode(values[_OPTIONS_OF_TASK])
+        if place not in self._known_options:
+            self._known_options[place] = _options(values[_OPTIONS_OF_TASK])
+        values[_OPTIONS_OF_TASK] = self._known_options[place]
+        return _task(values)
 
     def begin(self, state: State) -> None:
         """Write the file anew, with all rows of the state; called before anything changes."""
@@ -278,14 +294,30 @@ def _session(values: Sequence[Any]) -> Session:
 
 def _task(values: Sequence[Any]) -> Task:
     named = dict(zip(_TASK, values, strict=True))
-    named["options"] = _options(named["options"])
+    named["session_id"] = sys.intern(named["session_id"])  # as for results: one text for all rows
     named["status"] = Status(named["status"])
     for name in ("parent_task_ids", "retry_of_ids"):
         named[name] = tuple(named[name])
     return Task(**named)
 
 
+def _tell_ancestors(tasks: Mapping[str, Task]) -> None:
+    """Have each row name all its ancestors again, one tuple for all children of a task.
+
+    Tasks stand here in the order of their creation, so a parent has its own when its children come.
+    """
+    of_children: dict[str, tuple[str, ...]] = {}
+    for task in tasks.values():
+        (last,) = task.parent_task_ids
+        parent = tasks.get(last)  # of what a client has submitted it is the session
+        if parent is not None:
+            if last not in of_children:
+                of_children[last] = (*parent.parent_task_ids, parent.task_id)
+            task.parent_task_ids = of_children[last]
+
+
 def _result(values: Sequence[Any]) -> Result:
     named = dict(zip(_RESULT, values, strict=True))
+    named["session_id"] = sys.intern(named["session_id"])
     named["status"] = ResultStatus(named["status"])
     return Result(**named)

@@ -106,13 +106,18 @@ class Subtask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
-    """Executor to parent: the task ended well. Neither output nor path: it is delegated."""
+    """Executor to parent: the task ended well. Neither output nor path: it is delegated.
+
+    Attributes:
+        forgotten: Results of the session whose data nobody needs any more.
+    """
 
     task_id: str = ""
     output: bytes | None = None
     output_path: str | None = None
     created: list[Created] = msgspec.field(default_factory=list)
     subtasks: list[Subtask] = msgspec.field(default_factory=list)
+    forgotten: list[str] = msgspec.field(default_factory=list)
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="reported"):

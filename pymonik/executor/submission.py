@@ -38,6 +38,7 @@ def bind(report: Report, new_id: Callable[[str], str] | Mapping[str, str]) -> Bo
         output_path=report.output_path,
         created=[_bound_created(one, ids, payloads) for one in report.created],
         subtasks=[_bound_subtask(one, ids) for one in report.subtasks],
+        forgotten=report.forgotten,
     )
 
 

@@ -70,6 +70,7 @@ class SubtaskSession:
     Attributes:
         delegated: The result that takes the place of this call's own, if there is one.
         is_changed: Whether anything was submitted, put or delegated since `begin_call`.
+        forgotten: Results whose data nobody needs once the task has ended well.
         is_output_given: Whether the function has sent the task's output itself, or has had a task
             promise it, through ArmoniK's handler.
     """
@@ -90,6 +91,7 @@ class SubtaskSession:
         self._wheels: dict[str, str] = {}  # digest to stand-in
         self._files: dict[str, str] = {}  # the same
         self._aliases: dict[str, str] = {}
+        self.forgotten: list[str] = []
 
     @property
     def session_id(self) -> str:
@@ -113,6 +115,11 @@ class SubtaskSession:
         if not isinstance(function, FunctionRef):
             raise UsageError("this task runs no function")
         return PackedFunction(function.content_id, function.name, b"")
+
+    @property
+    def references(self) -> Sequence[ResultRef]:
+        """Where the values of the handles stand that the running call was given, in their order."""
+        return self._meta.calls[0].refs
 
     # -- what user code calls, through tasks and handles ---------------------------------------
 
@@ -276,7 +283,7 @@ class SubtaskSession:
 
     def has_news(self) -> bool:
         """Whether anything was submitted or put."""
-        return bool(self._created or self._subtasks)
+        return bool(self._created or self._subtasks or self.forgotten)
 
     def created(self) -> list[Created]:
         """Everything created, data and payloads included."""

@@ -74,6 +74,15 @@ class CallLook:
 
         return attempts(self._state)
 
+    @property
+    def is_live(self) -> bool:
+        """Whether what the call prints and reports is heard while it runs; see `Pymonik.is_live`.
+
+        Elsewhere it is heard when its task has ended.
+        """
+        live = getattr(self._state.session, "live", None)
+        return live is not None and live.is_live
+
     def reports(self) -> list[dict[str, Any]]:
         """What the call has reported so far, with `PymonikContext.report` or ``progress``.
 

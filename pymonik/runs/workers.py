@@ -7,7 +7,8 @@ ArmoniK has no list of workers. Here are joined what workers say of themselves
 
     active   it has a task, or had one within two minutes
     idle     it has none, and nothing says that it is gone
-    lost     nothing was heard of it for an hour; pods that were scaled down are lost too
+    lost     nothing was heard of it for an hour, or for two minutes of one that says it is there
+             every half minute; pods that were scaled down are lost too
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 ACTIVE_S: Final = 120.0
 LOST_S: Final = 3_600.0
+SILENT_S: Final = 120.0  # of workers that say that they are there: four times their interval
 _RECENT: Final = 1_000  # tasks, those that were taken last
 _COUNTED: Final = 50  # workers whose tasks are counted one by one; of more, the recent tasks are
 
@@ -145,12 +147,13 @@ def _worker(
     counted = _counted(lists, host, partition) or Counter(row.status for row in tasks)
     instants = [one for row in tasks for one in (row.acquired, row.ended) if one is not None]
     busy = now if held else max(instants, default=0.0)  # when it last had a task
-    seen = now if is_here else max(busy, said.started if said is not None else 0.0)
     has = said if said is not None else Inventory(host=host, partition=partition)
+    seen = now if is_here else max(busy, has.started, has.seen)
+    lost_s = SILENT_S if has.seen else LOST_S
     return Worker(
         host=host,
         partition=partition,
-        state=_state(now - busy, now - seen),
+        state=_state(now - busy, now - seen, lost_s),
         cpus=has.cpus or None,
         memory=has.memory or None,
         gpus=list(has.gpus),
@@ -170,11 +173,11 @@ def _counted(lists: Lists | None, host: str, partition: str) -> Counter[str]:
     return Counter(lists.count_tasks_of(host, partition) if lists is not None else {})
 
 
-def _state(busy_s: float, seen_s: float) -> str:
-    """From the seconds since it last had a task, and since it was heard of."""
+def _state(busy_s: float, seen_s: float, lost_s: float) -> str:
+    """From the seconds since it last had a task, since it was heard of, and until it is lost."""
     if busy_s < ACTIVE_S:
         return "active"
-    return "idle" if seen_s < LOST_S else "lost"
+    return "idle" if seen_s < lost_s else "lost"
 
 
 def _instant(seconds: float) -> datetime | None:

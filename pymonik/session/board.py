@@ -10,14 +10,29 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from pymonik.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 NAME: Final = "pymonik.board"
 MOST_BYTES: Final = 64 * 1024  # what a worker shows its executors
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What stands on a board.
+
+    Attributes:
+        config: Settings by name, which running tasks see.
+        stops: Results of monitors that are to end.
+        monitors: Those that were started and whose end nobody has noticed: names by result.
+    """
+
+    config: dict[str, Any] = {}
+    stops: list[str] = []
+    monitors: dict[str, str] = {}
 
 
 class Storing(Protocol):
@@ -36,6 +51,9 @@ class Storing(Protocol):
 class Board:
     """What the program has said. Thread-safe.
 
+    Other programs that have the session open say something there too, so it is read before it is
+    written: what they have said stays.
+
     Args:
         storing: Where it is.
         on_created: Called with its id before it is used.
@@ -46,14 +64,18 @@ class Board:
         self._on_created = on_created
         self._lock = threading.RLock()  # a signal handler may say something, too
         self._result_id = ""
-        self._config: dict[str, Any] = {}
-        self._stops: list[str] = []
+        self._said = Said()
 
     def open(self) -> None:
         """Have calls know of the board from now on."""
         with self._lock:
             if not self._result_id:
-                self._found_or_created()
+                found = self._storing.find()
+                self._said = Said() if found is None else read(found[1])
+                self._result_id = (
+                    self._storing.create(_encoded(self._said)) if found is None else found[0]
+                )
+                self._on_created(self._result_id)
 
     def set(self, name: str, value: object) -> None:
         """Set a value under a name.
@@ -62,42 +84,51 @@ class Board:
             UsageError: JSON does not know such a value, or it is too large.
         """
         with self._lock:
-            self.open()
-            self._say({**self._config, name: value}, self._stops)
+            said = self._latest()
+            self._say(replace(said, config={**said.config, name: value}))
 
     def stop(self, output_id: str) -> None:
         """Ask the monitor that makes this result to end."""
         with self._lock:
-            self.open()
-            if output_id not in self._stops:
-                self._say(self._config, [*self._stops, output_id])
+            said = self._latest()
+            if output_id not in said.stops:
+                self._say(replace(said, stops=[*said.stops, output_id]))
 
-    def forget_stop(self, output_id: str) -> None:
-        """The monitor has ended: with the next change the board does not name it any more."""
+    def add_monitor(self, output_id: str, name: str) -> None:
+        """A monitor was started, which makes this result: whoever has the session finds it."""
         with self._lock:
-            self._stops = [one for one in self._stops if one != output_id]
+            said = self._latest()
+            self._say(replace(said, monitors={**said.monitors, output_id: name}))
 
-    def _found_or_created(self) -> None:
+    def forget_monitors(self, output_ids: Collection[str]) -> None:
+        """Monitors have ended: the board names them no more, nor that they were to stop."""
+        with self._lock:
+            said = self._latest()
+            going_on = {i: name for i, name in said.monitors.items() if i not in output_ids}
+            stops = [one for one in said.stops if one not in output_ids]
+            self._say(replace(said, monitors=going_on, stops=stops))
+
+    def _latest(self) -> Said:
+        self.open()
         found = self._storing.find()
-        if found is None:
-            self._result_id = self._storing.create(_encoded(self._config, self._stops))
-        else:
-            self._result_id, data = found
-            try:
-                said = msgspec.json.decode(data)
-            except msgspec.MsgspecError:
-                said = {}
-            self._config, self._stops = said.get("config", {}), said.get("stops", [])
-        self._on_created(self._result_id)
+        return self._said if found is None else read(found[1])
 
-    def _say(self, config: dict[str, Any], stops: list[str]) -> None:
-        self._storing.replace(self._result_id, _encoded(config, stops))
-        self._config, self._stops = config, stops
+    def _say(self, said: Said) -> None:
+        self._storing.replace(self._result_id, _encoded(said))
+        self._said = said
 
 
-def _encoded(config: dict[str, Any], stops: list[str]) -> bytes:
+def read(data: bytes) -> Said:
+    """What stands on a board; nothing where it is none."""
     try:
-        data = msgspec.json.encode({"config": config, "stops": stops})
+        return msgspec.json.decode(data, type=Said)
+    except msgspec.MsgspecError:
+        return Said()
+
+
+def _encoded(said: Said) -> bytes:
+    try:
+        data = msgspec.json.encode(said)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UsageError(f"set_config takes what JSON knows: {error}") from error
     if len(data) > MOST_BYTES:

@@ -16,6 +16,7 @@ one before: one submits many, which wait for each other's results, and has one d
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import functools
 import time
@@ -25,18 +26,21 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, Literal, Par
 
 from pymonik.code import codec
 from pymonik.context.task_context import PymonikContext, enter
-from pymonik.errors import PymonikError, UsageError
+from pymonik.errors import ControlPlaneError, PymonikError, UsageError
 from pymonik.handles.handles import ResultHandle
 from pymonik.quantities import positive_s
+from pymonik.session.board import NAME as BOARD
+from pymonik.session.board import read
 from pymonik.session.current import session_of
 from pymonik.session.protocol import Submission
 from pymonik.session.result import ResultState
 from pymonik.tasks.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from datetime import timedelta
 
+    from pymonik.runs.rows import ResultRow
     from pymonik.session.protocol import Session, SessionOwner
     from pymonik.session.remote import RemoteSession
 
@@ -62,6 +66,8 @@ class _State:
         is_over: Nothing follows.
         value: Then, that of the handle.
         error: Then, what it raises.
+        behind: The result that the turn before this has read. Whoever reads this state knows that
+            that turn has ended well, so nobody will read that result again.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -70,6 +76,7 @@ class _State:
     is_over: bool = False
     value: Any = None
     error: BaseException | None = None
+    behind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +155,13 @@ class _Turns(Generic[P]):
 
     def __call__(self, context: PymonikContext, job: Any, state: _State, place: _Place) -> Any:
         """One turn."""
+        behind = _forget_behind(context, state, place)
         if not place.monitor:
             (output,) = context.expected_results
             place = replace(place, monitor=output)
         if not state.is_over:
             state = self._turn(context, job, state, place.monitor)
+        state = replace(state, behind=behind)
         if place.left:
             return state
         if not state.is_over:
@@ -228,6 +237,19 @@ class _Turns(Generic[P]):
             call = codec.pack_call((job, last, replace(place, left=left)), {})
             submission = Submission(function, [call], delegate=left == 0)
             last = ResultHandle(session.submit(submission)[0])
+
+
+def _forget_behind(context: Any, state: _State, place: _Place) -> str:
+    """Have the data go of a state that two turns have left behind; gives what this turn has read.
+
+    Without it the states of all turns would stay as long as the session. Of the turn before, which
+    may be tried again on ArmoniK until it has ended, everything stays.
+    """
+    if state.behind:
+        context.session.forgotten.append(state.behind)
+    if not place.monitor or place.left == BLOCK - 1:
+        return ""  # the first turn, or the first of a block: its state is in its payload
+    return str(context.session.references[-1].result_id)
 
 
 class MonitorHandle(ResultHandle[Any]):
@@ -311,6 +333,7 @@ class Monitor(Generic[P]):
         first = self.task.invoke(job, _State(), place, pymonik=session, **options)
         handle = MonitorHandle(first._state, stored)
         session.monitors.append(handle)
+        board.add_monitor(handle.result_id_of_state, self.task.name)
         return handle
 
 
@@ -348,14 +371,37 @@ def monitor(
     return wrap if function is None else wrap(function)
 
 
-def running(monitors: Sequence[MonitorHandle]) -> list[MonitorHandle]:
-    """Those that have not ended."""
-    return [one for one in monitors if not one.done()]
+def running(session: RemoteSession, *, everywhere: bool = False) -> list[MonitorHandle]:
+    """Monitors that go on: of a session, whoever has started them, or of all sessions.
+
+    Raises:
+        ControlPlaneError: It cannot be asked.
+    """
+    found = [one for one in session.monitors if not one.done()]
+    own = {one.result_id_of_state for one in session.monitors}
+    where = "" if everywhere else session.session_id
+    for row in session.lists.results_named(BOARD, session_id=where, exactly=True):
+        home = session if row.session_id == session.session_id else session.other(row.session_id)
+        if home is not None:
+            found += _of_others(home, row, own)
+    return found
+
+
+def _of_others(session: RemoteSession, board: ResultRow, own: set[str]) -> list[MonitorHandle]:
+    """The monitors that the board of a session names and that are not among our own."""
+    with contextlib.suppress(ControlPlaneError):  # its session is being deleted
+        names = read(session.lists.data(board)).monitors
+        rows = session.lists.results([one for one in names if one not in own])
+        pending = [row for row in rows.values() if row.status == "CREATED"]
+        states = [ResultState(session, names[row.result_id], row.result_id) for row in pending]
+        session.follow(states)
+        return [MonitorHandle(state) for state in states]
+    return []
 
 
 def stop_all(session: RemoteSession) -> None:
     """Stop the monitors of a session that is about to end, and cancel those that go on."""
-    left = running(session.monitors)
+    left = [one for one in session.monitors if not one.done()]
     for one in left:
         one.stop()
     end = time.monotonic() + STOP_S
@@ -364,3 +410,7 @@ def stop_all(session: RemoteSession) -> None:
             one.exception(max(0.0, end - time.monotonic()))
         except PymonikError:  # noqa: PERF203 - it takes longer
             one.cancel()
+    if session.monitors and session.board is not None:
+        with contextlib.suppress(PymonikError):  # the session may be closed by then
+            ended = [one.result_id_of_state for one in session.monitors if one.done()]
+            session.board.forget_monitors(ended)

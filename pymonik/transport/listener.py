@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import socket
 import time
+from typing import Final
+
+# Seconds without a question after which a refusal begins a new outage: whoever waits asks again
+# every two seconds, and nobody asks while requests are answered.
+_UNASKED_S: Final = 10.0
 
 
 class Listener:
@@ -22,16 +27,18 @@ class Listener:
         self._path = endpoint.removeprefix("unix:").replace("//", "/", 1)
         self._patience_s = patience_s
         self._refused_since: float | None = None
+        self._refused_last = 0.0
 
     def is_alive(self) -> bool:
         """Whether somebody listens, or did until a moment ago; several threads may ask."""
         if self._answers():
             self._refused_since = None
             return True
-        since = self._refused_since
-        if since is None:
-            self._refused_since = since = time.monotonic()
-        return time.monotonic() - since < self._patience_s
+        now, since = time.monotonic(), self._refused_since
+        if since is None or now - self._refused_last > _UNASKED_S:
+            self._refused_since = since = now
+        self._refused_last = now
+        return now - since < self._patience_s
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as client:

@@ -42,6 +42,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         pymonik: Version, ``""`` for a worker of others.
         image: Of its container, where the deployment says it.
         started: When it started, in seconds since the epoch.
+        seen: When it said this, if it does so again and again.
     """
 
     host: str
@@ -53,6 +54,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pymonik: str = ""
     image: str = ""
     started: float = 0.0
+    seen: float = 0.0
 
     @property
     def result_name(self) -> str:

@@ -11,11 +11,12 @@ plane: a thread of its own sends, and what cannot be sent goes the other way.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.executor.frames import Created
@@ -23,7 +24,7 @@ from pymonik.wire.call import NEW
 from pymonik.wire.live import REPORT_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pymonik.executor.frames import Run
 
@@ -36,38 +37,74 @@ _PAUSES_S: Final = (0.1, 0.5, 1.0)  # between attempts while nobody answers
 _BOARD_S: Final = 1.0  # between two looks at the board
 
 
+class Client(Protocol):
+    """What a worker does at a control plane that it reaches; see `pymonik.worker.as_client`."""
+
+    def create(self, session_id: str, name: str, data: bytes) -> str:
+        """A result that is there at once; its id."""
+
+    def replace(self, session_id: str, result_id: str, data: bytes) -> None:
+        """Give a result other data."""
+
+    def forget(self, result_ids: Sequence[str]) -> None:
+        """Delete the data of results."""
+
+
+class _Told(NamedTuple):
+    """Something that a task has told."""
+
+    session_id: str
+    name: str
+    data: bytes
+
+
+class _Forgotten(NamedTuple):
+    """Results that a task which has ended well leaves behind."""
+
+    result_ids: Sequence[str]
+
+
 class LiveWay:
     """A `pymonik.executor.live_log.Way` out of this worker, which runs one task at a time.
 
     Args:
-        create: Creates a result as a client of the control plane; ``None`` where there is none.
+        client: At the control plane; ``None`` where this worker does not reach it.
+
+    Attributes:
+        client: The same, until it turns out that this worker may not do what it is there for.
     """
 
-    def __init__(self, create: Callable[[str, str, bytes], object] | None = None) -> None:
-        self._create = create
-        self._waiting: queue.Queue[tuple[str, str, bytes]] = queue.Queue(_MOST_WAITING)
+    def __init__(self, client: Client | None = None) -> None:
+        self.client = client
+        self._waiting: queue.Queue[_Told | _Forgotten] = queue.Queue(_MOST_WAITING)
         self._left: list[tuple[str, bytes]] = []  # reports for the end of the task
         self._left_bytes = 0
         self._lock = threading.Lock()
         self._read: Callable[[str], bytes | None] = _no_board
         self._read_at = 0.0
-        if create is not None:
+        if client is not None:
             threading.Thread(target=self._send, name="live", daemon=True).start()
 
     @property
     def is_live(self) -> bool:
         """Whether what a task tells is heard while it runs."""
-        return self._create is not None
+        return self.client is not None
 
     def __call__(self, run: Run, name: str, data: bytes) -> None:
         """Tell something of the running task."""
-        if self._create is not None:
+        if self.client is not None:
             try:
-                self._waiting.put_nowait((run.session_id, name, data))
+                self._waiting.put_nowait(_Told(run.session_id, name, data))
             except queue.Full:
                 self._leave(name, data)
         else:
             self._leave(name, data)
+
+    def forget(self, result_ids: Sequence[str]) -> None:
+        """Delete data that nobody needs any more, if this worker can: an agent cannot."""
+        if self.client is not None:
+            with contextlib.suppress(queue.Full):  # they stay as long as the session
+                self._waiting.put_nowait(_Forgotten(result_ids))
 
     def begin(self, read: Callable[[str], bytes | None]) -> None:
         """A task begins.
@@ -111,30 +148,34 @@ class LiveWay:
 
     def _send(self) -> None:
         while True:
-            session_id, name, data = self._waiting.get()
+            one = self._waiting.get()
             try:
-                if not self._was_sent(session_id, name, data):
-                    self._leave(name, data)
+                if not self._was_sent(one) and isinstance(one, _Told):
+                    self._leave(one.name, one.data)
             except Exception:  # the thread goes on: others wait for it
                 logger.exception("what a task has told could not be sent")
             finally:
                 self._waiting.task_done()
 
-    def _was_sent(self, session_id: str, name: str, data: bytes) -> bool:
-        create = self._create
+    def _was_sent(self, one: _Told | _Forgotten) -> bool:
+        client = self.client
         for pause_s in (*_PAUSES_S, None):
-            if create is None:
+            if client is None:
                 return False
             try:
-                create(session_id, name, data)
+                if isinstance(one, _Told):
+                    client.create(*one)
+                else:
+                    client.forget(one.result_ids)
             except UnavailableError as error:
                 if pause_s is None:
                     logger.warning("the control plane does not answer: %s", error)
                     return False
                 time.sleep(pause_s)
             except ControlPlaneError as error:  # this worker may not
-                logger.warning("tasks are not live: %s", error)
-                self._create = None
+                if isinstance(one, _Told):
+                    logger.warning("tasks are not live: %s", error)
+                    self.client = None
                 return False
             else:
                 return True
@@ -143,24 +184,3 @@ class LiveWay:
 
 def _no_board(_: str) -> bytes | None:
     return None
-
-
-def client_of(endpoint: str, certificates: dict[str, Any]) -> Callable[[str, str, bytes], object]:
-    """What creates results at a control plane.
-
-    Raises:
-        ControlPlaneError: It does not answer within two seconds.
-        ConfigError: The endpoint or a certificate cannot be used.
-    """
-    from pymonik.transport.channel import open_channel
-    from pymonik.transport.config import ClusterConfig
-    from pymonik.transport.control_plane import ControlPlane
-
-    channel = open_channel(ClusterConfig(endpoint, **certificates))
-    plane = ControlPlane(channel, endpoint=endpoint, timeout_s=10.0, patience_s=0.0)
-    try:
-        plane.connect(2.0)
-    except BaseException:
-        channel.close()
-        raise
-    return lambda session_id, name, data: plane.create_results(session_id, [(name, data)])

@@ -22,13 +22,14 @@ from pymonik.executor.process import Place
 from pymonik.executor.reports import LiveReports
 from pymonik.launch import open_files, orphans
 from pymonik.launch.stopping import Stopping
+from pymonik.worker.as_client import AsClient
 from pymonik.worker.clef import OutputLog, log_as_clef
-from pymonik.worker.live import MOST_BYTES, LiveWay, client_of
+from pymonik.worker.live import MOST_BYTES, LiveWay
 from pymonik.worker.service import WorkerService
 from pymonik.worker.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pymonik.executor.frames import Run
     from pymonik.executor.output import Part
@@ -103,17 +104,17 @@ class _Both:
             self._live(run, parts)
 
 
-def _client(settings: Settings) -> Callable[[str, str, bytes], object] | None:
-    """What creates results while tasks run, where this worker reaches the control plane."""
+def _client(settings: Settings) -> AsClient | None:
+    """What this worker is to the control plane, where it reaches it."""
     if not settings.control_plane:
         return None
     try:
-        create = client_of(settings.control_plane, dict(settings.certificates))
+        client = AsClient(settings.control_plane, dict(settings.certificates))
     except PymonikError as error:
         logger.warning("what tasks tell goes with their ends: %s", error)
         return None
     logger.info("tasks are live by the control plane at %s", settings.control_plane)
-    return create
+    return client
 
 
 def _agent_channel(address: str) -> Any:

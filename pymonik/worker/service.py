@@ -57,7 +57,7 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
         self._pool = pool
         self._live = live or LiveWay()
         self._agent = agent
-        self._presence = Presence()
+        self._presence = Presence(self._live)
         self._presence.start()
         self._turn = threading.Lock()  # held while a task runs
         self._draining = threading.Event()
@@ -91,6 +91,7 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
             try:
                 agent = TaskAgent(self._agent, request)
                 self._live.begin(agent.read)
+                self._presence.begin(request.session_id, request.task_options.partition_id)
                 ending = self._run(request, context, agent)
                 return self._answer(ending, request, context, agent)
             finally:
@@ -156,6 +157,8 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
             if told:
                 ending = msgspec.structs.replace(ending, created=[*ending.created, *told])
             deliver(ending, _output_id(request), agent)
+            if ending.forgotten:
+                self._live.forget(ending.forgotten)
             self._presence.tell(request.session_id, request.task_options.partition_id, agent)
         except UndeliveredError as error:
             failure = describe(TaskFailedError(str(error), request.task_id))

@@ -259,3 +259,29 @@ def test_what_is_no_monitor_is_refused() -> None:
         monitor(every=1, on_error="ignore")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="every"):
         monitor(every=0)
+
+
+def test_another_program_finds_monitors_and_stops_them(cluster: LocalCluster) -> None:
+    with Pymonik(cluster, output="quiet") as one, Pymonik(cluster) as elsewhere:
+        handle = count_to.start(-1, pymonik=one)
+        turn = handle.next_report(WAIT_S)["turn"]
+        assert handle.is_live
+        assert elsewhere.monitors() == []
+        with Pymonik(cluster, session=one.session_id, on_exit="keep") as other:
+            (found,) = other.monitors()
+            assert (found.name, found.result_id_of_state) == ("count_to", handle.result_id)
+            assert found.next_report(WAIT_S)["turn"] >= turn
+            other.set_config("a", 1)
+            one.set_config("b", 2)  # neither loses what the other has said
+            (found,) = elsewhere.monitors(everywhere=True)
+            assert found.record["turn"] >= turn
+            found.stop()
+            assert handle.get(WAIT_S) is None
+            assert found.get(WAIT_S) is None
+            assert other.monitors() == []
+
+        @task
+        def settings() -> list[int]:
+            return [get_context().config(name) for name in "ab"]
+
+        assert settings.invoke(pymonik=one).get(WAIT_S) == [1, 2]

@@ -295,6 +295,7 @@ class ExecutorSlot:
             created=[NewResult(one.stand_in, one.name) for one in bound.created],
             data=_data(bound, assignment),
             tasks=[self._subtask(one, assignment) for one in bound.subtasks],
+            forgotten=bound.forgotten,
         )
 
     def _subtask(self, subtask: Subtask, assignment: Assignment) -> NewTask:

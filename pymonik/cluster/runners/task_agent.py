@@ -71,6 +71,7 @@ class ExecutorAgent:
             created=[*asked.created, *reported.created],
             data={**asked.data, **reported.data},
             tasks=[*asked.tasks, *reported.tasks],
+            forgotten=reported.forgotten,
         )
 
 

@@ -244,11 +244,18 @@ def _apply(
     completed = state.known_results(stored)
     for result in completed:
         state.complete(result, stored[result.result_id], now)
-    insert(state, [_subtask(task, new, now) for new in outcome.tasks], now, parent=task)
+    if outcome.tasks:
+        # One tuple for all: a monitor has many turns, and each row tells all its ancestors.
+        ancestors = (*task.parent_task_ids, task.task_id)
+        new_tasks = [_subtask(task, ancestors, new, now) for new in outcome.tasks]
+        insert(state, new_tasks, now, parent=task)
+    for result in state.known_results(outcome.forgotten):
+        if result.session_id == task.session_id:
+            state.forget(result)
     return completed
 
 
-def _subtask(parent: Task, new: NewTask, now: int) -> Task:
+def _subtask(parent: Task, ancestors: Sequence[str], new: NewTask, now: int) -> Task:
     return Task(
         task_id=new.task_id,
         session_id=parent.session_id,
@@ -256,7 +263,7 @@ def _subtask(parent: Task, new: NewTask, now: int) -> Task:
         expected_output_ids=new.expected_output_ids,
         data_dependencies=new.data_dependencies,
         options=new.options,
-        parent_task_ids=(*parent.parent_task_ids, parent.task_id),
+        parent_task_ids=ancestors,
         created_by=parent.task_id,
         initial_task_id=new.task_id,
         created_at=now,

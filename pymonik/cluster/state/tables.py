@@ -170,6 +170,12 @@ class State:
             self._references[opaque_id] -= 1
             self.discard(opaque_id)
 
+    def forget(self, result: Result) -> None:
+        """Delete the data of a result without a word: nobody waits for that."""
+        self.detach(result)
+        result.status = ResultStatus.DELETED
+        self.effects.quiet.append(result)
+
     def discard(self, opaque_id: str) -> None:
         """Remove an object, unless a result has it."""
         if self._references[opaque_id] <= 0:
@@ -227,17 +233,11 @@ class State:
         if payload is None:
             return
         if status not in FAILED:
-            self._delete_payload(payload)
+            self.forget(payload)
             return
         for result_id in self.kept_payloads.add(payload.result_id, payload.size):
             if (surplus := self.results.get(result_id)) is not None:
-                self._delete_payload(surplus)
-
-    def _delete_payload(self, payload: Result) -> None:
-        """Without a word: nobody waits for that."""
-        self.detach(payload)
-        payload.status = ResultStatus.DELETED
-        self.effects.quiet.append(payload)
+                self.forget(surplus)
 
     def _share_ids(self, task: Task) -> None:
         """Name results by the strings that they have themselves: requests bring copies."""

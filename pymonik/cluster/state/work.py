@@ -83,11 +83,16 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The worker said OK. A `Path` in `data` is moved into the object storage."""
+    """The worker said OK. A `Path` in `data` is moved into the object storage.
+
+    Attributes:
+        forgotten: Results of the session whose data go.
+    """
 
     created: Sequence[NewResult] = ()
     data: Mapping[str, bytes | Path] = field(default_factory=dict)
     tasks: Sequence[NewTask] = ()
+    forgotten: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

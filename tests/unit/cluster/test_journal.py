@@ -14,7 +14,7 @@ from pymonik.cluster.locked_state import LockedState
 from pymonik.cluster.state import sessions
 from pymonik.cluster.state.rows import Partition, ResultStatus, SessionStatus, TaskStatus
 from pymonik.cluster.state.submission import TaskCreation
-from pymonik.cluster.state.work import Succeeded
+from pymonik.cluster.state.work import NewResult, NewTask, Succeeded
 from pymonik.cluster.storage import Storage
 from pymonik.errors import ConfigError
 from tests.unit.cluster.conftest import OPTIONS
@@ -123,6 +123,32 @@ def test_tasks_wait_and_run_as_before(kept: Kept) -> None:
     again.dispatch.finish(running, Succeeded(data={second: b"two"}), pod_id="p")
     assert again.run() == waits
     assert (again.data(first), again.data(second)) == (b"one", b"two")
+
+
+def test_each_task_names_its_ancestors_and_the_file_only_the_last_of_them(kept: Kept) -> None:
+    session = kept.session()
+    sizes, before = [], 0
+    running = kept.task(session, kept.result(session, b"payload"), kept.result(session))
+    ancestors = [session]
+    for number in range(40):
+        assert kept.run() == running
+        names = [f"{kind}{number}" for kind in ("payload", "output", "task")]
+        payload, output, task = (f"{name}-0000-4000-8000" for name in names)
+        made = Succeeded(
+            created=[NewResult(payload), NewResult(output)],
+            data={payload: b"payload"},
+            tasks=[NewTask(task, payload, [output], [], OPTIONS)],
+        )
+        kept.dispatch.finish(running, made, pod_id="p")
+        ancestors.append(running)
+        running = task
+        size = (kept.folder / FILE).stat().st_size
+        sizes.append(size - before)
+        before = size
+    assert abs(sizes[-1] - sizes[5]) < 100
+    for cluster in (kept, kept.killed(), kept.killed("later")):
+        with cluster.locked.reading() as state:
+            assert list(state.tasks[running].parent_task_ids) == ancestors
 
 
 def test_the_states_of_sessions_come_back(kept: Kept) -> None:
