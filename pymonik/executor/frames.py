@@ -117,7 +117,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     output_path: str | None = None
     created: list[Created] = msgspec.field(default_factory=list)
     subtasks: list[Subtask] = msgspec.field(default_factory=list)
-    forgotten: list[str] = msgspec.field(default_factory=list)
+    forgotten: tuple[str, ...] = ()
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="reported"):

@@ -279,7 +279,7 @@ class _Attempt:
             output_path=path,
             created=self._session.created(),
             subtasks=self._session.subtasks(),
-            forgotten=self._session.forgotten,
+            forgotten=tuple(self._session.forgotten),
         )
 
     # -- one call ------------------------------------------------------------------------------
