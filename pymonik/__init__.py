@@ -24,7 +24,8 @@ from pymonik.errors import (
     WaitTimeoutError,
     WorkerLostError,
 )
-from pymonik.handles.handles import MultiResultHandle, ResultHandle, as_completed
+from pymonik.handles.multi_result_handle import MultiResultHandle, as_completed
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.options import TaskOptions
 from pymonik.tasks.task import Task, task
 

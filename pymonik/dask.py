@@ -35,7 +35,8 @@ from dask.utils import ensure_dict
 from pymonik.client.pymonik_client import Pymonik
 from pymonik.context.task_context import in_task
 from pymonik.errors import DependencyFailedError
-from pymonik.handles.handles import MultiResultHandle, ResultHandle, as_completed
+from pymonik.handles.multi_result_handle import MultiResultHandle, as_completed
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.neighbours.storing import stored
 from pymonik.session.current import active_session, session_of
 from pymonik.tasks.task import task

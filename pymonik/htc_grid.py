@@ -23,7 +23,7 @@ from pymonik.tasks.task import Task
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pymonik.handles.handles import MultiResultHandle
+    from pymonik.handles.multi_result_handle import MultiResultHandle
 
 _OF_CLIENT: Final = ("endpoint", "partition", "certificate_authority", "client_certificate",
                      "client_key")  # fmt: skip

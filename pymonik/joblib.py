@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pymonik.handles.call_future import CallFuture
-    from pymonik.handles.handles import ResultHandle
+    from pymonik.handles.result_handle import ResultHandle
     from pymonik.session.protocol import Session, SessionOwner
 
 _BATCH_S = 0.1  # of work in one task; several of them wait for each worker

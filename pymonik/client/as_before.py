@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pymonik.files.materialized import Materialize
-    from pymonik.handles.handles import ResultHandle
+    from pymonik.handles.result_handle import ResultHandle
     from pymonik.tasks.task import Task
 
 

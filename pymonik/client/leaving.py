@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pymonik.code.own_frames import uncaught_errors
 from pymonik.errors import UsageError
-from pymonik.handles.handles import MultiResultHandle, ResultHandle
+from pymonik.handles.multi_result_handle import MultiResultHandle
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.kept import job_file
 from pymonik.kept.recorded_runs import Runs
 from pymonik.runs.waiting import update_views

@@ -19,7 +19,8 @@ from pymonik.client.wishes import check_on_unseen, checked
 from pymonik.code import codec
 from pymonik.code.own_frames import uncaught_errors, unlink
 from pymonik.errors import ControlPlaneError, SessionClosedError, UsageError
-from pymonik.handles.handles import MultiResultHandle, ResultHandle
+from pymonik.handles.multi_result_handle import MultiResultHandle
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.options import TaskOptions, refuse_unknown
 from pymonik.runs.cancelled import CancelReport
 from pymonik.runs.waiting import update_views

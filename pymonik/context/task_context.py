@@ -11,7 +11,8 @@ import msgspec
 
 from pymonik.code import codec
 from pymonik.errors import UsageError
-from pymonik.handles.handles import MultiResultHandle, ResultHandle
+from pymonik.handles.multi_result_handle import MultiResultHandle
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.handles.stored_ids import ObjectFiles
 from pymonik.options import TaskOptions
 from pymonik.runs.inline import InlineSession

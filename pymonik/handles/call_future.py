@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from pymonik.errors import WaitTimeoutError
 
 if TYPE_CHECKING:
-    from pymonik.handles.handles import ResultHandle
+    from pymonik.handles.result_handle import ResultHandle
 
 R = TypeVar("R")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pymonik.errors import UsageError
-from pymonik.handles.handles import ResultHandle
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.session.outputs import OutputState
 
 

@@ -16,7 +16,8 @@ import msgspec
 
 from pymonik.code import codec
 from pymonik.errors import UsageError
-from pymonik.handles.handles import MultiResultHandle, ResultHandle
+from pymonik.handles.multi_result_handle import MultiResultHandle
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.runs.attempts import Attempt, attempts, of_rows
 from pymonik.runs.called import arguments, blobs
 from pymonik.runs.faults import summary

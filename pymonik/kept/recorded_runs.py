@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pymonik.errors import UsageError
-from pymonik.handles.handles import MultiResultHandle, ResultHandle
+from pymonik.handles.multi_result_handle import MultiResultHandle
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.runs.reading import drop_unsent, outputs_of, read_runs, standing
 from pymonik.session.result import ResultState
 from pymonik.session.run import RunOfOthers, unknown_function

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pymonik.client.pymonik_client import Pymonik
     from pymonik.handles.call_future import CallFuture
-    from pymonik.handles.handles import ResultHandle
+    from pymonik.handles.result_handle import ResultHandle
     from pymonik.tasks.arguments import Arguments
     from pymonik.tasks.task import Task
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from pymonik.code import codec
-from pymonik.handles.handles import ResultHandle
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.session.current import session_of
 
 if TYPE_CHECKING:

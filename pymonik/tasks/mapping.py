@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pymonik.code import codec, sharing
 from pymonik.content.sealing import one_moment
 from pymonik.errors import ArgumentsError, UsageError
-from pymonik.handles.handles import MultiResultHandle, ResultHandle
+from pymonik.handles.multi_result_handle import MultiResultHandle
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.runs import held
 from pymonik.seeds import Seed
 from pymonik.session.again import note_dependants

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, Literal, Par
 from pymonik.code import codec
 from pymonik.context.task_context import PymonikContext, enter
 from pymonik.errors import ControlPlaneError, PymonikError, UsageError
-from pymonik.handles.handles import ResultHandle
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.quantities import positive_s
 from pymonik.session.board import NAME as BOARD
 from pymonik.session.board import read

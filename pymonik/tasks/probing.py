@@ -9,7 +9,7 @@ from pymonik.errors import PymonikError
 from pymonik.tasks.task import Task
 
 if TYPE_CHECKING:
-    from pymonik.handles.handles import MultiResultHandle
+    from pymonik.handles.multi_result_handle import MultiResultHandle
     from pymonik.session.remote import RemoteSession
 
 _MOST_PODS: Final = 100  # of a partition; the deployment may allow thousands

@@ -23,7 +23,7 @@ from pymonik.code.references import Known
 from pymonik.errors import UsageError
 from pymonik.files.completed import Completed
 from pymonik.files.file import File
-from pymonik.handles.handles import ResultHandle
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.session.remote import RemoteSession
 from pymonik.session.result import ResultState
 from pymonik.wire.call import COMPLETED, JSON

@@ -35,7 +35,8 @@ from pymonik.code.references import Named
 from pymonik.code.settings import baselines
 from pymonik.context.task_context import PymonikContext, get_context
 from pymonik.errors import ArgumentsError, UsageError
-from pymonik.handles.handles import MultiResultHandle, ResultHandle
+from pymonik.handles.multi_result_handle import MultiResultHandle
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.options import TaskOptions, call_options, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.seeds import Seed, checked_seed

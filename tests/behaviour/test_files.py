@@ -12,7 +12,7 @@ from pymonik import File, Pymonik, task
 from pymonik.errors import SerializationError, TaskFailedError, UsageError
 
 if TYPE_CHECKING:
-    from pymonik.handles.handles import ResultHandle
+    from pymonik.handles.result_handle import ResultHandle
 
 TIMEOUT_S = 55.0
 LARGE = 300_000  # bytes: a result of its own

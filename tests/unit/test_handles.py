@@ -180,7 +180,7 @@ def test_a_group_is_fetched_in_one_request_per_session(session):
 
 
 def test_values_are_fetched_while_others_are_computed(lazy, monkeypatch):
-    monkeypatch.setattr("pymonik.handles.handles._LOADED_TOGETHER", 2)
+    monkeypatch.setattr("pymonik.handles.multi_result_handle._LOADED_TOGETHER", 2)
     wait, known = lazy.wait, []
 
     def run_two_and_wait(states, timeout, **settings):
@@ -211,7 +211,7 @@ def test_a_group_raises_as_soon_as_one_has_failed(lazy):
 
 
 def test_a_failure_far_behind_is_noticed_too(lazy, monkeypatch):
-    monkeypatch.setattr("pymonik.handles.handles._LOADED_TOGETHER", 1)
+    monkeypatch.setattr("pymonik.handles.multi_result_handle._LOADED_TOGETHER", 1)
     monkeypatch.setattr("pymonik.runs.waiting.QUIET_S", 0.01)
     group = same.map_invoke([1, 2]) + fail.map_invoke(["x"])
     failing = threading.Timer(0.2, lambda: lazy._run(*lazy._queue.pop()))

@@ -15,7 +15,16 @@ import pymonik
 
 # What most programs and most executors never ask for.
 _OURS = (
-    *("batches", "cache", "client", "cluster", "code.bundle", "code.exceptions", "code.literals"),
+    *(
+        "batches",
+        "cache",
+        "client",
+        "handles.awaiting",
+        "cluster",
+        "code.bundle",
+        "code.exceptions",
+        "code.literals",
+    ),
     *(
         "code.program",
         "tasks.commands",
@@ -55,7 +64,7 @@ def _loaded(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize(("module", "most"), [("pymonik", 67), ("pymonik.executor.__main__", 113)])
+@pytest.mark.parametrize(("module", "most"), [("pymonik", 69), ("pymonik.executor.__main__", 115)])
 def test_a_start_loads_what_it_needs(module: str, most: int) -> None:
     loaded = _loaded(module) - _loaded("sys")  # an editable install may bring some
     unasked = {*_OTHERS, *(f"pymonik.{name}" for name in _OURS)}

@@ -1,0 +1,254 @@
+"""`ResultHandle`: what `invoke` gives back at once, for a value that comes later.
+
+::
+
+    invoke ──► pending ──► completed   `get` gives the value
+                   └─────► failed      `get` and `wait` raise what the task raised
+
+A handle is a view of a `ResultState`. Waiting and fetching are the session's business.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+
+from pymonik.code.references import Referable
+from pymonik.errors import UsageError
+from pymonik.files.reading import files_of
+from pymonik.handles.settling import UNKNOWN, ensure_saved, load, load_finished, settle, told
+from pymonik.handles.stored_ids import StoredId
+from pymonik.quantities import wait_s
+from pymonik.runs import waiting
+from pymonik.runs.looks import CallLook
+from pymonik.session.callbacks import call
+from pymonik.session.forgetting import keep, keep_results
+from pymonik.session.result import ResultState, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from pymonik.cache.report import CacheReport
+    from pymonik.files.file import File
+    from pymonik.handles.call_future import CallFuture
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class ResultHandle(CallLook, Referable, Generic[R_co]):
+    """Stands for the value of one call, or of `Pymonik.put`.
+
+    Pass it as an argument, at any depth, and the task gets the value. It pickles without its
+    client; see `result`.
+    """
+
+    __slots__ = ("__weakref__", "_state", "_value")
+
+    def __init__(self, state: ResultState) -> None:
+        self._state = state
+        self._value: Any = UNKNOWN
+
+    # -- identity ------------------------------------------------------------------------------
+
+    @property
+    def result_id(self) -> str:
+        """The id of the result; sends what was not sent yet.
+
+        The data stay in the cluster until the session is forgotten: somebody may ask by the id.
+        """
+        keep_results(self._state.session)
+        if self._state.result_id is None:
+            self._state.session.send()
+        if self._state.result_id is None:
+            raise self._state.error or UsageError("the call was not sent: it has no result id")
+        if not self._state.task_id and self._state.status is Status.COMPLETED:
+            return StoredId(self._state.result_id, self)
+        return self._state.result_id
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task that produces the value; empty for data."""
+        if not self._state.task_id:
+            self._state.session.send()
+        return self._state.task_id
+
+    @property
+    def session_id(self) -> str:
+        """The id of the session that it belongs to."""
+        return self._state.session.session_id
+
+    @property
+    def name(self) -> str:
+        """The name of the function, or of the data."""
+        return self._state.name
+
+    @property
+    def cache(self) -> CacheReport:
+        """Whether the value was found among those of earlier calls, and why or why not."""
+        from pymonik.cache.report import CacheReport
+
+        return CacheReport([self._state], partial(load_finished, [self]))
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def done(self) -> bool:
+        """Whether the value is there, or will never be."""
+        return self._state.is_final
+
+    def wait(self, timeout: float | None = None) -> ResultHandle[R_co]:
+        """Block until the call ended; gives itself.
+
+        Args:
+            timeout: Seconds to wait; ``None`` waits without limit.
+
+        Raises:
+            WaitTimeoutError: The result is still pending after ``timeout``.
+            BaseException: What the task raised, or a `TaskFailedError`.
+        """
+        __tracebackhide__ = True
+        settle([self], timeout)
+        self._raise_error()
+        return self
+
+    def get(self, timeout: float | None = None) -> R_co:
+        """The value, waiting for it; the same as `result`."""
+        __tracebackhide__ = True
+        return self.result(timeout)
+
+    def result(self, timeout: float | None = None) -> R_co:
+        """The value, fetched once and then kept.
+
+        Args:
+            timeout: Seconds to wait for the task; ``None`` waits without limit.
+
+        Raises:
+            WaitTimeoutError: The result is still pending after ``timeout``.
+            UsageError: In a task, which cannot wait; or the handle comes out of a pickle and
+                its session is not the current one.
+            BaseException: What the task raised, or a `TaskFailedError`.
+        """
+        __tracebackhide__ = True
+        if self._value is UNKNOWN:
+            state = self._state
+            if state.status is Status.PENDING:
+                waiting.wait(partial(state.session.wait, [state]), [state], wait_s(timeout))
+            ensure_saved([self])
+            self._raise_error()
+            load([self])
+        return cast("R_co", self._value)
+
+    @property
+    def files(self) -> dict[str, File]:
+        """The files of the call by name: its outputs, and those in its value; waits for it.
+
+        Raises:
+            BaseException: As `result` does.
+        """
+        __tracebackhide__ = True
+        self.wait()
+        return files_of(self._state, self._state.session.fetch([self._state])[0])
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What `result` would raise for the task, or ``None``; waits in the same way."""
+        if self._value is UNKNOWN:
+            settle([self], timeout)
+        return told(self._state)
+
+    def cancel(self) -> None:
+        """Cancel the call; does nothing once it ended.
+
+        A call that shares its task with others is given up at once, and may still run; the task is
+        cancelled with the last of them.
+        """
+        if not self._state.is_final:
+            self._state.session.cancel([self._state])
+
+    def add_done_callback(self, callback: Callable[[ResultHandle[Any]], object]) -> None:
+        """Call ``callback`` with this handle once it is done: now if it is.
+
+        Otherwise it runs in a thread that is there for callbacks: it may wait, and invoke. What it
+        raises is logged.
+        """
+        self._call_back(callback)
+
+    def _call_back(
+        self, callback: Callable[[ResultHandle[Any]], object], *, ends_future: bool = False
+    ) -> None:
+        def run() -> None:
+            callback(self)
+
+        if self._state.is_final:
+            call(run)
+        else:
+            self._state.session.call_back(self._state, run, ends_future=ends_future)
+
+    def future(self) -> CallFuture[R_co]:
+        """The value as a `concurrent.futures.Future`, for `concurrent.futures.wait` and the like.
+
+        Cancelling it cancels the call.
+        """
+        from pymonik.handles.call_future import future_of  # concurrent.futures costs executors 5 ms
+
+        return future_of(self)
+
+    def __await__(self) -> Generator[Any, None, R_co]:
+        from pymonik.handles.awaiting import ended, running_loop  # few programs await
+
+        yield from ended([self._state])
+        if self._value is UNKNOWN and self._state.error is None:
+            # It may be large: the loop must go on meanwhile.
+            yield from running_loop().run_in_executor(None, load, [self])
+        return self.result()
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _point(self, state: ResultState) -> None:
+        """Stand for another result: the call was run again."""
+        self._state, self._value = state, UNKNOWN
+
+    def _raise_error(self) -> None:
+        __tracebackhide__ = True
+        if (error := told(self._state)) is not None:
+            from pymonik.code.exceptions import again  # most calls end well
+
+            # Raised a second time, it must not show the frames that the first one went through.
+            raise again(error)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        keep(self._state.session)
+        task_id = self.task_id  # sends, which may decide about the item
+        place = self._state.place
+        return _restore, (self.session_id, place.result_id, place.item, self.name, task_id)
+
+    def __repr__(self) -> str:
+        index = "" if self._state.index < 0 else f"[{self._state.index}]"
+        result_id = self._state.result_id or "not sent"
+        return f"<ResultHandle {self.name or 'result'}{index} {result_id} {self.status}>"
+
+    def __getitem__(self, output: str) -> ResultHandle[Any]:
+        """The handle of one of several outputs, where the task returns `Outputs`.
+
+        It can be waited for, fetched and passed to other tasks without the other outputs.
+
+        Raises:
+            UsageError: ``output`` is no name; what the call gives is not known before it has ended.
+        """
+        from pymonik.handles.output_handle import output_of  # few calls give several
+
+        return output_of(self, output)
+
+    __iter__ = None  # else `__getitem__` would be asked for 0, 1, 2 and so on
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            "a handle is neither true nor false: ask for its value, `handle.get()`, or whether it "
+            "has ended, `handle.done()`"
+        )
+
+
+def _restore(
+    session_id: str, result_id: str, item: int, name: str, task_id: str
+) -> ResultHandle[Any]:
+    from pymonik.session.detached import detached  # few programs unpickle handles
+
+    return ResultHandle(detached(session_id, result_id, name, task_id, item))
