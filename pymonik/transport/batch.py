@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pymonik.session.tasks import OutgoingTask
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.transport.data import DataStore
+    from pymonik.transport.turns import Turn
     from pymonik.wire.call import BuiltIn
     from pymonik.wire.containers import Buffer
     from pymonik.wire.environment import Environment
@@ -116,6 +117,7 @@ class BatchSender:
         self,
         batch: Sequence[OutgoingTask],
         created: Callable[[Sequence[OutgoingTask]], None],
+        turn: Turn,
     ) -> list[Refused]:
         """Submit the tasks, and wait for it; those that the control plane refused.
 
@@ -124,6 +126,7 @@ class BatchSender:
         Args:
             batch: The tasks.
             created: Called once the outputs have their ids, before news of them can come.
+            turn: Of the batch, among all of the session.
 
         Raises:
             ControlPlaneError: Of a request; some tasks may have been submitted.
@@ -138,8 +141,11 @@ class BatchSender:
             self._create_outputs(left)
             self._make_payloads(left)
         created(left)
+        parts = self._parts(left)
+        turn.wait()
         refused: list[Refused] = []
-        for part in self._parts(left):
+        for part in parts:
+            turn.begin(len(left), self._plane.distance_s)
             refused += self._submit(part)
         return refused
 

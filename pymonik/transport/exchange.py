@@ -25,13 +25,14 @@ from pymonik.errors import CommandError, UnavailableError
 from pymonik.session import events
 from pymonik.transport import aborts
 from pymonik.transport.errors import code_of, to_error
+from pymonik.transport.turns import Turns
 from pymonik.wire.embedded import ABORTED, COMPLETED, DELETED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pymonik.session.engine import Poller
-    from pymonik.transport.batch import BatchSender
+    from pymonik.transport.batch import BatchSender, Refused
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.transport.data import DataStore
     from pymonik.transport.lane import Lane
@@ -77,6 +78,7 @@ class Exchange:
         self._plane = plane
         self._session_id = session_id
         self._sender = sender
+        self._turns = Turns()
         self._data = data
         self._nonces = nonces
         self._lane = lane
@@ -99,6 +101,8 @@ class Exchange:
         """Begin it."""
         if isinstance(request, events.Send) and request.is_quick and self._lane is not None:
             self._lane.send(request)
+        elif isinstance(request, events.Send):
+            self._send(request)
         elif isinstance(request, events.Subscribe):
             self._subscribe()
         elif isinstance(request, events.Read) and len(request.ids) > 1 and self._lane is None:
@@ -155,9 +159,20 @@ class Exchange:
 
     # -- requests ------------------------------------------------------------------------------
 
-    def _answer(self, request: events.Request) -> None:
+    def _send(self, request: events.Send) -> None:
+        turn = self._turns.next()  # here, since the threads begin in any order
+
+        def send() -> list[Refused]:
+            try:
+                return self._sender.send(request.tasks, self._created, turn)
+            finally:
+                turn.end()
+
+        self._do(lambda: self._answer(request, send))
+
+    def _answer(self, request: events.Request, perform: Callable[[], object] | None = None) -> None:
         try:
-            value = self._perform(request)
+            value = self._perform(request) if perform is None else perform()
             answer = events.Answered(request, value, _silence(value))
         except BaseException as error:  # noqa: BLE001 - whoever asked must learn why
             answer = events.Answered(request, error=error)
@@ -177,8 +192,6 @@ class Exchange:
     def _perform(self, request: events.Request) -> object:
         plane = self._plane
         match request:
-            case events.Send():
-                return self._sender.send(request.tasks, self._created)
             case events.Look():
                 return self._looked(request.ids)
             case events.Read():

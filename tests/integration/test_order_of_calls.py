@@ -49,3 +49,12 @@ def test_functions_and_options_that_alternate(tmp_path: Path, direct: bool) -> N
         for handle in (sleeping, *handles):
             handle.get(PATIENCE_S)
     assert Path(path).read_text().split() == ["-1"] * 3 + [str(n) for n in range(300)]
+
+
+@pytest.mark.parametrize("size", [60, 1500])
+def test_the_first_calls_of_a_function_over_grpc(tmp_path: Path, size: int) -> None:
+    """The request with the first calls brings the function, so that others are ready before it."""
+    path = str(tmp_path / "numbers")
+    with LocalCluster(workers=1) as cluster, Pymonik(cluster.endpoint):
+        one.map_invoke([(path, n) for n in range(size)], chunk_size=1).get(PATIENCE_S)
+    assert Path(path).read_text().split() == [str(n) for n in range(size)]
