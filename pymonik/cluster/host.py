@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import socket
 import time
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -37,6 +36,7 @@ from pymonik.executor.pool import FILES_OF_EXECUTOR, ExecutorPool
 from pymonik.executor.process import GRACE_S, Place
 from pymonik.executor.reports import LiveReports
 from pymonik.launch import open_files, threads
+from pymonik.launch.listening import answers
 
 if TYPE_CHECKING:
     import threading
@@ -219,7 +219,7 @@ class EmbeddedCluster:
         if config.port is not None:
             return f"http://127.0.0.1:{self._bind(f'127.0.0.1:{config.port}')}"
         path = config.socket.absolute() if config.socket else self._folder / SOCKET
-        if _answers(path):
+        if answers(path):
             raise ConfigError(f"cannot listen on {path}: another process does")
         self._bind(f"unix:{path}")
         path.chmod(0o600)
@@ -290,13 +290,3 @@ def _wait_ready(slot: ForeignSlot | ExecutorSlot, stopping: threading.Event) -> 
         with contextlib.suppress(FutureTimeoutError, CancelledError):
             slot.ready.result(timeout=0.05)
             return
-
-
-def _answers(path: Path) -> bool:
-    """Whether somebody listens on this unix socket."""
-    with socket.socket(socket.AF_UNIX) as client:
-        try:
-            client.connect(str(path))
-        except OSError:
-            return False
-    return True

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Final
 
 from pymonik.cluster.announcement import running_clusters
 from pymonik.errors import ConfigError
+from pymonik.launch.listening import answers
 from pymonik.launch.python import Plan, variables
 
 SOCKET: Final = "control_plane.sock"
@@ -57,16 +57,6 @@ def stop() -> bool:
             return True
         time.sleep(_LOOK_S)
     return bool(found)
-
-
-def answers(path: Path) -> bool:
-    """Whether somebody listens on a unix socket."""
-    with socket.socket(socket.AF_UNIX) as client:
-        try:
-            client.connect(str(path))
-        except OSError:
-            return False
-    return True
 
 
 def _start(place: Path) -> None:

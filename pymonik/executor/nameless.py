@@ -1,7 +1,8 @@
-"""Files without a name that a parent shares with its executor: in memory, where the system can."""
+"""Memory that a parent shares with its executor: files without a name, and numbers in them."""
 
 from __future__ import annotations
 
+import mmap
 import os
 from typing import IO
 
@@ -34,3 +35,24 @@ def nameless_file(what: str, size: int) -> IO[bytes]:
         text = f"the {what} of an executor cannot be written in {place}: {error.strerror}"
         raise OSError(error.errno, text) from error
     return file
+
+
+class SharedNumbers:
+    """Numbers of 8 bytes at the places of a file that both sides have mapped.
+
+    A number is written and read as a whole: neither side sees half of one. So the order in which a
+    side writes is the order in which the other one sees it.
+
+    Args:
+        fd: Of the file; it may be closed after that.
+        size: Its bytes, a multiple of 8.
+    """
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._mapping = mmap.mmap(fd, size)
+        self._places = memoryview(self._mapping).cast("Q")
+
+    def close(self) -> None:
+        """Free the mapping."""
+        self._places.release()
+        self._mapping.close()

@@ -19,10 +19,9 @@ Behind the marks stands the *board*: what the program tells its running tasks.
 
 from __future__ import annotations
 
-import mmap
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pymonik.executor.nameless import nameless_file
+from pymonik.executor.nameless import SharedNumbers, nameless_file
 from pymonik.wire.call import MOST_CALLS
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def run_and_place(call: int) -> tuple[int, int]:
     return divmod(call, MOST_CALLS)
 
 
-class Marks:
+class Marks(SharedNumbers):
     """One side of the marks.
 
     Args:
@@ -71,13 +70,7 @@ class Marks:
     """
 
     def __init__(self, fd: int) -> None:
-        self._mapping = mmap.mmap(fd, _BYTES)
-        self._places = memoryview(self._mapping).cast("Q")
-
-    def close(self) -> None:
-        """Free the mapping."""
-        self._places.release()
-        self._mapping.close()
+        super().__init__(fd, _BYTES)
 
     # The executor's side.
 

@@ -15,16 +15,15 @@ never meets the next one, however late it comes.
 
 from __future__ import annotations
 
-import mmap
 from typing import IO
 
-from pymonik.executor.nameless import nameless_file
+from pymonik.executor.nameless import SharedNumbers, nameless_file
 
 _ASKED, _RUNNING, _DRAINING = 0, 1, 2  # places of 8 bytes
 _BYTES = 24
 
 
-class StopRequest:
+class StopRequest(SharedNumbers):
     """One side of the page. Runs are numbered from 1, in the order in which they begin.
 
     Args:
@@ -32,13 +31,7 @@ class StopRequest:
     """
 
     def __init__(self, fd: int) -> None:
-        self._mapping = mmap.mmap(fd, _BYTES)
-        self._places = memoryview(self._mapping).cast("Q")
-
-    def close(self) -> None:
-        """Free the mapping."""
-        self._places.release()
-        self._mapping.close()
+        super().__init__(fd, _BYTES)
 
     # The parent's side.
 
