@@ -181,6 +181,7 @@ class _Share:
             return
         flush_c()
         self.printed.ended(place, seconds)
+        self._surroundings.put_back_timers()
         self._reason = self._reason or self._surroundings.put_back()
 
     def call_ended(self, seconds: float) -> None:

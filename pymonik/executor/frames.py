@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pymonik.executor.packed_options import packed, unpacked
 from pymonik.options import DEFAULT_MAX_RETRIES, TaskOptions
 from pymonik.wire.call import ResultRef
 from pymonik.wire.live import ReportEntry
@@ -17,7 +18,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
         files: Of the payload and the data dependencies, by result id.
         data: The same for those that are small: what would be in the file.
         output_id: The expected output, ``""`` when the task has none.
-        options: Those of the task.
+        packed_options: Those of the task, see `pymonik.executor.packed_options`.
         folder: Where the executor may write files, which are then the parent's.
         code: Folder of the bundle whose modules the calls may import; ``""`` where there is none,
             and where the executor has entered it before.
@@ -30,9 +31,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     data: dict[str, bytes] = {}
     payload_id: str
     output_id: str
-    options: TaskOptions = TaskOptions()
+    packed_options: msgspec.Raw = packed(TaskOptions())
     folder: str
     code: str = ""
+
+    @property
+    def options(self) -> TaskOptions:
+        """Those of the task, shared with other runs that have the same."""
+        return unpacked(self.packed_options)
 
     def input(self, result_id: str) -> str | bytes:
         """The file of an input, or its bytes.

@@ -81,6 +81,7 @@ class Output:
         self._run_begins: Ends = (0, 0)
         self._decoders = _decoders()
         self._is_in_line = [False, False]  # of the owner: the end of a line has not come
+        self._has_text = False  # of the owner, that `_finish_texts` may have to end
         self._parts: list[Part] = []  # to be given on
         self._board = b""
         with contextlib.ExitStack() as opened:
@@ -183,6 +184,7 @@ class Output:
         if not parts or self._on_output is None or self._run is None:
             self._files.release(self._read_to)
             return
+        self._has_text = True
         left_out = sum(end - start for _, start, end in parts) - _MOST_BEHIND
         if left_out > 0:
             parts = last(parts, _MOST_BEHIND)
@@ -209,6 +211,9 @@ class Output:
 
     def _finish_texts(self) -> None:
         """End the text of a call: its last lines, and bytes that need others to be a character."""
+        if not self._has_text:
+            return
+        self._has_text = False
         for stream in (OUT, ERR):
             self._add(stream, self._decoders[stream].decode(b"", final=True))
             if self._is_in_line[stream]:
@@ -216,10 +221,21 @@ class Output:
 
     def end(self, *, is_dead: bool) -> None:
         """The run has ended: give on what it has printed."""
+        if not is_dead and self._has_nothing():  # as after most calls
+            self._run = None
+            return
         self._look(self._number, is_over=is_dead)
         self._finish_texts()
         self._pass_on()
         self._run = None  # an executor may be idle for long
+
+    def _has_nothing(self) -> bool:
+        """Whether nothing was printed since the last look, and all that was is given on."""
+        return (
+            self._marks.count == self._seen
+            and not self._has_text
+            and ends(self.fds) == self._read_to
+        )
 
     # -- when the executor died ------------------------------------------------------------------
 

@@ -529,9 +529,7 @@ def _is_usable(seat: _Seat) -> bool:
 
 
 def _payload(run: Run) -> tuple[PayloadMeta, Sequence[Buffer]]:
-    meta, blobs = containers.split(files.load(run.input(run.payload_id)))
-    if not isinstance(meta, PayloadMeta):
-        raise SerializationError("this task was not submitted by pymonik: its payload is no call")
+    meta, blobs = containers.split_payload(files.load(run.input(run.payload_id)))
     if len(meta.calls) > MOST_CALLS:
         raise SerializationError(f"a task has {MOST_CALLS} calls at most, not {len(meta.calls)}")
     return meta, blobs

@@ -27,6 +27,7 @@ from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
 from pymonik.executor.measures import Measures, origin_of, with_printed
+from pymonik.executor.packed_options import copied
 from pymonik.executor.submission import is_new
 from pymonik.executor.subtasks import SubtaskSession
 from pymonik.executor.telling import NeededFailedError, Teller
@@ -184,13 +185,16 @@ class _ContextOf:
 
     @cached_property
     def _context(self) -> PymonikContext:
+        # Calls alike share both; what one changes in its own is not what the next one finds.
+        environment = self._meta.environment
+        variables = dict(environment.env_variables)
         return PymonikContext(
             session=self._session,
             task_id=self._run.task_id,
             session_id=self._run.session_id,
             attempt=self._run.attempt + self._meta.earlier,
-            options=self._session.options,
-            environment=self._meta.environment,
+            options=copied(self._session.options),
+            environment=msgspec.structs.replace(environment, env_variables=variables),
             partition=self._session.options.partition_id or "",
             expected_results=(self._run.output_id,) if self._run.output_id else (),
             is_stopping=self._share.is_stopping,
@@ -686,7 +690,4 @@ class _Attempt:
 
 
 def _payload(run: Run) -> tuple[PayloadMeta, containers.Blobs]:
-    meta, blobs = containers.split(files.load(run.input(run.payload_id)))
-    if not isinstance(meta, PayloadMeta):
-        raise SerializationError("this task was not submitted by pymonik: its payload is no call")
-    return meta, blobs
+    return containers.split_payload(files.load(run.input(run.payload_id)))

@@ -26,6 +26,7 @@ import sys
 import threading
 import time
 import warnings
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from pymonik.executor.usage import Limits
@@ -50,7 +51,7 @@ _HOOKS = (
 )
 CUT_OFF = 121  # exit code of an executor whose call closed the socket to its parent
 
-_File = tuple[int, int]
+_File = tuple[int, ...]
 
 
 class Surroundings:
@@ -64,11 +65,13 @@ class Surroundings:
     def __init__(self, own_fds: Sequence[int], *, has_own_folder: bool = False) -> None:
         self._copies = {fd: os.dup(fd) for fd in _STANDARD}  # calls may close or redirect theirs
         self._files = {fd: _file(fd) for fd in _STANDARD}
+        self._standard_files = list(self._files.values())
         self._streams = {name: getattr(sys, name) for name in _STANDARD.values()}
         self._socket = own_fds[0]
         self._socket_file = _file(own_fds[0])
         # Not of the copies: to put back a standard stream with one that was closed fails anyway.
-        self._flags = {fd: fcntl.fcntl(fd, fcntl.F_GETFL) for fd in own_fds}
+        self._own_fds = tuple(own_fds)
+        self._flags = self._flags_now()
         self._folder = os.getcwd()  # noqa: PTH109 - compared as text
         self._has_own_folder = has_own_folder
         self._environ = os.environ
@@ -80,12 +83,12 @@ class Surroundings:
         self._handlers: list[Any] = []
         self._blocked = _signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._hooks = [(owner, name, getattr(owner, name)) for owner, name in _HOOKS]
+        self._limits = Limits()  # hides a module, so before those are noted
         self._builtins = _Names(vars(builtins))
         self._filters = list(warnings.filters)
         self._path = list(sys.path)
         self._modules = _Names(sys.modules, "__main__")
         self._locale = locale.setlocale(_ALL)
-        self._limits = Limits()
         self._settings = [(get, put, get()) for get, put in _settings()]
         self._owner = os.getresuid(), os.getresgid()
         self._priority = os.getpriority(os.PRIO_PROCESS, 0)
@@ -137,17 +140,17 @@ class Surroundings:
                 pass
 
     def put_back(self) -> str:
-        """After a task: put all back; why that cannot be done, or nothing."""
+        """After a task: put all back but timers; why that cannot be done, or nothing."""
         try:
             return self._put_back_all()
         except (OSError, ValueError, RuntimeError) as error:
             return f"{type(error).__name__}: {error}"
 
     def _put_back_all(self) -> str:
-        self.put_back_timers()
         if problem := self._changed_for_good():
             return problem
-        self._put_back_standard_files()
+        if not self._has_its_files():
+            self._put_back_standard_files()
         self._put_back_folder()
         if self._has_own_folder:
             self._empty_folder()
@@ -167,14 +170,16 @@ class Surroundings:
             locale.setlocale(_ALL, self._locale)
         return ""
 
+    def _flags_now(self) -> list[int]:
+        return list(map(fcntl.fcntl, self._own_fds, repeat(fcntl.F_GETFL)))
+
     def _changed_for_good(self) -> str:
-        for fd, flags in self._flags.items():
-            try:
-                found = fcntl.fcntl(fd, fcntl.F_GETFL)
-            except OSError:
-                found = None
-            if found != flags:
-                return "descriptors of the executor were closed or replaced"
+        try:
+            is_same = self._flags_now() == self._flags
+        except OSError:
+            is_same = False
+        if not is_same:
+            return "descriptors of the executor were closed or replaced"
         if (os.getresuid(), os.getresgid()) != self._owner:
             return "the process belongs to another user"
         if os.getpriority(os.PRIO_PROCESS, 0) != self._priority:
@@ -191,6 +196,17 @@ class Surroundings:
         faulthandler.cancel_dump_traceback_later()
         if not faulthandler.is_enabled():
             faulthandler.enable(self._copies[2])
+
+    def _has_its_files(self) -> bool:
+        """Whether the standard streams are what they were; most calls leave them alone."""
+        try:
+            return (
+                list(map(_file, _STANDARD)) == self._standard_files
+                and all(map(os.get_blocking, _STANDARD))
+                and self._has_its_streams()
+            )
+        except OSError:
+            return False
 
     def _put_back_standard_files(self) -> None:
         for fd, name in _STANDARD.items():
@@ -378,8 +394,8 @@ def _is_open(stream: Any) -> bool:
 
 
 def _file(fd: int) -> _File:
-    found = os.fstat(fd)
-    return found.st_dev, found.st_ino
+    # Device and inode; as a slice, since attributes of it take as long as the call of the system.
+    return os.fstat(fd)[1:3]
 
 
 def _processors() -> set[int]:

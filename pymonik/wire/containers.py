@@ -11,15 +11,19 @@ a blob: whoever cuts, joins or forwards containers runs no code of a user.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
 import msgspec
 
 from pymonik.errors import SerializationError
-from pymonik.wire.call import Meta, PayloadLabel, PayloadNeeds
+from pymonik.wire.call import Meta, PayloadLabel, PayloadMeta, PayloadNeeds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _T = TypeVar("_T")
 Buffer = bytes | bytearray | memoryview
@@ -29,6 +33,8 @@ INLINE_BUFFER = 2048  # bytes; a smaller blob is not aligned: its gap would cost
 _MAGIC = b"PMK2"
 _PRELUDE = struct.Struct("<4sIQ")
 _ALIGNMENT = 64
+_SHORT_HEAD = 1024  # bytes: those of single calls, which are the same for all calls alike
+_KEPT_HEADS = 64
 
 _encoder = msgspec.msgpack.Encoder()
 _needs_decoder = msgspec.msgpack.Decoder(PayloadNeeds)
@@ -111,6 +117,22 @@ def split(container: Buffer) -> tuple[Meta, Blobs]:
     Raises:
         SerializationError: These bytes are no container, or of another version of pymonik.
     """
+    return _split(container, _decoder.decode)
+
+
+def split_payload(container: Buffer) -> tuple[PayloadMeta, Blobs]:
+    """`split` for a payload. Calls that are alike have the same head, which is read once.
+
+    Raises:
+        SerializationError: These bytes are no payload, or of another version of pymonik.
+    """
+    meta, blobs = _split(container, _read_head)
+    if not isinstance(meta, PayloadMeta):
+        raise SerializationError("this task was not submitted by pymonik: its payload is no call")
+    return meta, blobs
+
+
+def _split(container: Buffer, read_head: Callable[[memoryview], Meta]) -> tuple[Meta, Blobs]:
     view = memoryview(container).cast("B")
     try:
         magic, head_size, count = _PRELUDE.unpack_from(view)
@@ -118,10 +140,20 @@ def split(container: Buffer) -> tuple[Meta, Blobs]:
             raise SerializationError("these bytes were not written by pymonik")
         sizes = struct.unpack_from(f"<{count}Q", view, _PRELUDE.size)
         position = _PRELUDE.size + 8 * count
-        meta = _decoder.decode(view[position : position + head_size])
+        meta = read_head(view[position : position + head_size])
     except _NO_HEAD as error:
         raise SerializationError(f"these bytes were not written by pymonik: {error}") from error
     return meta, Blobs(view, position + head_size, sizes)
+
+
+def _read_head(head: memoryview) -> Meta:
+    return _known_head(_decoder, bytes(head)) if len(head) < _SHORT_HEAD else _decoder.decode(head)
+
+
+@functools.lru_cache(maxsize=_KEPT_HEADS)
+def _known_head(decoder: msgspec.msgpack.Decoder[_T], head: bytes) -> _T:
+    """What stands in a head that may come again, byte by byte the same."""
+    return decoder.decode(head)
 
 
 def needs_of(payload: Buffer) -> PayloadNeeds | None:
@@ -137,9 +169,14 @@ def label_of(payload: Buffer) -> PayloadLabel | None:
 def _head_as(decoder: msgspec.msgpack.Decoder[_T], container: Buffer) -> _T | None:
     try:
         magic, head_size, count = _PRELUDE.unpack_from(container)
+        if magic != _MAGIC:
+            return None
         start = _PRELUDE.size + 8 * count
         head = memoryview(container)[start : start + head_size]
-        return decoder.decode(head) if magic == _MAGIC else None
+        if head_size >= _SHORT_HEAD:
+            return decoder.decode(head)
+        known: _T = _known_head(decoder, bytes(head))
+        return known
     except _NO_HEAD:
         return None
 

@@ -21,6 +21,7 @@ from pymonik.errors import SerializationError, TaskFailedError
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut, Waiting
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.nonces import nonce_of
+from pymonik.executor.packed_options import packed
 from pymonik.quantities import LONGEST_DURATION
 from pymonik.wire import containers
 from pymonik.wire.call import PayloadMeta
@@ -236,7 +237,7 @@ def _to_run(request: Any) -> Run:
         files={result_id: str(folder / result_id) for result_id in inputs},
         payload_id=request.payload_id,
         output_id=_output_id(request),
-        options=from_message(request.task_options),
+        packed_options=packed(from_message(request.task_options)),
         folder=str(folder),
     )
 

@@ -148,3 +148,19 @@ def test_a_label_names_the_run_unless_the_function_takes_it(client: Pymonik) -> 
     assert run_label.invoke(pmk_label="study").result(TIMEOUT_S) == "study"
     assert run_label.invoke().result(TIMEOUT_S) is None
     assert parent_of_labelled.invoke(label="study").result(TIMEOUT_S) == "study"
+
+
+@task(require_context=True)
+def marks_its_options(ctx: PymonikContext, mark: str) -> tuple[bool, bool]:
+    """Whether a call before this one has left its mark."""
+    labels, variables = ctx.options.options, ctx.environment.env_variables
+    found = "mark" in labels, "mark" in variables
+    labels["mark"] = variables["mark"] = mark
+    return found
+
+
+def test_what_a_call_changes_in_its_own_options_is_not_what_the_next_one_finds(
+    client: Pymonik,
+) -> None:
+    handles = [marks_its_options.invoke(str(i), pymonik=client) for i in range(8)]
+    assert {handle.get(timeout=TIMEOUT_S) for handle in handles} == {(False, False)}

@@ -26,6 +26,7 @@ from pymonik.code.references import Referable
 from pymonik.errors import DependencyFailedError, TaskFailedError, UsageError, WorkerLostError
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut
 from pymonik.executor.frames import Report, Run, Subtask
+from pymonik.executor.packed_options import packed
 from pymonik.executor.pool import ExecutorPool
 from pymonik.executor.submission import bind
 from pymonik.options import TaskOptions
@@ -40,6 +41,8 @@ from pymonik.wire.failure import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+OPTIONS = TaskOptions(partition_id="p", priority=2, max_duration=timedelta(seconds=30))
 
 
 class Handle(Referable):
@@ -107,7 +110,9 @@ class Bench:
             files=dict(self.files),
             payload_id=payload_id,
             output_id=output_id,
-            options=TaskOptions(partition_id="p", priority=2, max_duration=timedelta(seconds=30)),
+            packed_options=packed(
+                TaskOptions(partition_id="p", priority=2, max_duration=timedelta(seconds=30))
+            ),
             folder=str(self.folder),
         )
 
@@ -134,7 +139,7 @@ class Bench:
                 task_id=task.task_id,
                 session_id="s",
                 files=task.files or dict(self.files),
-                options=task.options,
+                packed_options=task.packed_options,
                 payload_id=task.payload_id,
                 output_id=task.output_id,
                 folder=task.folder,
@@ -165,7 +170,7 @@ class Bench:
             payload_id=subtask.payload,
             output_id=subtask.output,
             folder=folder,
-            options=subtask.options,
+            packed_options=packed(subtask.options),
         )
 
     def keep(self, result_id: str, data: bytes) -> None:

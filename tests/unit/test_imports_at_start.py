@@ -64,7 +64,7 @@ def _loaded(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize(("module", "most"), [("pymonik", 69), ("pymonik.executor.__main__", 115)])
+@pytest.mark.parametrize(("module", "most"), [("pymonik", 69), ("pymonik.executor.__main__", 116)])
 def test_a_start_loads_what_it_needs(module: str, most: int) -> None:
     loaded = _loaded(module) - _loaded("sys")  # an editable install may bring some
     unasked = {*_OTHERS, *(f"pymonik.{name}" for name in _OURS)}
@@ -84,3 +84,7 @@ def test_a_star_import_gives_all_names() -> None:
     code = "from pymonik import *; import pymonik; print(set(pymonik.__all__) - set(globals()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_cluster_starts_its_executors_before_it_loads_grpc() -> None:
+    assert not {"grpc", "armonik", "asyncio"} & _loaded("pymonik.cluster.__main__")

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.ids import new_id
-from pymonik.cluster.runners.task_agent import ExecutorAgent
 from pymonik.cluster.state.faults import Fault, SubmissionClosed
 from pymonik.cluster.state.options import RequestedOptions
 from pymonik.cluster.state.work import (
@@ -54,6 +53,7 @@ from pymonik.executor.ahead import DEPTH, SLOW_S
 from pymonik.executor.frames import Report, Run, Subtask
 from pymonik.executor.line import Call
 from pymonik.executor.nonces import nonce_of
+from pymonik.executor.packed_options import packed
 from pymonik.executor.submission import bind
 from pymonik.options import MAX_PRIORITY
 from pymonik.options import TaskOptions as UserOptions
@@ -62,7 +62,10 @@ from pymonik.wire.error_text import error_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import msgspec
+
     from pymonik.cluster.dispatch import Dispatch
+    from pymonik.cluster.runners.task_agent import ExecutorAgent
     from pymonik.executor.endings import Ending
     from pymonik.executor.pool import ExecutorPool
     from pymonik.wire.failure import Failure
@@ -103,7 +106,7 @@ class ExecutorSlot:
         self._pool = pool
         self._folder = folder
         self._pod_id = folder.name
-        self._last_options: tuple[TaskOptions, UserOptions] | None = None
+        self._last_options: tuple[TaskOptions, msgspec.Raw] | None = None
         self._pod: dict[str, Any] = {
             "partition_id": partition_id,
             "pod_id": self._pod_id,
@@ -175,7 +178,7 @@ class ExecutorSlot:
             data=assignment.data,
             payload_id=assignment.payload_id,
             output_id=next(iter(assignment.expected_output_ids), ""),
-            options=self._travelling(assignment.options),
+            packed_options=self._travelling(assignment.options),
             folder=str(self._folder),
         )
         return Call(
@@ -260,14 +263,17 @@ class ExecutorSlot:
     def _ask_agent(self, assignment: Assignment, operation: str, message: bytes) -> bytes:
         """The function of the running task has asked the agent for something."""
         if self._agent is None or self._agent.task_id != assignment.task_id:
+            # The cluster imports gRPC while its executors start, not before: it takes 0.1 s.
+            from pymonik.cluster.runners.task_agent import ExecutorAgent
+
             self._agent = ExecutorAgent(self._dispatch, assignment, self._folder)
             self._left_files = True  # the folder of the agent goes when the line has ended
         return self._agent.ask(operation, message)
 
-    def _travelling(self, options: TaskOptions) -> UserOptions:
+    def _travelling(self, options: TaskOptions) -> msgspec.Raw:
         """Options for the executor; tasks of one request have the same, one after the other."""
         if self._last_options is None or self._last_options[0] is not options:
-            self._last_options = options, _shown(options)
+            self._last_options = options, packed(_shown(options))
         return self._last_options[1]
 
     def _translated(self, ending: Ending, assignment: Assignment) -> Outcome:

@@ -16,6 +16,7 @@ from pymonik.executor.claims import Finished
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut
 from pymonik.executor.files import INLINE_LIMIT, load
 from pymonik.executor.frames import Report, Run
+from pymonik.executor.packed_options import packed
 from pymonik.executor.submission import bind
 from pymonik.options import TaskOptions
 from pymonik.wire import containers
@@ -69,10 +70,10 @@ class Made:
         padding: int = 0,
         earlier: int = 0,
     ) -> None:
-        packed = [codec.pack_call((number, bytes(padding)), {}) for number in range(size)]
+        arguments = [codec.pack_call((number, bytes(padding)), {}) for number in range(size)]
         calls = [
             CallMeta(len(one.blobs), (ResultRef(f"needed-{number}"),))
-            for number, one in enumerate(packed)
+            for number, one in enumerate(arguments)
         ]
         meta = PayloadMeta(
             function=FunctionRef("content", "function", "f"),
@@ -87,11 +88,11 @@ class Made:
             files={},
             payload_id="p",
             output_id="o",
-            options=TaskOptions(max_retries=max_retries, priority=7),
+            packed_options=packed(TaskOptions(max_retries=max_retries, priority=7)),
             folder=str(folder),
         )
         self.agent = agent or Agent()
-        self.chunk = Chunk(run, meta, [blob for one in packed for blob in one.blobs], self.agent)
+        self.chunk = Chunk(run, meta, [blob for one in arguments for blob in one.blobs], self.agent)
 
     def salvaged(self, ending: Ending, finished: int, begun: int) -> dict[int, Any]:
         """For each call: its value, its failure, or the task that it has become."""
