@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pymonik.cli import connection
 from pymonik.cli.printing import age, say, show
+from pymonik.runs.partly_failed import partly_failed
 from pymonik.runs.reading import drop_unsent, outputs_of, read_runs, standing
 from pymonik.runs.summaries import by_run
 
@@ -37,6 +38,7 @@ def _recorded(lists: Listing, session_id: str) -> dict[tuple[str, str, str], dic
             "function": run.function.name,
             "ok": counted.ok,
             "failed": counted.failed,
+            "failed_calls": None,
             "cancelled": counted.cancelled,
             "running": None,
             "pending": counted.to_go,
@@ -52,6 +54,7 @@ def _row(run: RunSummary) -> dict[str, object]:
         "function": run.function,
         "ok": run.ok,
         "failed": run.failed,
+        "failed_calls": run.failed_calls,
         "cancelled": run.cancelled,
         "running": run.running,
         "pending": run.pending,
@@ -65,7 +68,8 @@ def run(options: argparse.Namespace) -> int:
     with connection.listing(options) as lists:
         tasks = lists.tasks(session_id=options.session, limit=_MOST_TASKS, newest_first=True)
         recorded = _recorded(lists, options.session)
-    listed = [(run.key, _row(run)) for run in by_run(tasks)]
+        partly = partly_failed(lists, options.session)
+    listed = [(run.key, _row(run)) for run in by_run(tasks, partly)]
     rows = [recorded.pop(key, row) for key, row in listed]
     rows += recorded.values()
     show(rows, as_json=options.json, none="no runs")

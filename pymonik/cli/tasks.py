@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from pymonik.cli import connection
 from pymonik.cli.printing import age, show
+from pymonik.runs.partly_failed import partly_failed
 from pymonik.runs.rows import FAILED, LIVE, RUNNING
 
 if TYPE_CHECKING:
     import argparse
 
+    from pymonik.runs.partly_failed import PartlyFailed
     from pymonik.runs.rows import TaskRow
 
 _STATES = {
@@ -41,12 +43,19 @@ def run(options: argparse.Namespace) -> int:
             limit=options.limit,
             newest_first=True,
         )
-    show([as_row(row) for row in rows], as_json=options.json, none="no tasks")
+        partly = partly_failed(lists, options.session)
+    shown = [as_row(row, partly.get(row.task_id)) for row in rows]
+    show(shown, as_json=options.json, none="no tasks")
     return 0
 
 
-def as_row(row: TaskRow) -> dict[str, object]:
-    """A task as people and programs see it."""
+def as_row(row: TaskRow, partly: PartlyFailed | None = None) -> dict[str, object]:
+    """A task as people and programs see it.
+
+    Args:
+        row: The task.
+        partly: What is told of its calls, if some failed and the task ended well.
+    """
     return {
         "task_id": row.task_id,
         "function": row.function,
@@ -58,7 +67,7 @@ def as_row(row: TaskRow) -> dict[str, object]:
         "age_s": age(row.created),
         "seconds": age(row.started, row.ended),
         "session_id": row.session_id,
-        "error": _first_line(row.error),
+        "error": _first_line(row.error) or ("" if partly is None else partly.text),
     }
 
 

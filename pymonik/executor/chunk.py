@@ -14,20 +14,21 @@ Nothing is unpickled here: payloads are taken apart and put together again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from pymonik.executor import files
+from pymonik.executor import failed_calls, files
 from pymonik.executor.claims import Finished
 from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
 from pymonik.executor.frames import Created, Report, Subtask
 from pymonik.executor.measures import with_printed
 from pymonik.wire import containers
 from pymonik.wire.call import NEW, ItemMeta, ResultMeta, ResultRef, result_ids
-from pymonik.wire.failure import encode
+from pymonik.wire.failure import decode, encode
 
 if TYPE_CHECKING:
     from pymonik.executor.frames import Run
@@ -151,8 +152,11 @@ class Chunk:
         if any(printed):
             parts = [*printed, *[b""] * (self.size - len(printed))]
             meta, blobs = with_printed(meta, blobs, parts, [len(part) for part in parts])
-        output = containers.join(meta, blobs)
-        return Report(output=b"".join(output), created=tasks.created, subtasks=tasks.subtasks)
+        output = b"".join(containers.join(meta, blobs))
+        faults = _faults(values.values())
+        if faults:
+            tasks.created.append(failed_calls.told(self._meta, faults))
+        return Report(output=output, created=tasks.created, subtasks=tasks.subtasks, faults=faults)
 
     def _may_run_again(self, ending: Lost | TimedOut | Failed) -> bool:
         """Whether the call that ran when the executor died is tried again."""
@@ -185,6 +189,11 @@ class Chunk:
         )
         blobs = self._blobs[self._starts[start] : self._starts[stop]]
         tasks.add(meta, blobs, max(0, self._run.max_retries - earlier))
+
+
+def _faults(values: Iterable[Finished]) -> dict[str, int]:
+    """How many calls failed, by the class of the exception."""
+    return Counter(decode(one.blobs[0]).raised[0].name for one in values if one.item.failed)
 
 
 def _margin_s(task_limit_s: float) -> float:

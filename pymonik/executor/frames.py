@@ -116,9 +116,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
 
     Attributes:
         forgotten: Results of the session whose data nobody needs any more.
+        faults: How many of its calls failed, by the class of the exception.
     """
 
     task_id: str = ""
+    faults: dict[str, int] = msgspec.field(default_factory=dict)
     output: bytes | None = None
     output_path: str | None = None
     created: list[Created] = msgspec.field(default_factory=list)

@@ -43,7 +43,7 @@ from pymonik.wire.call import (
     ResultMeta,
     ResultRef,
 )
-from pymonik.wire.failure import Failure, encode
+from pymonik.wire.failure import Failure, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from pymonik.code.codec import Packed
     from pymonik.executor.cache import FunctionCache, Runnable
     from pymonik.executor.claims import Claims
-    from pymonik.executor.frames import Run
+    from pymonik.executor.frames import Created, Run
     from pymonik.executor.printed import Printed
     from pymonik.executor.reporting import Reporting
     from pymonik.executor.workplace import Workplace
@@ -257,6 +257,7 @@ class _Attempt:
         self._workplace: Workplace | None = None
         self._made = self._way_of(self._meta.function)
         self._started = time.monotonic()
+        self._faults: dict[str, int] = {}  # calls that failed among others, by kind
         self._function = self._runnable(functions)
         applied.apply(self._meta.settings)
         if run.code:
@@ -276,15 +277,23 @@ class _Attempt:
     def report(self) -> Report:
         output = self._chunk() if self._meta.chunked else self._single()
         data, path = output
-        if not self._session.has_news():
+        if not self._faults and not self._session.has_news():
             return Report(output=data, output_path=path)
         return Report(
             output=data,
             output_path=path,
-            created=self._session.created(),
+            created=[*self._session.created(), *self._told_faults()],
             subtasks=self._session.subtasks(),
             forgotten=tuple(self._session.forgotten),
+            faults=self._faults,
         )
+
+    def _told_faults(self) -> list[Created]:
+        if not self._faults:
+            return []
+        from pymonik.executor import failed_calls  # most executors never need it
+
+        return [failed_calls.told(self._meta, self._faults)]
 
     # -- one call ------------------------------------------------------------------------------
 
@@ -673,11 +682,19 @@ class _Attempt:
             if issubclass(type(error), self._function.retry_on) and self._may_retry():
                 self._session.again(index, self._untouched(index))
                 return self._elsewhere()
-            return ItemMeta(1, failed=True), (encode(self._teller.failure(error)),), True
+            failure = self._teller.failure(error)
+            self._count_fault(failure)
+            return ItemMeta(1, failed=True), (encode(failure),), True
         if made is None:
             return self._elsewhere()
         item, blobs = made
+        if item.failed:  # a command says so itself
+            self._count_fault(decode(blobs[0]))
         return item, blobs, not self._session.is_changed
+
+    def _count_fault(self, failure: Failure) -> None:
+        kind = failure.raised[0].name
+        self._faults[kind] = self._faults.get(kind, 0) + 1
 
     def _elsewhere(self) -> tuple[ItemMeta, Sequence[Buffer], bool]:
         delegated = self._session.delegated

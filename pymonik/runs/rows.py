@@ -118,7 +118,7 @@ class PartitionRow:
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """A result; its owner is the task that makes it."""
+    """A result; its owner is the task that makes it, `created_by` the one that created it."""
 
     result_id: str
     status: str
@@ -127,6 +127,7 @@ class ResultRow:
     size: int = 0
     session_id: str = ""
     created: float | None = None
+    created_by: str = ""
 
 
 class Lists(Protocol):

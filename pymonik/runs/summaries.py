@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 from pymonik.runs.rows import FAILED, RUNNING, TaskRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from pymonik.runs.partly_failed import PartlyFailed
 
 
 @dataclass(slots=True)
 class RunSummary:
     """The tasks of one run: the label and the function are the same, and the session.
 
-    A task may hold many calls; a call that failed in a task of several does not show here.
+    A task may hold many calls: `failed_calls` are those that failed in tasks which ended well.
 
     Attributes:
         ok: Tasks that ended well, like the numbers that follow.
@@ -34,6 +36,7 @@ class RunSummary:
     pending: int = 0
     retried: int = 0
     started: float | None = None
+    failed_calls: int = 0
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -61,14 +64,23 @@ def outcome(status: str) -> str:
     return "running" if status in RUNNING else "pending"
 
 
-def by_run(rows: Iterable[TaskRow]) -> list[RunSummary]:
-    """The runs of these tasks, those that started last first."""
+def by_run(
+    rows: Iterable[TaskRow], partly: Mapping[str, PartlyFailed] | None = None
+) -> list[RunSummary]:
+    """The runs of these tasks, those that started last first.
+
+    Args:
+        rows: The tasks.
+        partly: What is told of tasks some calls of which failed, by id.
+    """
     runs: dict[tuple[str, str, str], RunSummary] = {}
     for row in rows:
         key = (row.session_id, row.run, row.function)
         if key not in runs:
             runs[key] = RunSummary(row.session_id, row.run or row.function, row.function)
         runs[key].add(row)
+        if partly and (told := partly.get(row.task_id)) is not None:
+            runs[key].failed_calls += told.failed
     return sorted(runs.values(), key=lambda run: run.started or 0.0, reverse=True)
 
 

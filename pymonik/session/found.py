@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from pymonik.session.labels import title
 from pymonik.session.run import SingleCalls
 
 if TYPE_CHECKING:
@@ -21,11 +22,10 @@ def tell_found(submission: Submission, number: int) -> None:
     run = submission.run
     name = submission.function.name
     if run is None or not isinstance(run, SingleCalls):
-        label = submission.options.label
-        title = f"{name} · {label}" if label and label != name else name
         left = len(submission.calls) - number
+        what = title(name, submission.options.label or "")
         more = f"; {left} that never left are sent now" if left else ""
-        _log.warning("already there: %s, %d items%s", title, number, more)
+        _log.warning("already there: %s, %d items%s", what, number, more)
     elif run not in _told:
         _told.add(run)
         _log.warning("already there: calls of %s", name)

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from pymonik.wire.environment import Environment
 
 
+def title(function: str, run: str) -> str:
+    """The function and the label of its run, as people read them; most runs have no label."""
+    return f"{function} · {run}" if run and run != function else function
+
+
 def with_labels(options: TaskOptions, function: str, environment: Environment) -> TaskOptions:
     """``options`` with the labels of the function, of its run, of its packages and of its memory.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from pymonik.session.labels import title
 from pymonik.wire.call import KEY_BYTES, WHOLE
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ class RecordedRun(msgspec.Struct):
     @property
     def title(self) -> str:
         """Function and label."""
-        name = self.function.name
-        return name if self.label == name else f"{name} · {self.label}"
+        return title(self.function.name, self.label)
 
     @property
     def outputs(self) -> list[str]:

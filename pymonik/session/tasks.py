@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pymonik.code.packed_function import PackedFunction
 from pymonik.code.with_calls import NO_CODE
-from pymonik.wire.call import WHOLE, fails_as_value
+from pymonik.session.labels import title
+from pymonik.wire.call import RUN_LABEL, WHOLE, fails_as_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,8 +118,9 @@ class OutgoingTask(Awaited):
 
     @property
     def name(self) -> str:
-        """Of the function."""
-        return self.function.name
+        """Of its results: the function, and the label of the run."""
+        options = self.options
+        return title(self.function.name, options.label or options.options.get(RUN_LABEL, ""))
 
     @property
     def uploads(self) -> tuple[str, ...]:

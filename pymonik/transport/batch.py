@@ -234,7 +234,7 @@ class BatchSender:
                 task.payload = b"".join(segments)
             else:
                 large.append((task, segments))
-        items = [(task.name, segments) for task, segments in large]
+        items = [(f"{task.name} payload", segments) for task, segments in large]
         # Records go with payloads, in the same request, and so before the tasks.
         items += self._records(batch)
         if items:

@@ -549,6 +549,7 @@ def _result_row(raw: Any) -> ResultRow:
         size=raw.size,
         session_id=raw.session_id,
         created=_seconds(raw, "created_at"),
+        created_by=raw.created_by,
     )
 
 

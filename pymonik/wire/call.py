@@ -32,6 +32,7 @@ ENVIRONMENT_LABEL: Final = "pymonik.env"  # the digest of its packages, if it ha
 MEMORY_LABEL: Final = "pymonik.memory"  # bytes that a task may use with all that it starts
 SESSION_LABEL: Final = "pymonik.session"  # of a session's options: the name that the user gave it
 CLIENT_LABEL: Final = "pymonik.client"  # of a session's options: who opened it; see `wire.opener`
+FAILED_PREFIX: Final = "pymonik.failed/"  # of one that tells of failures in a task that ended well
 RUN_RECORD_PREFIX: Final = "pymonik.run/"  # starts the name of the result that is a run's record
 # Start the names of results that stay whoever deletes data: they are made for manual deletion.
 # Entries of the cache are none: such results survive DeleteResultsData too, and it could never be

@@ -19,6 +19,7 @@ from armonik.protogen.worker.worker_service_pb2_grpc import WorkerServicer
 from pymonik.code.failure import describe
 from pymonik.errors import SerializationError, TaskFailedError
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, Retry, TimedOut, Waiting
+from pymonik.executor.failed_calls import kinds
 from pymonik.executor.frames import Report, Run
 from pymonik.executor.nonces import nonce_of
 from pymonik.executor.packed_options import packed
@@ -176,9 +177,10 @@ def _log_end(request: Any, ending: Ending | None, seconds: float) -> None:
     No arguments, and no text of an exception: either may hold what is secret.
     """
     meta = _payload_head(request)
-    outcome, cause = "lost", ""
+    outcome, cause, failed = "lost", "", 0
     if isinstance(ending, Report):
         outcome = "delegated" if ending.output is None and ending.output_path is None else "ok"
+        failed, cause = sum(ending.faults.values()), kinds(ending.faults)
     elif ending is not None:
         outcome = type(ending).__name__.lower()
         failure = getattr(ending, "failure", None)
@@ -188,11 +190,14 @@ def _log_end(request: Any, ending: Ending | None, seconds: float) -> None:
         "session_id": request.session_id,
         "function": meta.function.name if meta is not None else "",
         "calls": len(meta.calls) if meta is not None else 0,
+        "failed": failed,
         "outcome": outcome,
         "cause": cause,
         "duration_s": f"{seconds:.3f}",
     }
-    words = (extra["function"], outcome, cause)
+    calls = f"{extra['calls']} calls" if extra["calls"] != 1 else ""
+    some = f"{failed} failed" if failed else ""
+    words = (extra["function"], calls, outcome, some, cause, f"{seconds:.3g} s")
     logger.info("task ended: %s", " ".join(filter(None, map(str, words))), extra=extra)
 
 

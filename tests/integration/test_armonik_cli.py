@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from pymonik import Pymonik, task
 from pymonik.cluster.local import LocalCluster
 
 if TYPE_CHECKING:
@@ -130,3 +131,36 @@ def _ended(terminal: Terminal, task_id: str) -> Any:
         if task["EndedAt"] is not None:
             return task
     raise AssertionError(f"the task does not end: {task_id}")
+
+
+@task
+def simulate(mesh: int) -> int:
+    if mesh in (3, 7):
+        raise ValueError(f"negative volume {mesh}")
+    return mesh
+
+
+@pytest.mark.parametrize("worker", [None, [sys.executable, "-m", "pymonik.worker"]])
+def test_function_run_and_failures_are_seen(worker: list[str] | None, tmp_path: Path) -> None:
+    with (
+        LocalCluster(workers=1, worker=worker, port=0) as cluster,
+        Pymonik(cluster.endpoint, session="volumes"),
+    ):
+        study = simulate.map_invoke(range(10), label="mesh-study", chunk_size=10)
+        assert len(study.exceptions(timeout=TIMEOUT_S)) == 10
+        terminal = Terminal(cluster.endpoint, tmp_path)
+        (row,) = terminal.ask("task", "list")
+        options = row["Options"]
+        assert row["Status"] == "Completed"
+        assert options["Options"]["pymonik.run"] == "mesh-study"
+        assert (options["ApplicationNamespace"], options["ApplicationService"]) == (
+            "volumes",
+            "simulate",
+        )
+        names = {one["Name"] for one in terminal.ask("result", "list")}
+        assert {"simulate · mesh-study", "simulate · mesh-study payload"} <= names
+        told = terminal.ask("result", "list", "--filter", 'name startswith "pymonik.failed/"')
+        assert [one["Name"] for one in told] == [
+            "pymonik.failed/2 of 10 calls: simulate · mesh-study: ValueError"
+        ]
+        assert told[0]["CreatedBy"] == row["Id"]

@@ -29,6 +29,13 @@ def refuse(number: int) -> int:
 
 
 @task
+def refuse_some(number: int) -> int:
+    if number % 5 == 3:
+        raise ValueError(f"not {number}")
+    return number
+
+
+@task
 def stay() -> None:
     threading.Event().wait()
 
@@ -91,6 +98,16 @@ def test_runs_have_their_tasks_by_outcome(cluster: LocalCluster, client: Pymonik
     assert runs["square"]["pending"] == 1
     assert runs["refuse"]["failed"] == 1
     assert runs["stay"]["running"] == 1
+
+
+def test_failures_among_calls_of_a_task_are_told() -> None:
+    with LocalCluster(workers=1, port=0) as other, Pymonik(other.endpoint):
+        study = refuse_some.map_invoke(range(10), chunk_size=10)
+        study.exceptions(timeout=TIMEOUT_S)
+        (row,) = cli_json(other, "tasks")
+        assert (row["status"], row["error"]) == ("COMPLETED", "2 of 10 calls: ValueError")
+        (run,) = cli_json(other, "runs")
+        assert (run["ok"], run["failed"], run["failed_calls"]) == (1, 0, 2)
 
 
 def test_sessions_workers_and_partitions(cluster: LocalCluster, client: Pymonik) -> None:

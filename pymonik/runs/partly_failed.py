@@ -1,0 +1,42 @@
+"""Tasks that ended well although some of their calls failed: told by names of results.
+
+See `pymonik.executor.failed_calls` for who makes them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pymonik.wire.call import FAILED_PREFIX
+
+if TYPE_CHECKING:
+    from pymonik.runs.rows import Lists
+
+_MOST_TASKS: Final = 20_000
+
+
+class PartlyFailed(NamedTuple):
+    """What is told of the calls of a task.
+
+    Attributes:
+        failed: How many failed.
+        text: For people: ``2 of 50 calls: ValueError``.
+    """
+
+    failed: int
+    text: str
+
+
+def partly_failed(lists: Lists, session_id: str = "") -> dict[str, PartlyFailed]:
+    """Those of a session, or of all, by the id of the task."""
+    rows = lists.results_named(FAILED_PREFIX, _MOST_TASKS, session_id=session_id)
+    told = {row.created_by: _read(row.name.removeprefix(FAILED_PREFIX)) for row in rows}
+    return {task_id: one for task_id, one in told.items() if one is not None}
+
+
+def _read(name: str) -> PartlyFailed | None:
+    """``2 of 50 calls: simulate · mesh-study: ValueError``; anybody may name a result so."""
+    number, _, _ = name.partition(" ")
+    calls, _, rest = name.partition(": ")
+    kinds = rest.rpartition(": ")[2]
+    return PartlyFailed(int(number), f"{calls}: {kinds}") if number.isdecimal() else None
