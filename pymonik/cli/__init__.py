@@ -7,9 +7,11 @@ the exit code: 0, or 1 where the command found what it looks for wanting. Errors
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.metadata
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _FAILED: Final = 2  # the exit code of argparse for wrong arguments, too
+_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _INTERRUPTED: Final = 130  # as shells say it of a process that Ctrl-C ended
 
 # By name: the module, and the line that `pymonik --help` shows.
@@ -46,33 +49,56 @@ _COMMANDS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit code."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    # Read when grpc is imported, which a command does: an error is one line, and none of gRPC's.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = _parser(wanted=next((word for word in words if not word.startswith("-")), ""))
+    options = parser.parse_args(words)
     if options.command is None:
         parser.print_help()
         return 0
+    if sys.stdout is None:  # the shell has closed it: `pymonik ps >&-`
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - until the process ends
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=options.log_level)
     try:
         return int(options.run(options))
-    except PymonikError as error:
-        sys.stderr.write(f"pymonik: {error}\n")
-        return _FAILED
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:  # `pymonik tasks | head`
         sys.stderr.close()
         return 0
+    except PymonikError as error:
+        return _failed(error)
+    except OSError as error:  # such as a full disk behind standard output
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # or Python tries again when it ends, and tells of it at length
+        return _failed(error)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _failed(error: Exception) -> int:
+    sys.stderr.write(f"pymonik: {' '.join(str(error).split())}\n")
+    return _FAILED
+
+
+def _parser(wanted: str) -> argparse.ArgumentParser:
+    """All commands; only the wanted one is imported, since some load gRPC and the cluster."""
     parser = argparse.ArgumentParser(prog="pymonik", description="Run and look at tasks.")
     version = importlib.metadata.version("pymonik")
     parser.add_argument("--version", action="version", version=f"pymonik {version}")
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     for name, (module, line) in _COMMANDS.items():
         command = commands.add_parser(name, help=line, description=line)
+        if name != wanted:
+            continue
         implementation = importlib.import_module(module)
         implementation.add_arguments(command)
-        command.add_argument("--log-level", default="WARNING", help="such as INFO or DEBUG")
+        command.add_argument(
+            "--log-level",
+            default="WARNING",
+            type=str.upper,
+            choices=_LEVELS,
+            metavar="LEVEL",
+            help="such as INFO or DEBUG; default: WARNING",
+        )
         command.set_defaults(run=implementation.run)
     return parser

@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
         from pymonik.page.board import Board
         from pymonik.page.serving import Dashboard
 
+        lists.partitions()  # or a page without rows would tell that nobody answers
         board = Board(lists, lists, endpoint=config.endpoint, is_here=config.is_local_socket)
         with Dashboard(board, title="pymonik", port=options.port, hosts=options.host) as dashboard:
             _tell(dashboard, options)

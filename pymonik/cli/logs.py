@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 from pymonik.cli import connection
-from pymonik.cli.printing import show
+from pymonik.cli.numbers import at_least_one
+from pymonik.cli.printing import say, show
 from pymonik.errors import ConfigError, PymonikError
 from pymonik.wire.live import LOG_PREFIX, live_name, log_entries
 
@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     connection.add_arguments(parser)
     parser.add_argument("what", help="id of a task or a session, or the label of a run")
     parser.add_argument("--grep", default="", help="only lines in which this is found")
-    parser.add_argument("--limit", type=int, default=1000, help="most tasks; default: 1000")
+    parser.add_argument(
+        "--limit", type=at_least_one, default=1000, help="most tasks; default: 1000"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         show(found, as_json=True, none="")
         return 0
     for line in found:
-        sys.stdout.write(f"[{line['call']}] {line['text']}\n")
+        say(f"[{line['call']}] {line['text']}")
     if not tasks:
         raise ConfigError(f"no task, session or run is called {options.what!r}")
     return 0

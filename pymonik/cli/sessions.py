@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pymonik.cli import connection
+from pymonik.cli.numbers import at_least_one
 from pymonik.cli.printing import in_bytes, say, show
 from pymonik.errors import UsageError
 from pymonik.runs.tidying import age_s, delete, is_lost, known
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     connection.add_arguments(parser)
     parser.add_argument("ids", nargs="*", metavar="SESSION", help="only these: ids or names")
-    parser.add_argument("--limit", type=int, default=20, help="most sessions; default: 20")
+    parser.add_argument("--limit", type=at_least_one, default=20, help="most sessions; default: 20")
     parser.add_argument("--older", metavar="AGE", help="only those opened before: 7d, 12h, 90m")
     parser.add_argument(
         "--lost",

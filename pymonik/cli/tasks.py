@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pymonik.cli import connection
+from pymonik.cli.numbers import at_least_one
 from pymonik.cli.printing import age, show
 from pymonik.runs.partly_failed import partly_failed
 from pymonik.runs.rows import FAILED, LIVE, RUNNING
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     connection.add_arguments(parser)
     parser.add_argument("session", nargs="?", default="", help="only those of this session")
     parser.add_argument("--state", choices=sorted(_STATES), help="only those in this state")
-    parser.add_argument("--limit", type=int, default=100, help="most tasks; default: 100")
+    parser.add_argument("--limit", type=at_least_one, default=100, help="most tasks; default: 100")
 
 
 def run(options: argparse.Namespace) -> int:

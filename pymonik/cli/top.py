@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from pymonik.cli import connection
+from pymonik.cli.numbers import above_zero
 from pymonik.cli.printing import print_json, say, table
 from pymonik.cli.tasks import as_row
 from pymonik.runs.rows import LIVE, RUNNING
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     connection.add_arguments(parser)
     parser.add_argument(
-        "--every", type=float, default=2.0, metavar="SECONDS", help="default: 2 seconds"
+        "--every", type=above_zero, default=2.0, metavar="SECONDS", help="default: 2 seconds"
     )
 
 
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
                 say(text)
                 return 0
             say(f"{_CLEAR}{text}")
-            time.sleep(max(0.1, options.every))
+            time.sleep(max(0.1, options.every))  # each look is a few requests
 
 
 def _state(lists: Listing) -> dict[str, object]:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pymonik.errors import PymonikError, UsageError
 from pymonik.page.gate import Gate
 from pymonik.page.template import as_text, document
+from pymonik.quantities import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -39,7 +40,7 @@ class Dashboard:
         on_close: Called once when it is closed.
 
     Raises:
-        UsageError: The port is taken.
+        UsageError: The port is taken, or none.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Dashboard:
         on_close: Callable[[], object] = lambda: None,
     ) -> None:
         self._on_close = on_close
+        port = whole_number("port", port, 0, 65_535)
         try:
             self._server = _Server(("127.0.0.1", port), _Handler)
         except OSError as error:

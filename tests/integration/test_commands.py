@@ -155,9 +155,57 @@ def test_a_cluster_of_this_user_is_found(
     assert cluster.endpoint in [one.endpoint for one in running_clusters()]
 
 
-def test_an_error_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ps", "--endpoint", "http://127.0.0.1:1"]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("ps --endpoint http://127.0.0.1:1", "dashboard --endpoint http://127.0.0.1:1"),
+        *("tasks --endpoint ftp://x", "logs x --endpoint unix:/nowhere"),
+        *("dashboard --port 99999", "tasks --endpoint https://{here}", "why no-such-session"),
+        *("logs nothing", "logs x --grep (", "cancel nothing", "sessions --older banana"),
+    ],
+)
+def test_an_error_is_one_line_and_code_2(cluster: LocalCluster, command: str) -> None:
+    here = cluster.endpoint.removeprefix("http://")
+    words = command.format(here=here).split()
+    if "--endpoint" not in words:
+        words += ["--endpoint", cluster.endpoint]
+    done = _command(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("pymonik: ")
+
+
+def _command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pymonik", *words],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["tasks --limit 0", "top --every -1", "ps --log-level no", "cluster --port x", "nothing"],
+)
+def test_a_wrong_argument_is_refused_before_anything_is_asked(words: str) -> None:
+    done = _command(*words.split())
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("pymonik")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("ending", "code"), [(">&-", 0), ("> /dev/full", 2), ("| head -0", 0)])
+def test_nobody_reads_what_a_command_prints(
+    cluster: LocalCluster, client: Pymonik, ending: str, code: int
+) -> None:
+    command = f"{sys.executable} -m pymonik tasks --endpoint {cluster.endpoint} {ending}"
+    shell = ["bash", "-o", "pipefail", "-c", command]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == code
+    assert len(done.stderr.splitlines()) == (code == 2)
 
 
 def test_why_finds_the_session_whose_task_waits_longest(
@@ -207,12 +255,19 @@ def speak(number: int) -> int:
     return number
 
 
-def test_logs_are_those_of_a_task_a_session_or_a_run(cluster: LocalCluster) -> None:
+@pytest.fixture
+def free_cluster() -> Iterator[LocalCluster]:
+    """One whose worker has nothing to do: that of `client` has a call that stays."""
+    with LocalCluster(workers=1, port=0) as started:
+        yield started
+
+
+def test_logs_are_those_of_a_task_a_session_or_a_run(free_cluster: LocalCluster) -> None:
     def logs(*arguments: str) -> list[str]:
-        found = cli_json(cluster, "logs", *arguments)
+        found = cli_json(free_cluster, "logs", *arguments)
         return sorted(f"{line['call']}: {line['text']}" for line in found)
 
-    with Pymonik(cluster, output="quiet") as client:
+    with Pymonik(free_cluster, output="quiet") as client:
         run = speak.map_invoke(range(4), chunk_size=2, label="spoken")
         run.get(60)
         everything = [f"speak {n}: number {n}" for n in range(4)]
