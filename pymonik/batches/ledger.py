@@ -73,7 +73,7 @@ class Ledger:
         # Others may save to the same folder under other names.
         mark = hashlib.sha256(os.path.basename(target.pattern).encode()).hexdigest()[:8]  # noqa: PTH119
         self._path = target.folder / f".pymonik-batch-{mark}.jsonl"
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def entries(self) -> dict[int, Entry]:
         """The last entry of each call."""

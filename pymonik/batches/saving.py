@@ -55,7 +55,7 @@ class _Waiting:
         self.state = state
         self.index = index
         self.key = key
-        self.lock = threading.Lock()  # held while they are saved
+        self.lock = threading.RLock()  # held while they are saved
         self.is_told = False  # why they cannot be: to whoever got the value
 
 

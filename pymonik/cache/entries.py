@@ -83,7 +83,7 @@ class Entries:
         self._session = session
         self._known: dict[str, _Known] = {}  # by what keys start with
         self._ended: deque[ResultState] = deque()  # to be written
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()
         self._writer = Callbacks()
         self._written_codes: set[str] = set()
         self._codes: dict[str, tuple[str, CodeKey]] = {}  # by digest, with the function's name

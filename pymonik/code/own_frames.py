@@ -49,7 +49,7 @@ class UncaughtErrors:
     """Wraps `sys.excepthook` while anything is open that may raise an exception of a task."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._open = 0
         self._before: Any = None
 

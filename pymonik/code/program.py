@@ -72,9 +72,9 @@ class Program:
             return self._settings.current(self._looked_at_each_time())
         known = self._bundler.closure.sources
         if self._known != len(known):
-            self._known = len(known)
             self._may_change = baselines.that_may_change(known)
             self._is_interactive = _is_interactive()
+            self._known = len(known)  # last: an interrupt must not leave the others as they were
         found = self._settings.current(list(known))
         end = time.monotonic()
         self._next_full_look = end + _SHARE * (end - start)

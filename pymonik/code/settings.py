@@ -111,9 +111,9 @@ class Baselines:
             module = sys.modules.get(name)
             if getattr(getattr(module, "__spec__", None), "_initializing", False):
                 continue  # its names are not complete
-            self._seen.add(name)
             if module is not None and first_party.is_first_party(name):
                 self._add(name, module)
+            self._seen.add(name)  # last: an interrupt may end this look anywhere
 
     def of(self, name: str, module: types.ModuleType) -> _Baseline | None:
         """That of a module, a new one after it was reloaded."""
@@ -187,11 +187,11 @@ class Settings:
         self._sent: dict[tuple[str, str], Any] = {}  # copies; once set, a variable is always sent
         self._told: set[tuple[str, str]] = set()
         self._looked: dict[str, _Looked] = {}
+        self._has_changed = False  # since `_data` was packed
         self._data = b""
 
     def current(self, names: Iterable[str]) -> bytes:
         """The settings in these modules, as they are now."""
-        changed = False
         for name in names:
             module = sys.modules.get(name)
             if module is None or getattr(module, "__spec__", None) is None:
@@ -199,32 +199,35 @@ class Settings:
             looked = self._looked.get(name)
             if looked is not None and looked.is_same(vars(module)):
                 continue
-            self._looked[name] = _Looked(vars(module))
-            changed |= self._look(name, module)
-        if changed:
+            # In this order: what an interrupt leaves undone is looked at, or packed, again.
+            looked = _Looked(vars(module))
+            self._look(name, module)
+            self._looked[name] = looked
+        if self._has_changed:
             self._data = self._packed()
+            self._has_changed = False
         return self._data
 
-    def _look(self, name: str, module: types.ModuleType) -> bool:
+    def _look(self, name: str, module: types.ModuleType) -> None:
         baseline = baselines.of(name, module)
         if baseline is None:
-            return False
-        changed = False
+            return
         for variable, value in list(vars(module).items()):
             if variable.startswith("__") or isinstance(value, _CODE):
                 continue
             key = name, variable
             if key in self._sent:
                 if not _is_same(value, self._sent[key]) and is_plain(value):
-                    self._sent[key] = copy.deepcopy(value)
-                    changed = True
+                    self._send(key, value)
             elif baseline.is_set(variable, value):
                 if is_plain(value):
-                    self._sent[key] = copy.deepcopy(value)
-                    changed = True
+                    self._send(key, value)
                 elif baseline.had(variable) and not baseline.is_own(variable):
                     self._tell(name, variable, value)
-        return changed
+
+    def _send(self, key: tuple[str, str], value: object) -> None:
+        self._has_changed = True
+        self._sent[key] = copy.deepcopy(value)
 
     def _tell(self, name: str, variable: str, value: object) -> None:
         if (name, variable) in self._told:

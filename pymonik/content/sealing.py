@@ -34,7 +34,7 @@ Mark = tuple[int, ...]
 
 _digests: OrderedDict[tuple[str, Mark], str] = OrderedDict()
 _folders: OrderedDict[str, _Folder] = OrderedDict()
-_lock = threading.Lock()  # guards both
+_lock = threading.RLock()  # guards both
 _moment = threading.local()
 
 
@@ -165,7 +165,7 @@ class _Folder:
         self._tar: _Tar | None = None
         self._digest = ""
         self._size = 0
-        self._lock = threading.Lock()  # one thread makes the tar
+        self._lock = threading.RLock()  # one thread makes the tar
 
     def sealed(self, name: str, *, is_linked: bool | None) -> Sealed:
         with self._lock:

@@ -25,13 +25,18 @@ _MOST_DRAWN = 20_000  # calls of an iterator that have not been consumed
 class More(Protocol[H]):
     """Calls that are not submitted yet."""
 
-    is_exhausted: bool
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there are no more handles to take."""
 
     def draw(self) -> list[H]:
-        """Submit some of them."""
+        """Handles that nobody has taken; where there are none, some more are submitted."""
 
-    def draw_all(self) -> list[H]:
+    def draw_all(self) -> None:
         """Submit all that are left, up to an error, which `raise_error` raises."""
+
+    def take(self, into: list[H]) -> None:
+        """Append the handles that nobody has taken."""
 
     def raise_error(self) -> None:
         """Raise what ended them early, if something did."""

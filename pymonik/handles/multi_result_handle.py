@@ -66,7 +66,8 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
                     "these handles were consumed by as_completed, which kept none of them: "
                     "pass map_invoke a list to have them all"
                 )
-            self._drawn += self._more.draw_all()
+            self._more.draw_all()
+            self._more.take(self._drawn)
             self._more.raise_error()  # each time: the list is shorter than was meant
             self._more = None
         return self._drawn

@@ -81,7 +81,7 @@ class Board:
         self._power = power
         self._endpoint = endpoint
         self._is_here = is_here
-        self._asking = threading.Lock()
+        self._asking = threading.RLock()
         self._session = session
         self._table = TaskTable(lists)
         self._reports = LiveReports(lists)

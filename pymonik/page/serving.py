@@ -61,7 +61,7 @@ class Dashboard:
         self.port: int = self._server.server_port
         self._gate = Gate(self.port, hosts)
         self._server.page = _Page(board, self._gate, title)
-        self._closing = threading.Lock()
+        self._closing = threading.RLock()
         self._is_closed = False
         self._thread = threading.Thread(
             target=partial(self._server.serve_forever, 0.1), name="pymonik-dashboard", daemon=True

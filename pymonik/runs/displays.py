@@ -31,7 +31,7 @@ class Displays:
     def __init__(self) -> None:
         # Appending to it is one step, so that an interrupt leaves nothing half done.
         self._new: queue.SimpleQueue[Display] = queue.SimpleQueue()
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()
         self._thread: threading.Thread | None = None
 
     def add(self, display: Display) -> None:

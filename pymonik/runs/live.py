@@ -85,7 +85,7 @@ class Live:
         self._used_bytes = 0
         self._count = self._handled = 0
         self.reports = Reports()
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()

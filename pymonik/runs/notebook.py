@@ -54,7 +54,7 @@ class NotebookView:
         self._watch = Watch(states, title, started)
         self._hovers: dict[int, str] = {}  # of items that have ended, which stay as they are
         self._id = f"pymonik-{uuid.uuid4().hex}"
-        self._lock = threading.Lock()  # so that an older view does not come after a newer one
+        self._lock = threading.RLock()  # so that an older view does not come after a newer one
         self._shown = ""
         self._next = 0.0
 

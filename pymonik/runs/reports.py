@@ -59,7 +59,7 @@ class Reports:
     """All that was heard in a session, by call. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._calls: OrderedDict[Key, _OfCall] = OrderedDict()
         self._known: set[tuple[Key, int, int, float]] = set()
 

@@ -41,7 +41,7 @@ class TerminalLine:
     def __init__(self, watch: Watch, out: TextIO) -> None:
         self._watch = watch
         self._out = out
-        self._lock = threading.Lock()  # a line must not be drawn after `hide` has erased it
+        self._lock = threading.RLock()  # a line must not be drawn after `hide` has erased it
         self._is_hidden = False
         self._is_drawn = False
 

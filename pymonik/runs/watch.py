@@ -52,7 +52,7 @@ class Watch:
         self._states = states
         self._title = title
         self._tally = Tally(states, title, started)
-        self._looking = threading.Lock()  # never held while somebody is asked
+        self._looking = threading.RLock()  # never held while somebody is asked
         self._running: frozenset[str] = frozenset()
         self._ask_at = 0.0
         self._why = ""

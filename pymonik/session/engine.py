@@ -23,8 +23,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pymonik.errors import UsageError
-from pymonik.session import events
+from pymonik.session import events, own_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,15 +130,6 @@ class Engine:
         """Whether this is its thread, which a finalizer of the program may run in."""
         return self._ident == _thread.get_ident()
 
-    def check_thread(self) -> None:
-        """Refuse to wait in the thread that everybody waits for.
-
-        Raises:
-            UsageError: This is the thread.
-        """
-        if self.is_current:
-            raise UsageError("a finalizer that runs in pymonik's own thread cannot wait")
-
     def start(self) -> None:
         """Start the thread; it runs when this returns."""
         started = events.Reply()
@@ -178,6 +168,7 @@ class Engine:
 
     def _run(self, started: events.Reply | None) -> None:
         """One thread at a time: a second one that was started meanwhile leaves."""
+        own_threads.mark()
         while self._turn.acquire(blocking=False):
             self._ident = _thread.get_ident()
             if started is not None:

@@ -39,7 +39,7 @@ class Files:
     def __init__(self, store: Callable[[Sequence[Sealed]], Sequence[str]]) -> None:
         self._store = store
         self._places: dict[str, str] = {}  # digest to result id
-        self._lock = threading.Lock()  # two threads with the same content upload it once
+        self._lock = threading.RLock()  # two threads with the same content upload it once
 
     def upload(self, files: Sequence[Sealed]) -> None:
         """Have each of the files in the cluster: it gets its place.

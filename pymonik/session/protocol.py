@@ -64,7 +64,9 @@ class Submission(msgspec.Struct, frozen=True):
 class Drawn(Protocol):
     """Calls that are submitted piece by piece."""
 
-    is_exhausted: bool
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether nothing is left, and whoever has the calls knows of all of them."""
 
     def draw_all(self) -> object:
         """Submit all that is left."""

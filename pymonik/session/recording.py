@@ -51,7 +51,7 @@ class Recording:
         self._call_key = call_key
         self._found = [run for run in found if not run.single]
         self._single = [run for run in found if run.single]
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._keys: WeakKeyDictionary[ResultState, bytes] = WeakKeyDictionary()
         self._runs: WeakKeyDictionary[Run, _Numbering] = WeakKeyDictionary()
 

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from pymonik.code.opened_result import OpenedResult, join_value
 from pymonik.code.program import Program
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError, UsageError
-from pymonik.session import events, records
+from pymonik.session import events, own_threads, records
 from pymonik.session.callbacks import Callback, Callbacks
 from pymonik.session.file_uploads import Files, sealed_in
 from pymonik.session.forgetting import Hold, keep
@@ -253,11 +253,13 @@ class RemoteSession:
     def _post_calls(self, submission: Submission, states: list[ResultState]) -> None:
         if not states:
             return
-        self._files.upload(sealed_in(submission))
+        if files := sealed_in(submission):
+            own_threads.check()  # before the lock: who has it may wait for this very thread
+            self._files.upload(files)
         if self._live_events is not None:
             self._live_events.start()
         self._engine.post(events.Submitted(submission, states), is_urgent=len(states) > 1)
-        if self._engine.is_crowded and not self._engine.is_current:
+        if self._engine.is_crowded and not own_threads.is_own():
             reply = events.Reply()
             self._engine.post(events.Drained(reply))
             reply.get()
@@ -372,7 +374,7 @@ class RemoteSession:
             UnavailableError: Nobody has answered for long.
         """
         self._check_process()
-        self._engine.check_thread()
+        own_threads.check()
         reply = events.Reply()
         self._engine.post(events.Flushed(reply))
         reply.get()
@@ -413,7 +415,7 @@ class RemoteSession:
         pending = [state for state in states if state.status is Status.PENDING]
         if not pending:
             return
-        self._engine.check_thread()
+        own_threads.check()
         countdown = Countdown(pending, until_failure=until_failure, has_end=timeout is not None)
         self._engine.post(events.Observed(pending, countdown))
         if alarms:
@@ -459,7 +461,7 @@ class RemoteSession:
         if os.getpid() != self._pid:  # the session is the parent's
             return
         self._draw_all()
-        self._engine.check_thread()
+        own_threads.check()
         reply = events.Reply()
         self._engine.post(events.Emptied(reply))
         reply.get()
@@ -511,6 +513,7 @@ class RemoteSession:
             if not drawn.is_exhausted:
                 drawn.draw_all()
                 drawn.raise_error()
+        self._drawn = []  # who has the maps takes the handles
 
     def failures(self) -> list[ResultState]:
         """Calls that failed, neither cancelled nor for want of an input, as far as it remembers."""
@@ -540,7 +543,7 @@ class RemoteSession:
         self._engine.post(events.Ending(how == "cancelled", reply))
         self._closed = self._closed or how
         self._abandoned.detach()
-        if self._engine.is_current:
+        if own_threads.is_own():
             return
         try:
             reply.get()
@@ -601,7 +604,7 @@ class RemoteSession:
     def _read_once(self, ids: Sequence[str]) -> list[OpenedResult]:
         if self._store is not None:
             return [OpenedResult(data) for data in self._store.fetch(ids)]
-        self._engine.check_thread()
+        own_threads.check()
         reply = events.Reply()
         self._engine.post(events.Wanted(ids, reply))
         opened: list[OpenedResult] = reply.get()
@@ -639,7 +642,7 @@ class RemoteSession:
         """Refuse code by value for workers that are known to have another Python."""
         partition = submission.options.partition_id or self._default_partition
         if not partition:
-            if self._engine.is_current:
+            if own_threads.is_own():
                 return  # a finalizer of the program, which must not wait: the worker refuses it
             partition = self._default_partition = self.list_partitions()[0]
         self._pythons.check(partition, submission.function, submission.calls)
@@ -676,7 +679,7 @@ def _read_already(state: ResultState) -> OpenedResult | None:
 
 
 def _ask(engine: Engine, request: events.Request) -> Any:
-    engine.check_thread()
+    own_threads.check()
     reply = events.Reply()
     engine.post(events.Asked(request, reply))
     return reply.get()

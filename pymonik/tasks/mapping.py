@@ -166,11 +166,7 @@ def _held(handles: MultiResultHandle[Any]) -> MultiResultHandle[Any]:
 
 
 class Drawing:
-    """Submits calls piece by piece; thread-safe.
-
-    Attributes:
-        is_exhausted: Whether no more will be submitted.
-    """
+    """Submits calls piece by piece; thread-safe, and safe to be interrupted anywhere."""
 
     def __init__(
         self,
@@ -183,9 +179,17 @@ class Drawing:
         self._calls = calls
         self._session = session
         self._submission = submission
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may ask for the map whose drawing it has interrupted.
+        self._lock = threading.RLock()
+        self._is_drawing = False
+        self._is_over = False  # nothing more is drawn
+        self._ready: list[ResultHandle[Any]] = []  # drawn, and not taken
         self._error: BaseException | None = None
-        self.is_exhausted = False
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there are no more handles to take."""
+        return self._is_over and not self._ready
 
     def draw_first(self, count: int | None) -> list[ResultHandle[Any]]:
         """The handles of the first ``count`` calls, or of all; of fewer if there are no more.
@@ -196,27 +200,30 @@ class Drawing:
         __tracebackhide__ = True
         with one_moment():
             calls = list(islice(self._calls, count))
-        self.is_exhausted = count is None or len(calls) < count
+        self._is_over = count is None or len(calls) < count
         return self._submit(calls)
 
     def draw(self) -> list[ResultHandle[Any]]:
         """The handles of some more calls; those before an error, which `raise_error` raises."""
-        calls: list[Packed] = []
-        with self._lock:
-            try:
-                with one_moment():
-                    calls.extend(islice(self._calls, _DRAWN_TOGETHER))
-            except Exception as error:  # noqa: BLE001 - of the user's iterator, or of an item
-                self._error = error
-            self.is_exhausted = self.is_exhausted or len(calls) < _DRAWN_TOGETHER
-            return self._submit(calls)
-
-    def draw_all(self) -> list[ResultHandle[Any]]:
-        """The handles of all calls that are left; those before an error, as in `draw`."""
+        if not self._ready:
+            self._draw()
         handles: list[ResultHandle[Any]] = []
-        while not self.is_exhausted:
-            handles += self.draw()
+        self.take(handles)
         return handles
+
+    def draw_all(self) -> None:
+        """Submit all calls that are left; those before an error, as in `draw`.
+
+        Whoever ends a session draws all: the handles wait for whoever has the map.
+        """
+        while not self._is_over:
+            self._draw()
+
+    def take(self, into: list[ResultHandle[Any]]) -> None:
+        """Append the handles that were drawn; each is taken once."""
+        # CPython runs signal handlers at calls and jumps only: none comes between these lines.
+        into += self._ready
+        self._ready = []
 
     def raise_error(self) -> None:
         """Raise what ended the calls early, if something did."""
@@ -225,7 +232,37 @@ class Drawing:
 
     def give_up(self) -> None:
         """Submit no more."""
-        self.is_exhausted = True
+        self._is_over = True
+        self._ready = []
+
+    def _draw(self) -> None:
+        with self._lock:
+            if self._is_over:
+                return
+            if self._is_drawing:
+                raise UsageError(
+                    "the items of this map are being drawn by the very code that was interrupted "
+                    "to ask for it, or that draws them: ask later"
+                )
+            self._is_drawing = True
+            try:
+                self._draw_some()
+            except BaseException as error:  # an interrupt, or nothing is submitted any more
+                self._error = error if isinstance(error, Exception) else _interrupted(error)
+                self._is_over = True  # calls that were drawn are lost
+                raise
+            finally:
+                self._is_drawing = False
+
+    def _draw_some(self) -> None:
+        calls: list[Packed] = []
+        try:
+            with one_moment():
+                calls.extend(islice(self._calls, _DRAWN_TOGETHER))
+        except Exception as error:  # noqa: BLE001 - of the user's iterator, or of an item
+            self._error = error
+        self._ready += self._submit(calls)
+        self._is_over = self._is_over or len(calls) < _DRAWN_TOGETHER
 
     def _submit(self, calls: Sequence[Packed]) -> list[ResultHandle[Any]]:
         if not calls:
@@ -240,6 +277,16 @@ class Drawing:
 
     def _states(self, calls: Sequence[Packed]) -> list[ResultState]:
         return self._session.submit(self._submission.of(calls))
+
+
+def _interrupted(error: BaseException) -> UsageError:
+    """What whoever has the map is told from now on."""
+    interrupted = UsageError(
+        f"drawing the items of this map was interrupted by {type(error).__name__}: those that "
+        "follow were not submitted, and a generator cannot go on; call map_invoke again"
+    )
+    interrupted.__cause__ = error
+    return interrupted
 
 
 def bound_items(

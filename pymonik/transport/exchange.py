@@ -22,7 +22,7 @@ from pymonik.code.exceptions import exception_of
 from pymonik.code.opened_result import OpenedResult
 from pymonik.environments.missing import advised
 from pymonik.errors import CommandError, UnavailableError
-from pymonik.session import events
+from pymonik.session import events, own_threads
 from pymonik.transport import aborts
 from pymonik.transport.errors import code_of, to_error
 from pymonik.transport.turns import Turns
@@ -140,6 +140,7 @@ class Exchange:
             raise
 
     def _run(self) -> None:
+        own_threads.mark()
         while job := self._next():
             job()
             del job  # it refers to arguments and handles
@@ -296,6 +297,7 @@ class Exchange:
             threading.Thread(target=self._listen, name="pymonik-events", daemon=True).start()
 
     def _listen(self) -> None:
+        own_threads.mark()
         try:
             stream = self._plane.results(self._session_id)
             self._stream = stream

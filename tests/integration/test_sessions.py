@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pymonik import LocalCluster, Pymonik, UsageError, get_context, task
+from pymonik.session import own_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,11 @@ def where() -> str:
 @task
 def fail(number: int) -> int:
     raise ValueError(f"not {number}")
+
+
+@task
+def same(number: int) -> int:
+    return number
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +54,41 @@ def called_from_a_thread() -> str:
 def test_threads_use_the_newest_session_without_a_word(cluster: LocalCluster) -> None:
     with Pymonik(cluster) as client:
         assert called_from_a_thread() == client.session_id
+
+
+def test_a_finalizer_in_one_of_our_threads_submits_and_is_refused_to_wait(
+    cluster: LocalCluster,
+) -> None:
+    found: list[object] = []
+
+    def finalize() -> None:
+        own_threads.mark()
+        handle = where.invoke()
+        found.append(handle)
+        try:
+            handle.get()
+        except UsageError as error:
+            found.append(error)
+
+    with Pymonik(cluster.endpoint) as client:
+        thread = threading.Thread(target=finalize)
+        thread.start()
+        thread.join(WAIT_S)
+        handle, error = found
+        assert "cannot wait" in str(error)
+        assert handle.get(timeout=WAIT_S) == client.session_id  # type: ignore[attr-defined]
+
+
+def test_what_is_left_of_an_iterator_at_the_end_of_a_block_can_be_read_after_it(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pymonik.tasks.mapping.DRAWN_AT_FIRST", 10)
+    with Pymonik(cluster):
+        read = same.map_invoke(iter(range(50)))
+        consumed = same.map_invoke(iter(range(50))).as_completed()
+        first = next(consumed).get()
+    assert read.get() == list(range(50))
+    assert sorted([first, *(handle.get() for handle in consumed)]) == list(range(50))
 
 
 def test_a_callback_may_invoke_and_wait(cluster: LocalCluster) -> None:

@@ -203,6 +203,47 @@ def test_an_iterator_that_raises_keeps_what_was_drawn_and_says_so_each_time(sess
     assert sum(len(one.calls) for one in session.submissions) == 5
 
 
+@pytest.mark.usefixtures("_short")
+def test_what_a_session_has_drawn_at_its_end_is_there_for_whoever_asks_later(
+    session: FakeSession,
+) -> None:
+    handles = same.map_invoke(iter(range(50)))
+    session.drawn.draw_all()
+    assert handles.get() == list(range(50))
+    completed = same.map_invoke(iter(range(50))).as_completed()
+    first = next(completed).get()
+    session.drawn.draw_all()
+    assert sorted([first, *(handle.get() for handle in completed)]) == list(range(50))
+
+
+@pytest.mark.usefixtures("_short")
+def test_a_map_whose_drawing_was_interrupted_says_so_each_time(session: FakeSession) -> None:
+    def items() -> Iterator[int]:
+        yield from range(20)
+        raise KeyboardInterrupt
+
+    handles = same.map_invoke(items())
+    with pytest.raises(KeyboardInterrupt):
+        handles.get()
+    for _ in range(2):
+        with pytest.raises(UsageError, match="interrupted by KeyboardInterrupt"):
+            handles.get()
+
+
+@pytest.mark.usefixtures("_short")
+def test_items_that_ask_for_their_own_map_are_refused(session: FakeSession) -> None:
+    found: list[Any] = []
+
+    def items() -> Iterator[int]:
+        yield from range(20)
+        with pytest.raises(UsageError, match="being drawn"):
+            found[0].get()
+        yield 20
+
+    found.append(same.map_invoke(items()))
+    assert found[0].get() == list(range(21))
+
+
 def test_a_list_that_was_meant_as_the_arguments_is_told(session: FakeSession) -> None:
     two = Task(lambda first, second: first, func_name="two")
     with pytest.raises(ArgumentsError, match=r"item 0: two\(\).*a tuple holds the 2 arguments"):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pymonik.code import bundle as bundles
 from pymonik.code import units
 from pymonik.code.bundle import Bundler
 from pymonik.errors import UsageError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from pymonik.code.bundle import Bundle
 
-MODULES = {"alone", "loner", "shop", "shop.stock"}
+MODULES = {"alone", "loner", "other", "shop", "shop.stock"}
 
 
 @pytest.fixture
@@ -118,9 +119,48 @@ def test_an_edit_makes_another_bundle_and_the_same_files_the_same(
     assert second is not None
     assert first.digest == second.digest
     write("alone.py", "A = 1000")
-    bundler._next_look = 0.0
+    assert bundler._tables is not None
+    bundler._tables._next_look = 0.0
     third = bundler.bundle(frozenset({"alone"}))
     assert third is not None
     assert third.digest != second.digest
     changed = third.meta.files[0].digest
     assert third.contents.get(changed) == b"A = 1000"
+
+
+def test_a_look_that_was_interrupted_leaves_nothing_half_known(
+    write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("alone.py", "A = 1")
+    write("other.py", "import alone")
+    bundler = Bundler()
+    bundler.bundle(frozenset({"alone"}))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pymonik.code.bundle._that_register", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            bundler.bundle(frozenset({"other"}))
+    assert paths(bundler.bundle(frozenset({"other"}))) == ["alone.py", "other.py"]
+
+
+def test_a_signal_handler_that_submits_in_the_middle_of_a_look(
+    write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("alone.py", "A = 1")
+    write("other.py", "B = 1")
+    bundler = Bundler()
+    bundler.bundle(frozenset({"alone"}))
+    found: list[Any] = []
+    before = bundles._that_register
+
+    def handle(reached: set[str]) -> list[str]:
+        monkeypatch.setattr("pymonik.code.bundle._that_register", before)
+        found.append(bundler.bundle(frozenset({"alone"})))
+        return before(reached)
+
+    monkeypatch.setattr("pymonik.code.bundle._that_register", handle)
+    assert paths(bundler.bundle(frozenset({"other"}))) == ["alone.py", "other.py"]
+    assert paths(found[0]) == ["alone.py"]
