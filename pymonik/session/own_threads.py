@@ -1,7 +1,7 @@
 """Threads of pymonik's own whose work others wait for: nothing may wait in them.
 
-The garbage collector runs in any thread, and with it finalizers of the program. One that waits for a
-call in the thread that is about to send that very call would wait for ever.
+The garbage collector runs in any thread, and with it finalizers of the program. One that waits for
+a call in the thread that is about to send that very call would wait for ever.
 """
 
 from __future__ import annotations

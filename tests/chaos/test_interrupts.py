@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import gc
 import itertools
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 INTERRUPTS = int(os.environ.get("PYMONIK_CHAOS_INTERRUPTS") or 400)
 WAIT_S = 60.0
+KINDS = 8  # of `work`
 HANG_S = 300.0  # after which the stacks of all threads are printed, and the tests end
 
 
@@ -40,16 +42,15 @@ class InterruptError(BaseException):
     """What a handler raises, as that of Ctrl-C does."""
 
 
-class Alarm:
-    """Rings after a random time, and does in the signal handler what a program may do there."""
+class Handler:
+    """Does in a signal handler what a program may do there; raises, or returns."""
 
-    def __init__(self, rng: random.Random, client: Pymonik | None = None) -> None:
+    def __init__(self, rng: random.Random, client: Pymonik) -> None:
         self._rng = rng
         self._client = client
         self._kept: list[ResultHandle[int]] = []  # read in handlers
-        self.hits = 0
         self.done: dict[str, int] = {}
-        self._kinds: dict[str, Callable[[Pymonik, ResultHandle[int]], object]] = {
+        self.kinds: dict[str, Callable[[Pymonik, ResultHandle[int]], object]] = {
             "read": lambda _, handle: handle.get(timeout=WAIT_S),
             "invoke": lambda client, _: add.invoke(1, 1, pymonik=client).get(timeout=WAIT_S),
             "map": lambda client, _: add.map_invoke([(1, 2)] * 3, pymonik=client).get(WAIT_S),
@@ -58,11 +59,10 @@ class Alarm:
             "look": lambda client, handle: (repr(handle), list(client.runs)),
         }
 
-    def __call__(self, *_: object) -> None:
-        self.hits += 1
-        if self._client is not None and self._kept and self._rng.random() < 0.5:
-            kind = self._rng.choice(list(self._kinds))
-            self._kinds[kind](self._client, self._rng.choice(self._kept))
+    def __call__(self) -> None:
+        if self._rng.random() < 0.5:
+            kind = self._rng.choice(list(self.kinds))
+            self.kinds[kind](self._client, self._rng.choice(self._kept))
             self.done[kind] = self.done.get(kind, 0) + 1
             if self._rng.random() < 0.5:
                 return
@@ -73,29 +73,48 @@ class Alarm:
         self._kept = [*self._kept[-9:], handle]
 
 
-@contextmanager
-def within(rng: random.Random, least_s: float, most_s: float) -> Iterator[None]:
-    """The alarm rings once, if this still goes on then; what the handler raises ends here."""
-    try:
-        signal.setitimer(signal.ITIMER_REAL, rng.uniform(least_s, most_s))
-        yield
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    except InterruptError:
-        pass
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+def raise_interrupt() -> None:
+    raise InterruptError
 
 
-@contextmanager
-def ringing(alarm: Callable[..., object]) -> Iterator[None]:
-    before = signal.signal(signal.SIGALRM, alarm)
-    faulthandler.dump_traceback_later(HANG_S, exit=True)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+class Bell:
+    """The alarm of the system: rings once, if what it was wound up for still goes on then."""
+
+    def __init__(self, rng: random.Random, handler: Callable[[], object]) -> None:
+        self._rng = rng
+        self._handler = handler
+        self._is_wound = False
+        self.hits = 0
+
+    def _ring(self, *_: object) -> None:
+        if self._is_wound:  # else it rang while it was being stopped
+            self._is_wound = False
+            self.hits += 1
+            self._handler()
+
+    def __enter__(self) -> Bell:
+        self._before = signal.signal(signal.SIGALRM, self._ring)
+        faulthandler.dump_traceback_later(HANG_S, exit=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGALRM, self._before)
         faulthandler.cancel_dump_traceback_later()
+
+    @contextmanager
+    def within(self, least_s: float, most_s: float) -> Iterator[None]:
+        """What the handler raises ends here."""
+        faulthandler.dump_traceback_later(HANG_S, exit=True)
+        try:
+            self._is_wound = True
+            signal.setitimer(signal.ITIMER_REAL, self._rng.uniform(least_s, most_s))
+            yield
+            self._is_wound = False
+        except InterruptError:
+            pass
+        finally:
+            self._is_wound = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 class Finalized:
@@ -105,9 +124,9 @@ class Finalized:
         self.client, self.cycle = client, self
 
     def __del__(self) -> None:
-        handle = add.invoke(1, 1, pymonik=self.client)
-        if threading.current_thread() is threading.main_thread():
-            handle.get(timeout=WAIT_S)
+        # The session may have ended, and in our own threads waiting is refused.
+        with contextlib.suppress(PymonikError):
+            add.invoke(1, 1, pymonik=self.client).get(timeout=WAIT_S)
 
 
 def fork(client: Pymonik) -> None:
@@ -130,11 +149,11 @@ def call_back(client: Pymonik, number: int) -> None:
     assert told.wait(WAIT_S)
 
 
-def work(client: Pymonik, number: int, alarm: Alarm) -> None:
-    kind = number % 8
+def work(client: Pymonik, number: int, keep: Callable[[ResultHandle[int]], object] = id) -> None:
+    kind = number % KINDS
     if kind == 0:
         handle = add.invoke(number, 1, pymonik=client)
-        alarm.keep(handle)
+        keep(handle)
         assert handle.get(timeout=WAIT_S) == number + 1
     elif kind == 1:
         values = add.map_invoke([(n, number) for n in range(3)], pymonik=client).get(WAIT_S)
@@ -159,28 +178,32 @@ def work(client: Pymonik, number: int, alarm: Alarm) -> None:
         client.session.send()
 
 
-def work_for_ever(client: Pymonik, rng: random.Random) -> None:
+def work_for_ever(client: Pymonik) -> None:
     for number in itertools.count():
-        work(client, number, Alarm(rng))
+        work(client, number)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("direct", [True, False], ids=["direct", "gRPC"])
 def test_an_interrupt_anywhere_leaves_a_client_that_works(rng: random.Random, direct: bool) -> None:
     with LocalCluster(workers=2) as cluster, Pymonik(cluster, direct=direct) as client:
-        alarm = Alarm(rng, client)
-        add.invoke(1, 1).get(timeout=WAIT_S)
-        with ringing(alarm):
+        handler = Handler(rng, client)
+        handler.keep(add.invoke(1, 1))
+        # A handler that imports what it has interrupted the import of gets an ImportError.
+        for kind in range(KINDS):
+            work(client, kind)
+        for do in handler.kinds.values():
+            do(client, add.invoke(1, 1))
+        with Bell(rng, handler) as bell:
             for number in range(INTERRUPTS):
-                with within(rng, 0.0001, 0.015):
-                    work(client, number, alarm)
+                with bell.within(0.0001, 0.015):
+                    work(client, number, handler.keep)
                 if number % 50 == 0:
                     fork(client)
                     assert add.invoke(number, 1).get(timeout=WAIT_S) == number + 1
-                    faulthandler.dump_traceback_later(HANG_S, exit=True)
         client.session.wait_for_all()
-    sys.stdout.write(f"{alarm.hits} interrupts of {INTERRUPTS}, {alarm.done}\n")
-    assert alarm.hits > INTERRUPTS // 20
+    sys.stdout.write(f"{bell.hits} interrupts of {INTERRUPTS}, {handler.done}\n")
+    assert bell.hits > INTERRUPTS // 20
 
 
 @pytest.mark.slow
@@ -188,17 +211,16 @@ def test_an_interrupt_anywhere_leaves_a_client_that_works(rng: random.Random, di
 def test_a_client_whose_opening_and_closing_are_interrupted_can_be_used_again(
     rng: random.Random, direct: bool
 ) -> None:
-    alarm = Alarm(rng)
-    with LocalCluster(workers=1) as cluster, ringing(alarm):
+    with LocalCluster(workers=1) as cluster, Bell(rng, raise_interrupt) as bell:
         for number in range(INTERRUPTS // 4):
             client: Any = Pymonik(cluster, direct=direct)
-            with within(rng, 0.0005, 0.03), client:
+            with bell.within(0.0005, 0.03), client:
                 assert add.invoke(number, 1).get(timeout=WAIT_S) == number + 1
             client.close(wait=False)
-            faulthandler.dump_traceback_later(HANG_S, exit=True)
         with Pymonik(cluster, direct=direct):
             assert add.invoke(1, 1).get(timeout=WAIT_S) == 2
-    assert alarm.hits > INTERRUPTS // 80
+    sys.stdout.write(f"{bell.hits} interrupts\n")
+    assert bell.hits > INTERRUPTS // 80
     assert threading.active_count() < 30
 
 
@@ -212,10 +234,13 @@ def test_a_signal_handler_that_closes_or_cancels_the_session(
         for _ in range(INTERRUPTS // 8):
             client = Pymonik(cluster, direct=direct).create()
 
-            def end(*_: object, client: Pymonik = client) -> None:
+            def end(client: Pymonik = client) -> None:
                 client.close(wait=False) if rng.random() < 0.5 else client.cancel()
 
-            with ringing(end), within(rng, 0.0001, 0.02):
-                with pytest.raises(PymonikError, match=r"cancelled|closed"):
-                    work_for_ever(client, rng)
+            with (
+                Bell(rng, end) as bell,
+                bell.within(0.0001, 0.02),
+                pytest.raises(PymonikError, match=r"cancelled|closed"),
+            ):
+                work_for_ever(client)
             client.close(wait=False)
