@@ -46,8 +46,9 @@ from pymonik.executor.output_marks import Marks
 from pymonik.executor.printed import Printed, flush_c
 from pymonik.executor.reporting import Reporting
 from pymonik.executor.run import execute
+from pymonik.executor.standard_streams import flush, set_up
 from pymonik.executor.stop_request import StopRequest
-from pymonik.executor.surroundings import CUT_OFF, Surroundings, flush, set_up_streams
+from pymonik.executor.surroundings import CUT_OFF, Surroundings
 from pymonik.executor.usage import peak_memory
 from pymonik.wire.framing import Inbox, framed
 
@@ -69,7 +70,7 @@ def main() -> None:
     outputs = os.dup(1), os.dup(2)  # calls may close or redirect theirs
     shared = Marks(marks)
     printed = Printed(outputs, shared)
-    set_up_streams(printed)
+    set_up(printed)
     task_logging.set_up()
     _set_up_path(packages, archive)
     main_module.Turns.taken = True

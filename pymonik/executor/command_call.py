@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pymonik.executor.surroundings import flush
+from pymonik.executor.standard_streams import flush
 from pymonik.executor.workplace import MissingOutputError
 from pymonik.files.completed import Completed, text
 from pymonik.launch import captured

@@ -12,7 +12,6 @@ import sys
 from typing import Final
 
 _CHANGES_LIMITS: Final = ("resource", "psutil")
-_KINDS: Final = ("NOFILE", "DATA", "AS", "CPU", "FSIZE", "STACK", "NPROC", "CORE")
 MEASURED_S: Final = 0.01  # of a call whose peak is worth the 80 µs that reading one takes
 _UNIT: Final = 1 if sys.platform == "darwin" else 1024  # bytes of `ru_maxrss`
 
@@ -22,8 +21,8 @@ class Limits:
 
     def __init__(self) -> None:
         sys.modules.pop("resource", None)
-        kinds = [getattr(resource, f"RLIMIT_{name}", None) for name in _KINDS]
-        self._before = {kind: resource.getrlimit(kind) for kind in kinds if kind is not None}
+        kinds = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
+        self._before = {kind: resource.getrlimit(kind) for kind in kinds}
 
     def put_back(self) -> None:
         """Set again those that were changed.

@@ -1,0 +1,161 @@
+"""Settings of the interpreter: those that a call has changed are put back after it.
+
+What a module sets when it is imported stays, as far as it harms nobody: filters that ignore a
+certain warning, folders added to `sys.path`, finders added to `sys.meta_path`. It is imported once,
+so that would not come back.
+"""
+
+from __future__ import annotations
+
+import _thread
+import builtins
+import gc
+import logging
+import socket
+import sys
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_HOOKS: Final = (
+    (sys, "excepthook"),
+    (sys, "unraisablehook"),
+    (sys, "displayhook"),
+    (sys, "breakpointhook"),
+    (threading, "excepthook"),
+    (warnings, "showwarning"),
+    (warnings, "formatwarning"),
+    (socket, "socket"),
+)
+_FINDERS: Final = ("meta_path", "path_hooks")  # of `sys`
+
+
+class Interpreter:
+    """The settings of this interpreter as they are now."""
+
+    def __init__(self) -> None:
+        self._settings = [(get, put, get()) for get, put in _settings()]
+        self._hooks = [(owner, name, getattr(owner, name)) for owner, name in _HOOKS]
+        self._builtins = _Names(vars(builtins))
+        self._modules = _Names(sys.modules, "__main__")
+        self._path = sys.path, list(sys.path)
+        self._finders = {name: list(getattr(sys, name)) for name in _FINDERS}
+        self._arguments = list(sys.argv)
+        self._filters = list(warnings.filters)
+        self._temporary: str | None = None  # as found before any call has asked for it
+
+    def put_back(self) -> None:
+        """Have all of them as they were."""
+        self._builtins.put_back(vars(builtins))
+        self._modules.put_back(sys.modules)
+        self._put_back_path()
+        self._put_back_finders()
+        if sys.argv != self._arguments:
+            sys.argv = list(self._arguments)
+        if warnings.filters != self._filters:
+            self._put_back_filters()
+        for get, put, before in self._settings:
+            if get() != before:
+                put(before)
+        for owner, name, before in self._hooks:
+            if getattr(owner, name, None) is not before:
+                setattr(owner, name, before)
+        # Threads of the next call get stacks of the usual size. There is no way to ask for the
+        # size that does not set it.
+        _thread.stack_size(0)
+        self._put_back_temporary()
+
+    def _put_back_path(self) -> None:
+        """Folders that came later stay, behind those that were there."""
+        path, before = self._path
+        if sys.path is path and path == before:
+            return
+        added = [entry for entry in sys.path or () if entry not in before]
+        path[:] = [*before, *added]
+        sys.path = path
+        self._path = path, list(path)
+
+    def _put_back_finders(self) -> None:
+        """Those that came later stay where they are: they stand in front on purpose."""
+        for name, before in self._finders.items():
+            finders = getattr(sys, name, None) or []
+            if finders == before:
+                continue
+            missing = [one for one in before if one not in finders]
+            if missing or None in finders:
+                setattr(sys, name, [*filter(None, finders), *missing])
+            self._finders[name] = list(getattr(sys, name))
+
+    def _put_back_filters(self) -> None:
+        kept = [one for one in warnings.filters if one not in self._filters and _is_harmless(one)]
+        self._filters = [*kept, *self._filters]
+        warnings.filters[:] = self._filters  # type: ignore[index]
+        warnings._filters_mutated()  # type: ignore[attr-defined]
+
+    def _put_back_temporary(self) -> None:
+        """`tempfile` finds its folder once: that of one call may be gone in the next."""
+        tempfile: Any = sys.modules.get("tempfile")
+        if tempfile is None or tempfile.tempdir == self._temporary:
+            return
+        tempfile.tempdir = self._temporary
+        if self._temporary is None:  # the variables that it looks at are put back by now
+            try:
+                self._temporary = tempfile.gettempdir()
+            except OSError:  # there is none that can be written to
+                tempfile.tempdir = None
+
+
+class _Names:
+    """What names stood for; those that came later may stay.
+
+    Args:
+        there: The names.
+        but: One that may change.
+    """
+
+    def __init__(self, there: dict[str, Any], but: str = "") -> None:
+        self._but = but
+        self._before = dict(there)
+        # When it was looked at last: a list is compared in a fourth of the time of a dict.
+        self._last = list(there.values())
+
+    def put_back(self, there: dict[str, Any]) -> None:
+        """Put back those that stand for something else now."""
+        if list(there.values()) == self._last:
+            return
+        for name, before in self._before.items():
+            if there.get(name) is not before and name != self._but:
+                there[name] = before
+        self._last = list(there.values())
+
+
+def _settings() -> list[tuple[Callable[[], Any], Callable[[Any], object]]]:
+    """What gives and sets the settings of the interpreter."""
+    loggers = logging.root.manager
+    pairs: list[tuple[Callable[[], Any], Callable[[Any], object]]] = [
+        (sys.getrecursionlimit, sys.setrecursionlimit),
+        (sys.getswitchinterval, sys.setswitchinterval),
+        (sys.gettrace, sys.settrace),
+        (sys.getprofile, sys.setprofile),
+        (sys.get_asyncgen_hooks, lambda hooks: sys.set_asyncgen_hooks(*hooks)),
+        (sys.get_coroutine_origin_tracking_depth, sys.set_coroutine_origin_tracking_depth),
+        (socket.getdefaulttimeout, socket.setdefaulttimeout),
+        (gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
+        (gc.get_threshold, lambda numbers: gc.set_threshold(*numbers)),
+        (gc.get_debug, gc.set_debug),
+        (lambda: loggers.disable, logging.disable),
+    ]
+    if hasattr(sys, "getdlopenflags"):
+        pairs.append((sys.getdlopenflags, sys.setdlopenflags))
+    if hasattr(sys, "get_int_max_str_digits"):  # from Python 3.10.7 on
+        pairs.append((sys.get_int_max_str_digits, sys.set_int_max_str_digits))
+    return pairs
+
+
+def _is_harmless(entry: Any) -> bool:
+    """Whether a filter ignores a certain warning, as modules do when they are imported."""
+    action, message, _, module, _ = entry
+    return bool(action == "ignore" and (message is not None or module is not None))
