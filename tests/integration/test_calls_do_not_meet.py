@@ -29,7 +29,7 @@ LONGER_S = 0.002  # of an item of a chunk, after which all is looked at
 
 
 def _replace_streams() -> None:
-    sys.stdout = sys.stderr = None  # type: ignore[assignment]
+    sys.stdout = sys.stderr = None
 
 
 def _find_another_temporary_folder() -> None:
