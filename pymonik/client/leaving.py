@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pymonik.client.opening import Opened
     from pymonik.client.pymonik_client import Pymonik
     from pymonik.client.wishes import Wishes
-    from pymonik.kept.job_file import JobFile
+    from pymonik.kept.job_file import LeftHandles
     from pymonik.runs.cancelled import CancelReport
     from pymonik.session.remote import RemoteSession
     from pymonik.session.result import ResultState
@@ -40,7 +40,7 @@ class Leaving:
     _lock: threading.RLock
     _session: RemoteSession | None
     _opened_as: Opened | None
-    _left: JobFile | None  # what `attach` was given
+    _left: LeftHandles | None  # of the file that `attach` was given
     _ended: bool
     _blocks: Blocks
 
@@ -74,7 +74,7 @@ class Leaving:
         same = configured is not None and configured.endpoint == job.endpoint
         where = {"endpoint": None if same else job.endpoint, "session": job.session}
         client = cls(**{"partition": list(job.partitions), "on_exit": "keep", **where, **settings})
-        client._left = job
+        client._left = job_file.LeftHandles(job)
         client.create()
         if not (client._opened_as and client._opened_as.was_there):
             client.cancel()
@@ -93,9 +93,15 @@ class Leaving:
         Args:
             file: Where to write how to come back; see `attach`. There is no secret in it.
             handles: That `handles` gives to whoever comes back.
+
+        Raises:
+            UsageError: The file cannot be written there, or something else than handles is given.
+                The session is not left then.
         """
-        session = self.session
         states = _states(handles)
+        if file is not None:
+            job_file.check(file)
+        session = self.session
         if session.is_open:
             session.leave()
         if file is not None:
@@ -130,13 +136,15 @@ class Leaving:
     def handles(self) -> MultiResultHandle[Any]:
         """The handles that `leave` was given; of a client that `attach` made.
 
+        They are the same ones each time, for what their calls are now: one that was run again, by
+        this program or another, stands for the new call.
+
         Raises:
             UsageError: This client was made in another way.
         """
         if self._left is None:
             raise UsageError("handles are those of a file: Pymonik.attach('job.json').handles")
-        states = job_file.kept_states(self._left, self.session)
-        return MultiResultHandle(map(ResultHandle, states))
+        return MultiResultHandle(self._left.now(self.session))
 
     @property
     def runs(self) -> Runs:
@@ -164,6 +172,8 @@ def _states(
 ) -> list[ResultState]:
     states = []
     for one in handles:
+        if not isinstance(one, ResultHandle | MultiResultHandle):
+            raise UsageError(f"handles are what invoke and map_invoke give, not {one!r}")
         several = one if isinstance(one, MultiResultHandle) else [one]
         states += [handle._state for handle in several]
     return states

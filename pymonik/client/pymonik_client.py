@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pymonik.client.opening import Opened
     from pymonik.client.wishes import OnExit, OnUnseen
     from pymonik.cluster.local import LocalCluster
-    from pymonik.kept.job_file import JobFile
+    from pymonik.kept.job_file import LeftHandles
     from pymonik.page.rewriting import Rewriting
     from pymonik.runs.output import Wanted
     from pymonik.session.remote import RemoteSession
@@ -197,7 +197,7 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
         )
         self._on_unseen = on_unseen
         self._keeps_failed = keep_failed
-        self._left: JobFile | None = None  # what `attach` was given
+        self._left: LeftHandles | None = None  # what `attach` was given
         self._uploads: dict[str, ResultHandle[bytes]] = {}  # by the hash of the content
         self._lock = threading.RLock()  # signal handlers close and invoke, whatever they interrupt
         self._is_opening = False

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from pymonik.errors import UsageError
+from pymonik.handles.handles import ResultHandle
+from pymonik.handles.output_handle import output_of
+from pymonik.runs.recorded_states import states_at
 from pymonik.session.result import ResultState
-from pymonik.session.run import RunOfOthers, unknown_function
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,10 +26,15 @@ FORMAT: Final = 1
 
 
 class KeptItem(msgspec.Struct, frozen=True, array_like=True):
-    """One handle: where its value stands in the result, and its number in its run."""
+    """One handle: where its value stands in the result, and its number in its run.
+
+    Attributes:
+        output: The name of one of several outputs, where the handle is of that.
+    """
 
     place: int
     index: int
+    output: str = ""
 
 
 class KeptResult(msgspec.Struct, frozen=True):
@@ -64,27 +71,65 @@ def kept_results(states: Iterable[ResultState]) -> tuple[KeptResult, ...]:
         head = (state.result_id or "", state.task_id, state.name, label)
         if not found or found[-1][0] != head:
             found.append((head, []))
-        found[-1][1].append(KeptItem(state.item, state.index))
+        found[-1][1].append(KeptItem(state.item, state.index, state.output))
     return tuple(KeptResult(*head, tuple(items)) for head, items in found)
 
 
-def kept_states(job: JobFile, session: RemoteSession) -> list[ResultState]:
-    """The states of the handles that were left, kept up to date from now on."""
-    runs: dict[tuple[str, str], RunOfOthers] = {}
-    states = []
-    for result in job.results:
-        run = runs.setdefault(
-            (result.name, result.label), RunOfOthers(unknown_function, result.name, result.label)
-        )
-        for item in result.items:
-            state = ResultState(session, result.name, result.result, item.place)
-            state.task_id, state.index = result.task, item.index
-            if item.index >= 0:
-                state.run = run
-                run.total = max(run.total, item.index + 1)
-            states.append(state)
-    session.follow(states)
-    return states
+class LeftHandles:
+    """The handles that a file was written for, in a program that has come back.
+
+    They are the same ones whenever they are asked for: who runs some of them again sees that in
+    every list of them.
+    """
+
+    def __init__(self, job: JobFile) -> None:
+        self._left = [
+            (one.name, (one.result, i.place), i.output) for one in job.results for i in one.items
+        ]
+        self._calls: dict[tuple[str, int], ResultHandle[Any]] = {}
+        self._handles: list[ResultHandle[Any]] = []
+
+    def now(self, session: RemoteSession) -> list[ResultHandle[Any]]:
+        """They, for what their calls are now: another program may have run some again."""
+        session.send()  # what was run again here is in the records then
+        known = states_at(session, [at for _, at, _ in self._left])
+        new: list[ResultState] = []
+        for name, at, _ in self._left:
+            if at in self._calls:
+                continue
+            state = known.get(at)
+            if state is None:
+                state = ResultState(session, name, *at)
+                new.append(state)
+            self._calls[at] = ResultHandle(state)
+        session.follow(new)
+        for at, state in known.items():
+            if self._calls[at]._state is not state:
+                self._calls[at]._point(state)
+        if not self._handles:
+            self._handles = [_given(self._calls[at], output) for _, at, output in self._left]
+        return self._handles
+
+
+def _given(call: ResultHandle[Any], output: str) -> ResultHandle[Any]:
+    return output_of(call, output) if output else call
+
+
+def check(path: object) -> None:
+    """Refuse a place where no file can be written, before anything is done about it.
+
+    Raises:
+        UsageError: It is no path, its folder is missing or not ours to write to.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"leave() takes the path of a file first, not {type(path).__name__}")
+    place = Path(path)
+    if place.is_dir():
+        raise UsageError(f"{place} is a folder: leave() writes a file")
+    if not place.parent.is_dir():
+        raise UsageError(f"{place} cannot be written: there is no folder {place.parent}")
+    if not os.access(place.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"{place} cannot be written: {place.parent} may not be written to")
 
 
 def write(path: str | os.PathLike[str], job: JobFile) -> None:

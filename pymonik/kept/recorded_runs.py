@@ -10,8 +10,7 @@ from pymonik.errors import UsageError
 from pymonik.handles.multi_result_handle import MultiResultHandle
 from pymonik.handles.result_handle import ResultHandle
 from pymonik.runs.reading import drop_unsent, outputs_of, read_runs, standing
-from pymonik.session.result import ResultState
-from pymonik.session.run import RunOfOthers, unknown_function
+from pymonik.runs.recorded_states import states_of
 
 if TYPE_CHECKING:
     from pymonik.session.recorded import RecordedRun
@@ -35,20 +34,18 @@ class Runs(Mapping[str, MultiResultHandle[Any]]):
         Raises:
             KeyError: There is no such run; also a `UsageError`.
         """
-        runs = read_runs(self._session.lists, self._session.session_id, label)
+        runs = self._read(label)
         if not runs:
             raise NoSuchRunError(label, list(self))
         return self._handles(runs[-1])
 
     def all(self, label: str) -> list[MultiResultHandle[Any]]:
         """The runs of a label, in the order in which they were started."""
-        runs = read_runs(self._session.lists, self._session.session_id, label)
-        return [self._handles(run) for run in runs]
+        return [self._handles(run) for run in self._read(label)]
 
     def __iter__(self) -> Iterator[str]:
         """The labels, in the order in which they were first used."""
-        runs = read_runs(self._session.lists, self._session.session_id)
-        return iter(dict.fromkeys(run.label for run in runs))
+        return iter(dict.fromkeys(run.label for run in self._read()))
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -58,12 +55,16 @@ class Runs(Mapping[str, MultiResultHandle[Any]]):
 
     def __repr__(self) -> str:
         lists = self._session.lists
-        runs = read_runs(lists, self._session.session_id)
+        runs = self._read()
         outputs = outputs_of(lists, runs)
         for run in runs:
             drop_unsent(run, outputs)
         told = zip(runs, standing(lists, runs, outputs), strict=True)
         return "\n".join(f"{run.title}: {text}" for run, text in told) or "no runs"
+
+    def _read(self, label: str = "") -> list[RecordedRun]:
+        self._session.send()  # records are written when calls leave: those of this program too
+        return read_runs(self._session.lists, self._session.session_id, label)
 
     def _handles(self, run: RecordedRun) -> MultiResultHandle[Any]:
         drop_unsent(run, outputs_of(self._session.lists, [run]))
@@ -74,7 +75,7 @@ class Runs(Mapping[str, MultiResultHandle[Any]]):
                 run.title,
                 left,
             )
-        return MultiResultHandle(map(ResultHandle, recorded_states(self._session, run)))
+        return MultiResultHandle(map(ResultHandle, states_of(self._session, run).values()))
 
 
 class NoSuchRunError(UsageError, KeyError):
@@ -90,25 +91,3 @@ class NoSuchRunError(UsageError, KeyError):
             f"there is no run {self.label!r} in this session (there are: {known}); runs are "
             "recorded in sessions with a name, those that are kept, and those that were left"
         )
-
-
-def recorded_states(session: RemoteSession, run: RecordedRun) -> list[ResultState]:
-    """The states of the items of a run, kept up to date from now on.
-
-    Those that this program has already are the same.
-    """
-    known = session.recorded_states()
-    label = "" if run.label == run.function.name else run.label
-    handle_run = RunOfOthers(unknown_function, run.function.name, label, run.parameters)
-    handle_run.started, handle_run.total = run.started, run.total
-    session.came(handle_run, run)
-    states, new = [], []
-    for number, item in run.items.items():
-        state = known.get((item.output_id, item.place))
-        if state is None:
-            state = ResultState(session, run.function.name, item.output_id, item.place)
-            state.index, state.run = number, handle_run
-            new.append(state)
-        states.append(state)
-    session.follow(new)
-    return states

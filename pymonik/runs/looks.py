@@ -7,12 +7,14 @@ import handles too, load none of it.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from pymonik.errors import UsageError
 from pymonik.options import TaskOptions, refuse_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from typing_extensions import Self
 
@@ -200,10 +202,11 @@ class CallsLook:
 
     @property
     def failed(self) -> Self:
-        """Those that have failed so far; those that were cancelled are none of them."""
-        from pymonik.runs.table import status
+        """Those that have failed so far; those that were cancelled are none of them.
 
-        return type(self)([one for one in self._handles if status(one._state) == "failed"])
+        Of calls that another program has made the control plane is asked which have ended.
+        """
+        return type(self)(self._with_status("failed"))
 
     @property
     def running(self) -> Self:
@@ -251,14 +254,10 @@ class CallsLook:
             UsageError: Arguments of one of them are not known any more; then none is run again.
         """
         from pymonik.runs.repair import rerun
-        from pymonik.runs.table import status
 
-        handles = self._handles
-        if which is None:
-            chosen = [one for one in handles if status(one._state) in ("failed", "cancelled")]
-        else:
-            chosen = [which] if isinstance(which, CallLook) else list(which)
-        return rerun(handles, chosen, with_, options_of(options), cascade=cascade)
+        given = options_of(options)
+        chosen = self._with_status("failed", "cancelled") if which is None else _calls(which)
+        return rerun(self._handles, chosen, with_, given, cascade=cascade)
 
     def history(self) -> History:
         """What happened to the calls; prints as a line for each that was run again."""
@@ -330,6 +329,29 @@ class CallsLook:
 
     def _states(self) -> list[ResultState]:
         return [one._state for one in self._handles]
+
+    def _with_status(self, *wanted: str) -> list[Any]:
+        from pymonik.runs.hearing import hear_of_found
+        from pymonik.runs.table import status
+
+        hear_of_found(self._states())
+        return [one for one in self._handles if status(one._state) in wanted]
+
+
+def _calls(which: Any) -> list[Any]:
+    """Handles as `rerun` takes them.
+
+    Raises:
+        UsageError: There is something else among them.
+    """
+    calls = [which] if isinstance(which, CallLook) else which
+    if isinstance(calls, str) or not isinstance(calls, Iterable):
+        raise UsageError(f"rerun() takes handles of calls, not {type(which).__name__}")
+    calls = list(calls)
+    for one in calls:
+        if not isinstance(one, CallLook):
+            raise UsageError(f"rerun() takes handles of calls, not {type(one).__name__}")
+    return calls
 
 
 def options_of(given: dict[str, Any]) -> TaskOptions:

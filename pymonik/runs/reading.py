@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pymonik.errors import ControlPlaneError, PymonikError, UnavailableError
-from pymonik.runs.rows import FAILED
+from pymonik.runs.rows import FAILED, first_id
 from pymonik.session.recorded import recorded_runs
 from pymonik.wire import containers
 from pymonik.wire.call import RUN_RECORD_PREFIX, WHOLE, ResultMeta, RunRecord
@@ -72,15 +72,20 @@ def outputs_of(lists: Lists, runs: Iterable[RecordedRun]) -> dict[str, ResultRow
 
 
 def drop_unsent(run: RecordedRun, rows: Mapping[str, ResultRow]) -> None:
-    """Forget the items whose tasks the control plane does not know, or whose data were deleted.
+    """Keep the items that have left, with the tasks that produce them.
 
-    Their client ended between the record and the submission: nothing was computed for them.
+    An item whose task the control plane does not know, or whose data were deleted, is what it was
+    before that: its client ended between a record and a submission, and what had been computed for
+    the item until then still holds. One that was nothing before is forgotten.
     """
-    run.items = {
-        number: item
-        for number, item in run.items.items()
-        if (row := rows.get(item.output_id)) is not None and _is_known(row)
-    }
+    left = {}
+    for number, item in run.items.items():
+        for one in (item, *reversed(run.earlier.get(number, ()))):
+            row = rows.get(one.output_id)
+            if row is not None and _is_known(row):
+                left[number] = one._replace(task_id=first_id(row.owner))
+                break
+    run.items = left
 
 
 def standing(

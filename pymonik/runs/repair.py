@@ -25,14 +25,15 @@ from pymonik.code.references import Named, Referable
 from pymonik.errors import DependencyFailedError, UsageError, WaitTimeoutError
 from pymonik.options import TaskOptions
 from pymonik.runs.called import blobs
+from pymonik.runs.hearing import hear_of_found
+from pymonik.runs.recorded_states import give_runs
 from pymonik.runs.resending import Place, packed, places, resend
 from pymonik.runs.wording import count
-from pymonik.session.again import Reference, RunAgain, dependants, latest, replace
+from pymonik.session.again import Reference, RunAgain, dependants, latest
 from pymonik.session.outputs import output_of
 from pymonik.session.protocol import AUTO, Submission
-from pymonik.session.remote import RemoteSession
 from pymonik.session.result import ResultState, Status
-from pymonik.session.run import KeptCall, Run, RunOfOthers, unknown_function
+from pymonik.session.run import KeptCall, Run, unknown_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pymonik")
 _DOOMED_S: Final = 10.0  # for calls that will fail, since one they need has failed, to be told so
-_ENDED: Final = frozenset({"COMPLETED", "ABORTED"})  # results
 
 
 class Pointing(Protocol):
@@ -100,8 +100,8 @@ def rerun(
     """
     if function is not None and not callable(function):
         raise UsageError(f"with_ must be a task or a function, not a {type(function).__name__}")
-    states = _unique(handle._state for handle in chosen)
-    _hear_of_found(states)
+    states = _unique(handle._state.whole for handle in chosen)
+    hear_of_found(states)
     again = _Again(options)
     again.run([state for state in states if state.is_final], function)
     first = len(again.new)
@@ -148,10 +148,8 @@ class _Again:
 
     def run(self, states: Sequence[ResultState], function: Callable[..., Any] | None) -> None:
         """Run calls again, with this function or their own."""
-        for state in states:
-            if state.run is None and state.task_id:  # a handle out of a pickle: the cluster knows
-                state.run = RunOfOthers(unknown_function, state.name)
-        groups: dict[tuple[Session, Run], list[_Call]] = {}
+        give_runs(states)
+        groups: dict[tuple[Session, Run, TaskOptions | None], list[_Call]] = {}
         elsewhere = _found_elsewhere(states, function)
         for state in states:
             if state.run is None:
@@ -160,11 +158,13 @@ class _Again:
                 continue
             place = elsewhere.get(state)
             call = _Call(state, self._packed(state) if place is None else packed(state, place))
-            groups.setdefault((state.session, state.run), []).append(call)
+            own = state.run.options_of(state)
+            groups.setdefault((state.session, state.run, own), []).append(call)
         # May raise: before any call.
-        functions = {run: _function(run, function) for _, run in groups}
-        for (session, run), group in groups.items():
-            self._submit(session, run, functions[run], function or run.function, group)
+        functions = {run: _function(run, function) for _, run, _ in groups}
+        for (session, run, own), group in groups.items():
+            options = self._options.over(own or _options(run, function))
+            self._submit(session, run, functions[run], function or run.function, group, options)
         if function is None:
             for places in _by_session(elsewhere):
                 self.new |= resend(places, self._options)
@@ -193,20 +193,17 @@ class _Again:
         packed: PackedFunction,
         function: Callable[..., Any],
         calls: Sequence[_Call],
+        options: TaskOptions,
     ) -> None:
-        options = self._options.over(_options(run, function))
-        indexes = [call.state.index for call in calls]
+        olds = [call.state for call in calls]
         submission = Submission(
             packed,
             [call.packed for call in calls],
             options,
             chunk_size=AUTO if len(calls) > 1 else 1,
-            run=RunAgain(function, packed.name, run, indexes, options),
+            run=RunAgain(function, packed.name, run, olds, options),
         )
-        states = session.submit(submission)
-        for call, state in zip(calls, states, strict=True):
-            replace(call.state, state)
-            self.new[call.state] = state
+        self.new.update(zip(olds, session.submit(submission), strict=True))
 
     # -- what follows --------------------------------------------------------------------------
 
@@ -240,21 +237,6 @@ class _Again:
         for handle in [*handles, *self._followers]:
             if (state := self.new.get(handle._state)) is not None:
                 handle._point(state)
-
-
-def _hear_of_found(states: Sequence[ResultState]) -> None:
-    """Wait for news of calls that have ended in the cluster, where the program has found them."""
-    found: dict[Session, list[ResultState]] = {}
-    for state in states:
-        if not state.is_final and state.call is None and state.result_id:
-            found.setdefault(state.session, []).append(state)
-    for session, some in found.items():
-        if not isinstance(session, RemoteSession):
-            continue
-        rows = session.lists.results(list({str(one.result_id) for one in some}))
-        ended = {key for key, row in rows.items() if row.status in _ENDED}
-        with contextlib.suppress(WaitTimeoutError):
-            session.wait([one for one in some if one.result_id in ended], _DOOMED_S)
 
 
 def _found_elsewhere(
@@ -328,9 +310,8 @@ def _function(run: Run, given: Callable[..., Any] | None) -> PackedFunction:
     return pack_function(function, getattr(function, "__name__", run.name))
 
 
-def _options(run: Run, function: Callable[..., Any]) -> TaskOptions:
-    if run.options is not None:
-        return run.options
+def _options(run: Run, function: Callable[..., Any] | None) -> TaskOptions:
+    """Those of the task; of a plain function there are none."""
     for one in (run.function, function):
         options: object = getattr(one, "options", None)
         if isinstance(options, TaskOptions):

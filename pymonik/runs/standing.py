@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pymonik.errors import PymonikError
+from pymonik.runs.hearing import hear_of_found
 from pymonik.runs.table import status
 from pymonik.runs.watch import running
 
@@ -44,6 +45,7 @@ def summary(handles: Sequence[Any], value_of: Callable[[Any], object]) -> dict[s
         value_of: Gives the value of one that has finished.
     """
     found: dict[str, list[Standing]] = {name: [] for name in STANDINGS}
+    hear_of_found(handle._state for handle in handles)
     tasks = _running(handles)
     for number, handle in enumerate(handles):
         state = handle._state

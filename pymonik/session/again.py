@@ -44,6 +44,7 @@ def replace(old: ResultState, new: ResultState) -> None:
             state.again = Again()
     assert old.again is not None
     assert new.again is not None
+    old.is_seen = True  # nobody runs a call again without knowing how it has ended
     old.again.after = weakref.ref(new)
     new.again.before = old
     if (handle := _dependants.get(old)) is not None:
@@ -68,16 +69,24 @@ def past(state: ResultState) -> list[ResultState]:
 
 
 class RunAgain(Run):
-    """Some calls of a run for another time, by the same function or another one."""
+    """Some calls of a run for another time, by the same function or another one.
 
-    __slots__ = ("_indexes", "_root")
+    Args:
+        function: What is called now.
+        name: Of it.
+        of: The run that the calls belong to.
+        olds: What they were before, in the order in which they are submitted.
+        options: Of the new calls.
+    """
+
+    __slots__ = ("_olds", "_root")
 
     def __init__(
         self,
         function: Callable[..., object],
         name: str,
         of: Run,
-        indexes: Sequence[int],
+        olds: Sequence[ResultState],
         options: TaskOptions,
     ) -> None:
         super().__init__(function, name, of.label, of.parameters)
@@ -85,7 +94,7 @@ class RunAgain(Run):
         self.has_pickles = of.has_pickles
         self.options = options
         self.total = self._root.total
-        self._indexes = iter(indexes)
+        self._olds = iter(olds)
 
     @property
     def root(self) -> Run:
@@ -97,11 +106,21 @@ class RunAgain(Run):
         """Of the run as it was started."""
         return self.root.title
 
-    def add(self, states: Sequence[ResultState], calls: Sequence[Packed]) -> None:
-        """Remember of each call that it belongs here, under the number that it has."""
+    def add(
+        self,
+        states: Sequence[ResultState],
+        calls: Sequence[Packed],
+        options: TaskOptions,  # noqa: ARG002 - it was made with them
+    ) -> None:
+        """Remember of each call that it belongs here, and which one it was before.
+
+        That must be known before the thread of the session sees the call: its record has the
+        number of the old one.
+        """
         for state, call in zip(states, calls, strict=True):
-            state.run = self
-            state.index = next(self._indexes)
+            old = next(self._olds)
+            state.run, state.index = self, old.index
+            replace(old, state)
             self.keep(state, call)
 
 

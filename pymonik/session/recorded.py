@@ -24,12 +24,19 @@ class RecordedItem(NamedTuple):
     Attributes:
         output_id: The result.
         place: Where in the result the value stands; `WHOLE` where it is the value.
-        key: What was called with what, by content.
+        key: What was called with what, by content; empty where that is not known.
+        task_id: The task that produces the result, as submitted, once the lists have told it.
     """
 
     output_id: str
     place: int
     key: bytes
+    task_id: str = ""
+
+    @property
+    def at(self) -> tuple[str, int]:
+        """Where the value stands, as one thing to look for."""
+        return self.output_id, self.place
 
 
 class RecordedRun(msgspec.Struct):
@@ -38,11 +45,13 @@ class RecordedRun(msgspec.Struct):
     Attributes:
         run: Its id.
         session_id: Of the session that it belongs to.
-        items: By number; those that never left the client are missing, or have no task.
+        items: By number, as the latest record has them; of those that never left the client there
+            is no task.
+        earlier: By number, what an item was before it was run again, the oldest first.
         nonces: Of the clients that submitted parts of it.
         written: When the last of its records was.
 
-    The others are those of `RunRecord`, from the record that was written last.
+    The others are those of `RunRecord`, from the record that was written first.
     """
 
     run: str
@@ -58,6 +67,7 @@ class RecordedRun(msgspec.Struct):
     started: float = 0.0
     written: float = 0.0
     items: dict[int, RecordedItem] = msgspec.field(default_factory=dict)
+    earlier: dict[int, list[RecordedItem]] = msgspec.field(default_factory=dict)
     nonces: list[str] = msgspec.field(default_factory=list)
 
     @property
@@ -68,19 +78,33 @@ class RecordedRun(msgspec.Struct):
     @property
     def outputs(self) -> list[str]:
         """The results in which values of items are, each once, in order."""
-        return list(dict.fromkeys(item.output_id for item in self.items.values()))
+        items = [*self.items.values(), *(one for some in self.earlier.values() for one in some)]
+        return list(dict.fromkeys(item.output_id for item in items))
+
+    def numbers(self) -> dict[tuple[str, int], int]:
+        """The numbers of items by where their values stand, or have stood before they ran again."""
+        before = {one.at: number for number, some in self.earlier.items() for one in some}
+        return before | {item.at: number for number, item in self.items.items()}
 
     def add(self, record: RunRecord) -> None:
-        """Take in one more record of it, which was written later than those before."""
-        self.function, self.source = record.function, record.source
-        self.environment, self.bundle = record.environment, record.bundle
-        self.parameters = record.parameters
+        """Take in one more record of it, which was written later than those before.
+
+        Calls that were run again may have another function: the run is still that which was
+        started, and the program that started it looks for it under the name of that.
+        """
+        if not self.written:
+            self.function, self.source = record.function, record.source
+            self.environment, self.bundle = record.environment, record.bundle
+            self.parameters = record.parameters
         self.total = max(self.total, record.total)
         self.started = min(self.started or record.started, record.started)
         self.written = record.written
         if record.nonce not in self.nonces:
             self.nonces.append(record.nonce)
-        self.items.update(_items(record))
+        for number, item in _items(record):
+            if (known := self.items.get(number)) is not None and known.at != item.at:
+                self.earlier.setdefault(number, []).append(known)
+            self.items[number] = item
 
 
 def recorded_runs(records: Iterable[tuple[str, RunRecord]]) -> list[RecordedRun]:

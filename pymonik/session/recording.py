@@ -17,14 +17,14 @@ import threading
 from collections import deque
 from hashlib import blake2b
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from pymonik.session.again import RunAgain
+from pymonik.session.again import RunAgain, past
 from pymonik.session.run import SingleCalls
 from pymonik.wire.call import KEY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pymonik.code.codec import Packed
     from pymonik.session.protocol import Submission
@@ -54,6 +54,9 @@ class Recording:
         self._lock = threading.RLock()
         self._keys: WeakKeyDictionary[ResultState, bytes] = WeakKeyDictionary()
         self._runs: WeakKeyDictionary[Run, _Numbering] = WeakKeyDictionary()
+        # Of items that were asked for: two handles of one item have one state, so that both stand
+        # for the new call when it is run again.
+        self._came: WeakValueDictionary[tuple[str, int], ResultState] = WeakValueDictionary()
 
     def stored(self, state: ResultState, segments: Sequence[Buffer]) -> None:
         """Remember what a stored value holds: calls that get it are known by that."""
@@ -81,27 +84,44 @@ class Recording:
         for state, key in zip(states, keys, strict=True):
             run = state.run
             if isinstance(run, RunAgain):
-                # Of a run that was found by a file of handles nothing more is known.
-                known = self._runs.get(run.root)
-                key = key if known is None else known.keys.get(state.index, key)
+                key = self._key_before(state, run) or key
             elif run is not None and state.index >= 0:
                 self._runs[run].keys[state.index] = key
             self._keys[state] = key
 
+    def _key_before(self, state: ResultState, run: RunAgain) -> bytes:
+        """The key of the call that is run again."""
+        for one in past(state):
+            if known := self._keys.get(one):
+                return known
+        numbering = self._runs.get(run.root)
+        return b"" if numbering is None else numbering.keys.get(state.index, b"")
+
     def states(self) -> dict[tuple[str, int], ResultState]:
         """Those that the program holds, by where their values stand."""
         held = list(self._keys)
-        return {(one.result_id, one.item): one for one in held if one.result_id is not None}
+        found = {(one.result_id, one.item): one for one in held if one.result_id is not None}
+        return dict(self._came) | found
 
-    def came(self, run: Run, found: RecordedRun) -> None:
-        """A run of the session whose handles were asked for: calls of it may be run again."""
+    def came(self, run: Run, found: RecordedRun, states: Mapping[int, ResultState]) -> None:
+        """Items of a run of the session were asked for: calls of it may be run again.
+
+        Args:
+            run: What they have in common in this program.
+            found: The run as its records tell of it.
+            states: Of the items by number.
+        """
         with self._lock:
-            self._runs[run] = _Numbering(found)
+            self._runs[run] = (_Single if found.single else _Numbering)(found)
+        for number, state in states.items():
+            self._came[state.result_id or "", state.item] = state
+            if (item := found.items.get(number)) is not None and item.key:
+                self._keys[state] = item.key
 
     def key(self, state: ResultState) -> bytes:
         """Of a call, or a stored value; of others, where they are."""
-        known = self._keys.get(state.whole)
-        if known is not None:
+        # Of handles that a file was written for without their session no more than ids is known.
+        if known := self._keys.get(state.whole):
             return _digest(known + state.output.encode()) if state.output else known
         place = state.place
         return _digest(f"{place.result_id}/{place.item}/{place.output}".encode())
@@ -175,6 +195,7 @@ class _Single(_Numbering):
             self._by_key.setdefault(item.key, deque()).append(item)
         self._next = 1 + max(self._items, default=-1)
         self._numbers: WeakKeyDictionary[ResultState, int] = WeakKeyDictionary()
+        self._found = found.numbers() if found is not None else {}
 
     def take(self, number: int, key: bytes) -> RecordedItem | None:  # noqa: ARG002
         """The first item with the key that was not taken."""
@@ -182,12 +203,21 @@ class _Single(_Numbering):
         return items.popleft() if items else None
 
     def number(self, state: ResultState) -> int:
-        """The same whenever it is asked for: a request may be repeated."""
-        known = self._numbers.get(state)
-        if known is None:
-            known = self._numbers[state] = self._next
-            self._next += 1
-        return known
+        """The same whenever it is asked for: a request may be repeated.
+
+        A call that is run again has the number that it had.
+        """
+        for one in reversed(past(state)):
+            if (number := self._known(one)) is not None:
+                break
+        else:
+            number, self._next = self._next, self._next + 1
+        self._numbers[state] = number
+        return number
+
+    def _known(self, state: ResultState) -> int | None:
+        number = self._numbers.get(state)
+        return self._found.get((state.result_id or "", state.item)) if number is None else number
 
 
 def _digest(data: bytes) -> bytes:

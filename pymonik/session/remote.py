@@ -25,7 +25,7 @@ from pymonik.session.result import Countdown, Held, ResultState, Status
 from pymonik.session.weights import Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pymonik.code.codec import Packed
     from pymonik.code.packed_function import PackedFunction
@@ -218,7 +218,7 @@ class RemoteSession:
         states = [ResultState(self, name) for _ in submission.calls]
         if submission.run is not None:  # before one of them can end: an error names its item
             submission.run.content_id = submission.function.content_id
-            submission.run.add(states, submission.calls)
+            submission.run.add(states, submission.calls, submission.options)
         self._send_calls(submission, states)
         return states
 
@@ -229,12 +229,13 @@ class RemoteSession:
         states = [ResultState(self, name) for _ in keys]
         if submission.run is not None:
             submission.run.content_id = submission.function.content_id
-            submission.run.add(states, submission.calls)
+            submission.run.add(states, submission.calls, submission.options)
         recording.add(states, keys)
         known = [(s, item) for s, item in zip(states, found, strict=True) if item is not None]
         if known:
             for state, item in known:
                 state.result_id, state.item = item.output_id, item.place
+                state.task_id = item.task_id
             self._engine.post(events.Attached([state for state, _ in known]))
             tell_found(submission, len(known))
         pairs = zip(states, submission.calls, found, strict=True)
@@ -357,10 +358,10 @@ class RemoteSession:
         """Calls of this program, by where their values stand."""
         return {} if self._recording is None else self._recording.states()
 
-    def came(self, run: Run, found: RecordedRun) -> None:
-        """The calls of a run of another program have states here."""
+    def came(self, run: Run, found: RecordedRun, states: Mapping[int, ResultState]) -> None:
+        """Items of a run of another program have these states here; see `Recording.came`."""
         if self._recording is not None:
-            self._recording.came(run, found)
+            self._recording.came(run, found, states)
 
     @property
     def is_recorded(self) -> bool:

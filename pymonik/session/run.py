@@ -91,7 +91,16 @@ class Run:
         """Function and label."""
         return f"{self.name} · {self.label}" if self.label else self.name
 
-    def add(self, states: Sequence[ResultState], calls: Sequence[Packed]) -> None:
+    def options_of(self, state: ResultState) -> TaskOptions | None:  # noqa: ARG002
+        """The options of a call, as far as the run knows them."""
+        return self.options
+
+    def add(
+        self,
+        states: Sequence[ResultState],
+        calls: Sequence[Packed],
+        options: TaskOptions,  # noqa: ARG002 - a map has one for all, which it was made with
+    ) -> None:
         """Remember of each call that it belongs here, and what it was called with."""
         first = self.total
         self.total += len(states)
@@ -128,10 +137,30 @@ def unknown_function(*_: object, **_kwargs: object) -> NoReturn:
 class SingleCalls(Run):
     """The single calls of a task: they are not numbered."""
 
-    __slots__ = ()
+    __slots__ = ("_own_options",)
 
-    def add(self, states: Sequence[ResultState], calls: Sequence[Packed]) -> None:
+    def __init__(
+        self,
+        function: Callable[..., object],
+        name: str,
+        label: str = "",
+        parameters: Sequence[str] = (),
+    ) -> None:
+        super().__init__(function, name, label, parameters)
+        # Of calls that were given some: most have those of their task.
+        self._own_options: weakref.WeakKeyDictionary[ResultState, TaskOptions]
+        self._own_options = weakref.WeakKeyDictionary()
+
+    def options_of(self, state: ResultState) -> TaskOptions | None:
+        """Those that this call was given, over those of the task; ``None`` if it was given none."""
+        return self._own_options.get(state)
+
+    def add(
+        self, states: Sequence[ResultState], calls: Sequence[Packed], options: TaskOptions
+    ) -> None:
         """Remember of each call that it belongs here, and what it was called with."""
+        if options is not getattr(self.function, "options", None):
+            self._own_options.update((state, options) for state in states)
         for state, call in zip(states, calls, strict=True):
             state.run = self
             # One that has handles mostly names them, and follows these when they are run again.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik import LocalCluster, Pymonik, SessionClosedError, UsageError, task
+from pymonik import LocalCluster, Outputs, Pymonik, SessionClosedError, UsageError, task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -315,6 +315,187 @@ def test_what_a_file_leads_back_to_is_run_again_at_once(
         handles = client.handles
         assert handles.rerun([handles[3], handles[5]]).again == 2
         assert handles.get(timeout=WAIT_S) == [n * n for n in range(20)]
+
+
+LEAVES = """
+    import sys
+    from pymonik import Pymonik, task
+
+    @task
+    def half(n):
+        if n % 4 == 3:
+            raise ValueError(f"odd {n}")
+        return n / 2
+
+    if __name__ == "__main__":
+        name = sys.argv[2] or None
+        client = Pymonik(sys.argv[1], session=name, on_unseen="ignore").create()
+        halves = half.map_invoke(range(12), label="halves", chunk_size=5)
+        alone = half.invoke(3)
+        value = client.put("stored")
+        halves.exceptions()
+        client.leave("job.json", halves[2:9], alone, value)
+"""
+REPAIRS = """
+    import sys
+    from pymonik import Pymonik, task
+
+    @task
+    def doubled(n):
+        return n * 2
+
+    if __name__ == "__main__":
+        with Pymonik.attach("job.json") as client:
+            left = client.handles
+            # Each list of failures is asked for at once: news may be on their way.
+            if sys.argv[3] == "these":
+                repair = left.rerun(left.failed, with_=doubled)
+            else:
+                repair = client.handles.rerun(client.handles.failed, with_=doubled)
+            print(repair.again, left.get(timeout=60), len(left[1].attempts))
+"""
+
+
+def ran_in(folder: Path, text: str, *args: str) -> str:
+    (folder / "program.py").write_text(textwrap.dedent(text))
+    ended = subprocess.run(
+        [sys.executable, "program.py", *args],
+        cwd=folder,
+        timeout=WAIT_S,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "nobody looked" not in ended.stderr
+    return ended.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "which"), [("", "these"), ("repaired by file", "others")], ids=["left", "named"]
+)
+def test_what_was_left_in_a_file_is_repaired_and_stays_so(
+    cluster: LocalCluster, tmp_path: Path, name: str, which: str
+) -> None:
+    args = cluster.endpoint, name, which
+    ran_in(tmp_path, LEAVES, *args)
+    values = [1.0, 6, 2.0, 2.5, 3.0, 14, 4.0, 6, "stored"]
+    assert ran_in(tmp_path, REPAIRS, *args) == f"3 {values} 1"
+    with Pymonik.attach(tmp_path / "job.json") as client:
+        assert client.handles.get(timeout=WAIT_S) == values
+        assert [handle.index for handle in client.handles] == [*range(2, 9), None, None]
+        if not name:
+            return  # of a session without a name only what was left is recorded
+        assert list(client.runs) == ["halves", "half"]
+        halves = client.runs["halves"]
+        assert [handle.index for handle in halves.failed] == [11]
+        assert halves.exceptions(timeout=WAIT_S)[11] is not None
+        assert client.runs["half"].get(timeout=WAIT_S) == [6]
+        assert len(client.runs.all("halves")) == 1
+
+
+@task
+def rounded(value: float, digits: int = 0) -> float:
+    if digits < 0:
+        raise ValueError(digits)
+    return round(value, digits)
+
+
+@task
+def exact(value: float, digits: int = 0) -> float:
+    return value
+
+
+def test_a_single_call_that_was_run_again_is_the_same_call_of_its_run(
+    cluster: LocalCluster,
+) -> None:
+    first = Pymonik(cluster.endpoint, session="singles", on_unseen="ignore").create()
+    calls = [rounded.invoke(1.25, digits) for digits in (1, -1, 0)]
+    with pytest.raises(ValueError, match="-1"):
+        calls[1].get(timeout=WAIT_S)
+    calls[1].rerun(with_=exact)
+    assert calls[1].get(timeout=WAIT_S) == 1.25
+    first.leave()
+    with Pymonik(cluster.endpoint, session="singles") as client:
+        # They are numbered as they left, each in a request of its own perhaps.
+        assert sorted(client.runs["rounded"].get(timeout=WAIT_S)) == [1.0, 1.2, 1.25]
+        again = rounded.invoke(1.25, -1)  # it is known by what was called
+        assert again.get(timeout=WAIT_S) == 1.25
+        assert again.rerun(with_=rounded).again == 1
+        assert isinstance(again.exception(timeout=WAIT_S), ValueError)
+    with Pymonik(cluster.endpoint, session="singles") as client:
+        last = client.runs["rounded"].wait(WAIT_S, return_exceptions=True)
+        assert sorted(one.status for one in last) == ["failed", "ok", "ok"]
+
+
+def test_a_handle_out_of_a_pickle_is_run_again_as_what_it_is_in_its_run(
+    cluster: LocalCluster,
+) -> None:
+    first = Pymonik(cluster.endpoint, session="pickled", on_unseen="ignore").create()
+    made = refuse.map_invoke(range(5), label="refused", chunk_size=5)
+    data = pickle.dumps(made[3])
+    first.leave()
+    with Pymonik(cluster.endpoint) as elsewhere:  # not the session that it belongs to
+        handle = pickle.loads(data)
+        assert handle.session_id != elsewhere.session_id
+        handle.rerun(with_=square)
+        assert handle.get(timeout=WAIT_S) == 9
+    with Pymonik(cluster.endpoint, session="pickled") as client:
+        assert client.runs["refused"].get(timeout=WAIT_S) == [0, 1, 2, 9, 4]
+        # The program that comes back finds what was repaired, under the name of its own function.
+        again = refuse.map_invoke(range(5), label="refused", chunk_size=5)
+        assert again.get(timeout=WAIT_S) == [0, 1, 2, 9, 4]
+
+
+@task
+def extremes(values: list[int]) -> Outputs:
+    return Outputs(low=min(values), high=max(values))
+
+
+def test_one_of_several_outputs_is_left_and_comes_back(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    client = Pymonik(cluster.endpoint).create()
+    both = extremes.invoke([3, 1, 2])
+    client.leave(tmp_path / "job.json", both["high"], both["low"])
+    with Pymonik.attach(tmp_path / "job.json", on_exit="finish") as back:
+        assert back.handles.get(timeout=WAIT_S) == [3, 1]
+        assert back.handles.rerun([back.handles[0]]).again == 1
+        assert back.handles.get(timeout=WAIT_S) == [3, 1]
+
+
+def test_what_was_found_knows_its_tasks(cluster: LocalCluster) -> None:
+    first = Pymonik(cluster.endpoint, session="tasks").create()
+    made = slow.map_invoke([0.0, 60.0], label="naps", chunk_size=1)
+    ids = [handle.task_id for handle in made]
+    made[0].wait(WAIT_S)
+    first.leave()
+    with Pymonik(cluster.endpoint, session="tasks", on_exit="cancel") as client:
+        for found in (client.runs["naps"], slow.map_invoke([0.0, 60.0], label="naps")):
+            assert [handle.task_id for handle in found] == ids
+            assert [one.status for one in found[0].attempts] == ["ok"]
+            assert "held here" not in str(found.why())
+
+
+def test_what_cannot_be_left_is_refused_before_anything_is_left(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with Pymonik(cluster.endpoint) as client:
+        handle = square.invoke(4)
+        wrong: list[tuple[object, ...]] = [
+            (tmp_path / "none" / "job.json", handle),
+            (tmp_path / "file" / "job.json", handle),
+            (tmp_path, handle),
+            (tmp_path / "job.json", 3),
+            (tmp_path / "job.json", [handle]),
+            (handle,),
+        ]
+        for given in wrong:
+            with pytest.raises(UsageError):
+                client.leave(*given)  # type: ignore[arg-type]
+        assert square.invoke(5).get(timeout=WAIT_S) == 25
+        assert handle.get(timeout=WAIT_S) == 16
 
 
 # -- ends ----------------------------------------------------------------------------------------

@@ -153,6 +153,30 @@ def test_options_are_those_of_the_new_calls(client):
         m.rerun(partitions="big")
 
 
+def test_a_single_call_keeps_the_options_that_it_was_given(client):
+    own = step.invoke(7, pmk_partition="big", pmk_priority=2, label="own")
+    plain = step.invoke(17)
+    MultiResultHandle([own, plain]).exceptions()
+    assert MultiResultHandle([own, plain]).rerun(with_=fixed, max_retries=1).again == 2
+    assert (own.get(), plain.get()) == (7.5, 17.5)
+    ids = [own.task_id, plain.task_id]
+    rows = {row.task_id: row for row in client.session.lists.tasks(ids=ids, details=True)}
+    limits = [rows[one].limits for one in ids]
+    assert [one.partition_id for one in limits] == ["big", "small"]
+    assert limits[0].priority == 2
+    assert [one.max_retries for one in limits] == [1, 1]
+
+
+@pytest.mark.parametrize("wrong", [3, "m", [3], [[]], {"a": 1}])
+def test_only_handles_are_run_again(client, wrong):
+    m = step.map_invoke([(7, 0.5)])
+    m.exceptions()
+    with pytest.raises(UsageError, match="takes handles of calls"):
+        m.rerun(wrong)
+    with pytest.raises(UsageError, match="with_ must be"):
+        m.rerun(with_=3)  # type: ignore[arg-type]
+
+
 def test_cancelled_calls_are_run_again(client):
     @task
     def nap(seconds: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 from pymonik.code import codec
+from pymonik.options import TaskOptions
 from pymonik.runs.notebook import hover
 from pymonik.runs.tally import Tally
 from pymonik.runs.view import MOST_TILES, fragment
@@ -28,7 +29,7 @@ class Tiles(HTMLParser):
 def calls(number: int) -> list[ResultState]:
     states = [ResultState(None, "f") for _ in range(number)]  # type: ignore[arg-type]
     run = Run(print, "f", "study", ("mesh", "dt"))
-    run.add(states, [codec.pack_call((n,), {"dt": 0.5}) for n in range(number)])
+    run.add(states, [codec.pack_call((n,), {"dt": 0.5}) for n in range(number)], TaskOptions())
     return states
 
 

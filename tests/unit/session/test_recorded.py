@@ -84,6 +84,40 @@ def test_items_without_a_task_or_without_data_never_left() -> None:
     assert list(run.items) == [0, 4]
 
 
+def test_an_item_that_was_run_again_in_vain_is_what_it_was_before() -> None:
+    first = record("a", RunTask("first", (0, 1), keys(1, 2), chunked=True), written=1.0)
+    second = record("a", RunTask("second", (1,), keys(2)), written=2.0)
+    killed = record("a", RunTask("killed", (1,), keys(2)), written=3.0)  # its task never left
+    (run,) = recorded_runs([("s", first), ("s", second), ("s", killed)])
+    assert run.numbers() == {
+        ("first", 0): 0,
+        ("first", 1): 1,
+        ("second", WHOLE): 1,
+        ("killed", WHOLE): 1,
+    }
+    assert set(run.outputs) == {"first", "second", "killed"}
+    rows = {
+        one: ResultRow(one, "COMPLETED", owner=f"{one} task###2", session_id="s")
+        for one in ("first", "second")
+    }
+    drop_unsent(run, rows)
+    assert [item.at for item in run.items.values()] == [("first", 0), ("second", WHOLE)]
+    assert [item.task_id for item in run.items.values()] == ["first task", "second task"]
+
+
+def test_a_run_stays_that_of_the_function_that_it_was_started_with() -> None:
+    first = record("a", RunTask("r0", (0,), keys(1)), written=1.0)
+    again = RunRecord(
+        run="a",
+        label="squares",
+        function=FunctionRef("other", "other", "fixed"),
+        tasks=(RunTask("r1", (0,), keys(1)),),
+        written=2.0,
+    )
+    (run,) = recorded_runs([("s", first), ("s", again)])
+    assert (run.function, run.items[0].output_id) == (FUNCTION, "r1")
+
+
 # -- comparing -----------------------------------------------------------------------------------
 
 

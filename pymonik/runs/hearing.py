@@ -1,0 +1,45 @@
+"""Waits for the news of what has ended in the cluster, where the program has only found it.
+
+A program that comes to a session follows calls of which it does not know yet whether they have
+ended: the news of that are on their way. Who asks "which have failed?" must not get an answer that
+depends on how fast they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from pymonik.errors import WaitTimeoutError
+from pymonik.session.remote import RemoteSession
+from pymonik.session.run import RunOfOthers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pymonik.session.result import ResultState
+
+_NEWS_S: Final = 10.0  # a list has told the ends already: longer than reading their heads takes
+_ENDED: Final = frozenset({"COMPLETED", "ABORTED", "DELETED"})  # results
+
+
+def hear_of_found(states: Iterable[ResultState]) -> None:
+    """Wait for news of calls of other programs that have ended; asks for one list a session.
+
+    Calls of this program are not asked about: what is known of them is as new as the program.
+    """
+    found: dict[RemoteSession, dict[str, list[ResultState]]] = {}
+    for state in dict.fromkeys(one.whole for one in states):
+        if state.is_final or not state.result_id or not _is_of_others(state):
+            continue
+        if isinstance(state.session, RemoteSession):
+            found.setdefault(state.session, {}).setdefault(state.result_id, []).append(state)
+    for session, by_result in found.items():
+        rows = session.lists.results(list(by_result))
+        ended = [one for key, row in rows.items() if row.status in _ENDED for one in by_result[key]]
+        with contextlib.suppress(WaitTimeoutError):
+            session.wait(ended, _NEWS_S)
+
+
+def _is_of_others(state: ResultState) -> bool:
+    return state.run is None or isinstance(state.run.root, RunOfOthers)
