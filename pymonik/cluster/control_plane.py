@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pymonik.cluster.ids import new_id
 from pymonik.cluster.state import execution, results, sessions, submission
-from pymonik.cluster.state.faults import ObjectDataNotFound
+from pymonik.cluster.state.faults import NoRoom, NotKept, ObjectDataNotFound
+from pymonik.cluster.storage import SMALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pymonik.wire.containers import Buffer
 
 T = TypeVar("T")
+_ROW_BYTES = 1024  # that a row takes in a log, with the ids of its inputs and outputs: mostly less
 
 
 class ControlPlane:
@@ -40,13 +42,13 @@ class ControlPlane:
     def __init__(self, locked: LockedState, storage: Storage) -> None:
         self._locked = locked
         self._storage = storage
-        self._changing = locked.changing
+        self._asked = locked.asked
 
     # One method for each request that changes something.
 
     def create_session(self, options: TaskOptions, partition_ids: Sequence[str]) -> Session:
         """Open a session."""
-        with self._changing as (state, now):
+        with self._asked() as (state, now):
             return sessions.create(state, new_id(), options, partition_ids, now)
 
     def change_session(
@@ -56,7 +58,7 @@ class ControlPlane:
         view: Callable[[Session], T],
     ) -> T:
         """Apply one of the transitions of `pymonik.cluster.state.sessions`."""
-        with self._changing as (state, now):
+        with self._asked(deletes=True) as (state, now):
             return view(transition(state, session_id, now))
 
     def submit(
@@ -85,7 +87,8 @@ class ControlPlane:
                 result_id = new_id()
                 made[result_id] = self._storage.write(data, result_id)
             creations = _with_payloads(creations, list(made))
-            with self._changing as (state, now):
+            nbytes = _in_rows(made.values()) + _ROW_BYTES * len(creations)
+            with self._asked(nbytes) as (state, now):
                 return submission.submit(
                     state,
                     session_id,
@@ -97,6 +100,8 @@ class ControlPlane:
                     new_id=new_id,
                     now=now,
                 )
+        except NotKept:  # the tasks are there
+            raise
         except BaseException:  # refused, or no room: all or nothing
             for stored in made.values():
                 self._storage.delete(stored.opaque_id)
@@ -104,7 +109,7 @@ class ControlPlane:
 
     def cancel_tasks(self, task_ids: Sequence[str], view: Callable[[Task], T]) -> list[T]:
         """Cancel tasks; gives those that exist."""
-        with self._changing as (state, now):
+        with self._asked(deletes=True) as (state, now):
             return [view(task) for task in execution.cancel_tasks(state, task_ids, now)]
 
     def create_results(
@@ -120,26 +125,29 @@ class ControlPlane:
                 result_id = new_id()
                 one = None if data is None else self._storage.write(data, result_id)
                 stored.append((result_id, name, manual, one))
-        except OSError:  # all or nothing
+            nbytes = _in_rows(one for *_, one in stored) + _ROW_BYTES * len(stored)
+            with self._asked(nbytes) as (state, now):
+                return [
+                    view(
+                        results.create(
+                            state,
+                            result_id,
+                            session_id,
+                            name,
+                            now,
+                            manual_deletion=manual_deletion,
+                            stored=one,
+                        )
+                    )
+                    for result_id, name, manual_deletion, one in stored
+                ]
+        except NotKept:  # the results are there
+            raise
+        except (OSError, NoRoom):  # all or nothing
             for _, _, _, one in stored:
                 if one is not None:
                     self._storage.delete(one.opaque_id)
             raise
-        with self._changing as (state, now):
-            return [
-                view(
-                    results.create(
-                        state,
-                        result_id,
-                        session_id,
-                        name,
-                        now,
-                        manual_deletion=manual_deletion,
-                        stored=one,
-                    )
-                )
-                for result_id, name, manual_deletion, one in stored
-            ]
 
     def upload(
         self,
@@ -150,8 +158,14 @@ class ControlPlane:
     ) -> T:
         """Complete a result with a stream of bytes; the view also gets the last completion."""
         stored = self._storage.receive(chunks)
-        with self._changing as (state, now):
-            return view(*results.upload(state, session_id, result_id, stored, now))
+        try:
+            with self._asked() as (state, now):
+                return view(*results.upload(state, session_id, result_id, stored, now))
+        except NotKept:
+            raise
+        except NoRoom:
+            self._storage.delete(stored.opaque_id)
+            raise
 
     def import_data(
         self, session_id: str, imports: Sequence[tuple[str, str]], view: Callable[[Result], T]
@@ -162,7 +176,7 @@ class ControlPlane:
             for _, opaque_id in imports
             if (size := self._storage.announced(opaque_id)) is not None
         }
-        with self._changing as (state, now):
+        with self._asked(_ROW_BYTES * len(imports)) as (state, now):
             return [
                 view(result)
                 for result in results.import_data(state, session_id, imports, sizes, now)
@@ -170,7 +184,7 @@ class ControlPlane:
 
     def delete_data(self, result_ids: Sequence[str]) -> None:
         """Delete the bytes of results."""
-        with self._changing as (state, _):
+        with self._asked(deletes=True) as (state, _):
             results.delete_data(state, result_ids)
 
     # Reading.
@@ -205,6 +219,11 @@ class ControlPlane:
             found = {one.result_id: one for one in state.known_results(result_ids)}
             objects = [found[one].opaque_id if one in found else "" for one in result_ids]
         return [self._storage.held(one) for one in objects]
+
+
+def _in_rows(stored: Iterable[Stored | None]) -> int:
+    """Bytes that are written with the rows: those of small objects."""
+    return sum(one.size for one in stored if one is not None and one.size <= SMALL)
 
 
 def _with_payloads(creations: Sequence[TaskCreation], ids: Sequence[str]) -> Sequence[TaskCreation]:

@@ -12,18 +12,23 @@ from typing import TYPE_CHECKING
 
 from pymonik.cluster.events import EventHub, Interest, Subscription
 from pymonik.cluster.state import draining
+from pymonik.cluster.state.faults import NoRoom, NotKept
 from pymonik.cluster.state.restoring import restore
 from pymonik.cluster.state.tables import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from pymonik.cluster.journal import Journal
     from pymonik.cluster.state.restoring import Rows
     from pymonik.cluster.state.rows import Effects, Partition
     from pymonik.cluster.storage import Storage
 
+    Moment = tuple[State, int]
+
 MANY_TASKS = 16  # in a queue
+_LOOK_S = 0.5  # between two looks whether a full disk has room again
 
 
 def microseconds() -> int:
@@ -75,10 +80,30 @@ class LockedState:
         self._hub = EventHub()
         self._lock = threading.Lock()
         self.changing = _Changing(self._begin, self._end)
+        self._withheld: list[Effects] = []  # of transitions that could not be written yet
+        self._writes_missed: threading.Thread | None = None
+        self._no_more = threading.Event()
         self.ready = {key: threading.Condition(self._lock) for key in self._state.partitions}
         self.on_cancel: dict[str, Callable[[str], None]] = {}
         self.closed = False
         self.draining = False
+
+    def asked(self, nbytes: int = 0, *, deletes: bool = False) -> AbstractContextManager[Moment]:
+        """The same as `changing` for a request, which is acknowledged by the end of the block.
+
+        Where rows are kept, it is refused as long as they cannot be written.
+
+        Args:
+            nbytes: That the request brings.
+            deletes: Whether it makes room: then it is not refused before it has.
+
+        Raises:
+            NoRoom: There is no room for it on the disk; nothing has happened.
+            NotKept: There was too little, by what the request turned out to change.
+        """
+        if self._journal is None:
+            return self.changing
+        return _Asked(self, None if deletes else nbytes)
 
     def _kept_rows(self, journal: Journal) -> Rows:
         rows = journal.read()
@@ -135,6 +160,7 @@ class LockedState:
             for condition in self.ready.values():
                 condition.notify_all()
             self._hub.stop()
+        self._no_more.set()
 
     # Inside.
 
@@ -142,23 +168,82 @@ class LockedState:
         self._lock.acquire()
         return self._state, self._clock()
 
-    def _end(self) -> None:
+    def _end(self, *, deletes: bool = False) -> bool:
+        """Tell of a transition; whether it is where it is kept, and may be acknowledged."""
         try:
             effects = self._state.take_effects()
-            if self._journal is not None:  # before anybody hears of it
-                self._journal.write(effects, self._state)
-            subscriptions = self._hub.publish(effects.changes)
-            stops = self._wake_runners(effects)
+            told = [effects] if self._journal is None else self._kept(effects, deletes=deletes)
+            subscriptions = [one for e in told for one in self._hub.publish(e.changes)]
+            stops = [one for e in told for one in self._wake_runners(e)]
         finally:
             self._lock.release()
         for subscription in subscriptions:
             subscription.announce()
         for on_cancel, task_id in stops:
             on_cancel(task_id)
-        for opaque_id in effects.garbage:
-            self._storage.delete(opaque_id)
-        if effects.shrunk:
-            self._on_shrunk()
+        for one in told:
+            for opaque_id in one.garbage:
+                self._storage.delete(opaque_id)
+            if one.shrunk:
+                self._on_shrunk()
+        return bool(told)
+
+    # What is kept: nobody hears of a transition before that.
+
+    def _kept(self, effects: Effects, *, deletes: bool) -> list[Effects]:
+        """What may be told now: nothing while nothing can be written, all of it afterwards."""
+        assert self._journal is not None
+        if deletes:
+            # It may be what makes room for its own row; nobody who asked for it wants it back.
+            for opaque_id in effects.garbage:
+                self._storage.delete(opaque_id)
+        if self._journal.write(effects, self._state):
+            told, self._withheld = [*self._withheld, effects], []
+            return told
+        self._withheld.append(effects)
+        if self._writes_missed is None:
+            self._writes_missed = threading.Thread(
+                target=self._write_missed, name="pymonik-no-room", daemon=True
+            )
+            self._writes_missed.start()
+        return []
+
+    def _write_missed(self) -> None:
+        """Look for room until there is some: runners and clients wait for what is withheld."""
+        while not self._no_more.wait(_LOOK_S):
+            if self._tell_missed():
+                return
+
+    def _tell_missed(self) -> bool:
+        self._lock.acquire()
+        if self._withheld and not self._journal_has_all():
+            self._lock.release()
+            return False
+        self._writes_missed = None
+        self._end()  # with the effects of nothing: those that were withheld follow
+        return True
+
+    def _journal_has_all(self) -> bool:
+        return self._journal is None or self._journal.write_missed(self._state)
+
+    def _begin_asked(self, nbytes: int | None) -> tuple[State, int]:
+        begun = self._begin()
+        try:
+            if nbytes is not None:
+                self._make_room(nbytes)
+        except BaseException:
+            self._lock.release()
+            raise
+        return begun
+
+    def _make_room(self, nbytes: int) -> None:
+        assert self._journal is not None
+        if not self._journal.write_missed(self._state):
+            raise NoRoom(self._journal.lacks)
+        try:
+            self._journal.reserve(nbytes)
+        except OSError as error:
+            raise NoRoom(str(error)) from error
 
     def _wake_runners(self, effects: Effects) -> list[tuple[Callable[[str], None], str]]:
         """Notify who waits for tasks; gives whom to call about tasks to stop."""
@@ -182,7 +267,7 @@ class _Changing:
     all threads, many times for each task.
     """
 
-    def __init__(self, begin: Callable[[], tuple[State, int]], end: Callable[[], None]) -> None:
+    def __init__(self, begin: Callable[[], tuple[State, int]], end: Callable[[], object]) -> None:
         self._begin = begin
         self._end = end
 
@@ -191,3 +276,25 @@ class _Changing:
 
     def __exit__(self, *_: object) -> None:
         self._end()
+
+
+class _Asked:
+    """The same for a request of a client, of a cluster that keeps its rows.
+
+    Args:
+        locked: The state.
+        nbytes: That the request brings; ``None`` of one that deletes.
+    """
+
+    def __init__(self, locked: LockedState, nbytes: int | None) -> None:
+        self._locked = locked
+        self._nbytes = nbytes
+
+    def __enter__(self) -> Moment:
+        return self._locked._begin_asked(self._nbytes)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        is_kept = self._locked._end(deletes=self._nbytes is None)
+        journal = self._locked._journal
+        if kind is None and not is_kept and journal is not None:
+            raise NotKept(journal.lacks)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pymonik.errors import UsageError
-from pymonik.handles.handles import ResultHandle
 from pymonik.handles.output_handle import output_of
+from pymonik.handles.result_handle import ResultHandle
 from pymonik.runs.recorded_states import states_at
 from pymonik.session.result import ResultState
 

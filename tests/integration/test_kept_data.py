@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik import ConfigError, Pymonik, UsageError, task
+from pymonik import ConfigError, ControlPlaneError, Pymonik, ResultHandle, UsageError, task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 WAIT_S = 60.0
 KILLS = int(os.environ.get("PYMONIK_KILLS", "8"))  # 200 of them take half an hour
@@ -37,10 +39,16 @@ def slow(seconds: float) -> float:
 
 
 class Cluster:
-    """``pymonik cluster --data`` on a port of its own."""
+    """``pymonik cluster --data`` on a port of its own.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Of the data.
+        before: A command that starts the rest of the command line.
+    """
+
+    def __init__(self, folder: Path, before: Sequence[str] = ()) -> None:
         self.folder = folder
+        self.before = before
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -51,7 +59,7 @@ class Cluster:
         command = ["cluster", "--port", str(self.port), "--workers", "2"]
         command += ["--data", str(self.folder)]
         return subprocess.Popen(
-            [sys.executable, "-m", "pymonik", *command], stdout=subprocess.DEVNULL
+            [*self.before, sys.executable, "-m", "pymonik", *command], stdout=subprocess.DEVNULL
         )
 
     def kill(self) -> None:
@@ -92,6 +100,65 @@ def test_what_was_acknowledged_is_there_after_a_kill(cluster: Cluster) -> None:
     with Pymonik(cluster.endpoint, session="kept", connect_timeout=WAIT_S) as back:
         assert back.runs["squares"].get(timeout=WAIT_S) == [n * n for n in range(50)]
         assert back.runs["slow"].get(timeout=WAIT_S) == [0.3] * 8
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[tuple[Path, list[str]]]:
+    """A file system of 8 MiB, as others see it, and a command that runs another one inside."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    script = f'mount -t tmpfs -o size=8m tmpfs "{place}" && echo && exec sleep 600'
+    if shutil.which("nsenter") is None or shutil.which("unshare") is None:
+        pytest.skip("no program here makes namespaces")
+    command = ["unshare", "-m", "sh", "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as holder:
+        assert holder.stdout is not None
+        if not holder.stdout.readline():
+            pytest.skip("this system lets nobody mount a file system here")
+        yield Path(f"/proc/{holder.pid}/root{place}"), ["nsenter", f"-t{holder.pid}", "-m"]
+        holder.kill()
+
+
+def refused(request: Callable[[int], object]) -> str:
+    """Make a request with one number after the other until it is refused; what is said then."""
+    requests = map(request, range(200, 2_000))
+    with pytest.raises(ControlPlaneError, match="No space left on device") as told:
+        list(requests)
+    return str(told.value)
+
+
+def test_a_full_disk_refuses_and_what_was_acknowledged_is_there(
+    small_disk: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    seen, before = small_disk
+    cluster = Cluster(tmp_path / "disk" / "data", before)
+    try:
+        client = Pymonik(cluster.endpoint, session="full", connect_timeout=WAIT_S).create()
+        acknowledged = {n: square.invoke(n) for n in range(20)}
+        assert acknowledged[7].get(timeout=WAIT_S) == 49
+        filler = seen / "filler"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        stored: list[ResultHandle[bytes]] = []
+        # Until what the cluster had reserved before is used up.
+        told = refused(lambda n: stored.append(client.put(os.urandom(10_000), f"value {n}")))
+        assert "rows.log" in told
+        told = refused(lambda n: acknowledged.update({n: square.invoke(n).wait(WAIT_S)}))
+        assert "rows.log" in told
+        refused(lambda _: Pymonik(cluster.endpoint).create().leave())
+        values = [one.get(timeout=WAIT_S) for one in stored]  # what is there can be read
+        assert acknowledged[3].get(timeout=WAIT_S) == 9
+        filler.unlink()
+        assert square.invoke(101, pymonik=client).get(timeout=WAIT_S) == 101 * 101
+        cluster.kill_and_start()
+        assert [one.get(timeout=WAIT_S) for one in stored] == values
+        client.leave()
+        with Pymonik(cluster.endpoint, session="full", connect_timeout=WAIT_S) as back:
+            found = back.runs["square"].get(timeout=WAIT_S)
+        assert {*(n * n for n in acknowledged), 101 * 101} <= set(found)
+    finally:
+        cluster.stop()
 
 
 PROGRAM = """

@@ -143,3 +143,12 @@ class NoRoom(ResourceExhausted):
     """The object storage cannot be written; the text of the system names the place."""
 
     prefix = "the object storage cannot be written"
+
+
+class NotKept(NoRoom):
+    """What was asked for could not be written where rows are kept, and had happened by then.
+
+    It is told to nobody until it is written, which it will be once there is room.
+    """
+
+    prefix = "it takes place once there is room on the disk, and may be lost until then"

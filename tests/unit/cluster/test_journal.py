@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pymonik.cluster import journal as journal_module
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.dispatch import Dispatch
+from pymonik.cluster.events import Interest
 from pymonik.cluster.journal import FILE, Journal
 from pymonik.cluster.locked_state import LockedState
+from pymonik.cluster.services.fields import RESULTS, TASKS
+from pymonik.cluster.services.filters import Query
 from pymonik.cluster.state import sessions
-from pymonik.cluster.state.rows import Partition, ResultStatus, SessionStatus, TaskStatus
+from pymonik.cluster.state.faults import NoRoom, NotKept
+from pymonik.cluster.state.rows import (
+    Kind,
+    Partition,
+    Result,
+    ResultStatus,
+    SessionStatus,
+    TaskStatus,
+)
 from pymonik.cluster.state.submission import TaskCreation
 from pymonik.cluster.state.work import NewResult, NewTask, Succeeded
 from pymonik.cluster.storage import Storage
@@ -213,6 +227,7 @@ def test_a_frame_that_was_cut_is_left_out(kept: Kept) -> None:
 
 def test_the_file_does_not_grow_for_ever(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pymonik.cluster.journal._SMALLEST", 20_000)
+    monkeypatch.setattr("pymonik.cluster.journal._ROOM", 1_000)
     session = kept.session()
     last = ""
     for _ in range(300):
@@ -226,21 +241,125 @@ def test_the_file_does_not_grow_for_ever(kept: Kept, monkeypatch: pytest.MonkeyP
         assert state.results[last].status is ResultStatus.DELETED
 
 
-def test_a_full_disk_is_told_and_what_was_missed_is_written_later(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+class Disk:
+    """What the system says when files are written: nothing, or that there is no room."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.is_full = self.has_reserve = False
+        write, allocate = journal_module._write, os.posix_fallocate
+
+        def written(descriptor: int, frame: bytes) -> int:
+            if self.is_full and not self.has_reserve:
+                os.write(descriptor, frame[: len(frame) // 2])  # as much as there was room for
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return write(descriptor, frame)
+
+        def allocated(descriptor: int, offset: int, size: int) -> None:
+            if self.is_full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            allocate(descriptor, offset, size)
+
+        patch.setattr(journal_module, "_write", written)
+        patch.setattr(os, "posix_fallocate", allocated)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+def test_a_full_disk_refuses_what_could_not_be_kept(
+    disk: Disk, kept: Kept, caplog: pytest.LogCaptureFixture
 ) -> None:
     session = kept.session()
-    with monkeypatch.context() as full:
+    before = kept.result(session, b"before")
+    kept.locked.close()  # nothing is tried again by itself
+    disk.is_full = disk.has_reserve = True
+    made = [before]
+    more = (kept.result(session, b"x" * 10_000) for _ in range(1_000))
+    with pytest.raises(NoRoom, match=r"No space left on device.*rows\.log") as refused:
+        made.extend(more)  # what was reserved is used up first
+    assert not isinstance(refused.value, NotKept)
+    with pytest.raises(NoRoom):
+        kept.control.submit(session, None, [TaskCreation("", [before])], payloads=[b"p" * 10_000])
+    with kept.locked.reading() as state:  # nothing of it has happened
+        assert (list(state.results), list(state.tasks)) == (made, [])
+    assert kept.killed("all").data(made[-1]) == b"x" * 10_000
+    disk.has_reserve = False
+    with pytest.raises(NotKept) as missed:  # it was not asked whether there is room for it
+        kept.change(sessions.pause, session)
+    assert "once there is room" in missed.value.detail
+    assert "rows.log" in missed.value.detail
+    with pytest.raises(NoRoom):
+        kept.session()
+    assert len([one for one in caplog.records if one.levelname == "ERROR"]) == 1
+    assert kept.killed("unwritten").locked._state.sessions[session].status is SessionStatus.RUNNING
+    disk.is_full = False
+    after = kept.result(session, b"after")
+    again = kept.killed()
+    assert (again.data(before), again.data(after)) == (b"before", b"after")
+    with again.locked.reading() as state:  # what was missed is written with the next
+        assert state.sessions[session].status is SessionStatus.PAUSED
 
-        def refuse(descriptor: int, frame: bytes) -> int:
-            raise OSError(28, "No space left on device")
 
-        full.setattr("pymonik.cluster.journal._write", refuse)
-        missed = kept.result(session, b"missed")
-        kept.result(session, b"as well")
-    assert len(caplog.records) == 1
-    kept.result(session, b"there is room again")
-    assert kept.killed().data(missed) == b"missed"
+def test_nobody_hears_of_what_could_not_be_written(disk: Disk, kept: Kept) -> None:
+    session = kept.session()
+    payload, output = kept.result(session, b"payload"), kept.result(session)
+    task = kept.task(session, payload, output)
+    kept.run()
+    interest = Interest(
+        session, Query(TASKS, None), Query(RESULTS, None), frozenset({Kind.RESULT_STATUS})
+    )
+    news = iter(kept.control.subscribe(interest))
+    disk.is_full = True
+    kept.dispatch.finish(task, Succeeded(data={output: b"value"}), pod_id="p")
+    assert not kept.locked._hub._subscriptions[session][0]._changes
+    disk.is_full = False
+    told = next(news)  # somebody looks for room without being asked
+    assert isinstance(told.row, Result)
+    assert (told.row.result_id, told.row.status) == (output, ResultStatus.COMPLETED)
+    assert kept.killed().data(output) == b"value"
+
+
+def test_what_is_deleted_makes_room_for_its_row(disk: Disk, kept: Kept) -> None:
+    session = kept.session()
+    large = kept.result(session, LARGE)
+    path = kept.folder / "objects" / large
+    assert path.exists()
+    disk.is_full = True
+    with pytest.raises(NotKept):
+        kept.control.delete_data([large])
+    assert not path.exists()
+    disk.is_full = False
+    kept.session()
+    with kept.killed().locked.reading() as state:
+        assert state.results[large].status is ResultStatus.DELETED
+
+
+def test_what_ends_tasks_has_room_that_requests_have_left(disk: Disk, kept: Kept) -> None:
+    session = kept.session()
+    payload, output = kept.result(session, b"payload"), kept.result(session)
+    task = kept.task(session, payload, output)
+    kept.run()
+    disk.is_full = disk.has_reserve = True
+    kept.dispatch.finish(task, Succeeded(data={output: b"value"}), pod_id="p")
+    assert kept.killed().data(output) == b"value"
+
+
+def test_a_cluster_starts_on_a_full_disk_and_goes_on_when_there_is_room(
+    disk: Disk, kept: Kept
+) -> None:
+    session = kept.session()
+    small = kept.result(session, b"small")
+    disk.is_full = True
+    again = kept.killed()
+    assert again.data(small) == b"small"
+    with pytest.raises(NoRoom):
+        again.session()
+    disk.is_full = False
+    more = again.result(session, b"more")
+    third = again.killed("third")
+    assert (third.data(small), third.data(more)) == (b"small", b"more")
 
 
 def test_a_folder_has_one_cluster(kept: Kept) -> None:
