@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pymonik.cli import rebuilt_built_in as built_in
+from pymonik.cli.rebuilt_place import RebuiltPlace
 from pymonik.code import codec, first_party, main_module
 from pymonik.code.finder import bundles
 from pymonik.code.opened_result import OpenedResult
@@ -18,11 +20,12 @@ from pymonik.content.unpacked import UnpackedBundles
 from pymonik.environments.builds import Environments
 from pymonik.errors import ControlPlaneError, SerializationError, UsageError
 from pymonik.executor.installed import stand_in_site_packages
+from pymonik.files.completed import Completed
 from pymonik.runs.inline import InlineSession
 from pymonik.runs.stored_calls import StoredTask, find_task, read_task, reader
 from pymonik.session.current import activate
 from pymonik.wire import containers
-from pymonik.wire.call import FunctionRef
+from pymonik.wire.call import Command, FunctionRef, LambdaHandler
 
 if TYPE_CHECKING:
     import types
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
     from pymonik.runs.rows import Lists
     from pymonik.runs.stored_calls import Reading
     from pymonik.session.result import ResultState
-    from pymonik.wire.call import ResultRef
+    from pymonik.wire.call import FileRef, ResultRef
+    from pymonik.wire.command_lines import Ran
 
 
 @dataclass
@@ -46,6 +50,7 @@ class RebuiltCall:
     item: int
     read: Reading
     notes: list[str] = field(default_factory=list)
+    _place: RebuiltPlace | None = None
 
     def run(self) -> Any:
         """What it gives, here; subtasks run in this process.
@@ -54,26 +59,53 @@ class RebuiltCall:
             UsageError: Something that it needs is not there any more, or cannot be read here.
             BaseException: What the function raises.
         """
-        function = self._function()
-        call, blobs = self.task.call(self.item)
-        applied.apply(self.task.meta.settings)
-        packed = _loaded("the arguments", lambda: codec.unpack(blobs, self._value_of(call.refs)))
-        args, kwargs, seed = codec.arguments_of(packed)
         session = InlineSession(self.task.row.session_id, self._state_value)
         activate(session)
         try:
-            return session.call(function, args, kwargs, seed)
+            return self._outcome(session)
         finally:
             activate(None)
+            if self._place is not None and os.listdir(self._place.folder):  # noqa: PTH208
+                self.notes.append(f"its files are in {self._place.folder}")
+
+    def _outcome(self, session: InlineSession) -> Any:
+        function = self.task.meta.function
+        call, blobs = self.task.call(self.item)
+        value = self._value_of(call.refs)
+        if isinstance(function, Command):
+            return built_in.command(function, call, blobs, value, self.place)
+        if isinstance(function, LambdaHandler):
+            return built_in.handler(function, blobs, value, self.place, session)
+        return self._called(function, session)
+
+    def _called(self, ref: FunctionRef, session: InlineSession) -> Any:
+        function = self._function(ref)
+        call, blobs = self.task.call(self.item)
+        applied.apply(self.task.meta.settings)
+        packed = _loaded(
+            "the arguments",
+            lambda: codec.unpack(blobs, self._value_of(call.refs), self._file_of(call.files)),
+        )
+        args, kwargs, seed = codec.arguments_of(packed)
+        if call.files or getattr(function, "outputs", ()):
+            os.chdir(self.place.folder)  # where its files are, and what it makes is looked for
+        return session.call(function, args, kwargs, seed)
+
+    @property
+    def place(self) -> RebuiltPlace:
+        """The folder of the call; there is one once something asks for it."""
+        if self._place is None:
+            self._place = RebuiltPlace(self.task, self.read)
+        return self._place
+
+    def _file_of(self, refs: tuple[FileRef, ...]) -> Any:
+        return lambda slot: self.place.file(refs[slot])
 
     def is_ours(self, frame: types.FrameType) -> bool:
         """Whether a frame is one of pymonik, which nobody wants to see."""
         return frame.f_code.co_filename.startswith(OWN_FOLDER)
 
-    def _function(self) -> Any:
-        ref = self.task.meta.function
-        if not isinstance(ref, FunctionRef):
-            raise UsageError(f"{ref.name} is a command or a handler: there is no function to debug")
+    def _function(self, ref: FunctionRef) -> Any:
         container = self._there(ref.result_id, f"the function {ref.name}")
         return _loaded(f"the function {ref.name}", lambda: LoadedFunction(container).function)
 
@@ -85,7 +117,9 @@ class RebuiltCall:
 
     def _value(self, ref: ResultRef, what: str) -> object:
         opened = OpenedResult(bytearray(self._there(ref.result_id, what)))
-        return opened.value(ref.item, lambda other: self._value(other, what), output=ref.output)
+        return opened.value(
+            ref.item, lambda other: self._value(other, what), _Files(self), ref.output
+        )
 
     def _state_value(self, state: ResultState) -> object:
         return self._value(state.place, state.name or "an input")
@@ -97,6 +131,21 @@ class RebuiltCall:
             raise UsageError(
                 f"{what} (result {result_id}) is not there any more: {error.detail}"
             ) from error
+
+
+class _Files:
+    """Reads files in values of other calls: see `pymonik.code.references.Reader`."""
+
+    def __init__(self, call: RebuiltCall) -> None:
+        self._call = call
+
+    def file(self, ref: FileRef, data: Any) -> object:
+        """The file, in the folder of the call."""
+        return self._call.place.file(ref, data)
+
+    def completed(self, ran: Ran, files: dict[str, Any]) -> object:
+        """What another command gave."""
+        return Completed.of(ran, files)
 
 
 @contextlib.contextmanager

@@ -46,8 +46,7 @@ def run(options: argparse.Namespace) -> int:
     assert found is not None
     item = None if found["item"] is None else int(found["item"])
     with connection.listing(options) as lists, rebuilt(lists, found["id"], item) as call:
-        for line in call.notes:
-            sys.stderr.write(f"pymonik: {line}\n")
+        _tell(call)
         try:
             value = call.run()
         except PymonikError as error:
@@ -56,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
             return _failed(error, call, options)
         except Exception as error:  # noqa: BLE001 - of the function
             return _failed(error, call, options)
+        _tell(call)
     if options.json:
         print_json({"value": repr(value), "error": None})
     else:
@@ -63,7 +63,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _tell(call: RebuiltCall) -> None:
+    """Say what has been noted since it was said last."""
+    while call.notes:
+        sys.stderr.write(f"pymonik: {call.notes.pop(0)}\n")
+
+
 def _failed(error: Exception, call: RebuiltCall, options: argparse.Namespace) -> int:
+    _tell(call)
     trace: Any = error.__traceback__
     while trace is not None and trace.tb_next is not None and call.is_ours(trace.tb_frame):
         trace = trace.tb_next

@@ -70,26 +70,27 @@ class CommandCall:
         self, outgoing: Outgoing, origin: Callable[[], Origin]
     ) -> tuple[ItemMeta, Sequence[Buffer]]:
         """Run it: the item for its value or its failure, and the blobs of that."""
-        ran, problem, names = self._repeated()
+        ran, problem, names = self.ended()
         is_kept = not problem or self._command.keeps_outputs
         sealed = [self._place.output(name)._seal() for name in names] if is_kept else []
         refs, blobs = outgoing.send(sealed, 1)
         if problem:
-            failure = Failure(
-                (Raised("pymonik.errors", "CommandError", problem),),
-                self._shown(ran),
-                origin(),
-                ran.seconds,
-                ran,
-            )
-            first, form = encode(failure), 0
+            first, form = encode(self.failure(ran, problem, origin())), 0
         else:
             first, form = command_lines.ran_encoder.encode(ran), COMPLETED
         item = ItemMeta(1 + len(blobs), failed=bool(problem), form=form, files=refs)
         return item, [first, *blobs]
 
-    def _repeated(self) -> tuple[Ran, str, list[str]]:
-        """The last time that it ran; the first failure ends the others."""
+    def failure(self, ran: Ran, problem: str, origin: Origin) -> Failure:
+        """What is told of a command that failed."""
+        raised = Raised("pymonik.errors", "CommandError", problem)
+        return Failure((raised,), self._shown(ran), origin, ran.seconds, ran)
+
+    def ended(self) -> tuple[Ran, str, list[str]]:
+        """Run it: how it ended the last time, what is wrong with that, and names of outputs.
+
+        The first failure ends the repetitions.
+        """
         words = self._words()
         turn = 1
         while True:

@@ -108,7 +108,7 @@ class Workplace:
     def _fill(self, path: str, ref: FileRef, data: Buffer | None) -> None:
         if data is None and not ref.size:
             data = b""
-        source = self._source(ref) if data is None else bytes(data)
+        source = self.source(ref) if data is None else bytes(data)
         if ref.is_folder:
             self._unpack(source, path)
             return
@@ -123,7 +123,12 @@ class Workplace:
             raise SerializationError(f"the file {ref.name!r} was cut on its way")
         os.chmod(path, 0o755 if ref.is_executable else 0o644)  # noqa: PTH101
 
-    def _source(self, ref: FileRef) -> str | bytes:
+    def source(self, ref: FileRef) -> str | bytes:
+        """The result in which a file lies: where that is, or its bytes.
+
+        Raises:
+            SerializationError: It is no input of the task.
+        """
         try:
             return self._run.input(ref.result_id)
         except KeyError:

@@ -40,7 +40,10 @@ def arguments_and_seed(
 ) -> ArgumentsAndSeed:
     """The same with the seed of the call's random numbers; see `arguments`."""
     if state.run is not None and not state.run.has_pickles:
-        raise UsageError(f"{state.name} is a command or a handler: it has no arguments of Python")
+        raise UsageError(
+            f"{state.name} is a command or a handler: it has no arguments of Python; "
+            f"`pymonik replay {state.task_id}` runs it again on this machine"
+        )
     if state.call is None:
         read_calls([state])
     call = state.call

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
+import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +17,6 @@ from pymonik import LocalCluster, Pymonik, task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PROGRAM = """
 import sys
@@ -192,3 +194,81 @@ def test_packages_are_installed_as_for_the_call(cluster, tmp_path):
         assert str(handle.exception()) == "42"
         ended = replay(cluster, handle.task_id, cwd=tmp_path)
     assert "ValueError: 42" in ended.stderr
+
+
+BUILT_INS = """
+import sys
+from pathlib import Path
+from pymonik import File, Pymonik, Task, command, task
+
+@task
+def seven():
+    return 7
+
+@task
+def shout(file, n):
+    print(file.read_text().upper() * n)
+    return file
+
+if __name__ == "__main__":
+    Path("word.txt").write_text("hello ")
+    Path("tool.sh").write_text("(cat word.txt; echo $1) | tee said.txt; exit $1\\n")
+    say = command(
+        "sh tool.sh {n}", files=["tool.sh"], outputs=["said.txt"], name="say"
+    )
+    reply = Task.from_lambda("handlers.zip", "engine.reply")
+    with Pymonik(sys.argv[1], session="built-ins", on_exit="keep", on_unseen="ignore") as pk:
+        word = File("word.txt")
+        failed = say.invoke(word, n=seven.invoke())
+        ended = say.invoke(word, n=0)
+        answered = reply.invoke({"n": [1, seven.invoke()]}, pmk_client_context={"custom": {"k": 2}})
+        refused = reply.invoke({"n": "word"})
+        shouted = shout.invoke(word, 2)
+        calls = [failed, ended, answered, refused, shouted]
+        [one.exception() for one in calls]
+        print(*(one.task_id for one in calls))
+"""
+ENGINE = """
+import helper_of_zip
+
+def reply(event, context):
+    custom = context.client_context.custom if context.client_context else {}
+    return {"sum": helper_of_zip.add(event["n"]), "name": context.function_name, **custom}
+"""
+
+
+def test_commands_handlers_and_calls_with_files_run_here_as_they_were(cluster, tmp_path):
+    folder = tmp_path / "program"
+    folder.mkdir()
+    (folder / "program.py").write_text(BUILT_INS)
+    with zipfile.ZipFile(folder / "handlers.zip", "w") as file:
+        file.writestr("engine.py", ENGINE)
+        file.writestr("helper_of_zip.py", "def add(numbers):\n    return sum(numbers)\n")
+    ended = subprocess.run(
+        [sys.executable, "program.py", cluster.endpoint],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    shutil.rmtree(folder)
+    failed, well, answered, refused, shouted = ended.stdout.split()
+    told = replay(cluster, failed, cwd=tmp_path)
+    assert told.returncode == 1
+    assert "CommandError: the command exited with 7" in told.stderr
+    assert told.stdout == "hello 7\n"  # what it prints
+    kept = Path(told.stderr.rpartition("its files are in ")[2].splitlines()[0])
+    assert sorted(one.name for one in kept.iterdir()) == ["said.txt", "tool.sh", "word.txt"]
+    told = replay(cluster, well, cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert "rc=0" in told.stdout
+    assert "said.txt" in told.stdout
+    told = replay(cluster, answered, cwd=tmp_path)
+    assert (told.returncode, told.stdout) == (0, "{'sum': 8, 'name': 'reply', 'k': 2}\n")
+    told = replay(cluster, refused, cwd=tmp_path)
+    assert told.returncode == 1
+    assert "return sum(numbers)" in told.stderr
+    told = replay(cluster, shouted, cwd=tmp_path)
+    assert told.stdout.startswith("HELLO HELLO"), told.stderr
