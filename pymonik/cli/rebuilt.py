@@ -65,7 +65,7 @@ class RebuiltCall:
             return self._outcome(session)
         finally:
             activate(None)
-            if self._place is not None and os.listdir(self._place.folder):  # noqa: PTH208
+            if self._place is not None and not self._place.is_forgotten():
                 self.notes.append(f"its files are in {self._place.folder}")
 
     def _outcome(self, session: InlineSession) -> Any:

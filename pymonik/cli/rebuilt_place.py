@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,14 @@ class RebuiltPlace(Workplace):
             folder=tempfile.mkdtemp(prefix="pymonik-replay-"),
         )
         super().__init__(self.run)
+
+    def is_forgotten(self) -> bool:
+        """Whether nothing lies in the folder; it is removed then."""
+        if os.listdir(self.folder):  # noqa: PTH208 - no `Path`, as in the base
+            return False
+        self.leave()
+        shutil.rmtree(self.run.folder, ignore_errors=True)
+        return True
 
     def source(self, ref: FileRef) -> bytes:
         """The bytes of the result in which a file lies.

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from pymonik.session.run import SingleCalls
 from pymonik.wire import containers
-from pymonik.wire.call import RUN_RECORD_PREFIX, WHOLE, FunctionRef, RunRecord, RunTask
+from pymonik.wire.call import (
+    KEY_BYTES,
+    RUN_RECORD_PREFIX,
+    WHOLE,
+    FunctionRef,
+    RunRecord,
+    RunTask,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,6 +84,50 @@ def _task(run: Run, task: OutgoingTask, recording: Recording) -> RunTask:
     return RunTask(task.result_id, tuple(numbers), keys, task.chunked)
 
 
+def of_cached(
+    run: Run, label: str, states: Sequence[ResultState], recording: Recording, nonce: str
+) -> list[tuple[str, list[Buffer]]]:
+    """The same for calls whose values are those of earlier ones: no task is submitted for them.
+
+    Args:
+        run: Of the calls.
+        label: Of the run.
+        states: Of the calls: where the values stand is known.
+        recording: Of the session.
+        nonce: Of the session.
+    """
+    run_id, numbers = recording.numbers(run, states)
+    by_result: dict[str, dict[int, tuple[int, bytes]]] = {}
+    for number, state in zip(numbers, states, strict=True):
+        places = by_result.setdefault(state.result_id or "", {})
+        places[state.item] = number, recording.key(state)
+    record = RunRecord(
+        run=run_id,
+        label=label,
+        function=FunctionRef("", "", run.name),
+        parameters=run.root.parameters,
+        source=run.source,
+        total=run.root.total,
+        single=isinstance(run.root, SingleCalls),
+        tasks=tuple(_cached_task(*one) for one in by_result.items()),
+        nonce=nonce,
+        started=run.root.started,
+        written=time.time(),
+    )
+    return [(f"{RUN_RECORD_PREFIX}{label}", containers.join(record, ()))]
+
+
+def _cached_task(result_id: str, places: dict[int, tuple[int, bytes]]) -> RunTask:
+    """Some of the values in a result that another run has left."""
+    if WHOLE in places:
+        number, key = places[WHOLE]
+        return RunTask(result_id, (number,), key)
+    nothing = -1, bytes(KEY_BYTES)
+    items = [places.get(place, nothing) for place in range(1 + max(places))]
+    keys = b"".join(key for _, key in items)
+    return RunTask(result_id, tuple(number for number, _ in items), keys, chunked=True)
+
+
 def of_states(states: Sequence[ResultState], nonce: str) -> list[tuple[str, list[Buffer]]]:
     """The same for calls of a session that is not recorded, of which only handles are known.
 
@@ -88,7 +139,7 @@ def of_states(states: Sequence[ResultState], nonce: str) -> list[tuple[str, list
     """
     groups: dict[Run, list[ResultState]] = {}
     for state in states:
-        if state.run is not None and state.task_id:
+        if state.run is not None and state.result_id:
             groups.setdefault(state.run, []).append(state)
     return [_of_group(run, group, nonce) for run, group in groups.items()]
 

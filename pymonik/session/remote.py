@@ -247,9 +247,21 @@ class RemoteSession:
     def _send_calls(self, submission: Submission, states: list[ResultState]) -> None:
         """Have them sent, but for those whose values the cache has."""
         if submission.finder is not None:
-            self._post_calls(*self._without_found(submission, states))
+            left, pending = self._without_found(submission, states)
+            if self._recording is not None:
+                self._record_cached(submission, [one for one in states if one.is_final])
+            self._post_calls(left, pending)
         else:
             self._post_calls(submission, states)
+
+    def _record_cached(self, submission: Submission, states: list[ResultState]) -> None:
+        """Have calls that the cache has ended be found with the others of their run."""
+        run = submission.run
+        if not states or run is None or self._recording is None:
+            return
+        label = run.root.label or submission.options.label or run.root.name
+        made = records.of_cached(run, label, states, self._recording, self._nonce)
+        self._ask(events.Store(made))
 
     def _post_calls(self, submission: Submission, states: list[ResultState]) -> None:
         if not states:

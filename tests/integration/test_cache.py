@@ -105,6 +105,31 @@ def test_a_pipeline_is_found_without_its_inputs(cluster, runs):
     assert number_of(runs) == 8
 
 
+@pytest.mark.parametrize("chunk_size", [1, 4])
+def test_what_the_cache_had_is_in_the_record_of_its_run(cluster, runs, tmp_path, chunk_size):
+    with Pymonik(cluster.endpoint):
+        double.map_invoke([(n, runs) for n in range(1, 9, 2)], chunk_size=chunk_size).wait()
+    name = f"cached {chunk_size}"
+    client = Pymonik(cluster.endpoint, session=name).create()
+    some = double.map_invoke([(n, runs) for n in range(9)], label="some", chunk_size=chunk_size)
+    assert (some.cache.hits, some.get()) == (4, [2 * n for n in range(9)])
+    entries_of(client.session).write()  # a thread does it a moment after the calls have ended
+    every = double.map_invoke([(n, runs) for n in range(9)], label="all")
+    assert every.cache.hits == 9
+    alone = double.invoke(4, runs)
+    client.leave(tmp_path / "job.json", every, alone)
+    with Pymonik.attach(tmp_path / "job.json") as back:
+        assert back.handles.get(timeout=60) == [*every.get(), 8]
+        assert set(back.runs) == {"some", "all", "double"}
+        assert back.runs["some"].get(timeout=60) == back.runs["all"].get(timeout=60)
+        assert back.runs["double"].get(timeout=60) == [8]
+        assert "9 items, 9 ok" in repr(back.runs)
+        again = double.map_invoke([(n, runs) for n in range(9)], label="all")
+        assert again.get(timeout=60) == every.get()
+        assert len(back.runs.all("all")) == 1
+    assert number_of(runs) == 9
+
+
 def test_failures_are_computed_again(cluster, runs):
     for _ in range(2):
         with Pymonik(cluster, on_unseen="ignore"):
