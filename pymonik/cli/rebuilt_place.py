@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pymonik.errors import ControlPlaneError, UsageError
 from pymonik.executor.frames import Run
+from pymonik.executor.packed_options import packed
 from pymonik.executor.workplace import Workplace
 from pymonik.options import TaskOptions
 
@@ -34,7 +35,7 @@ class RebuiltPlace(Workplace):
             files={},
             payload_id=row.payload,
             output_id=row.outputs[0] if row.outputs else "",
-            options=row.limits or TaskOptions(),
+            packed_options=packed(row.limits or TaskOptions()),
             folder=tempfile.mkdtemp(prefix="pymonik-replay-"),
         )
         super().__init__(self.run)
