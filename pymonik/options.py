@@ -153,6 +153,7 @@ def call_options(task_options: object, keywords: dict[str, Any]) -> TaskOptions:
     Raises:
         UsageError: A ``pmk_*`` keyword that is not an option, or of the wrong type.
     """
+    __tracebackhide__ = True
     named = {key: keywords.pop(key) for key in list(keywords) if key.startswith("pmk_")}
     fields = {key.removeprefix("pmk_"): value for key, value in named.items()}
     if "partition" in fields:
@@ -179,6 +180,7 @@ def refuse_unknown(
     Raises:
         ArgumentsError: There is one.
     """
+    __tracebackhide__ = True
     known = list(known)
     for name in unknown:
         import difflib  # only for a mistake

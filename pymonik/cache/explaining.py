@@ -10,8 +10,8 @@ import msgspec
 from pymonik.cache.entries import CODE_PREFIX, MOST_ENTRIES, Entry, entries_of, listed
 from pymonik.cache.keys import Manifest, keys
 from pymonik.errors import ControlPlaneError
-from pymonik.runs.wording import span
 from pymonik.session.remote import RemoteSession
+from pymonik.wording import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

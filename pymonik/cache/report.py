@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pymonik.cache.entries import entries_of, listed
 from pymonik.cache.explaining import explain
-from pymonik.runs.wording import span
 from pymonik.session.remote import RemoteSession
+from pymonik.wording import span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pymonik.cli import connection
 from pymonik.cli.printing import print_json, say
 from pymonik.errors import PymonikError
-from pymonik.runs.wording import span
+from pymonik.wording import span
 
 if TYPE_CHECKING:
     import argparse

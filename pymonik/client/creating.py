@@ -39,20 +39,20 @@ def create_session(plane: ControlPlane, wishes: Wishes) -> tuple[str, list[str],
         return created(), partitions, options
     except ControlPlaneError as error:
         if partitions or not error.detail.startswith(_NOT_FOUND):
-            raise _with_partitions(error, plane) from error
-        partitions = [_only_partition(plane.list_partitions(), error)]
+            raise _with_partitions(error, plane) from None
+        partitions = [_only_partition(plane.list_partitions())]
     options = TaskOptions(partition_id=partitions[0]).over(options)
     return created(), partitions, options
 
 
-def _only_partition(known: Sequence[str], error: ControlPlaneError) -> str:
+def _only_partition(known: Sequence[str]) -> str:
     if _DEFAULT_PARTITION in known:
         return _DEFAULT_PARTITION
     if len(known) == 1:
         return known[0]
     raise UsageError(
         f"this cluster has no default partition; pass partition= (there are {', '.join(known)})"
-    ) from error
+    ) from None
 
 
 def _with_partitions(error: ControlPlaneError, plane: ControlPlane) -> ControlPlaneError:

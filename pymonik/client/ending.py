@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from pymonik.errors import UnavailableError
 from pymonik.kept.joining import wait_for_others
 from pymonik.runs import log_lines
-from pymonik.runs.wording import count
 from pymonik.tasks.monitors import stop_all
+from pymonik.wording import count
 
 if TYPE_CHECKING:
     from pymonik.session.remote import RemoteSession

@@ -18,7 +18,7 @@ from pymonik.client.opening import forgotten, open_client
 from pymonik.client.wishes import check_on_unseen, checked
 from pymonik.code import codec
 from pymonik.code.own_frames import uncaught_errors, unlink
-from pymonik.errors import ControlPlaneError, SessionClosedError, UsageError
+from pymonik.errors import ControlPlaneError, PymonikError, SessionClosedError, UsageError
 from pymonik.handles.multi_result_handle import MultiResultHandle
 from pymonik.handles.result_handle import ResultHandle
 from pymonik.options import TaskOptions, refuse_unknown
@@ -225,8 +225,13 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
             ConfigError: The endpoint or a certificate cannot be used.
             UnavailableError: No control plane answers there.
         """
-        with self._lock:
-            open_sessions.add(self._opened())
+        __tracebackhide__ = True
+        try:
+            with self._lock:
+                open_sessions.add(self._opened())
+        except PymonikError as error:
+            unlink(error)  # in a notebook nobody scrolls through ours to the line of the user
+            raise error
         return self
 
     def close(self, *, wait: bool = True) -> None:
@@ -274,6 +279,7 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
             purges.expect(session, session.failed_results if self._keeps_failed else ())
 
     def __enter__(self) -> Pymonik:
+        __tracebackhide__ = True
         self.create()
         self._blocks.enter(self._session)
         return self

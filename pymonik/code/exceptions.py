@@ -20,6 +20,7 @@ from pymonik.code.remote_frames import remote_part, traceback_of
 from pymonik.errors import CommandError, TaskFailedError
 from pymonik.wire.failure import NONE
 from pymonik.wire.traceback_text import traceback_text
+from pymonik.wording import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +104,7 @@ def note_of(failure: Failure) -> str:
         parts.append(f"attempt {failure.origin.attempt}")
         parts.append(f"worker {failure.origin.host}:{failure.origin.pid}")
     if failure.seconds:
-        parts.append(f"{failure.seconds:.3g} s")
+        parts.append(span(failure.seconds))
     if failure.peak_bytes:
         parts.append(f"peak {failure.peak_bytes / 1e6:.0f} MB")
     return ", ".join(parts)

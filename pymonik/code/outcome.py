@@ -26,9 +26,22 @@ def outcome(
         kwargs: By keyword.
         collects: Whether a generator's value is the list of what it yields.
     """
+    __tracebackhide__ = True  # `replay` runs it in the program of the user
     value = function(*args, **kwargs)
-    if type(value) not in _LAZY:
-        return value
+    return value if type(value) not in _LAZY else finished(value, collects=collects)
+
+
+def is_lazy(value: object) -> bool:
+    """Whether there is more to do for a value: it is a coroutine, or a generator."""
+    return type(value) in _LAZY
+
+
+def finished(value: Any, *, collects: bool) -> Any:
+    """What a coroutine gives at its end, or the list of what a generator yields, if that is meant.
+
+    No loop may run in this thread.
+    """
+    __tracebackhide__ = True
     if isinstance(value, types.CoroutineType):
         import asyncio  # most executors never need it, and it takes long to import
 

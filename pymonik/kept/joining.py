@@ -15,9 +15,9 @@ from pymonik.options import TaskOptions
 from pymonik.runs.reading import drop_unsent, outputs_of, read_runs, standing
 from pymonik.runs.rows import LIVE
 from pymonik.runs.tidying import this_client
-from pymonik.runs.wording import count, short
 from pymonik.session.recording import Recording
 from pymonik.wire.call import CLIENT_LABEL, SESSION_LABEL
+from pymonik.wording import count, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

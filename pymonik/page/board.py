@@ -19,9 +19,9 @@ from pymonik.runs.looks import started, title
 from pymonik.runs.rows import LIVE, Lists, TaskRow, first_id
 from pymonik.runs.tally import Mark
 from pymonik.runs.tidying import delete
-from pymonik.runs.wording import count
 from pymonik.runs.workers import host_of, workers
 from pymonik.wire.call import ENVIRONMENT_LABEL
+from pymonik.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from pymonik.code import codec, packed_function
-from pymonik.code.outcome import outcome
+from pymonik.code.outcome import finished, is_lazy
 from pymonik.code.prepared import prepared
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.errors import DependencyFailedError, UsageError
@@ -79,6 +79,7 @@ class InlineSession:
         seed: Seed | None,
     ) -> object:
         """What a call gives: with its own random numbers, and its setup, as on a worker."""
+        __tracebackhide__ = True
         around = self.numbers, self.setup
         try:
             setup: Callable[[], object] | None = getattr(function, "setup", None)
@@ -164,10 +165,12 @@ class InlineSession:
 
 def _outcome(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What a call gives on a worker, where coroutines and generators are run to their ends."""
+    __tracebackhide__ = True
+    value = function(*args, **kwargs)
+    if not is_lazy(value):
+        return value
     collects = bool(getattr(function, "collects", _yields(function)))
-    if collects or inspect.iscoroutinefunction(getattr(function, "func", function)):
-        return _beside_loops(outcome, function, args, kwargs, collects=collects)
-    return outcome(function, args, kwargs, collects=False)
+    return _beside_loops(finished, value, collects=collects)
 
 
 def _yields(function: Callable[..., Any]) -> bool:
@@ -176,6 +179,7 @@ def _yields(function: Callable[..., Any]) -> bool:
 
 def _beside_loops(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call it in a thread of its own where a loop runs already, as in the cell of a notebook."""
+    __tracebackhide__ = True
     if not _is_in_loop():
         return function(*args, **kwargs)
     from concurrent.futures import ThreadPoolExecutor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pymonik.runs.tally import Mark
-from pymonik.runs.wording import span
+from pymonik.wording import span
 
 if TYPE_CHECKING:
     from pymonik.runs.tally import ErrorGroup, Snapshot

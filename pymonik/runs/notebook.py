@@ -20,7 +20,7 @@ from pymonik.runs.figures import seconds_of
 from pymonik.runs.line import line
 from pymonik.runs.view import fragment
 from pymonik.runs.watch import Watch
-from pymonik.runs.wording import span
+from pymonik.wording import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

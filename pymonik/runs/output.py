@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from pymonik.errors import UsageError
 from pymonik.runs.output_lines import Lines
-from pymonik.runs.wording import count
+from pymonik.wording import count
 
 if TYPE_CHECKING:
     from typing import TextIO

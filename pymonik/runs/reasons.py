@@ -24,8 +24,8 @@ from pymonik.runs.rows import (
     TaskRow,
     first_id,
 )
-from pymonik.runs.wording import count, short, span
 from pymonik.wire.call import ENVIRONMENT_LABEL
+from pymonik.wording import count, short, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

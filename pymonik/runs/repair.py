@@ -28,12 +28,12 @@ from pymonik.runs.called import blobs
 from pymonik.runs.hearing import hear_of_found
 from pymonik.runs.recorded_states import give_runs
 from pymonik.runs.resending import Place, packed, places, resend
-from pymonik.runs.wording import count
 from pymonik.session.again import Reference, RunAgain, dependants, latest
 from pymonik.session.outputs import output_of
 from pymonik.session.protocol import AUTO, Submission
 from pymonik.session.result import ResultState, Status
 from pymonik.session.run import KeptCall, Run, unknown_function
+from pymonik.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pymonik.runs.line import group, line
 from pymonik.runs.tally import Mark
-from pymonik.runs.wording import count, size, span
+from pymonik.wording import count, size, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

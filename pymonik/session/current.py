@@ -67,6 +67,7 @@ class OpenSessions:
         Raises:
             UsageError: It was closed, and older ones are open.
         """
+        __tracebackhide__ = True
         newest = self._newest
         if newest is None:
             if self._closed and (others := self.others()):
@@ -94,6 +95,7 @@ def current_session() -> Session:
     Raises:
         UsageError: There is none.
     """
+    __tracebackhide__ = True
     session = _entered.get() or open_sessions.newest()
     if session is None:
         raise UsageError(
@@ -105,6 +107,7 @@ def current_session() -> Session:
 
 def session_of(owner: Session | SessionOwner | None) -> Session:
     """The session to use for a call: that of ``pymonik=`` if it was given, else the current one."""
+    __tracebackhide__ = True
     if owner is None:
         return current_session()
     return cast("Session", getattr(owner, "session", owner))

@@ -83,6 +83,7 @@ class Parameters:
 
     def check(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         """Raise `ArgumentsError` where Python would raise a TypeError."""
+        __tracebackhide__ = True
         if not kwargs and self._least <= len(args) <= self._most:
             return
         if self.signature is None:

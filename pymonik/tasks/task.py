@@ -325,6 +325,7 @@ class Task(Named, Generic[P, R]):
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here; a context that it requires is added unless it is given."""
+        __tracebackhide__ = True
         if self.require_context and not (args and isinstance(args[0], PymonikContext)):
             function = cast("Callable[..., R]", self.func)
             return function(_context(), *args, **kwargs)
@@ -445,6 +446,7 @@ class Task(Named, Generic[P, R]):
             ArgumentsError: The arguments do not fit; also a `TypeError`.
             SerializationError: An argument or the function cannot be pickled.
         """
+        __tracebackhide__ = True
         options, seed, cache = self.options, None, self.cache
         if kwargs or task_options is not None:
             self._check_reserved(pymonik, task_options, delegate=delegate)
@@ -642,6 +644,7 @@ class Task(Named, Generic[P, R]):
 
     def _call_options(self, task_options: object, keywords: dict[str, Any]) -> TaskOptions:
         """Options of a call over those of the task; takes them out of ``keywords``."""
+        __tracebackhide__ = True
         return call_options(task_options, keywords).over(self.options)
 
     # -- parameters ----------------------------------------------------------------------------
@@ -655,6 +658,7 @@ class Task(Named, Generic[P, R]):
         return known[2]
 
     def _check_reserved(self, pymonik: object, task_options: object, *, delegate: bool) -> None:
+        __tracebackhide__ = True
         if not self._parameters.reserved:
             return
         given = {"pymonik": pymonik, "task_options": task_options, "delegate": delegate or None}

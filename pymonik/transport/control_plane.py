@@ -151,7 +151,7 @@ class ControlPlane:
                         "connect",
                         f"no control plane answers at {self.endpoint}: {error.detail}. Is it "
                         "running, is the port right, and is it http or https?",
-                    ) from error
+                    ) from None
                 time.sleep(0.1)  # the server may be starting
             else:
                 return int(answer.data_chunk_max_size)

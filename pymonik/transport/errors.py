@@ -51,7 +51,8 @@ def translated(operation: str) -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        raise to_error(operation, error) from error
+        # All that gRPC knows stands in the text; its own frames would bury the line of the user.
+        raise to_error(operation, error) from None
 
 
 def to_error(operation: str, error: Any) -> ControlPlaneError:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pymonik import Pymonik, task
-from pymonik import client as module
 from pymonik.session.current import activate
 from pymonik.transport.forgotten import ForgottenSessions
 
@@ -34,8 +33,9 @@ def forgotten(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forgott
     cluster.is_alive = lambda: True
     cluster.start_runner()
     one = ForgottenSessions()
-    monkeypatch.setattr(module, "_local_cluster", lambda: cluster)
-    monkeypatch.setattr(module, "_forgotten", one)
+    monkeypatch.setattr("pymonik.client.place._shared_cluster", lambda: cluster)
+    monkeypatch.setattr("pymonik.client.opening.forgotten", one)
+    monkeypatch.setattr("pymonik.client.pymonik_client.forgotten", one)
     monkeypatch.delenv("AKCONFIG", raising=False)
     yield one
     one.join()

@@ -535,10 +535,10 @@ def test_the_note_says_what_is_known_and_grows_in_front() -> None:
         origin=Origin("pod", 7, 0, 2, 0.0, "cpu", (3, 12)),
         seconds=3.21,
     )
-    assert note_of(failure) == "step(mesh=17), attempt 2, worker pod:7, 3.21 s"
+    assert note_of(failure) == "step(mesh=17), attempt 2, worker pod:7, 3.2 s"
     error: Any = exception_of(failure)
     add_note(error, "item 17 of 100")
-    assert error.__notes__ == ["item 17 of 100, step(mesh=17), attempt 2, worker pod:7, 3.21 s"]
+    assert error.__notes__ == ["item 17 of 100, step(mesh=17), attempt 2, worker pod:7, 3.2 s"]
 
 
 def test_what_arrived_can_be_pickled_again() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pymonik.runs.wording import count, short, size, span
+from pymonik.wording import count, short, size, span
 
 
 @pytest.mark.parametrize(
