@@ -34,13 +34,15 @@ forgotten = ForgottenSessions()  # of the embedded cluster of this process
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A session that was opened, and where.
+    """How a session was opened.
+
+    The session is not in it: a client that has ended keeps this, and a session is forgotten once
+    nothing refers to it.
 
     Attributes:
         was_there: It existed before this client came to it.
     """
 
-    session: RemoteSession
     place: Place
     was_there: bool
 
@@ -50,7 +52,7 @@ class Opened:
         return self.place.cluster is not None
 
 
-def open_client(wishes: Wishes) -> Opened:
+def open_client(wishes: Wishes) -> tuple[RemoteSession, Opened]:
     """Connect, and open the session.
 
     Raises:
@@ -87,7 +89,7 @@ def open_client(wishes: Wishes) -> Opened:
     log_lines.opened(place.config.endpoint, session_id, partitions, wishes.environment)
     if place.is_shared:
         forgotten.delete(plane)
-    return Opened(session, place, was_there=row is not None)
+    return session, Opened(place, was_there=row is not None)
 
 
 def _connect(

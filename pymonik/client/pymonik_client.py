@@ -413,8 +413,7 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
                 )
             self._is_opening = True
             try:
-                self._opened_as = open_client(self._wishes)
-                self._session = self._opened_as.session
+                self._session, self._opened_as = open_client(self._wishes)
                 uncaught_errors.open()
             finally:
                 self._is_opening = False
