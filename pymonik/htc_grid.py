@@ -8,7 +8,8 @@
                                                         "handler": "engine.lambda_handler"})
 
 The rest of such a client stays as it is. What users of HTC-Grid call a session, one `send`, is a
-session of ArmoniK here.
+session of ArmoniK here, which any connector finds by its id: its calls are recorded, and their
+values stay until the session is deleted.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _OF_CLIENT: Final = ("endpoint", "partition", "certificate_authority", "client_c
                      "client_key")  # fmt: skip
 _OF_TASK: Final = ("name", "environment", "max_duration", "max_retries", "priority", "memory")
 _STATES: Final = ("finished", "cancelled", "failed")
+_RUN: Final = "vector"  # the label of the calls of one `send`
 _TASK_TIMEOUT_S: Final = 3600  # those of HTC-Grid
 _RETRIES: Final = 5
 
@@ -87,8 +89,8 @@ class AWSConnector:
         """
         if self._task is None:
             raise UsageError("call init() first: which handler is to run?")
-        client = Pymonik(**self._client_options, on_unseen="ignore").create()
-        run: MultiResultHandle[Any] = self._task.map_invoke(list(tasks_list), client)
+        client = self._client()
+        run: MultiResultHandle[Any] = self._task.map_invoke(list(tasks_list), client, label=_RUN)
         client.send()
         session_id = client.session_id
         self._sessions[session_id] = client, run
@@ -100,7 +102,7 @@ class AWSConnector:
         """What has ended of a vector, when all of it has, or the time is over.
 
         Args:
-            submission_response: What `send` gave.
+            submission_response: What `send` gave, to this connector or to another one.
             timeout_sec: Seconds to wait; 0 waits without limit.
 
         Returns:
@@ -145,11 +147,25 @@ class AWSConnector:
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def _client(self, **settings: Any) -> Pymonik:
+        client = Pymonik(
+            **self._client_options, **settings, on_exit="keep", on_unseen="ignore", output="quiet"
+        )
+        return client.create()
+
     def _known(self, session_id: str) -> tuple[Pymonik, MultiResultHandle[Any]]:
-        try:
-            return self._sessions[session_id]
-        except KeyError:
-            raise UsageError(f"this connector has not sent the session {session_id}") from None
+        """A session and its calls, whoever has sent them.
+
+        Raises:
+            UsageError: The cluster has no such session.
+        """
+        if session_id not in self._sessions:
+            client = self._client(session=session_id)
+            if client.session_id != session_id:  # one was made that has this name
+                client.cancel()
+                raise UsageError(f"there is no session {session_id}")
+            self._sessions[session_id] = client, client.runs[_RUN]
+        return self._sessions[session_id]
 
     def _cancel(self, session_id: str) -> dict[str, int]:
         client, run = self._known(session_id)

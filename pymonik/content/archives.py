@@ -2,7 +2,7 @@
 
 ::
 
-    <cache>/pymonik/content/archives/<digest>/         what the zip holds
+    <cache>/pymonik/content/archives/<digest>/         what the zip holds; nobody may write there
     <cache>/pymonik/content/archives/<digest>.lock     held while a process uses the folder
 
 Whoever has sent a zip may run code here anyway. What is checked is that a mistake, or a zip from
@@ -160,7 +160,7 @@ class UnpackedArchives:
 def _unpack(digest: str, source: str | bytes, place: Path) -> None:
     """Called by one builder at a time; what a killed one has left goes first."""
     for left in place.parent.glob(f".{digest}-*"):
-        shutil.rmtree(left, ignore_errors=True)
+        _remove(left)
     if _digest_of(source) != digest:
         raise SerializationError("the zip is not what it was when it was sent")
     building = Path(tempfile.mkdtemp(prefix=f".{digest}-", dir=place.parent))
@@ -169,9 +169,30 @@ def _unpack(digest: str, source: str | bytes, place: Path) -> None:
             left_bytes = MOST_BYTES
             for entry in entries_of(archive):
                 left_bytes -= _extract(archive, entry, building, left_bytes)
+        _seal(building)
         building.rename(place)
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        _remove(building)
+
+
+def _seal(folder: Path) -> None:
+    """Have nobody add or replace files: all executors of the zip share them.
+
+    Python may keep what it compiles: whoever reads that compares it with its source.
+    """
+    for place, _, names in os.walk(folder, topdown=False):
+        if any(name.endswith(".py") for name in names):
+            with contextlib.suppress(FileExistsError):
+                Path(place, "__pycache__").mkdir(mode=0o700)
+        Path(place).chmod(0o555)
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder; who is not root has to be let into its folders first."""
+    for place, _, _ in os.walk(folder):
+        with contextlib.suppress(OSError):
+            Path(place).chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _extract(
@@ -215,7 +236,7 @@ def _make_room(folder: Path) -> None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
-            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            _remove(lock.with_suffix(""))
             total -= sizes[lock]
 
 

@@ -292,6 +292,9 @@ def _set_up_path(packages: str, archive: str) -> None:
     if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 - compared as text
         sys.path.append(sys.path.pop(0))
     if archive:
+        from pymonik.launch.read_only import make_read_only  # few executors have one
+
+        make_read_only(archive)
         sys.path.insert(0, archive)
         first_party.installed_in(archive)
     if packages:

@@ -171,6 +171,38 @@ def test_a_module_stays_and_another_zip_is_another_process(
     assert value(newer, "version") == 3
 
 
+WRITER = """
+import os
+import shared
+def tried(what, *args):
+    try:
+        what(*args)
+    except OSError as error:
+        return error.errno
+def write(path, mode): open(path, mode).close()
+def handler(event, context):
+    root, folder = os.environ["LAMBDA_TASK_ROOT"], os.path.dirname(__file__)
+    return [
+        tried(write, "new.txt", "w"), tried(write, os.path.join(root, "other.txt"), "w"),
+        tried(write, os.path.join(folder, "shared.py"), "a"), tried(write, "data.txt", "r+"),
+        tried(os.unlink, "data.txt"), tried(os.rename, "data.txt", "moved.txt"),
+        tried(os.mkdir, "folder"), os.system("echo >> data.txt 2> /dev/null"),
+    ]
+def look(event, context):
+    return [sorted(one for one in os.listdir(".") if one != "__pycache__"), open("data.txt").read()]
+"""
+
+
+@pytest.mark.usefixtures("client")
+def test_nobody_writes_into_the_zip_that_others_share(tmp_path: Path) -> None:
+    path = bundle(tmp_path / "w.zip", engine=WRITER, shared="")
+    writes, looks = (Task.from_lambda(path, f"engine.{name}") for name in ("handler", "look"))
+    before = looks.invoke(None).get(TIMEOUT_S)
+    assert all(writes.invoke(None).get(TIMEOUT_S))
+    assert looks.map_invoke([None] * 6, chunk_size=1).get(TIMEOUT_S) == [before] * 6
+    assert before == [["data.txt", "engine.py", "shared.py"], "of the zip"]
+
+
 @pytest.mark.usefixtures("client")
 def test_functions_and_handlers_do_not_share_an_executor(engine: LambdaTask) -> None:
     @task

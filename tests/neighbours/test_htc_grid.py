@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pymonik import LocalCluster, Pymonik, Task, UsageError
+from pymonik import task as as_task
 from pymonik.cli import main
 from pymonik.htc_grid import AWSConnector
 
@@ -54,6 +55,11 @@ def connector(folder: Path, cluster: LocalCluster) -> Iterator[AWSConnector]:
     made.close()
 
 
+@as_task
+def print_nothing(event: object) -> None:
+    del event
+
+
 def task(what: object) -> dict[str, Any]:
     return {"worker_arguments": [str(what), "1", "1"]}
 
@@ -81,6 +87,27 @@ def test_what_is_ready_at_the_time_out_and_what_was_cancelled(connector: AWSConn
     assert len(results["finished"]) == 1
     assert len(results["cancelled"]) == 3
     assert results["metadata"] == {"tasks_in_response": 4}
+
+
+def test_another_connector_has_the_results_and_cancels(
+    connector: AWSConnector, cluster: LocalCluster
+) -> None:
+    sent = connector.send([task(10), task("raise"), task(20)])
+    running = connector.send([task(60_000)] * 3)
+    other = AWSConnector({"task": print_nothing, "endpoint": cluster})
+    results = other.get_results(sent, timeout_sec=TIMEOUT_S)
+    assert results["finished"] == [sent["task_ids"][0], sent["task_ids"][2]]
+    assert results["failed_OUTPUT"] == ["ValueError: no price"]
+    assert other.get_results(sent) == results == connector.get_results(sent)
+    said = other.cancel_sessions([running["session_id"]])[running["session_id"]]
+    assert said["total_cancelled_tasks"] == 3
+    assert len(connector.get_results(running, timeout_sec=TIMEOUT_S)["cancelled"]) == 3
+    with pytest.raises(UsageError, match="there is no session"):
+        other.get_results({"session_id": "elsewhere"})
+    other.close()
+    late = AWSConnector({"task": print_nothing, "endpoint": cluster})
+    assert late.get_results(sent) == results  # its session was closed meanwhile
+    late.close()
 
 
 def test_mistakes_of_a_configuration_are_told() -> None:
