@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from pymonik.client.opening import Opened
     from pymonik.client.wishes import Wishes
-    from pymonik.kept.letters import DeadLetter, ItemLetter
+    from pymonik.kept.item_letters import ItemLetter
+    from pymonik.kept.letters import DeadLetter
     from pymonik.page.board import Board
     from pymonik.page.rewriting import Rewriting
     from pymonik.page.serving import Dashboard
@@ -144,7 +145,7 @@ class ClientLooks:
     def dead_letters(self, session_id: str | None = None) -> list[DeadLetter | ItemLetter]:
         """What failed for good, with every attempt; ``letter.invoke()`` sends it again.
 
-        Calls that shared a task with others are among them where this client has sent them.
+        Calls that shared a task with others are among them, whoever has sent them.
 
         Args:
             session_id: Of another session; by default those of this one.

@@ -25,6 +25,7 @@ from pymonik.executor import failed_calls, files
 from pymonik.executor.claims import Finished
 from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
 from pymonik.executor.frames import Created, Report, Subtask
+from pymonik.executor.kept_calls import kept_calls
 from pymonik.executor.measures import with_printed
 from pymonik.wire import containers
 from pymonik.wire.call import NEW, ItemMeta, ResultMeta, ResultRef, result_ids
@@ -156,7 +157,11 @@ class Chunk:
         faults = _faults(values.values())
         if faults:
             tasks.created.append(failed_calls.told(self._meta, faults))
+            tasks.created += kept_calls(self._run, self._meta, items, self._blobs_of)
         return Report(output=output, created=tasks.created, subtasks=tasks.subtasks, faults=faults)
+
+    def _blobs_of(self, place: int) -> Sequence[Buffer]:
+        return self._blobs[self._starts[place] : self._starts[place + 1]]
 
     def _may_run_again(self, ending: Lost | TimedOut | Failed) -> bool:
         """Whether the call that ran when the executor died is tried again."""

@@ -661,6 +661,8 @@ class _Attempt:
             items.append(item)
             blobs.extend(more)
             measures.ended()
+        if any(item.failed for item in items):
+            self._keep_failed(items)
         items += [ItemMeta(0, ref=ref) for ref in elsewhere]
         meta = ResultMeta(
             items=tuple(items),
@@ -670,6 +672,20 @@ class _Attempt:
             figures=measures.figures(),
         )
         return self._stored(meta, blobs)
+
+    def _keep_failed(self, items: Sequence[ItemMeta]) -> None:
+        from pymonik.executor.kept_calls import kept_calls  # few tasks have any
+
+        _, blobs = _payload(self._run)  # as they came, whatever calls did to their arrays
+        starts = self._starts
+        self._session.add(
+            kept_calls(
+                self._run,
+                self._meta,
+                items,
+                lambda place: blobs.cut(starts[place], starts[place + 1]),
+            )
+        )
 
     def _item(self, index: int) -> tuple[ItemMeta, Sequence[Buffer], bool]:
         """What stands in the result for a call, and whether it left nothing besides."""

@@ -211,6 +211,10 @@ class SubtaskSession:
             self._files[digest] = stand_in
         return stand_in
 
+    def add(self, created: Sequence[Created]) -> None:
+        """Have results that are made already exist when the task has ended well."""
+        self._created += created
+
     def begin_call(self) -> tuple[int, int, int]:
         """Start one of the calls; give what `undo` needs."""
         self.delegated = None

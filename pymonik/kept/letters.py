@@ -4,7 +4,7 @@ A letter is what the control plane still has of such a task: how attempts ended,
 Sending it again takes that payload and makes a new result: nothing of it has to be known here.
 
 A call that fails among others of its task leaves no such task behind: its failure is an item of a
-result. The client that has sent it knows it, and gives a `ItemLetter` for it.
+result. Letters of these are in `pymonik.kept.item_letters`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ from pymonik.code import codec
 from pymonik.errors import UsageError
 from pymonik.handles.multi_result_handle import MultiResultHandle
 from pymonik.handles.result_handle import ResultHandle
-from pymonik.runs.attempts import Attempt, attempts, of_rows
-from pymonik.runs.called import arguments, blobs
-from pymonik.runs.faults import summary
-from pymonik.runs.repair import sent_again
+from pymonik.kept.item_letters import ItemLetter, event_of, kept_items
+from pymonik.runs.attempts import Attempt, of_rows
 from pymonik.runs.rows import FAILED, TaskRow
 from pymonik.runs.stored_calls import read_task
 from pymonik.session.result import ResultState
@@ -100,7 +98,7 @@ class DeadLetter:
         meta, blobs = self._payload
         if not isinstance(meta.function, FunctionRef):
             return msgspec.json.decode(blobs[0])
-        return _event(*self.calls[0])
+        return event_of(*self.calls[0])
 
     def invoke(self) -> ResultHandle[Any] | MultiResultHandle[Any]:
         """Send it again: the same payload and options, a new result; gives its handle.
@@ -155,56 +153,10 @@ class DeadLetter:
         return f"<DeadLetter {self.function or self.task_id}: {tries}, {self.error[:80]!r}>"
 
 
-class ItemLetter:
-    """A call that failed among others of its task; for the attributes see `DeadLetter`.
-
-    Attributes:
-        attempts: At the task that it shared.
-    """
-
-    def __init__(self, state: ResultState) -> None:
-        self._state = state
-        self.task_id = state.task_id
-        self.function = state.name
-        self.run = state.run.label if state.run is not None else ""
-        self.attempts = attempts(state)
-        self.error = str(summary(state.error)) if state.error is not None else ""
-        self.handle: ResultHandle[Any] = ResultHandle(state)
-
-    @property
-    def calls(self) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-        """The arguments of the call, as the only one of a list; see `DeadLetter.calls`."""
-        return [arguments(self._state, ResultHandle)]
-
-    @property
-    def event(self) -> Any:
-        """What it was called with; see `DeadLetter.event`."""
-        run, call = self._state.run, self._state.call
-        if run is not None and not run.has_pickles and call is not None:
-            return msgspec.json.decode(blobs(call)[0])
-        return _event(*self.calls[0])
-
-    def invoke(self) -> ResultHandle[Any]:
-        """Send it again, alone; gives the handle of the new call.
-
-        Raises:
-            UsageError: Its arguments are not kept.
-        """
-        return ResultHandle(sent_again(self._state))
-
-    def __repr__(self) -> str:
-        return f"<ItemLetter {self.function}: {self.error[:80]!r}>"
-
-
-def _event(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return args[0] if len(args) == 1 and not kwargs else (*args, *kwargs.values())
-
-
 def dead_letters(session: RemoteSession, session_id: str) -> list[DeadLetter | ItemLetter]:
     """What failed for good in a session: tasks, then calls that shared a task with others.
 
-    Those that never ran, since one that they need has failed, are none. Of calls that shared a
-    task, those are found that ``session`` has sent itself.
+    Those that never ran, since one that they need has failed, are none.
 
     Args:
         session: Asks, and sends again.
@@ -222,6 +174,10 @@ def dead_letters(session: RemoteSession, session_id: str) -> list[DeadLetter | I
     for row in session.lists.tasks(first_ids=firsts, limit=_MOST_LETTERS * 10) if firsts else ():
         every.setdefault(row.first_id, []).append(row)
     letters = [DeadLetter(session, row, of_rows(every.get(row.first_id, [row]))) for row in ran]
-    if session_id != session.session_id:
-        return [*letters]
-    return [*letters, *(ItemLetter(one) for one in session.failures() if one.item != WHOLE)]
+    own: list[ResultState] = []
+    if session_id == session.session_id:
+        told = {output for row in rows for output in row.outputs}  # of tasks that failed as a whole
+        own = [one for one in session.failures() if one.item != WHOLE and one.result_id not in told]
+    # A state moves to where its value stands, so that is its place in the cluster.
+    known = {(state.result_id, state.item) for state in own}
+    return [*letters, *map(ItemLetter, own), *kept_items(session, session_id, known)]

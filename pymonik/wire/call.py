@@ -34,6 +34,8 @@ SESSION_LABEL: Final = "pymonik.session"  # of a session's options: the name tha
 CLIENT_LABEL: Final = "pymonik.client"  # of a session's options: who opened it; see `wire.opener`
 FAILED_PREFIX: Final = "pymonik.failed/"  # of one that tells of failures in a task that ended well
 RUN_RECORD_PREFIX: Final = "pymonik.run/"  # starts the name of the result that is a run's record
+# Starts the name of a payload with those calls of a task that failed; the id of its result follows.
+LETTER_PREFIX: Final = "pymonik.letter/"
 # Start the names of results that stay whoever deletes data: they are made for manual deletion.
 # Entries of the cache are none: such results survive DeleteResultsData too, and it could never be
 # cleared.
@@ -241,13 +243,18 @@ class PayloadLabel(msgspec.Struct, frozen=True, tag="payload"):
 
     def index(self, place: int) -> int:
         """The number of a call in its run; -1 where it has none."""
-        if self.indexes:
-            number = int.from_bytes(self.indexes[4 * place : 4 * place + 4], "little")
-            return -1 if number == _NO_INDEX else number
-        return self.first + place if self.first >= 0 else -1
+        return index_in(self, place)
 
 
 _NO_INDEX: Final = 0xFFFFFFFF
+
+
+def index_in(meta: PayloadMeta | PayloadLabel, place: int) -> int:
+    """The number of a call in its run; -1 where it has none."""
+    if meta.indexes:
+        number = int.from_bytes(meta.indexes[4 * place : 4 * place + 4], "little")
+        return -1 if number == _NO_INDEX else number
+    return meta.first + place if meta.first >= 0 else -1
 
 
 def numbers(indexes: list[int]) -> tuple[int, bytes]:

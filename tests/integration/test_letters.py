@@ -12,9 +12,11 @@ from pymonik import (
     LocalCluster,
     MultiResultHandle,
     Pymonik,
+    TaskFailedError,
     TaskTimeoutError,
     UsageError,
     WorkerLostError,
+    command,
     task,
 )
 from pymonik.runs.cancelled import CancelReport
@@ -126,6 +128,40 @@ def test_a_call_that_failed_among_others_has_a_letter_of_its_own(client, tmp_pat
     again = [one.invoke() for one in letters if one.function == "needs"]
     assert sorted(one.get() for one in again) == [0, 1, 2]
     assert {one.status for one in n} == {"failed"}
+
+
+def test_another_client_finds_calls_that_failed_among_others(where, tmp_path):
+    marker = tmp_path / "marker"
+    with Pymonik(where, on_unseen="ignore") as first, Pymonik(where, on_unseen="ignore") as second:
+        m = work.map_invoke([0.001, "raise", "die", 0.001], first, chunk_size=4)
+        n = needs.map_invoke([(marker, n) for n in range(3)], first, chunk_size=3)
+        c = command("test -e {path}").map_invoke([str(marker)], first)
+        for run in (m, n, c):
+            run.exceptions()
+        letters = second.dead_letters(first.session_id)
+        of_work = {one.event: one for one in letters if one.function == "work"}
+        assert sorted(of_work) == ["die", "raise"]
+        assert "price" in of_work["raise"].error
+        assert of_work["raise"].attempts[-1].status == "failed"
+        assert isinstance(of_work["die"].handle.exception(), TaskFailedError)
+        assert of_work["raise"].handle.index == 1
+        marker.touch()
+        again = [one.invoke().get() for one in letters if one.function == "needs"]
+        assert sorted(again) == [0, 1, 2]
+        (test,) = [one for one in letters if one.function == "test"]
+        done: Any = test.invoke().get()
+        assert done.rc == 0
+        own = first.dead_letters()
+        assert len(own) == len(letters)  # none is told twice to whoever has sent it
+
+
+def test_what_is_kept_of_failed_calls_is_bounded(tmp_path):
+    with LocalCluster(workers=1) as cluster, Pymonik(cluster, on_unseen="ignore") as client:
+        needs.map_invoke([(tmp_path / "none", n) for n in range(2200)], chunk_size=2).exceptions()
+        rows = [one for one in client.results() if one.name.startswith("pymonik.letter/")]
+        assert len(rows) == 1000  # those that are there, of 1100
+        with Pymonik(cluster) as other:
+            assert len(other.dead_letters(client.session_id)) == 2000
 
 
 def test_a_payload_that_was_deleted_is_named(client):

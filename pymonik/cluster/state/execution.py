@@ -30,6 +30,7 @@ from pymonik.cluster.state.work import (
     TimedOut,
     Waiting,
 )
+from pymonik.wire.call import LETTER_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -249,6 +250,9 @@ def _apply(
         ancestors = (*task.parent_task_ids, task.task_id)
         new_tasks = [_subtask(task, ancestors, new, now) for new in outcome.tasks]
         insert(state, new_tasks, now, parent=task)
+    kept = [new.result_id for new in outcome.created if new.name.startswith(LETTER_PREFIX)]
+    for result in state.known_results(kept):
+        state.keep(result)
     for result in state.known_results(outcome.forgotten):
         if result.session_id == task.session_id:
             state.forget(result)

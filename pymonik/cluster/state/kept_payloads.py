@@ -1,4 +1,4 @@
-"""`KeptPayloads`: those of tasks that have failed, so that they can be sent again. Bounded."""
+"""`KeptPayloads`: those of tasks and calls that failed, so that they can be sent again. Bounded."""
 
 from __future__ import annotations
 

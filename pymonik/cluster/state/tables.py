@@ -232,9 +232,13 @@ class State:
         payload = self.results.get(task.payload_id)
         if payload is None:
             return
-        if status not in FAILED:
+        if status in FAILED:
+            self.keep(payload)
+        else:
             self.forget(payload)
-            return
+
+    def keep(self, payload: Result) -> None:
+        """Keep a payload of what has failed, as long as there are not too many of them."""
         for result_id in self.kept_payloads.add(payload.result_id, payload.size):
             if (surplus := self.results.get(result_id)) is not None:
                 self.forget(surplus)
