@@ -34,8 +34,8 @@ from pymonik.executor.chunk import Chunk
 from pymonik.executor.endings import Cancelled, Ending, Failed, Lost, NotBegun, Waiting
 from pymonik.executor.holdings import Holdings
 from pymonik.executor.lambda_context import lambda_variables
-from pymonik.executor.limits import held_below, idle_share
 from pymonik.executor.line import Call, Line, Only
+from pymonik.executor.memory_watch import held_below, idle_share
 from pymonik.executor.numeric_threads import thread_limits
 from pymonik.executor.process import GRACE_S, ExecutorProcess, Place, timed_out
 from pymonik.launch import open_files, sizes

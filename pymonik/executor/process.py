@@ -43,7 +43,8 @@ from pymonik.executor.frames import (
     Retires,
     Run,
 )
-from pymonik.executor.limits import MemoryWatch, in_mib
+from pymonik.executor.limits import in_mib
+from pymonik.executor.memory_watch import MemoryWatch
 from pymonik.executor.output import FIRST_LOOK_S, OnOutput, Output
 from pymonik.executor.reports import OnReport, ReadBoard, Reports
 from pymonik.executor.stop_request import StopRequest, page
@@ -233,6 +234,8 @@ class ExecutorProcess:
             self._grace_now_s = self._grace_s
             if run.task_id == self._unwanted:
                 self._ask(self._grace_s)
+        if self._memory_watch is not None:
+            self._memory_watch.begin_call()
         self._output.begin(run, self._number, is_idle=is_idle)
 
     def _order(self, order: Run | HandedOver | AgentReply) -> None:
@@ -373,8 +376,11 @@ class ExecutorProcess:
             if not self._wait(next_look_s - spent):
                 return None
             if self._memory_watch is not None and self._memory_watch.is_exceeded():
-                self.stop("its processes used more memory than they may")
-                return _too_much_memory(self._memory_watch)
+                watch = self._memory_watch
+                self.stop(
+                    f"it used {in_mib(watch.peak)} of memory and may use {in_mib(watch.limit)}"
+                )
+                return _too_much_memory(watch)
 
     def _look_at_board(self) -> None:
         """Show the executor what the program tells its tasks."""
@@ -423,7 +429,7 @@ class ExecutorProcess:
         """Until something happens, at most ``left_s``; ``False`` when the executor is dead."""
         if self._memory_limit is not None:
             if self._memory_watch is None:
-                self._memory_watch = MemoryWatch(self._process.supervisor, self._memory_limit)
+                self._memory_watch = MemoryWatch(self._process, self._memory_limit)
             next_s = self._memory_watch.interval_s
             left_s = next_s if left_s is None else min(left_s, next_s)
         # The system takes an int of milliseconds, which ends after 24 days: look again each day.

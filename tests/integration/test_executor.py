@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import psutil
 import pytest
 
 from pymonik import PymonikContext, get_context, task
@@ -699,6 +700,33 @@ def test_children_count_for_the_memory_limit_and_shared_pages_once(make_bench: A
     ending = bench.end(bench.call(fork, 1, 100 << 20))
     assert isinstance(ending, Failed)
     assert "with all that it started" in ending.failure.summary
+
+
+def _leave(size: int) -> int:
+    program = f"import time; x = b'x' * {size}; print(1, flush=True); time.sleep(300)"
+    child = subprocess.Popen([sys.executable, "-S", "-c", program], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.read(1)
+    return child.pid
+
+
+def _hold(size: int, pids: list[int]) -> list[int]:
+    data = b"x" * size
+    time.sleep(1.0)  # several looks at the memory
+    return [pid for pid in pids if data and psutil.pid_exists(pid)]
+
+
+def test_no_call_fails_for_memory_of_what_an_earlier_one_left(make_bench: Any) -> None:
+    bench = make_bench(memory_limit=200 << 20)
+    left = bench.value(bench.call(_leave, 100 << 20))
+    assert bench.value(bench.call(_hold, 50 << 20, [left])) == [left]  # there is room for both
+    assert not [
+        pid
+        for pid in bench.value(bench.call(_hold, 150 << 20, [left]))
+        if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    ]
+    ending = bench.end(bench.call(_allocate_slowly, 220 << 20))
+    assert isinstance(ending, Failed)
 
 
 def _write_to_all(data: bytes) -> None:
