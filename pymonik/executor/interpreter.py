@@ -14,6 +14,7 @@ import logging
 import socket
 import sys
 import threading
+import types
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,7 +41,7 @@ class Interpreter:
         self._settings = [(get, put, get()) for get, put in _settings()]
         self._hooks = [(owner, name, getattr(owner, name)) for owner, name in _HOOKS]
         self._builtins = _Names(vars(builtins))
-        self._modules = _Names(sys.modules, "__main__")
+        self._modules = _Modules(sys.modules)
         self._path = sys.path, list(sys.path)
         self._finders = {name: list(getattr(sys, name)) for name in _FINDERS}
         self._arguments = list(sys.argv)
@@ -109,15 +110,9 @@ class Interpreter:
 
 
 class _Names:
-    """What names stood for; those that came later may stay.
+    """What names stood for; those that came later may stay."""
 
-    Args:
-        there: The names.
-        but: One that may change.
-    """
-
-    def __init__(self, there: dict[str, Any], but: str = "") -> None:
-        self._but = but
+    def __init__(self, there: dict[str, Any]) -> None:
         self._before = dict(there)
         # When it was looked at last: a list is compared in a fourth of the time of a dict.
         self._last = list(there.values())
@@ -126,10 +121,33 @@ class _Names:
         """Put back those that stand for something else now."""
         if list(there.values()) == self._last:
             return
-        for name, before in self._before.items():
-            if there.get(name) is not before and name != self._but:
-                there[name] = before
+        self._put_back_changed(there)
         self._last = list(there.values())
+
+    def _put_back_changed(self, there: dict[str, Any]) -> None:
+        for name, before in self._before.items():
+            if there.get(name) is not before:
+                there[name] = before
+
+
+class _Modules(_Names):
+    """``sys.modules``: what a call has imported stays, what it put in place of a module does not.
+
+    ``__main__`` is another one for each program that the executor serves.
+    """
+
+    def __init__(self, there: dict[str, Any]) -> None:
+        super().__init__(there)
+        self._before.pop("__main__", None)
+
+    def _put_back_changed(self, there: dict[str, Any]) -> None:
+        super()._put_back_changed(there)
+        for name in list(there.keys() - self._before.keys() - {"__main__"}):
+            # `None` forbids an import, a mock stands in for a module: both are meant for one call.
+            if isinstance(there[name], types.ModuleType):
+                self._before[name] = there[name]
+            else:
+                del there[name]
 
 
 def _settings() -> list[tuple[Callable[[], Any], Callable[[Any], object]]]:

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+import types
 import warnings
 
 from pymonik import Pymonik, task
@@ -62,6 +63,8 @@ def filters():
 def names():
     builtins.sum = lambda _: -1
     sys.modules["json"] = None
+    sys.modules["colorsys"] = types.SimpleNamespace(rgb_to_hls=None)  # imported by `look`
+    sys.modules["wave"] = None  # imported by nobody
     sys.path.clear()
 
 
@@ -104,6 +107,7 @@ def change(how):
 
 @task(max_retries=0)
 def look():
+    import colorsys
     import json  # noqa: F401
     import resource
 
@@ -120,6 +124,7 @@ def look():
         os.getcwd(), sorted(os.environ.items()), time.tzname, own_mask, str(ignored), first_free,
         sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())), sys.getrecursionlimit(), sum([1, 2]),
         socket.getdefaulttimeout(), sys.getswitchinterval(), sys.gettrace(), sys.path,
+        colorsys.rgb_to_hls is not None, "wave" in sys.modules,
         sys.excepthook.__name__, resource.getrlimit(resource.RLIMIT_NOFILE), sys.stdout.closed,
     ]  # fmt: skip
 
