@@ -74,7 +74,7 @@ def accept(definitions: Sequence[Definition]) -> None:
     new = [one for one in definitions if not _is_here(one)]
     if not new:
         return
-    if carriers := {one.needs[0] for one in new if not one.stream}:
+    if carriers := _carriers_of(new, definitions):
         # What shares objects is set together, also where only a part of it has changed.
         new += [
             one
@@ -89,6 +89,16 @@ def accept(definitions: Sequence[Definition]) -> None:
         finally:
             for one in new:
                 _pending.pop(one.key, None)
+
+
+def _carriers_of(new: list[Definition], definitions: Sequence[Definition]) -> set[str]:
+    """Keys of the pickles with several values of which one at least is new."""
+    changed = {one.key for one in new}
+    return {
+        one.needs[0]
+        for one in definitions
+        if not one.stream and (one.key in changed or one.needs[0] in changed)
+    }
 
 
 def _recognise(definitions: Sequence[Definition]) -> None:
@@ -134,17 +144,18 @@ def _load(key: str) -> None:
     global _changes
     _changes += 1
     value = pickle.loads(one.stream)
-    if key[0] == _CLASS:
-        identities.note_arrival(key[1:], one)
-    elif isinstance(value, Together):
-        for other, shared in value.items():
-            if other == key or other in _pending:
-                _set(other, _pending.pop(other, one), shared)
-    else:
+    if not isinstance(value, Together):
         _set(key, one, value)
+        return
+    for other, shared in value.items():
+        if other == key or other in _pending:
+            _set(other, _pending.pop(other, one), shared)
 
 
 def _set(key: str, one: Definition, value: object) -> None:
+    if key[0] == _CLASS:
+        identities.note_arrival(key[1:], one)
+        return
     main_id, _, name = key[1:].partition(":")
     main_module.names_of(main_id)[name] = value
     main_module.definitions_of(main_id)[name] = one, value

@@ -31,7 +31,7 @@ from pymonik.code import functions, main_module, places, reducers
 from pymonik.code.references import Named
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     _ItemsOf = Callable[[Any], tuple[object, ...]]
 
@@ -257,6 +257,11 @@ class _Walk:
             self.result.entries.append((known, name, value))
             if value is not _ABSENT and not self.visit(value):
                 return False
+        if main_module.main_id_of(known) is not None:
+            from pymonik.code import by_text  # executors pickle few functions
+
+            if by_text.is_used_by(function.__code__, known):
+                return self._all_of_main(known, by_text.meant_by(function.__code__, known))
         if not is_apart:
             for name in functions.names_in_annotations(function.__annotations__):
                 self.result.entries.append((known, name, known.get(name, _ABSENT)))
@@ -269,6 +274,17 @@ class _Walk:
         self.result.sizes.append((names, len(names)))
         for name in main_module.classes_in(names):
             self.result.entries.append((names, name, names[name]))
+
+    def _all_of_main(self, names: dict[str, Any], meant: Iterable[str]) -> bool:
+        """What the script has is looked up by texts: all of it counts, and what comes later."""
+        self.result.sizes.append((names, len(names)))
+        if self._shallow:
+            return True  # each name is a definition of its own
+        for name in meant:
+            self.result.entries.append((names, name, names[name]))
+            if not self.visit(names[name]):
+                return False
+        return True
 
     def _class(self, cls: type) -> bool:
         self.result.bases.append((cls, cls.__bases__))

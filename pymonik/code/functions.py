@@ -92,6 +92,7 @@ def _reduce_by_value(pickler: Pickler, function: types.FunctionType) -> Any:
         else:
             module = main_module.module_of(main_id)
             pickler.need_names(names, used)
+            _need_by_text(pickler, code, names)
             if names.get("__package__"):  # under `python -m`: relative imports start there
                 pickler.need_names(names, ("__package__",))
             pickler.need_names(names, _in_annotations(function.__annotations__), optional=True)
@@ -110,6 +111,14 @@ def _reduce_by_value(pickler: Pickler, function: types.FunctionType) -> Any:
     )
     arguments = (code, module, cells, sources.source_of(code))
     return make_function, arguments, state, None, None, set_function_state
+
+
+def _need_by_text(pickler: Pickler, code: types.CodeType, names: dict[str, Any]) -> None:
+    from pymonik.code import by_text  # executors pickle few functions
+
+    if by_text.is_used_by(code, names):
+        pickler.need_names(names, by_text.names_for(names), optional=True)
+        pickler.need_names(names, by_text.named_in(code), optional=True, any_size=True)
 
 
 _FOR_IMPORTS = ("__name__", "__package__", "__path__", "__file__")

@@ -10,13 +10,22 @@ A class, or a function of ``__main__``, is pickled again only when it has change
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import sys
 import types
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from pymonik.code import arrivals, classes, identities, main_module, places, sources, statements
+from pymonik.code import (
+    arrivals,
+    classes,
+    identities,
+    main_module,
+    places,
+    sources,
+    statements,
+)
 from pymonik.code.fingerprint import Fingerprint, is_constant, shape
 from pymonik.code.pickler import Need, Pickler
 from pymonik.code.references import Named
@@ -115,7 +124,7 @@ def _collect(
         key, need = todo.pop()
         if key in found:
             continue
-        if optional is None and need.names is not None:
+        if optional is None and need.names is not None and not need.any_size:
             _refuse_large(need.names.get(need.target), need.target)
         made = _define(key, need)
         if made is None:
@@ -170,7 +179,7 @@ def _collect_optional(key: str, need: Need, found: dict[str, _Made]) -> None:
     except CannotDefineError:
         return  # the program does without it, or says what is missing where it does not
     new = [one for key, one in with_it.items() if key not in found]
-    if sum(len(one.definition.stream) for one in new) <= _MOST_OPTIONAL:
+    if need.any_size or sum(len(one.definition.stream) for one in new) <= _MOST_OPTIONAL:
         found.update((one.definition.key, one) for one in new)
 
 
@@ -211,14 +220,20 @@ def _pickled(key: str, need: Need, target: Any, label: str) -> tuple[Pickler, De
     if need.names is not None and need.target == "__file__" and isinstance(target, str):
         target = sources.MainFile(target)
     pickler = Pickler(roots=roots, is_code=True, by_statement=by_statement)
+    written = target if is_class else _as_written(pickler, target)
     try:
-        stream = pickler.stream(target)
+        stream = pickler.stream(written)
     except Exception as error:
-        if not is_class or by_statement or statements.statement_of(target) is None:
+        if written is not target and not isinstance(written, sources.MainFile):
+            # An engine, say, does not pickle; the module makes one wherever it is imported.
+            pickler = Pickler(is_code=True)
+            written = _as_written(pickler, target, with_content=False)
+        elif is_class and not by_statement and statements.statement_of(target) is not None:
+            # What the class holds does not pickle; running its statement makes it anew.
+            pickler = Pickler(roots=roots, is_code=True, by_statement=True)
+        else:
             raise CannotDefineError(label, target, error) from error
-        # What the class holds does not pickle; running its statement makes it anew.
-        pickler = Pickler(roots=(target,), is_code=True, by_statement=True)
-        stream = pickler.stream(target)
+        stream = pickler.stream(written)
     if pickler.refs:
         text = "it refers to a handle; pass the handle as an argument"
         raise CannotDefineError(label, target, SerializationError(text))
@@ -227,6 +242,17 @@ def _pickled(key: str, need: Need, target: Any, label: str) -> tuple[Pickler, De
         raise CannotDefineError(label, target, SerializationError(text))
     first = tuple(map(_key_of, classes.before(target))) if is_class else ()
     return pickler, Definition(key, _digest(stream), stream, tuple(pickler.needs), first)
+
+
+def _as_written(pickler: Pickler, value: object, *, with_content: bool = True) -> object:
+    """A value of ``__main__`` as a pickle has it: one of a module is to be the module's."""
+    from pymonik.code import module_objects  # executors define little
+
+    place = None if places.is_by_name(value) else module_objects.place_of(value)
+    if place is None:
+        return value
+    pickler.note_module(place[0])
+    return module_objects.ModuleObject(place, value, with_content=with_content)
 
 
 def _key_of(cls: type) -> str:
@@ -252,15 +278,15 @@ def _needs_of(arrived: Definition) -> dict[str, Need]:
     return needs
 
 
-# -- names that share objects --------------------------------------------------------------------
+# -- names and classes that share objects --------------------------------------------------------
 
 
 def together(found: dict[str, _Made]) -> dict[str, _Made]:
-    """The same, with names in one pickle that share objects which can change.
+    """The same, with names and classes in one pickle that share objects which can change.
 
-    Two names of ``__main__`` may stand for the same list, or two functions may share a variable of
-    the function that made them: so it is in the task too. Each name keeps the digest that it has
-    alone, so that it counts as changed only if it has changed.
+    Two names of ``__main__`` may stand for the same list, a class may have it as an attribute, or
+    two functions may share a variable of the function that made them: so it is in the task too.
+    Each keeps the digest that it has alone, so that it counts as changed only if it has changed.
     """
     sharing = [made for made in found.values() if _may_share(made)]
     if len(sharing) < 2:
@@ -276,7 +302,13 @@ def together(found: dict[str, _Made]) -> dict[str, _Made]:
 
 def _may_share(made: _Made) -> bool:
     target = made.target
-    if made.pickler is None or isinstance(target, _NEVER_SHARED):
+    if made.pickler is None:
+        return False
+    if isinstance(target, type):
+        # Not the name of a class, which refers to it; nor one that its statement makes.
+        is_defined = made.pickler.is_root(target) and not made.pickler.by_statement
+        return is_defined and not issubclass(target, enum.Enum)
+    if isinstance(target, _NEVER_SHARED):
         return False
     if isinstance(target, types.FunctionType):
         parts = (target.__closure__, target.__defaults__, target.__kwdefaults__, vars(target))
@@ -292,13 +324,30 @@ def _groups(sharing: list[_Made]) -> list[list[_Made]]:
         memo: dict[int, tuple[int, object]] = made.pickler.memo.copy()  # type: ignore[union-attr]
         for address, (_, value) in memo.items():
             first = owner.setdefault(address, number)
-            if first != number and group_of[first] != group_of[number] and _can_change(value):
+            if (
+                first != number
+                and group_of[first] != group_of[number]
+                and _is_shared(value, (sharing[first], made))
+            ):
                 old, new = group_of[number], group_of[first]
                 group_of = [new if one == old else one for one in group_of]
     groups: dict[int, list[_Made]] = {}
     for group, made in zip(group_of, sharing, strict=True):
         groups.setdefault(group, []).append(made)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _is_shared(value: object, both: tuple[_Made, _Made]) -> bool:
+    """Whether it matters that two definitions have the same object.
+
+    What the statements of classes make, such as the fields of dataclasses, is not looked at: a
+    class has to be there before those that derive from it.
+    """
+    if any(isinstance(made.target, type) for made in both):
+        from pymonik.code import module_objects  # executors define little
+
+        return module_objects.may_be_one(value)
+    return _can_change(value)
 
 
 def _can_change(value: object) -> bool:
@@ -312,13 +361,18 @@ _NEVER_SHARED: Final = (type, types.ModuleType, types.CodeType, types.BuiltinFun
 
 def _joined(group: list[_Made]) -> list[_Made]:
     """One definition with all values; the others refer to it."""
+    # Classes come first: what the names stand for may be made of them.
+    group = sorted(group, key=lambda made: not isinstance(made.target, type))
     values = {made.definition.key: made.target for made in group}
     carrier = group[0].definition
     roots = [value for value in values.values() if not places.is_by_name(value)]
     pickler = Pickler(roots=roots, is_code=True)
-    stream = pickler.stream(arrivals.Together(values))
+    written = {key: _as_written(pickler, value) for key, value in values.items()}
+    stream = pickler.stream(arrivals.Together(written))
     needs = tuple(dict.fromkeys(key for made in group for key in made.definition.needs))
-    first = _Made(Definition(carrier.key, carrier.digest, stream, needs), pickler.needs)
+    others_first = dict.fromkeys(key for made in group for key in made.definition.first)
+    before = tuple(key for key in others_first if key not in values)
+    first = _Made(Definition(carrier.key, carrier.digest, stream, needs, before), pickler.needs)
     others = [
         _Made(Definition(made.definition.key, made.definition.digest, b"", (carrier.key,)), {})
         for made in group[1:]

@@ -73,11 +73,13 @@ class Need(NamedTuple):
         names: Of the ``__main__`` that has the name; ``None`` for a class.
         target: The name, or the class.
         is_optional: Whether the program may well do without it.
+        any_size: Whether it travels, if it is optional, however large it is.
     """
 
     names: dict[str, Any] | None
     target: Any
     is_optional: bool = False
+    any_size: bool = False
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -193,7 +195,12 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return arrivals.value_in_main, (main_id, name)
 
     def need_names(
-        self, names: dict[str, Any], wanted: Iterable[str], *, optional: bool = False
+        self,
+        names: dict[str, Any],
+        wanted: Iterable[str],
+        *,
+        optional: bool = False,
+        any_size: bool = False,
     ) -> None:
         """Note that code refers to names of ``__main__``."""
         main_id = main_module.main_id_of(names)
@@ -205,7 +212,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             key = arrivals.key_of_name(str(main_id), name)
             known = self.needs.get(key)
             if known is None or known.is_optional:
-                self.needs[key] = Need(names, name, optional)
+                is_any = any_size or (known is not None and known.any_size)
+                self.needs[key] = Need(names, name, optional, is_any)
 
     def need_classes_of_main(self) -> None:
         """Note what code of ``__main__`` may look for by name: classes of its pickles, its file."""

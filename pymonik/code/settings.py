@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 _ATOMS: Final = (int, float, complex, bool, str, bytes, type(None))
 _GROUPS: Final = (tuple, list, set, frozenset)
+_CHANGEABLE: Final = (list, dict, set)
 _MOST_PARTS: Final = 1000  # of one list or dict that travels
 _MOST_TEXT: Final = 1 << 16  # characters of one text
 _CODE: Final = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type)
@@ -53,6 +54,10 @@ class _Baseline:
     def __init__(self, module: types.ModuleType, literals: Literals) -> None:
         self.spec = module.__spec__
         self.literals = literals
+        # Not copies: whoever changes one of these in place changes it for all who have it.
+        self._groups = {
+            name: value for name, value in vars(module).items() if type(value) in _CHANGEABLE
+        }
         self._seen = {
             name: copy.deepcopy(value) if is_plain(value) else value
             for name, value in vars(module).items()
@@ -66,6 +71,10 @@ class _Baseline:
             return not any(_is_same(value, one) for one in given)
         before = self._seen.get(name, _ABSENT)
         return before is not value and not _is_same(value, before)
+
+    def is_in_place(self, name: str, value: object) -> bool:
+        """Whether a list, dict or set is the object that it was."""
+        return self._groups.get(name, _ABSENT) is value
 
     def had(self, name: str) -> bool:
         """Whether there was such a variable; not so for those of a module that was still loading.
@@ -121,6 +130,23 @@ class Baselines:
         if known is None or known.spec is not module.__spec__:
             self._add(name, module)
         return self._known.get(name)
+
+    def modules(self) -> list[tuple[str, dict[str, Any]]]:
+        """Modules that are known, with their variables."""
+        self.look()
+        found = ((name, sys.modules.get(name)) for name in list(self._known))
+        return [(name, vars(module)) for name, module in found if module is not None]
+
+    def is_literal(self, module: str, name: str, value: object) -> bool:
+        """Whether a variable is what the file of its module says literally."""
+        baseline = self._known.get(module)
+        given = baseline.literals.given.get(name, ()) if baseline is not None else ()
+        return any(_is_same(value, one) for one in given)
+
+    def is_in_place(self, module: str, name: str, value: object) -> bool:
+        """Whether a list, dict or set of a module is the object that it was at first."""
+        baseline = self._known.get(module)
+        return baseline is not None and baseline.is_in_place(name, value)
 
     def that_may_change(self, names: Iterable[str]) -> frozenset[str]:
         """Those of these modules whose variables the code of the program's modules may set."""
@@ -243,9 +269,13 @@ class Settings:
 
     def _packed(self) -> bytes:
         values: _Values = {}
+        in_place = []  # of these, whoever took the object from the module has the same one
         for (name, variable), value in self._sent.items():
             values.setdefault(name, {})[variable] = value
-        return pickle.dumps((_imported_before(values), values), protocol=5)
+            now = getattr(sys.modules.get(name), variable, None)
+            if baselines.is_in_place(name, variable, now):
+                in_place.append((name, variable))
+        return pickle.dumps((_imported_before(values), values, in_place), protocol=5)
 
 
 def _imported_before(values: _Values) -> list[str]:
@@ -269,7 +299,8 @@ class AppliedSettings:
     def __init__(self) -> None:
         self._last = b""
         self._applied: dict[tuple[str, str], bytes] = {}
-        self._originals: dict[tuple[str, str], Any] = {}
+        # What was there before, and whether it is put back into the object that is there.
+        self._originals: dict[tuple[str, str], tuple[Any, bool]] = {}
 
     def apply(self, data: bytes) -> None:
         """Set the variables as the program had them; those of another program get theirs back."""
@@ -278,8 +309,9 @@ class AppliedSettings:
         self._last = data
         names: list[str] = []
         values: _Values = {}
+        in_place: list[tuple[str, str]] = []
         if data:
-            names, values = pickle.loads(data)
+            names, values, in_place = pickle.loads(data)
         for name in names:
             with contextlib.suppress(Exception):  # a call that needs it fails itself
                 importlib.import_module(name)
@@ -287,27 +319,44 @@ class AppliedSettings:
         for key in [key for key in self._applied if key not in wanted]:
             self._restore(key)
         for key, value in wanted.items():
-            self._set(key, value)
+            self._set(key, value, in_place=key in in_place)
 
-    def _set(self, key: tuple[str, str], value: object) -> None:
+    def _set(self, key: tuple[str, str], value: Any, *, in_place: bool) -> None:
         name, variable = key
         packed = pickle.dumps(value, protocol=5)
         module = sys.modules.get(name)
         if module is None or self._applied.get(key) == packed:
             return
-        self._originals.setdefault(key, getattr(module, variable, _ABSENT))
+        here = getattr(module, variable, _ABSENT)
+        in_place = in_place and type(here) is type(value)
+        self._originals.setdefault(key, (copy.copy(here) if in_place else here, in_place))
         self._applied[key] = packed
-        setattr(module, variable, value)
+        _put(module, variable, value, in_place=in_place)
 
     def _restore(self, key: tuple[str, str]) -> None:
         name, variable = key
         del self._applied[key]
-        original = self._originals.pop(key)
+        original, in_place = self._originals.pop(key)
         module = sys.modules.get(name)
         if module is not None and original is not _ABSENT:
-            setattr(module, variable, original)
+            _put(module, variable, original, in_place=in_place)
         elif module is not None:
             delattr(module, variable)
+
+
+def _put(module: types.ModuleType, variable: str, value: Any, *, in_place: bool) -> None:
+    """Set a variable, or fill the list, dict or set that it has."""
+    if not in_place:
+        setattr(module, variable, value)
+        return
+    here = getattr(module, variable)
+    if here is value:
+        return
+    here.clear()
+    if isinstance(here, list):
+        here.extend(value)
+    else:
+        here.update(value)
 
 
 def values_in(data: bytes) -> _Values:

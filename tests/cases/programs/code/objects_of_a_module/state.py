@@ -1,0 +1,40 @@
+import threading
+
+registry = {}
+handlers = {}
+names = []
+
+
+class Box:
+    def __init__(self):
+        self.count = 0
+        self.lock = threading.Lock()
+
+
+class Engine:
+    """What opens files does not pickle."""
+
+    def __init__(self):
+        self.file = open(__file__)
+        self.asked = 0
+
+
+box = Box()
+engine = Engine()
+
+
+def add(name):
+    registry[name] = len(registry)
+    names.append(name)
+    with box.lock:
+        box.count += 1
+    engine.asked += 1
+
+
+def handler(function):
+    handlers[function.__name__] = function
+    return function
+
+
+def handle(name, value):
+    return handlers[name](value)
