@@ -1,5 +1,7 @@
 """Names of ``__main__`` that code looks up by texts: ``globals()[name]``, ``eval("f(x)")``.
 
+A pickle that the program wrote to a file names functions and classes of the script, too.
+
 Which names it means, only running it tells. So such code gets all names of the script that are
 small and can be pickled, and those of any size that stand in its own texts.
 """
@@ -14,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOOKS_UP: Final = frozenset(
-    {"globals", "eval", "exec", "query", "__main__", "f_globals", "__globals__"}
+    {"globals", "eval", "exec", "query", "__main__", "f_globals", "__globals__", "read_pickle"}
 )
+_PICKLES: Final = frozenset({"pickle", "dill", "cloudpickle", "joblib", "shelve", "torch"})
+_LOADS: Final = frozenset({"load", "loads", "open", "Unpickler"})
 _OF_NOTEBOOKS: Final = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 _WORD: Final = r"[^\W\d]\w*"  # compiled when code is first packed: executors pack little
 _MOST_CODES: Final = 4096  # that are remembered
@@ -58,6 +62,8 @@ def meant_by(code: types.CodeType, names: dict[str, Any]) -> list[str]:
 def _looks_up(code: types.CodeType) -> bool:
     used = set(_names_in(code))
     if not _LOOKS_UP.isdisjoint(used) or "__main__" in _texts_of(code):
+        return True
+    if not _PICKLES.isdisjoint(used) and not _LOADS.isdisjoint(used):
         return True
     return {"modules", "__name__"} <= used  # `sys.modules[__name__]`
 
