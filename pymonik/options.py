@@ -68,7 +68,7 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.memory is not None:
             _set(self, "memory", size(self.memory, "memory"))
         for name in _TEXTS:
-            _check_text(name, getattr(self, name))
+            check_text(name, getattr(self, name))
         if self.options or type(self.options) is not dict:
             _set(self, "options", _labels(self.options))
         if self.environment is not None and type(self.environment) is not Environment:
@@ -193,9 +193,26 @@ def refuse_unknown(
         )
 
 
-def _check_text(name: str, value: object) -> None:
-    if value is not None and not isinstance(value, str):
+def check_text(name: str, value: object) -> None:
+    """Refuse what no request could say, while whoever gave it is there to hear of it.
+
+    Args:
+        name: Of an option.
+        value: A text, or ``None``.
+
+    Raises:
+        UsageError: It is something else, or holds half of a character (a lone surrogate).
+    """
+    if value is None:
+        return
+    if not isinstance(value, str):
         raise UsageError(f"{name} must be a string, not {value!r}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            text = f"{name} holds half of a character, which no request can say: {value!a}"
+            raise UsageError(text) from None
 
 
 def _labels(options: object) -> dict[str, str]:
@@ -204,6 +221,8 @@ def _labels(options: object) -> dict[str, str]:
     for key, value in options.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise UsageError(f"options must map strings to strings; look at {key!r}")
+        check_text("a name in options", key)
+        check_text(f"options[{key!r}]", value)
     return dict(options)
 
 

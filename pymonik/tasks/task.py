@@ -37,7 +37,7 @@ from pymonik.context.task_context import PymonikContext, get_context
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles.multi_result_handle import MultiResultHandle
 from pymonik.handles.result_handle import ResultHandle
-from pymonik.options import TaskOptions, call_options, refuse_unknown
+from pymonik.options import TaskOptions, call_options, check_text, refuse_unknown
 from pymonik.quantities import positive_s, whole_number
 from pymonik.seeds import Seed, checked_seed
 from pymonik.session.again import note_dependants
@@ -176,6 +176,7 @@ class Task(Named, Generic[P, R]):
             memory=memory,
         )
         name = func_name or _name_of(function)
+        check_text("function_name", name)
         exceptions = _exceptions(retry_on)
         made = output_names(outputs)
         has_folder = bool(made) or _gives_files(function)

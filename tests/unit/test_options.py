@@ -41,6 +41,7 @@ def test_zero_retries_is_something_said():
     [{"priority": 0}, {"priority": 11}, {"priority": True}, {"priority": 2.0},
      {"max_retries": -1}, {"max_duration": "10"}, {"max_duration": math.nan},
      {"max_duration": 0}, {"partition_id": 3}, {"options": {"a": 1}}, {"label": 3},
+     {"label": "half \ud800"}, {"options": {"a": "\ud800"}}, {"options": {"\ud800": "a"}},
      {"environment": {"conda": []}}, {"memory": "2X"}, {"memory": 0}, {"memory": True}],
 )  # fmt: skip
 def test_a_wrong_value_is_refused(wrong):
