@@ -14,6 +14,7 @@ import enum
 import hashlib
 import sys
 import types
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,6 +80,23 @@ class _Made:
         self.target = target
         self.mark = mark
         self.pickler = pickler
+
+    @cached_property
+    def changeable(self) -> frozenset[int]:
+        """Addresses of objects in it that can change; the pickler keeps the objects alive.
+
+        Of a class, what its statement makes is left out, such as the fields of a dataclass: a class
+        has to be there before those that derive from it.
+        """
+        can_change = _can_change
+        if isinstance(self.target, type):
+            from pymonik.code import module_objects  # executors define little
+
+            can_change = module_objects.may_be_one
+        memo: dict[int, tuple[int, object]] = (
+            {} if self.pickler is None else self.pickler.memo.copy()
+        )
+        return frozenset(address for address, (_, value) in memo.items() if can_change(value))
 
     def is_current(self, target: object) -> bool:
         """Whether it still defines ``target``."""
@@ -321,33 +339,14 @@ def _groups(sharing: list[_Made]) -> list[list[_Made]]:
     owner: dict[int, int] = {}  # address of an object -> number of the first that has it
     group_of = list(range(len(sharing)))
     for number, made in enumerate(sharing):
-        memo: dict[int, tuple[int, object]] = made.pickler.memo.copy()  # type: ignore[union-attr]
-        for address, (_, value) in memo.items():
-            first = owner.setdefault(address, number)
-            if (
-                first != number
-                and group_of[first] != group_of[number]
-                and _is_shared(value, (sharing[first], made))
-            ):
-                old, new = group_of[number], group_of[first]
+        for address in made.changeable:
+            old, new = group_of[number], group_of[owner.setdefault(address, number)]
+            if old != new:
                 group_of = [new if one == old else one for one in group_of]
     groups: dict[int, list[_Made]] = {}
     for group, made in zip(group_of, sharing, strict=True):
         groups.setdefault(group, []).append(made)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def _is_shared(value: object, both: tuple[_Made, _Made]) -> bool:
-    """Whether it matters that two definitions have the same object.
-
-    What the statements of classes make, such as the fields of dataclasses, is not looked at: a
-    class has to be there before those that derive from it.
-    """
-    if any(isinstance(made.target, type) for made in both):
-        from pymonik.code import module_objects  # executors define little
-
-        return module_objects.may_be_one(value)
-    return _can_change(value)
 
 
 def _can_change(value: object) -> bool:
