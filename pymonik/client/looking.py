@@ -74,7 +74,7 @@ class ClientLooks:
         """Why tasks of the session have not ended; asks the control plane, and prints as text."""
         from pymonik.runs.looking import why_session
 
-        return why_session(self.session.lists, self.session_id)
+        return why_session(self.session.lists, self.session_id, self.session.count_unsent())
 
     def workers(self, *, probe: bool = False) -> list[Worker]:
         """The workers of the cluster, by host and partition: hardware, versions, what they do.

@@ -86,8 +86,13 @@ def why(
     )
 
 
-def why_session(lists: Lists, session_id: str) -> Why:
+def why_session(lists: Lists, session_id: str, unsent: int = 0) -> Why:
     """Why tasks of a session have not ended, each of them standing for one call.
+
+    Args:
+        lists: Of its control plane.
+        session_id: The session.
+        unsent: Calls of which only the client knows.
 
     Raises:
         ControlPlaneError: It cannot be asked.
@@ -100,7 +105,8 @@ def why_session(lists: Lists, session_id: str) -> Why:
         session_id,
         title=f"session {session_id}",
         waiting=Counter(row.first_id for row in live),
-        total=total,
+        unsent=unsent,
+        total=total + unsent,
     )
 
 

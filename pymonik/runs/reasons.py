@@ -139,7 +139,8 @@ def explain(evidence: Evidence) -> Why:
         found[_reason(evidence, task_id)] += calls
     reasons = [Reason(calls, *reason) for reason, calls in found.most_common()]
     if evidence.unsent:  # the others are why these wait: they come last, however many they are
-        reasons.append(Reason(evidence.unsent, "held here", "they leave when others have ended"))
+        when = "they leave when others have ended" if evidence.waiting else "about to leave"
+        reasons.append(Reason(evidence.unsent, "held here", when))
     return Why(_head(evidence), reasons)
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol, cast, runtime_checkable
 
 from pymonik.errors import PymonikError
+from pymonik.runs.faults import summary
 from pymonik.runs.looking import why
 from pymonik.runs.reasons import Reason, Why
 from pymonik.runs.rows import RUNNING, Lists
@@ -23,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 ASKED_EVERY_S: Final = 2.0  # what runs is asked for: one request for each session
 SILENT_S: Final = 30.0  # without any end, before reasons are looked for
+_MOST_FAULTS: Final = 5  # kinds of failures that `why` tells where nothing is left to wait for
 _MOST_SESSIONS: Final = 3  # that the calls of one display belong to
 
 
@@ -102,13 +104,22 @@ def why_states(states: Sequence[ResultState], title: str) -> Why:
     pending = [state for state in states if not state.is_final]
     sessions = _sessions(pending)
     if not sessions:
-        return Why(f"{title}: {len(pending)} of {len(states)} not ended", ())
+        return _ended(states, title)
     parts = [_why_in(session, pending, len(states), title) for session in sessions]
     if len(parts) == 1:
         return parts[0]
     reasons: list[Reason] = [reason for part in parts for reason in part.reasons]
     reasons.sort(key=lambda reason: -reason.calls)
     return Why(f"{title}: {len(pending)} of {len(states)} not ended", reasons)
+
+
+def _ended(states: Sequence[ResultState], title: str) -> Why:
+    """Nothing is left to explain but failures."""
+    faults = Counter(str(summary(one.error)) for one in states if one.error is not None)
+    reasons = [
+        Reason(number, "failed", fault) for fault, number in faults.most_common(_MOST_FAULTS)
+    ]
+    return Why(f"{title}: all of {len(states)} ended", reasons)
 
 
 def _why_in(session: Listed, pending: Sequence[ResultState], total: int, title: str) -> Why:

@@ -125,6 +125,12 @@ class Dropped(msgspec.Struct):
     reply: Reply
 
 
+class CountUnsent(msgspec.Struct):
+    """Answered with the number of calls that may not have been sent."""
+
+    reply: Reply
+
+
 class Attached(msgspec.Struct):
     """States of results that this session did not submit: the ends of these end them."""
 

@@ -98,6 +98,7 @@ class Machine:
             events.Drained: self._waits.drained,
             events.Emptied: self._waits.emptied,
             events.Dropped: self._dropped,
+            events.CountUnsent: self._count_unsent,
             events.Attached: self._attached,
             events.Wanted: self._values.wanted,
             events.Asked: asking.asked,
@@ -245,12 +246,18 @@ class Machine:
 
     def _dropped(self, event: events.Dropped, _: float) -> None:
         """What has not left does not leave any more; requests that are under way go on."""
-        unsent = sum(1 for part in (self._outgoing, self._sending) for _ in part.states())
+        unsent = self._unsent()
         self._ends.closed = self._ends.closed or SessionClosedError(
             "SubmitTasks", "the session was left at once, before this call was sent"
         )
         self._fail_unsent(self._ends.closed)
         event.reply.give(unsent)
+
+    def _count_unsent(self, event: events.CountUnsent, _: float) -> None:
+        event.reply.give(self._unsent())
+
+    def _unsent(self) -> int:
+        return sum(1 for part in (self._outgoing, self._sending) for _ in part.states())
 
     def _ended(self, request: events.End, event: events.Answered, now: float) -> None:
         if self._end is None:

@@ -502,6 +502,13 @@ class RemoteSession:
         reply.wait(_LEAVES_S)
         return int(reply.value or 0)
 
+    def count_unsent(self) -> int:
+        """How many calls may not have been sent."""
+        reply = events.Reply()
+        self._engine.post(events.CountUnsent(reply))
+        reply.wait(_LEAVES_S)
+        return int(reply.value or 0)
+
     def _be_left(self) -> None:
         keep(self)
         self._closed = self._closed or "left"

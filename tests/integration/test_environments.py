@@ -148,6 +148,7 @@ def test_calls_of_others_pass_while_an_environment_is_built(
         gate.builder()
         assert double.invoke(4, pymonik=other).result(LIMIT_S) == 8
         assert not any(handle.done() for handle in handles)
+        assert "its environment, which is being installed for" in str(client.why())
         gate.open()
         assert [handle.result(LIMIT_S) for handle in handles] == ["1.0"] * 3
 
