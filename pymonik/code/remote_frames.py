@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import linecache
 import sys
+import types
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -62,12 +63,11 @@ def remote_part(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _made(frame: Frame) -> TracebackType | None:
+    begins = (frame.file, frame.name, frame.first_line)
     try:
-        code = _code(
-            frame.file, frame.name, frame.line, frame.end_line, frame.column, frame.end_column
-        )
+        code = _code(*begins, frame.line, frame.end_line, frame.column, frame.end_column)
     except (ValueError, SyntaxError, OverflowError):  # a position that no source has
-        code = _code(frame.file, frame.name, max(1, min(frame.line, 1 << 20)), 0, -1, -1)
+        code = _code(frame.file, frame.name, 1, max(1, min(frame.line, 1 << 20)), 0, -1, -1)
     _keep_source(frame)
     maker = _run(code, frame.locals)
     trace = next(maker, None)
@@ -89,6 +89,8 @@ def _run(code: CodeType, shown: Mapping[str, str]) -> Iterator[TracebackType]:
     try:
         exec(code, scope, values)
     except _MadeError as error:
+        for name in values.keys() - shown.keys():  # what the body of a class begins with
+            del values[name]
         trace = error.__traceback__
         error.__traceback__ = None
         if trace is not None and trace.tb_next is not None:
@@ -96,7 +98,20 @@ def _run(code: CodeType, shown: Mapping[str, str]) -> Iterator[TracebackType]:
 
 
 @lru_cache(maxsize=2048)
-def _code(file: str, name: str, line: int, end_line: int, column: int, end_column: int) -> CodeType:
+def _code(
+    file: str,
+    name: str,
+    first_line: int,
+    line: int,
+    end_line: int,
+    column: int,
+    end_column: int,
+) -> CodeType:
+    """Code of the name that raises at a place, in something that begins at ``first_line``.
+
+    IPython shows the lines from there on, and debuggers do. The body of a class is what has both:
+    its code says where it begins, and its variables are those of a mapping.
+    """
     has_columns = column >= 0 and end_line >= line and sys.version_info >= (3, 11)
     place = {
         "lineno": max(1, line),
@@ -105,7 +120,11 @@ def _code(file: str, name: str, line: int, end_line: int, column: int, end_colum
         "end_col_offset": end_column if has_columns else 0,
     }
     raising = ast.Raise(exc=ast.Name(id=_RAISED, ctx=ast.Load(), **place), cause=None, **place)
-    code = compile(ast.Module(body=[raising], type_ignores=[]), file, "exec")
+    around: Any = ast.parse("class _: ...").body[0]
+    around.lineno = around.end_lineno = max(1, min(first_line, line))
+    around.body = [raising]
+    module = compile(ast.Module(body=[around], type_ignores=[]), file, "exec")
+    code = next(one for one in module.co_consts if isinstance(one, types.CodeType))
     names = {"co_name": name}
     if sys.version_info >= (3, 11):
         names["co_qualname"] = name

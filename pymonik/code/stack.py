@@ -67,6 +67,7 @@ def _frame(trace: types.TracebackType, reprs: ShortReprs | None) -> Frame:
         column,
         end_column,
         {} if reprs is None else _locals(trace.tb_frame, reprs),
+        code.co_firstlineno,
     )
 
 

@@ -28,6 +28,7 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         column: Where the expression begins, in bytes of its line, from 0; -1 where unknown.
         end_column: Where it ends, in bytes of the last line.
         locals: The reprs of the local variables, shortened.
+        first_line: Where the function begins, from 1; 0 where it is not known.
     """
 
     file: str
@@ -38,6 +39,7 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     column: int = -1
     end_column: int = -1
     locals: dict[str, str] = {}
+    first_line: int = 0
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,25 @@ def test_a_mistake_shows_few_lines(tmp_path: Path) -> None:
         assert error["output_type"] == "error"
         shown = "\n".join(error["traceback"])
         assert len(shown.splitlines()) <= 20, (mistake, shown)
+
+
+@pytest.mark.slow
+def test_each_frame_shows_its_own_lines(tmp_path: Path) -> None:
+    cell = """
+def volume(x):
+    return 1 / (x - 3)
+
+@task
+def two(x):
+    y = volume(x)
+    return y
+
+two.invoke(3).get()
+"""
+    ((*_, error),) = outputs(tmp_path, cell, allow_errors=True)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error["traceback"]))
+    assert "----> 6     y = volume(x)" in shown
+    assert "----> 2     return 1 / (x - 3)" in shown
 
 
 @pytest.mark.slow
