@@ -5,12 +5,12 @@ Bytes are written before the state is locked.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from pymonik.cluster.ids import new_id
 from pymonik.cluster.state import execution, results, sessions, submission
 from pymonik.cluster.state.faults import NoRoom, NotKept, ObjectDataNotFound
+from pymonik.cluster.state.submission import TaskCreation
 from pymonik.cluster.storage import SMALL
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pymonik.cluster.locked_state import LockedState
     from pymonik.cluster.state.options import RequestedOptions
     from pymonik.cluster.state.rows import Result, Session, Stored, Task
-    from pymonik.cluster.state.submission import TaskCreation
     from pymonik.cluster.state.tables import State
     from pymonik.cluster.state.work import TaskOptions
     from pymonik.cluster.storage import Storage
@@ -230,4 +229,4 @@ def _with_payloads(creations: Sequence[TaskCreation], ids: Sequence[str]) -> Seq
     if not ids:
         return creations
     rest = iter(ids)
-    return [one if one.payload_id else replace(one, payload_id=next(rest, "")) for one in creations]
+    return [one if one.payload_id else TaskCreation(next(rest, ""), *one[1:]) for one in creations]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pymonik.cluster.state import execution, submission
 from pymonik.cluster.state.faults import NoRoom
-from pymonik.cluster.state.rows import ResultStatus
+from pymonik.cluster.state.rows import Effects, ResultStatus
 from pymonik.cluster.state.unready import is_wanted, settled
 from pymonik.cluster.state.work import Assignment, Lost, Outcome, Start, Succeeded, TaskOptions
 
@@ -198,7 +198,7 @@ class Dispatch:
                 )
                 if task is not None:
                     return self._taken(state, task, on_cancel)
-                if not state.effects.changes:
+                if state.effects == Effects():  # else others have to hear of it first
                     self._ready[partition_id].wait()
 
     def _taken(

@@ -36,7 +36,7 @@ class Interest:
         if change.kind not in self.kinds:
             return False
         query = self.tasks if change.kind in TASK_KINDS else self.results
-        return query.matches(change.row)
+        return query.takes_all or query.matches(change.row)
 
 
 class Receiver(Protocol):
@@ -190,6 +190,12 @@ class EventHub:
         self._subscriptions.setdefault(interest.session_id, []).append(subscription)
         return subscription
 
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """What at least one subscriber wants to hear of."""
+        every = (one for some in self._subscriptions.values() for one in some)
+        return frozenset(kind for one in every for kind in one.interest.kinds)
+
     def has_subscriptions(self) -> bool:
         """Whether anybody listens."""
         return bool(self._subscriptions)
@@ -210,7 +216,7 @@ class EventHub:
             return found
         for change in changes:
             for subscription in self._subscriptions.get(change.row.session_id, ()):
-                if change.kind not in subscription.interest.kinds or not subscription.offer(change):
+                if not subscription.offer(change):
                     continue
                 found[subscription] = None
                 if subscription.is_behind:

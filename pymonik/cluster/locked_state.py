@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,7 @@ class LockedState:
             restore(self._state, self._kept_rows(journal), clock())
             journal.begin(self._state)
         self._hub = EventHub()
+        self._listen()
         self._lock = threading.Lock()
         self.changing = _Changing(self._begin, self._end)
         self._withheld: list[Effects] = []  # of transitions that could not be written yet
@@ -129,9 +131,15 @@ class LockedState:
                 self._state.results_of.get(interest.session_id, {}).values(),
                 self._leave,
             )
+            self._listen()
             if self.closed:
                 subscription.stop()
             return subscription
+
+    def _listen(self) -> None:
+        """Have the state tell what somebody wants to hear; called with the lock held."""
+        if self._journal is None:  # which keeps every row that has changed
+            self._state.wanted = self._hub.kinds
 
     def drain(self) -> None:
         """Have runners take no more tasks, and cancel those that have not begun."""
@@ -247,8 +255,8 @@ class LockedState:
 
     def _wake_runners(self, effects: Effects) -> list[tuple[Callable[[str], None], str]]:
         """Notify who waits for tasks; gives whom to call about tasks to stop."""
-        for partition_id in effects.ready:
-            self.ready[partition_id].notify()
+        for partition_id, count in Counter(effects.ready).items():
+            self.ready[partition_id].notify(count)
         return [
             (self.on_cancel.pop(task_id), task_id)
             for task_id in effects.stopped
@@ -258,6 +266,7 @@ class LockedState:
     def _leave(self, subscription: Subscription) -> None:
         with self._lock:
             self._hub.leave(subscription)
+            self._listen()
 
 
 class _Changing:

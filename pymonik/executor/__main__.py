@@ -104,7 +104,7 @@ def _serve(sock: socket.socket, share: _Share, memory_limit: int) -> None:
         inputs.begin_call(run.files.values())
         answer = _answer(run, functions, share, memory_limit)
         frame = framed(msgspec.structs.replace(answer, task_id=run.task_id))
-        flush()
+        share.flush()
         if os.getpid() != owner:
             os._exit(0)  # a fork that user code made came back: it is not the executor
         share.end()
@@ -140,6 +140,7 @@ class _Share:
         self._behind = behind
         self._stop_request = stop_request
         self._surroundings = surroundings
+        self._is_flushed = False  # what the only call of the run has printed
         self._reason = ""  # why no other call may run here
         self._number = 0  # of the present run
         self._poll = select.poll()
@@ -149,6 +150,7 @@ class _Share:
     def begin(self, task_id: str) -> None:
         """A run begins."""
         self._runs = task_id
+        self._is_flushed = False
         self._number += 1
         self._stop_request.begin(self._number)
         self.printed.begin_run(self._number)
@@ -189,7 +191,13 @@ class _Share:
         """The only call of a task has ended."""
         flush()
         flush_c()
+        self._is_flushed = True
         self.printed.ended(0, seconds)
+
+    def flush(self) -> None:
+        """What the calls of the run have printed leaves, unless it has."""
+        if not self._is_flushed:
+            flush()
 
     def end_if_asked(self) -> None:
         """End this process if the present run was asked to end: nothing may begin after it."""

@@ -64,6 +64,9 @@ def save(folder: str, segments: Sequence[Buffer]) -> str:
 
 def store(folder: str, segments: Sequence[Buffer]) -> tuple[bytes | None, str | None]:
     """``segments`` as bytes, or as a file where they are large."""
+    only = segments[0] if len(segments) == 1 else None
+    if type(only) is bytes and len(only) <= INLINE_LIMIT:  # as most results are
+        return only, None
     if sum(memoryview(segment).nbytes for segment in segments) <= INLINE_LIMIT:
         return b"".join(segments), None
     return None, save(folder, segments)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HOST: Final = os.uname().nodename
 _PYTHON: Final = sys.version_info[:2]
+_IS_LITTLE: Final = sys.byteorder == "little"
 # Reading the processor time is a call of the system, which would cost tiny calls 5 percent.
 _LOOK_S: Final = 0.001
 
@@ -152,7 +153,7 @@ def with_printed(
 
 def _column(numbers: array[Any]) -> bytes:
     """Numbers as they stand in `Figures`."""
-    if sys.byteorder == "big":
+    if not _IS_LITTLE:
         numbers = numbers[:]
         numbers.byteswap()
     return numbers.tobytes()

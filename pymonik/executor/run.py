@@ -254,6 +254,7 @@ class _Attempt:
         self._mark = self._session.begin_call()
         self._context = _ContextOf(run, self._meta, self._session, share, self._rng)
         self._random = RandomNumbers()
+        self._context_of_calls: contextvars.Context | None = None
         self._workplace: Workplace | None = None
         self._made = self._way_of(self._meta.function)
         self._started = time.monotonic()
@@ -265,7 +266,7 @@ class _Attempt:
         if self._function.retry_backoff_s:
             back_off(self._function.retry_backoff_s, run.attempt + self._meta.earlier)
         if (setup := self._function.setup) is not None:
-            self._context().setup = self._surroundings.copy().run(prepared, setup)
+            self._context().setup = self._surroundings().copy().run(prepared, setup)
 
     def _runnable(self, functions: FunctionCache) -> Runnable:
         function = self._meta.function
@@ -392,17 +393,22 @@ class _Attempt:
     def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
         # What a call sets in its context is gone at the next.
         function = self._function
-        return self._surroundings.copy().run(
-            outcome, function.func, args, kwargs, collects=function.collects
-        )
+        surroundings = self._surroundings()
+        if self._meta.chunked:  # else it is the only call
+            surroundings = surroundings.copy()
+        return surroundings.run(outcome, function.func, args, kwargs, collects=function.collects)
 
-    @cached_property
     def _surroundings(self) -> contextvars.Context:
         """The context of every call: session and task."""
-        surroundings = contextvars.copy_context()
-        surroundings.run(activate, self._session)
-        surroundings.run(enter, self._context)
-        return surroundings
+        # No `cached_property`: its lock takes as long as all that stands here.
+        if self._context_of_calls is None:
+            self._context_of_calls = contextvars.copy_context()
+            self._context_of_calls.run(self._enter)
+        return self._context_of_calls
+
+    def _enter(self) -> None:
+        activate(self._session)
+        enter(self._context)
 
     def _rng(self) -> Generator:
         # The context is the same for all calls of the task, the numbers are of one.
@@ -620,8 +626,8 @@ class _Attempt:
             pymonik=self._context,
         )
         handler = lambda_call.handler_of(definition.handler)
-        given = self._surroundings.copy().run(
-            outcome, handler, (event, context), {}, collects=False
+        given = (
+            self._surroundings().copy().run(outcome, handler, (event, context), {}, collects=False)
         )
         return lambda_call.answer(given)
 

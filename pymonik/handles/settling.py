@@ -82,11 +82,10 @@ def ensure_saved(handles: Sequence[ResultHandle[Any]]) -> None:
 
 def load(handles: Sequence[ResultHandle[Any]]) -> None:
     """Fetch the values that are there and not known, in one request for each session."""
-    unknown = [handle for handle in handles if handle._value is UNKNOWN]
     groups: dict[Session, list[ResultHandle[Any]]] = {}
-    for handle in unknown:
+    for handle in handles:
         state = handle._state
-        if state.status is Status.COMPLETED:
+        if handle._value is UNKNOWN and state.status is Status.COMPLETED:
             groups.setdefault(state.session, []).append(handle)
     for session, wanted in groups.items():
         states = [handle._state for handle in wanted]
@@ -94,8 +93,7 @@ def load(handles: Sequence[ResultHandle[Any]]) -> None:
         learn(states, results)
         reader = ClientReader(session)
         follow = partial(_value_at, session, reader)
-        for handle, result in zip(wanted, results, strict=True):
-            state = handle._state
+        for handle, state, result in zip(wanted, states, results, strict=True):
             handle._value = result.value(state.item, follow, reader, state.output)
 
 

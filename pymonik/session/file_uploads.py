@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from pymonik.code.references import Sealed
     from pymonik.session.protocol import Submission
@@ -19,14 +19,11 @@ if TYPE_CHECKING:
 
 def sealed_in(submission: Submission) -> list[Sealed]:
     """Files of the function and of the calls that are nowhere in the cluster yet."""
-    return [file for file in _files_of(submission) if not file.is_uploaded]
-
-
-def _files_of(submission: Submission) -> Iterator[Sealed]:
-    yield from submission.function.files
+    files = [*submission.function.files]
     for call in submission.calls:
         if call.files:
-            yield from call.files
+            files += call.files
+    return [file for file in files if not file.is_uploaded] if files else files
 
 
 class Files:

@@ -96,7 +96,12 @@ class OutgoingTask(Awaited):
         series: Series | None = None,
         code: Code = NO_CODE,
     ) -> None:
-        refs = [ref for call in calls for ref in call.refs] if any(c.refs for c in calls) else ()
+        refs: Sequence[Referable]
+        if len(calls) == 1:  # as in most tasks; generators would take longer than all the rest
+            refs, nbytes = calls[0].refs, calls[0].nbytes
+        else:
+            refs = [ref for call in calls for ref in call.refs]
+            nbytes = sum(call.nbytes for call in calls)
         super().__init__("", states, refs, is_ours=True)
         self.function = function
         self.calls = calls
@@ -112,7 +117,7 @@ class OutgoingTask(Awaited):
         self.is_doubtful = False
         self.is_cancelled = False
         self.wants_seconds = False
-        self.nbytes = TASK_BYTES + sum(call.nbytes for call in calls)
+        self.nbytes = TASK_BYTES + nbytes
         for state in states:
             state.awaited = self
 

@@ -32,6 +32,7 @@ INLINE_BUFFER = 2048  # bytes; a smaller blob is not aligned: its gap would cost
 
 _MAGIC = b"PMK2"
 _PRELUDE = struct.Struct("<4sIQ")
+_PRELUDE_OF_ONE = struct.Struct("<4sIQQ")  # with the size of the only blob
 _ALIGNMENT = 64
 _SHORT_HEAD = 1024  # bytes: those of single calls, which are the same for all calls alike
 _KEPT_HEADS = 64
@@ -46,9 +47,24 @@ _decoder: msgspec.msgpack.Decoder[Meta] = msgspec.msgpack.Decoder(Meta)
 
 def join(meta: Meta, blobs: Sequence[Buffer]) -> list[Buffer]:
     """The segments of a container, to be written one after the other."""
-    head = _encoder.encode(meta)
+    return join_encoded(_encoder.encode(meta), blobs)
+
+
+def encoded(meta: Meta) -> bytes:
+    """A head, for containers that have the same one; see `join_encoded`."""
+    return _encoder.encode(meta)
+
+
+def join_encoded(head: bytes, blobs: Sequence[Buffer]) -> list[Buffer]:
+    """`join` with a head that was encoded before."""
     sizes = [len(blob) if type(blob) is bytes else memoryview(blob).nbytes for blob in blobs]
-    prelude = _PRELUDE.pack(_MAGIC, len(head), len(blobs)) + struct.pack(f"<{len(sizes)}Q", *sizes)
+    if len(sizes) == 1:  # as in most payloads and results
+        prelude = _PRELUDE_OF_ONE.pack(_MAGIC, len(head), 1, sizes[0])
+        if sizes[0] < INLINE_BUFFER:
+            return [b"".join((prelude, head, blobs[0]))]
+    else:
+        prelude = _PRELUDE.pack(_MAGIC, len(head), len(blobs))
+        prelude += struct.pack(f"<{len(sizes)}Q", *sizes)
     if max(sizes, default=0) < INLINE_BUFFER:
         return [b"".join((prelude, head, *blobs))]
     segments: list[Buffer] = [prelude + head]
@@ -99,6 +115,8 @@ class Blobs(Sequence[memoryview]):
 
 def _starts(position: int, sizes: Sequence[int]) -> tuple[list[int], int]:
     """Where each of the blobs begins that follow, and the end of the last."""
+    if len(sizes) == 1 and sizes[0] < INLINE_BUFFER:
+        return [position], position + sizes[0]
     if max(sizes, default=0) < INLINE_BUFFER:
         *starts, position = accumulate(sizes, initial=position)
         return starts, position

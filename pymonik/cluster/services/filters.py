@@ -51,7 +51,11 @@ MATCH_NULL = (operator.ne, _not_contains)
 
 
 class Query:
-    """Filters, ready to be asked."""
+    """Filters, ready to be asked.
+
+    Attributes:
+        takes_all: Whether there is none.
+    """
 
     def __init__(self, table: Table, filters: Any | None) -> None:
         self._key = table.fields[table.key].get if table.key else None
@@ -61,6 +65,7 @@ class Query:
         alternatives = getattr(filters, "or") if filters is not None else ()
         for alternative in alternatives:
             self._add(table, list(getattr(alternative, "and")))
+        self.takes_all = not alternatives
         if not alternatives:
             self._others.append(_all(()))
         self._anywhere = [

@@ -41,7 +41,7 @@ from pymonik.cluster.state.rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 T = TypeVar("T")
 
@@ -67,6 +67,9 @@ class State:
         self.queues = {partition_id: PartitionQueue() for partition_id in self.partitions}
         self.waiting: dict[str, dict[str, Task]] = {}  # by environment that is being made
         self.effects = Effects()
+        # What somebody wants to hear of. A task changes ten times, and the program that has the
+        # cluster for itself hears of the last change only.
+        self.wanted: Collection[Kind] = frozenset(Kind)
         self.kept_payloads = KeptPayloads()
         self._references: Counter[str] = Counter()  # results per object: an import shares it
         self._numbers = itertools.count()
@@ -115,13 +118,13 @@ class State:
         self._share_ids(task)
         self.kept_payloads.take(task.payload_id)
         self.tasks[task.task_id] = task
-        self.tasks_of.setdefault(task.session_id, {})[task.task_id] = task
+        _add(self.tasks_of, task.session_id, task.task_id, task)
         self._announce(Kind.NEW_TASK, task, task.status)
 
     def add_result(self, result: Result) -> None:
         """Insert a result, completed or not."""
         self.results[result.result_id] = result
-        self.results_of.setdefault(result.session_id, {})[result.result_id] = result
+        _add(self.results_of, result.session_id, result.result_id, result)
         if result.opaque_id:
             self._references[result.opaque_id] += 1
         self._announce(Kind.NEW_RESULT, result, (result.owner_task_id, result.status))
@@ -275,7 +278,16 @@ class State:
         row: Task | Result,
         value: TaskStatus | ResultStatus | str | tuple[str, ResultStatus],
     ) -> None:
-        self.effects.changes.append(Change(kind, row, value))
+        if kind in self.wanted:
+            self.effects.changes.append(Change(kind, row, value))
+
+
+def _add(table: dict[str, dict[str, T]], session_id: str, key: str, row: T) -> None:
+    """Add a row to those of its session."""
+    rows = table.get(session_id)
+    if rows is None:
+        rows = table[session_id] = {}
+    rows[key] = row
 
 
 def _fill_anew(table: dict[str, T]) -> None:
