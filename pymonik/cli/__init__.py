@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "runs": ("pymonik.cli.runs", "what map_invoke and invoke started"),
     "tasks": ("pymonik.cli.tasks", "tasks, the newest first"),
     "sessions": ("pymonik.cli.sessions", "sessions, the newest first"),
+    "monitors": ("pymonik.cli.monitors", "monitors that go on, and what they said last"),
     "workers": ("pymonik.cli.workers", "workers that have or had tasks"),
     "partitions": ("pymonik.cli.partitions", "partitions, and what waits and runs in them"),
     "logs": ("pymonik.cli.logs", "what tasks have printed"),

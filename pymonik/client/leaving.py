@@ -11,6 +11,8 @@ from pymonik.handles.multi_result_handle import MultiResultHandle
 from pymonik.handles.result_handle import ResultHandle
 from pymonik.kept import job_file
 from pymonik.kept.recorded_runs import Runs
+from pymonik.quantities import positive_s
+from pymonik.runs.tidying import delete_older
 from pymonik.runs.waiting import update_views
 from pymonik.session.current import open_sessions
 from pymonik.session.forgetting import keep
@@ -20,6 +22,7 @@ from pymonik.transport.config import ClusterConfig
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterable
+    from datetime import timedelta
 
     from typing_extensions import Self
 
@@ -151,12 +154,23 @@ class Leaving:
         """The runs of the session by label, those of other programs too."""
         return Runs(self.session)
 
-    def delete(self, *handles: ResultHandle[Any] | MultiResultHandle[Any]) -> None:
+    def delete(
+        self,
+        *handles: ResultHandle[Any] | MultiResultHandle[Any],
+        older_than: timedelta | float | None = None,
+    ) -> None:
         """Delete the data of results at once: whoever asks for one from now on gets an error.
+
+        Args:
+            handles: Of the results.
+            older_than: Delete sessions too that this user has opened longer ago than this, in
+                seconds or as a `timedelta`, and that have ended, with all their tasks and results.
 
         Raises:
             UsageError: A result holds the values of other calls too.
         """
+        if older_than is not None:
+            delete_older(self.session.lists, positive_s(older_than, "older_than"))
         states = _states(handles)
         if shared := [state for state in states if is_item(state)]:
             raise UsageError(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pymonik.runs.rows import Lists, SessionRow
 
 _AGE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*")
+_MOST_SESSIONS: Final = 10_000  # that are looked at
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -131,6 +132,15 @@ def delete(lists: Lists, row: SessionRow) -> None:
         if not error.detail.startswith("The session transition is invalid"):  # they are gone
             raise
     lists.delete_session(row.session_id)
+
+
+def delete_older(lists: Lists, oldest_s: float) -> None:
+    """Delete the sessions of this user that were opened longer ago, and that have ended."""
+    last = time.time() - oldest_s
+    for row in lists.sessions(_MOST_SESSIONS):
+        has_ended = row.status in ("CLOSED", "CANCELLED", "PURGED")
+        if has_ended and is_mine(row) and row.created is not None and row.created < last:
+            delete(lists, row)
 
 
 def age_s(text: str) -> float:

@@ -1,0 +1,4 @@
+import pathlib
+import tempfile
+
+folder = pathlib.Path(tempfile.mkdtemp())
