@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import NoReturn, cast
+from typing import Final, NoReturn, cast
 
 import msgspec
 
 from pymonik.errors import UsageError
+
+_LONGEST: Final = 128 * 1024  # bytes of NAME=VALUE and its end: MAX_ARG_STRLEN of Linux
 
 
 class PackageFile(msgspec.Struct, frozen=True, array_like=True):
@@ -137,6 +139,11 @@ def _check_value(name: object, value: object) -> None:
         raise UsageError(
             f"the value of environment['env_variables'][{name!r}] holds a character "
             "that no variable can have: NUL, or half of a surrogate pair"
+        )
+    if len(f"{name}={value}".encode()) >= _LONGEST:
+        raise UsageError(
+            f"the value of environment['env_variables'][{name!r}] is longer than the "
+            f"{_LONGEST} bytes that the system gives a variable: pass it as an argument"
         )
 
 

@@ -52,6 +52,7 @@ def test_packages_are_known_by_their_content() -> None:
         ({"env_variables": {"": "1"}}, "without '=' and NUL"),
         ({"env_variables": {"A": "x\0y"}}, "NUL"),
         ({"env_variables": {"A": "\udcff"}}, "surrogate"),
+        ({"env_variables": {"A": "é" * 65_536}}, "longer than the 131072 bytes"),
         ({"env_variables": {"\udcff": "a"}}, "without '=' and NUL"),
         ({"env_variables": ["A"]}, "must be a dict"),
     ],
