@@ -22,13 +22,23 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pymonik.errors import PymonikError
+from pymonik.runs.logs import printed_by
 from pymonik.runs.reports import Reports
-from pymonik.wire.live import LOG_PREFIX, LiveName, live_name, log_entries, report_entries
+from pymonik.wire.live import (
+    LOG_PREFIX,
+    LiveName,
+    LogEntry,
+    live_name,
+    log_entries,
+    report_entries,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pymonik.code.opened_result import OpenedResult
     from pymonik.runs.output import Shown
+    from pymonik.session.result import ResultState
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +61,22 @@ class Heard(NamedTuple):
     name: str
     result_id: str
     data: bytes | None
+
+
+class Ended(NamedTuple):
+    """A call of which perhaps nothing was heard while it ran.
+
+    Attributes:
+        entry: What came with its end of what it has printed.
+    """
+
+    output_id: str
+    entry: LogEntry
+
+    @property
+    def name(self) -> str:
+        """Of the function."""
+        return self.entry.name
 
 
 class Live:
@@ -77,7 +103,8 @@ class Live:
         self._forget = forget
         self._show = show
         # Appending to it is one step, so that an interrupt leaves nothing half done.
-        self._heard: queue.SimpleQueue[Heard | None] = queue.SimpleQueue()
+        self._heard: queue.SimpleQueue[Heard | Ended | None] = queue.SimpleQueue()
+        self._ended: OrderedDict[Key, None] = OrderedDict()  # shown when they had ended
         self._is_known: OrderedDict[str, None] = OrderedDict()  # results that were handled
         self._tails: OrderedDict[Key, str] = OrderedDict()
         self._kept = 0  # characters in them
@@ -92,10 +119,30 @@ class Live:
 
     def heard(self, name: str, result_id: str, data: bytes | None = None) -> None:
         """There is a result of such a name; called by threads that must go on."""
+        self._put(Heard(name, result_id, data))
+
+    def ended(self, state: ResultState, opened: OpenedResult | None = None) -> None:
+        """A call has ended; what it printed is shown unless it was heard while it ran.
+
+        Where workers do not reach the control plane, nothing is heard of a task before its end.
+
+        Args:
+            state: Of the call.
+            opened: The result that holds its value; what has failed tells it with its error.
+        """
+        if self.is_live or self._show is None or state.result_id is None:
+            return
+        text = printed_by(state.error) if opened is None else opened.output(state.item)
+        if text:
+            text = text if text.endswith("\n") else f"{text}\n"  # nothing more comes of it
+            entry = LogEntry(state.name, text, place=max(state.item, 0), index=state.index)
+            self._put(Ended(state.result_id, entry))
+
+    def _put(self, one: Heard | Ended) -> None:
         if os.getpid() != self._pid:
             return
         self._count += 1
-        self._heard.put(Heard(name, result_id, data))
+        self._heard.put(one)
         _behind.add(self)
         if self._thread is None:
             self._start()
@@ -160,14 +207,17 @@ class Live:
         with self._starting:
             self._thread = None
 
-    def _next(self) -> Heard | None:
+    def _next(self) -> Heard | Ended | None:
         with contextlib.suppress(queue.Empty):
             return self._heard.get_nowait()
         if self._show is not None:
             self._show.pause()
         return self._heard.get()
 
-    def _handle(self, one: Heard) -> None:
+    def _handle(self, one: Heard | Ended) -> None:
+        if isinstance(one, Ended):
+            self._show_ended(one)
+            return
         name = live_name(one.name)
         if name is None or one.result_id in self._is_known:
             return
@@ -187,9 +237,21 @@ class Live:
             self.reports.add(name.output_id, report_entries(data))
         self._use(one.result_id, len(data))
 
+    def _show_ended(self, one: Ended) -> None:
+        """Once, and not what was heard already; what is heard of it later is the same."""
+        key = one.output_id, one.entry.place
+        if key in self._tails or key in self._ended or self._show is None:
+            return
+        self._ended[key] = None
+        if len(self._ended) > _MOST_KNOWN:
+            self._ended.popitem(last=False)
+        self._show.add(one.output_id, one.entry)
+
     def _printed(self, name: LiveName, data: bytes) -> None:
         for entry in log_entries(data):
             key = name.output_id, entry.place
+            if key in self._ended:
+                continue
             before = self._tails.pop(key, "")
             tail = (before + entry.text)[-_KEPT_OF_CALL:]
             self._tails[key] = tail

@@ -9,9 +9,12 @@ from pymonik.session.result import Status
 from pymonik.session.run import KeptCall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from pymonik.code.opened_result import OpenedResult
     from pymonik.session.result import ResultState
+
+    TellPrinted = Callable[[ResultState, OpenedResult | None], object]
 
 _MOST_FAILURES = 10_000  # that are remembered until somebody asks
 
@@ -19,13 +22,18 @@ _MOST_FAILURES = 10_000  # that are remembered until somebody asks
 class Ends:
     """What all parts of a session's machine ask before they begin anything.
 
+    Args:
+        tell_printed: Called with calls that have ended, and the results that hold their values, for
+            what they have printed; ``None`` where that is heard while they run.
+
     Attributes:
         closed: Why nothing new is submitted, once that is so.
         is_over: Whether the session has ended, for the control plane too or since that is gone.
         failures: States that failed, neither cancelled nor for want of an input.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell_printed: TellPrinted | None = None) -> None:
+        self._tell_printed = tell_printed
         self.closed: BaseException | None = None
         self.is_over = False
         self.failures: list[ResultState] = []
@@ -42,6 +50,13 @@ class Ends:
         if isinstance(error, DependencyFailedError) and isinstance(state.call, KeptCall):
             state.call = state.call.holding()
         state.fail(error)
+        if self._tell_printed is not None:
+            self._tell_printed(state, None)
         is_own = not isinstance(error, TaskCancelledError | DependencyFailedError)
         if is_own and len(self.failures) < _MOST_FAILURES:
             self.failures.append(state)
+
+    def tell_printed(self, state: ResultState, opened: OpenedResult) -> None:
+        """A call has ended well, and its value is in this result."""
+        if self._tell_printed is not None and opened.meta.output:
+            self._tell_printed(state, opened)

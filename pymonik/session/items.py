@@ -116,6 +116,7 @@ class Items:
             held = held or self.keep(contents.opened)
             state.news = held
             state.complete()
+            self._ends.tell_printed(state, contents.opened)
         for result_id, states in elsewhere.items():
             self.follow(result_id, states, awaited.inputs, is_ours=awaited.is_ours)
             self._pending.look_by(0.0)

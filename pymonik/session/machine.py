@@ -35,6 +35,7 @@ from pymonik.session.waits import Waits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pymonik.session.ends import TellPrinted
     from pymonik.session.events import Reply, Request
     from pymonik.session.forgetting import Hold
     from pymonik.session.result import ResultState
@@ -68,8 +69,9 @@ class Machine:
         hold: Callable[[str], Hold] | None = None,
         are_kept: Callable[[], bool] = lambda: False,
         reads_ahead: bool = True,
+        tell_printed: TellPrinted | None = None,
     ) -> None:
-        self._ends = ends = Ends()
+        self._ends = ends = Ends(tell_printed)
         self._asking = asking = Asking(ends, patience_s, self._out_of_patience)
         self._pending = pending = Pending(ends, makes_ids=new_id is not None)
         self._cancelling = Cancelling(asking, ends)

@@ -71,6 +71,10 @@ class Live(Protocol):
     """What is told of running tasks; see `pymonik.runs.live`."""
 
     is_live: bool
+    is_late: bool
+
+    def ended(self, state: ResultState, opened: OpenedResult | None) -> None:
+        """A call has ended of which perhaps nothing was heard."""
 
     def tail(self, output_id: str, place: int) -> str:
         """The last that a call has printed, as far as it was heard."""
@@ -455,8 +459,10 @@ class RemoteSession:
             for i, opened in zip(missing, self._read(ids), strict=True):
                 found[i] = opened
         results = [opened for opened in found if opened is not None]
-        for opened in results:
+        for state, opened in zip(states, results, strict=True):
             self._pythons.saw(opened.meta.origin)
+            if opened.meta.output and self.live is not None and self.live.is_late:
+                self.live.ended(state, opened)
         return results
 
     def cancel(self, states: Sequence[ResultState]) -> None:

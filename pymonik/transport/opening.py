@@ -113,6 +113,7 @@ def open_session(
         hold=kept.hold if is_private else None,
         are_kept=kept,
         reads_ahead=lane is None,
+        tell_printed=live.ended if live.is_late else None,
     )
     pythons = Pythons()
     channel = Exchange(

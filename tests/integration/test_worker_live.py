@@ -45,6 +45,37 @@ def test_without_a_way_to_the_control_plane_reports_come_with_the_end(tmp_path: 
         assert handle.logs() == "begun\n"
 
 
+@task
+def speak(number: int) -> int:
+    print("number", number)  # noqa: T201
+    print("no end of a line", end="", file=sys.stderr)  # noqa: T201
+    if number == 2:
+        raise ValueError(number)
+    return number
+
+
+@pytest.mark.parametrize("chunk_size", [1, 3])
+def test_without_it_what_a_call_printed_is_shown_when_its_task_has_ended(chunk_size: int) -> None:
+    lines: list[str] = []
+    with (
+        LocalCluster(worker=WORKER, workers=1) as cluster,
+        Pymonik(cluster.endpoint, output=lambda line: lines.append(str(line))) as client,
+    ):
+        spoken = speak.map_invoke(range(6), chunk_size=chunk_size)
+        spoken.exceptions(WAIT_S)
+        [handle.get(WAIT_S) for handle in spoken if handle.exception() is None]
+        speak.invoke(7).get(WAIT_S)
+        assert isinstance(speak.invoke(2).exception(WAIT_S), ValueError)
+        assert not client.is_live
+    names = [*(f"speak {number}" for number in range(6)), "speak", "speak"]
+    numbers = [*range(6), 7, 2]
+    assert sorted(lines) == sorted(
+        line
+        for name, number in zip(names, numbers, strict=True)
+        for line in (f"[{name}] number {number}", f"[{name}] no end of a line")
+    )
+
+
 @pytest.fixture
 def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
     # The port is known only when the cluster has started, and workers start with it.
