@@ -1,6 +1,8 @@
 """Right calls: no type checker may say anything. Checked by mypy and pyright, not run."""
 
+from collections.abc import Generator
 from concurrent.futures import Future
+from typing import Any
 
 from typing_extensions import assert_type
 
@@ -37,6 +39,26 @@ def optional(a: int, b: str = "", *, c: float = 1.0) -> int:
     return a
 
 
+@task
+async def later(a: int) -> str:
+    return str(a)
+
+
+@task(concurrency=5)
+async def soon(a: int) -> str:
+    return str(a)
+
+
+@task(require_context=True, concurrency=5)
+async def aware(ctx: PymonikContext, a: int) -> str:
+    return f"{ctx.task_id} {a}"
+
+
+@task
+def countdown(n: int) -> Generator[int, None, None]:
+    yield from range(n)
+
+
 class Model:
     @task
     def fit(self, rows: int) -> float:
@@ -55,6 +77,28 @@ assert_type(handle.get(), int)
 assert_type(text.map_invoke([1]), MultiResultHandle[str])
 assert_type(text.map_invoke([1]).get(), list[str])
 assert_type(text.map_invoke([1])[0].wait(), ResultHandle[str])
+
+# Functions that do not give their value at once.
+assert_type(later.invoke(1).get(), str)
+assert_type(later.invoke(1).result(timeout=3), str)
+assert_type(soon.map_invoke([1, 2]).get(), list[str])
+assert_type(aware.invoke(1).get(), str)
+assert_type(countdown.invoke(3).get(), list[int])
+assert_type(countdown.map_invoke([3]).get(), list[list[int]])
+assert_type(countdown(3), Generator[int, None, None])
+
+
+async def awaits() -> None:
+    assert_type(await later(1), str)
+    assert_type(await later.invoke(1), str)
+    assert_type(await soon.map_invoke([1, 2]), list[str])
+    assert_type(await countdown.invoke(3), list[int])
+    assert_type(await add.invoke(1, 2), int)
+
+
+# Several outputs.
+assert_type(add.invoke(1, 2)["mean"], ResultHandle[Any])
+assert_type(add.map_invoke([(1, 2)])["mean"], MultiResultHandle[Any])
 
 # Handles in the place of values.
 add.invoke(handle, 2)

@@ -18,6 +18,11 @@ def logged(ctx: PymonikContext, word: str) -> str:
     return word
 
 
+@task
+async def later(a: int) -> str:
+    return str(a)
+
+
 add("x", 2)  # mypy pyright
 add(1)  # mypy pyright
 text(1, 2)  # mypy pyright
@@ -40,3 +45,7 @@ add.invoke(1, 2).get().upper()  # mypy pyright
 text.map_invoke([1]).get().upper()  # mypy pyright
 Pymonik(connect_timeout="long")  # mypy pyright
 Pymonik().put(3).get().upper()  # mypy pyright
+later.invoke("x")  # pyright
+later.invoke(1).get().real  # mypy pyright
+task(concurrency="many")(later.func)  # mypy pyright
+add.invoke(1, 2)[0]  # mypy pyright

@@ -55,5 +55,21 @@ def finished(value: Any, *, collects: bool) -> Any:
     return asyncio.run(_collected(value))
 
 
+async def outcome_awaited(
+    function: Callable[..., Any],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    *,
+    collects: bool,
+) -> Any:
+    """The same on an event loop that others run on too."""
+    value = function(*args, **kwargs)
+    if isinstance(value, types.CoroutineType):
+        return await value
+    if collects and isinstance(value, types.AsyncGeneratorType):
+        return await _collected(value)
+    return list(value) if collects and isinstance(value, types.GeneratorType) else value
+
+
 async def _collected(generator: AsyncGenerator[Any, None]) -> list[Any]:
     return [value async for value in generator]

@@ -29,6 +29,7 @@ class Runnable(Protocol):
     retry_backoff_s: float
     outputs: tuple[str, ...]
     has_folder: bool
+    concurrency: int
 
     def adopt(self, content_id: str) -> None:
         """Learn its own content id: submitted again, it need not be pickled again."""
@@ -40,6 +41,7 @@ class BuiltInFunction:
     require_context = collects = has_folder = False
     setup: Callable[[], object] | None = None
     retry_backoff_s = 0.0
+    concurrency = 1
     retry_on: tuple[type[BaseException], ...] = ()
     outputs: tuple[str, ...] = ()
 

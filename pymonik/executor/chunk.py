@@ -81,13 +81,13 @@ class Chunk:
         """When to stop it: in time to tell what was done, before others end the task."""
         if task_limit_s is None or self.size == 1:
             return task_limit_s
-        return task_limit_s - _margin_s(task_limit_s)
+        return task_limit_s - margin_s(task_limit_s)
 
     def grace_s(self, task_limit_s: float | None, grace_s: float) -> float:
         """How long a call may take to end once its time is over; it is going to run again alone."""
         if task_limit_s is None or self.size == 1:
             return grace_s
-        return min(grace_s, _margin_s(task_limit_s) / 2)
+        return min(grace_s, margin_s(task_limit_s) / 2)
 
     # -- while it runs -------------------------------------------------------------------------
 
@@ -103,7 +103,8 @@ class Chunk:
         if self._hand_over is None:
             return None
         tasks = _Tasks(self._run)
-        self._add_tasks(tasks, begun, self.size, finished)
+        # As many together as were done, or run at the same time.
+        self._add_tasks(tasks, begun, self.size, max(finished, begun - finished))
         try:
             outputs = self._hand_over(Report(created=tasks.created, subtasks=tasks.subtasks))
         except Exception as error:  # noqa: BLE001 - the executor goes on, only slower
@@ -134,14 +135,16 @@ class Chunk:
             return ending
         tasks = _Tasks(self._run)
         values = dict(enumerate(finished))
-        if begun > len(finished) and not self._may_run_again(ending):
-            values[begun - 1] = _failed(ending.failure)
+        # One, unless calls of the chunk run at the same time: then any of them may be to blame.
+        running = range(len(finished), begun)
+        if not self._may_run_again(ending):
+            values.update((index, _failed(ending.failure)) for index in running)
         missing = [
             index for index in range(begun) if index not in values or not values[index].is_all
         ]
         for index in missing:
             values.pop(index, None)
-            self._add_task(tasks, index, index + 1, attempts=int(index == begun - 1))
+            self._add_task(tasks, index, index + 1, attempts=int(index in running))
         self._add_tasks(tasks, begun, self.kept, len(finished))
         places = iter([*tasks.places, *self._elsewhere])
         items = [
@@ -201,7 +204,7 @@ def _faults(values: Iterable[Finished]) -> dict[str, int]:
     return Counter(decode(one.blobs[0]).raised[0].name for one in values if one.item.failed)
 
 
-def _margin_s(task_limit_s: float) -> float:
+def margin_s(task_limit_s: float) -> float:
     """What a task of several calls needs to tell what was done, before others end it."""
     return min(1.0, 0.1 * task_limit_s)
 

@@ -24,6 +24,7 @@ class Identity:
     setup = None
     retry_backoff_s = 0.0
     has_folder = False
+    concurrency = 1
     retry_on: tuple[type[BaseException], ...] = ()
     outputs: tuple[str, ...] = ()
 

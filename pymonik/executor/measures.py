@@ -103,6 +103,12 @@ class Measures:
             if spent >= usage.MEASURED_S:
                 self._take_peak()
 
+    def ended_together(self, seconds: Sequence[float]) -> None:
+        """Calls have run at the same time, and all have ended."""
+        self._seconds.extend(seconds)
+        self._since = now = _now()
+        self._share_all(now)
+
     def figures(self) -> Figures:
         """Of all calls that have ended."""
         if self._cpu and len(self._cpu) < len(self._seconds):
@@ -117,9 +123,16 @@ class Measures:
 
     def _share(self, now: float) -> None:
         """Share the processor time among the calls since the last look, by their seconds."""
+        self._share_by(now - self._looked, now)
+
+    def _share_all(self, now: float) -> None:
+        """The same where their seconds overlap: together they are more than have passed."""
+        self._share_by(sum(self._seconds[len(self._cpu) :]), now)
+
+    def _share_by(self, seconds: float, now: float) -> None:
         cpu = _cpu()
         spent, self._cpu_last = cpu - self._cpu_last, cpu
-        rate = spent / max(now - self._looked, 1e-9)
+        rate = spent / max(seconds, 1e-9)
         self._looked = now
         self._cpu.extend([rate * one for one in self._seconds[len(self._cpu) :]])
 

@@ -263,7 +263,9 @@ class Output:
             points.append((mark.out, mark.err))
             run, place = run_and_place(mark.call)
             if mark.call and run == self._number and place < calls:
-                kept[place] = b"".join(read(self.fds, one) for one in last(spans(points), KEPT))
+                # Calls that run at the same time have a mark for each of their lines.
+                said = b"".join(read(self.fds, one) for one in last(spans(points), KEPT))
+                kept[place] = (kept[place] + said)[-KEPT:]
             if mark.call:
                 points = points[-1:]
         return [data.lstrip(b"\0") for data in kept]  # of memory that was given back

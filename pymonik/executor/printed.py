@@ -93,6 +93,14 @@ class Printed:
         self.place = place + 1
         self._marks.begin(call + 1)
 
+    def said(self, place: int) -> None:
+        """A call has written whole lines, and goes on beside others."""
+        if self._is_ours:
+            found = self._look()
+            if found != self._ends:
+                self._keep(self._base + place, place, found)
+            self.has_written = False
+
     def _look_at(self, call: int, place: int, seconds: float) -> None:
         found = self._look()
         if found != self._ends:

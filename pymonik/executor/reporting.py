@@ -49,7 +49,13 @@ class Reporting:
         self._board: tuple[int, dict[str, Any]] = 0, {}
 
     def report(
-        self, run: Run, attempt: int, fields: dict[str, object], keep: int, output_id: str
+        self,
+        run: Run,
+        attempt: int,
+        fields: dict[str, object],
+        keep: int,
+        output_id: str,
+        place: int = -1,
     ) -> None:
         """Send a report of the running call.
 
@@ -59,11 +65,12 @@ class Reporting:
             fields: What is reported.
             keep: Older reports than the last so many are of no use; 0: all are.
             output_id: Under which it is found.
+            place: Of the call in its task; -1 where it is the only one that runs.
         """
         if os.getpid() != self._owner:  # a process of the call's: the connection is not its own
             return
         with self._lock:
-            place = self._printed.place
+            place = self._printed.place if place < 0 else place
             entry = ReportEntry(
                 at=time.time(),
                 count=self._count(run.task_id, place),

@@ -13,7 +13,7 @@ import msgspec
 
 from pymonik.code import codec, opened_result
 from pymonik.code.finder import bundles
-from pymonik.code.outcome import outcome
+from pymonik.code.outcome import outcome, outcome_awaited
 from pymonik.code.outputs import Outputs
 from pymonik.code.prepared import prepared
 from pymonik.code.references import Referable
@@ -23,6 +23,7 @@ from pymonik.errors import DependencyFailedError, SerializationError, UsageError
 from pymonik.executor import files, task_logging
 from pymonik.executor.back_off import back_off
 from pymonik.executor.cache import BuiltInFunction
+from pymonik.executor.chunk import margin_s
 from pymonik.executor.endings import Failed, Retry
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from pymonik.wire.containers import Buffer
 
     Made = tuple[ItemMeta, Sequence[Buffer]]
+    Ended = tuple[ItemMeta, Sequence[Buffer], bool]  # ... and whether that is all it gave
+    _Chunk = tuple[list[ItemMeta], list[Buffer], list[ResultRef]]
 
 
 _SMALL_OUTPUT = 64 * 1024  # bytes; a larger output is a result of its own
@@ -173,7 +176,9 @@ class _ContextOf:
         session: SubtaskSession,
         share: Share,
         rng: Callable[[], Generator],
+        place: int = -1,
     ) -> None:
+        self._place = place
         self._run = run
         self._share = share
         self._rng = rng
@@ -199,7 +204,9 @@ class _ContextOf:
             expected_results=(self._run.output_id,) if self._run.output_id else (),
             is_stopping=self._share.is_stopping,
             rng=self._rng,
-            live=_LiveOf(self._run, self._run.attempt + self._meta.earlier, self._share),
+            live=_LiveOf(
+                self._run, self._run.attempt + self._meta.earlier, self._share, self._place
+            ),
             task_handler=self._handler,
         )
 
@@ -216,14 +223,15 @@ class _ContextOf:
 class _LiveOf:
     """What the calls of a task can say and ask while they run: a `LiveSide` of the context."""
 
-    def __init__(self, run: Run, attempt: int, share: Share) -> None:
+    def __init__(self, run: Run, attempt: int, share: Share, place: int) -> None:
+        self._place = place
         self._run = run
         self._attempt = attempt
         self._reporting = share.reporting
 
     def report(self, fields: dict[str, object], keep: int, output_id: str) -> None:
         output = output_id or self._run.output_id or self._run.task_id
-        self._reporting.report(self._run, self._attempt, fields, keep, output)
+        self._reporting.report(self._run, self._attempt, fields, keep, output, self._place)
 
     def progress(self, done: float, total: float | None) -> None:
         if self._reporting.may_tell_progress(is_last=done == total):
@@ -250,6 +258,7 @@ class _Attempt:
         teller.meta = self._meta
         task_logging.level.follow(self._meta.log_level)
         bundles.enter(run.code)
+        self._sessions: list[SubtaskSession] = []  # of calls that run at the same time
         self._session = SubtaskSession(run, self._meta)
         self._mark = self._session.begin_call()
         self._context = _ContextOf(run, self._meta, self._session, share, self._rng)
@@ -278,14 +287,18 @@ class _Attempt:
     def report(self) -> Report:
         output = self._chunk() if self._meta.chunked else self._single()
         data, path = output
-        if not self._faults and not self._session.has_news():
+        sessions = [one for one in (self._session, *self._sessions) if one.has_news()]
+        if not self._faults and not sessions:
             return Report(output=data, output_path=path)
         return Report(
             output=data,
             output_path=path,
-            created=[*self._session.created(), *self._told_faults()],
-            subtasks=self._session.subtasks(),
-            forgotten=tuple(self._session.forgotten),
+            created=[
+                *(created for one in sessions for created in one.created()),
+                *self._told_faults(),
+            ],
+            subtasks=[subtask for one in sessions for subtask in one.subtasks()],
+            forgotten=tuple(result_id for one in sessions for result_id in one.forgotten),
             faults=self._faults,
         )
 
@@ -354,7 +367,14 @@ class _Attempt:
             return self._command
         return self._handled if isinstance(function, LambdaHandler) else self._called
 
-    def _called(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]] | None:
+    def _called(self, index: int) -> Made | None:
+        args, kwargs = self._arguments(index)
+        if self._workplace is not None or self._function.has_folder:
+            self._place.enter()
+        return self._given(self._call(args, kwargs))
+
+    def _arguments(self, index: int) -> tuple[Sequence[object], Mapping[str, object]]:
+        """What the function is called with."""
         call = self._meta.calls[index]
         in_files = self._file_slots(call.files)
         packed_call = codec.unpack(self._blobs_of(index), self._slots(call.refs), in_files)
@@ -363,9 +383,10 @@ class _Attempt:
         self._teller.begin(args, kwargs)
         if self._function.require_context:
             args = (self._context(), *args)
-        if self._workplace is not None or self._function.has_folder:
-            self._place.enter()
-        value = self._call(args, kwargs)
+        return args, kwargs
+
+    def _given(self, value: object) -> Made | None:
+        """The value of a call as it stands in the result; ``None`` when another takes its place."""
         if type(value) is Outputs:
             return self._several(value)
         packed = self._packed(value)
@@ -650,8 +671,25 @@ class _Attempt:
 
     def _chunk(self) -> tuple[bytes | None, str | None]:
         measures = Measures()
+        self._share.claims.begin()
+        if self._function.concurrency > 1 and len(self._meta.calls) > 1:
+            items, blobs, elsewhere = self._all_together(measures)
+        else:
+            items, blobs, elsewhere = self._one_by_one(measures)
+        if any(item.failed for item in items):
+            self._keep_failed(items)
+        items += [ItemMeta(0, ref=ref) for ref in elsewhere]
+        meta = ResultMeta(
+            items=tuple(items),
+            chunked=True,
+            seconds=measures.seconds,
+            origin=self._origin(measures),
+            figures=measures.figures(),
+        )
+        return self._stored(meta, blobs)
+
+    def _one_by_one(self, measures: Measures) -> _Chunk:
         claims = self._share.claims
-        claims.begin()
         items: list[ItemMeta] = []
         blobs: list[Buffer] = []
         elsewhere: list[ResultRef] = []
@@ -667,17 +705,7 @@ class _Attempt:
             items.append(item)
             blobs.extend(more)
             measures.ended()
-        if any(item.failed for item in items):
-            self._keep_failed(items)
-        items += [ItemMeta(0, ref=ref) for ref in elsewhere]
-        meta = ResultMeta(
-            items=tuple(items),
-            chunked=True,
-            seconds=measures.seconds,
-            origin=self._origin(measures),
-            figures=measures.figures(),
-        )
-        return self._stored(meta, blobs)
+        return items, blobs, elsewhere
 
     def _keep_failed(self, items: Sequence[ItemMeta]) -> None:
         from pymonik.executor.kept_calls import kept_calls  # few tasks have any
@@ -693,20 +721,28 @@ class _Attempt:
             )
         )
 
-    def _item(self, index: int) -> tuple[ItemMeta, Sequence[Buffer], bool]:
+    def _item(self, index: int) -> Ended:
         """What stands in the result for a call, and whether it left nothing besides."""
         if self._session.is_changed:
             self._mark = self._session.begin_call()
         try:
             made = self._outcome(index)
         except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
-            self._session.undo(self._mark)
-            if issubclass(type(error), self._function.retry_on) and self._may_retry():
-                self._session.again(index, self._untouched(index))
-                return self._elsewhere()
-            failure = self._teller.failure(error)
-            self._count_fault(failure)
-            return ItemMeta(1, failed=True), (encode(failure),), True
+            return self._failed(index, error)
+        return self._ended(made)
+
+    def _failed(self, index: int, error: BaseException) -> Ended:
+        """What stands in the result for a call that has raised something."""
+        self._session.undo(self._mark)
+        if issubclass(type(error), self._function.retry_on) and self._may_retry():
+            self._session.again(index, self._untouched(index))
+            return self._elsewhere()
+        failure = self._teller.failure(error)
+        self._count_fault(failure)
+        return ItemMeta(1, failed=True), (encode(failure),), True
+
+    def _ended(self, made: Made | None) -> Ended:
+        """What stands in the result for a call that has ended well."""
         if made is None:
             return self._elsewhere()
         item, blobs = made
@@ -718,7 +754,41 @@ class _Attempt:
         kind = failure.raised[0].name
         self._faults[kind] = self._faults.get(kind, 0) + 1
 
-    def _elsewhere(self) -> tuple[ItemMeta, Sequence[Buffer], bool]:
+    # -- several calls at the same time --------------------------------------------------------
+
+    def _all_together(self, measures: Measures) -> _Chunk:
+        from pymonik.executor.together import Together  # asyncio is slow to import
+
+        together = Together(
+            self._share,
+            self._beside,
+            len(self._meta.calls),
+            self._function.concurrency,
+            self._time_s(),
+        )
+        ended = together.run()
+        measures.ended_together(together.seconds)
+        blobs = [blob for _, some, _ in ended for blob in some]
+        return [item for item, _, _ in ended], blobs, together.elsewhere
+
+    def _time_s(self) -> float | None:
+        """Seconds until calls that have not ended run again alone: a moment before the parent acts.
+
+        The parent ends the whole process then, and with it calls that are not late.
+        """
+        limit = self._run.options.max_duration
+        if limit is None:
+            return None
+        seconds = limit.total_seconds()
+        return seconds - 1.5 * margin_s(seconds)
+
+    def _beside(self, index: int) -> _Beside:
+        """One of the calls, with what it has for itself."""
+        one = _Beside(self, index)
+        self._sessions.append(one._session)
+        return one
+
+    def _elsewhere(self) -> Ended:
         delegated = self._session.delegated
         if delegated is None or delegated.result_id is None:
             raise SerializationError("a call gave neither a value nor a result")
@@ -726,6 +796,59 @@ class _Attempt:
 
     def _may_retry(self) -> bool:
         return self._run.attempt <= self._run.max_retries
+
+
+class _Beside(_Attempt):
+    """A call that runs beside others of its task; see `pymonik.executor.together.OneCall`."""
+
+    def __init__(self, attempt: _Attempt, index: int) -> None:
+        # What was read and loaded for the task is shared; what belongs to one call is made anew.
+        vars(self).update(vars(attempt))
+        vars(self).pop("_surroundings", None)
+        self._index = index
+        self.is_late = False
+        self._opened = {}
+        self._workplace = None
+        self._teller = attempt._teller.beside()
+        self._session = SubtaskSession(self._run, self._meta, f"{index}-")
+        self._context = _ContextOf(
+            self._run, self._meta, self._session, self._share, self._rng, index
+        )
+        if self._function.setup is not None:
+            self._context().setup = attempt._context().setup
+        self._random = RandomNumbers()
+        self._mark = self._session.begin_call()
+
+    @property
+    def surroundings(self) -> contextvars.Context:
+        """The context of the call."""
+        return self._surroundings
+
+    async def awaited(self) -> Ended:
+        """Its value, or what stands in the place of one."""
+        try:
+            made = await self._awaited()
+        except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
+            if not self.is_late:
+                return self._failed(self._index, error)
+            self._session.undo(self._mark)
+            self._session.reroute({}, self._index, self._untouched(self._index))
+            return self._elsewhere()
+        return self._ended(made)
+
+    async def _awaited(self) -> Made | None:
+        try:
+            args, kwargs = self._arguments(self._index)
+            function = self._function
+            value = await outcome_awaited(function.func, args, kwargs, collects=function.collects)
+            return self._given(value)
+        except _ElsewhereError as elsewhere:
+            self._run_later(self._index, elsewhere)
+            return None
+        finally:
+            if self._workplace is not None:  # the current folder is everybody's, so it stays
+                self._workplace.leave()
+                self._workplace = None
 
 
 def _payload(run: Run) -> tuple[PayloadMeta, containers.Blobs]:

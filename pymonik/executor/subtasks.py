@@ -75,7 +75,15 @@ class SubtaskSession:
             promise it, through ArmoniK's handler.
     """
 
-    def __init__(self, run: Run, meta: PayloadMeta) -> None:
+    def __init__(self, run: Run, meta: PayloadMeta, prefix: str = "") -> None:
+        """Nothing is submitted.
+
+        Args:
+            run: The task.
+            meta: The head of its payload.
+            prefix: Of stand-ins: several sessions of one task must not give the same ones.
+        """
+        self._prefix = prefix
         self._run = run
         self._meta = meta
         known = dict(meta.functions)
@@ -315,7 +323,7 @@ class SubtaskSession:
     def _stand_in(self) -> str:
         self.is_changed = True
         self._count += 1
-        return f"{NEW}{self._count - 1}"
+        return f"{NEW}{self._prefix}{self._count - 1}"
 
     def _check_delegation(self, calls: int) -> None:
         if calls != 1:

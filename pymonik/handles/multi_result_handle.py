@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Generator, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.errors import UsageError
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+# What handles of functions give that do not give their values at once; see `ResultHandle`.
+_OfCoroutines: TypeAlias = "MultiResultHandle[Coroutine[Any, Any, R]]"
+_OfGenerators: TypeAlias = "MultiResultHandle[Generator[R, Any, Any]]"
 
 _LOADED_TOGETHER = 4096  # values
 _SPENT: list[ResultHandle[Any]] = []  # stands for handles that `as_completed` has consumed
@@ -102,6 +105,10 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
         return self
 
     @overload
+    def get(self: _OfCoroutines[R], timeout: float | None = ...) -> list[R]: ...
+    @overload
+    def get(self: _OfGenerators[R], timeout: float | None = ...) -> list[list[R]]: ...
+    @overload
     def get(self, timeout: float | None = ...) -> list[R_co]: ...
     @overload
     def get(
@@ -112,6 +119,10 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
         __tracebackhide__ = True
         return self.result(timeout, return_exceptions=return_exceptions)
 
+    @overload
+    def result(self: _OfCoroutines[R], timeout: float | None = ...) -> list[R]: ...
+    @overload
+    def result(self: _OfGenerators[R], timeout: float | None = ...) -> list[list[R]]: ...
     @overload
     def result(self, timeout: float | None = ...) -> list[R_co]: ...
     @overload
@@ -263,7 +274,13 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
     def __iter__(self) -> Iterator[ResultHandle[R_co]]:
         return iter(self._handles)
 
-    def __await__(self) -> Generator[Any, None, list[R_co]]:
+    @overload
+    def __await__(self: _OfCoroutines[R]) -> Generator[Any, None, list[R]]: ...
+    @overload
+    def __await__(self: _OfGenerators[R]) -> Generator[Any, None, list[list[R]]]: ...
+    @overload
+    def __await__(self) -> Generator[Any, None, list[R_co]]: ...
+    def __await__(self) -> Generator[Any, None, Any]:
         from pymonik.handles.awaiting import ended, running_loop  # few programs await
 
         for states in by_session(self._handles).values():

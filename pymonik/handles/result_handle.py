@@ -11,7 +11,7 @@ A handle is a view of a `ResultState`. Waiting and fetching are the session's bu
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, overload
 
 from pymonik.code.references import Referable
 from pymonik.errors import UsageError
@@ -26,13 +26,18 @@ from pymonik.session.forgetting import keep, keep_results
 from pymonik.session.result import ResultState, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Coroutine, Generator
 
     from pymonik.cache.report import CacheReport
     from pymonik.files.file import File
     from pymonik.handles.call_future import CallFuture
 
+R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+# A function that does not give its value at once has that value all the same: a type checker knows
+# the coroutine or the generator that it returns, and these say what a handle of it gives.
+_OfCoroutine: TypeAlias = "ResultHandle[Coroutine[Any, Any, R]]"
+_OfGenerator: TypeAlias = "ResultHandle[Generator[R, Any, Any]]"
 
 
 class ResultHandle(CallLook, Referable, Generic[R_co]):
@@ -110,12 +115,24 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
         self._raise_error()
         return self
 
-    def get(self, timeout: float | None = None) -> R_co:
+    @overload
+    def get(self: _OfCoroutine[R], timeout: float | None = ...) -> R: ...
+    @overload
+    def get(self: _OfGenerator[R], timeout: float | None = ...) -> list[R]: ...
+    @overload
+    def get(self, timeout: float | None = ...) -> R_co: ...
+    def get(self, timeout: float | None = None) -> Any:
         """The value, waiting for it; the same as `result`."""
         __tracebackhide__ = True
         return self.result(timeout)
 
-    def result(self, timeout: float | None = None) -> R_co:
+    @overload
+    def result(self: _OfCoroutine[R], timeout: float | None = ...) -> R: ...
+    @overload
+    def result(self: _OfGenerator[R], timeout: float | None = ...) -> list[R]: ...
+    @overload
+    def result(self, timeout: float | None = ...) -> R_co: ...
+    def result(self, timeout: float | None = None) -> Any:
         """The value, fetched once and then kept.
 
         Args:
@@ -135,7 +152,7 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
             ensure_saved([self])
             self._raise_error()
             load([self])
-        return cast("R_co", self._value)
+        return self._value
 
     @property
     def files(self) -> dict[str, File]:
@@ -191,7 +208,13 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
 
         return future_of(self)
 
-    def __await__(self) -> Generator[Any, None, R_co]:
+    @overload
+    def __await__(self: _OfCoroutine[R]) -> Generator[Any, None, R]: ...
+    @overload
+    def __await__(self: _OfGenerator[R]) -> Generator[Any, None, list[R]]: ...
+    @overload
+    def __await__(self) -> Generator[Any, None, R_co]: ...
+    def __await__(self) -> Generator[Any, None, Any]:
         from pymonik.handles.awaiting import ended, running_loop  # few programs await
 
         yield from ended([self._state])

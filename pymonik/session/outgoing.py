@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pymonik.session.dependencies import dependency_failed, failed_input
+from pymonik.session.gathering import Gathering
 from pymonik.session.result import Status
 from pymonik.session.series import Series
 from pymonik.session.tasks import OutgoingTask, RepeatedTask, Stage
@@ -55,6 +56,7 @@ class Outgoing:
         self._paces = paces
         self._batch_tasks = batch_tasks
         self._is_near = is_near
+        self._gathering = Gathering()
         self._series: list[Series] = []
         self._behind: list[OutgoingTask] = []  # they need what has not left yet
         self._waiting: deque[OutgoingTask] = deque()
@@ -72,7 +74,7 @@ class Outgoing:
     @property
     def has_calls(self) -> bool:
         """Whether some calls have not left."""
-        return bool(self._waiting or self._behind or self._series)
+        return bool(self._waiting or self._behind or self._series or self._gathering)
 
     @property
     def room(self) -> int:
@@ -82,11 +84,14 @@ class Outgoing:
     def states(self) -> Iterator[ResultState]:
         """Those of the calls that have not left."""
         tasks = (state for task in (*self._waiting, *self._behind) for state in task.states)
-        return chain(tasks, *(series.states() for series in self._series))
+        series = (one.states() for one in self._series)
+        return chain(tasks, self._gathering.states(), *series)
 
     def next_at(self, now: float) -> float | None:
         """When calls may leave though nothing happens."""
         times = [at for one in self._series if (at := one.next_look_at(now)) is not None]
+        if (since := self._gathering.since()) is not None:
+            times.append(since + _DELAY_S)
         if self._waiting and self._sending.has_room and (at := self._due_at()) is not None:
             times.append(at)
         return min(times, default=None)
@@ -102,6 +107,9 @@ class Outgoing:
         if submission.chunk_size != 1 and len(states) > 1:
             pace = self._paces.of(submission)
             self._series.append(Series(submission, states, pace, now))
+            return
+        if submission.chunk_size > 1:
+            self._gathering.add(submission, list(states), now)
             return
         for call, state in zip(submission.calls, states, strict=True):
             if state.status is Status.PENDING:
@@ -129,6 +137,8 @@ class Outgoing:
 
     def feed(self, now: float) -> None:
         """Move on what was held back: calls of series, and tasks that needed others to leave."""
+        if self._gathering:
+            self._move_gathered(now - _DELAY_S)
         if not self._series and not self._behind:
             return
         for series in self._series:
@@ -142,8 +152,26 @@ class Outgoing:
                 self._enqueue(task, now)
             self.hurry()  # they have waited for long enough
 
+    def _move_gathered(self, before: float | None) -> None:
+        """Have calls leave together that were gathered, those since ``before`` or all."""
+        for group in self._gathering.take(before):
+            submission = group.submission
+            pairs = zip(group.calls, group.states, strict=True)
+            left = [(call, state) for call, state in pairs if state.status is Status.PENDING]
+            if len(left) > 1:
+                calls, states = zip(*left, strict=True)
+                pace = self._paces.of(submission)
+                self._series.append(Series(submission.of(calls), states, pace, group.since))
+            for call, state in left if len(left) == 1 else ():
+                task = OutgoingTask(
+                    submission.function, (call,), submission.options, [state], code=submission.code
+                )
+                self._enqueue(task, group.since)
+
     def hurry(self) -> None:
         """Have the tasks leave that wait now."""
+        if self._gathering:
+            self._move_gathered(None)
         self._hurried = len(self._waiting)
 
     def hurry_all(self) -> None:
@@ -231,6 +259,9 @@ class Outgoing:
         """Nothing more leaves."""
         for series in self._series:
             self._ends.fail_all(series.give_up(), error)
+        self._ends.fail_all(
+            [one for group in self._gathering.take() for one in group.states], error
+        )
         tasks = [*self._waiting, *self._behind]
         self._series, self._behind = [], []
         self._waiting.clear()

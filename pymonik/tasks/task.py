@@ -28,6 +28,8 @@ from typing import (
     overload,
 )
 
+import msgspec
+
 from pymonik.code import codec, packed_function, places
 from pymonik.code.fingerprint import Fingerprint, fingerprint
 from pymonik.code.packed_function import PackedFunction
@@ -42,7 +44,7 @@ from pymonik.quantities import positive_s, whole_number
 from pymonik.seeds import Seed, checked_seed
 from pymonik.session.again import note_dependants
 from pymonik.session.current import session_of
-from pymonik.session.protocol import AUTO, Session, SessionOwner, Submission
+from pymonik.session.protocol import AUTO, Series, Session, SessionOwner, Submission
 from pymonik.session.run import Run, SingleCalls
 from pymonik.tasks.arguments import RESERVED, Parameters
 from pymonik.tasks.keywords import with_prefix
@@ -72,7 +74,7 @@ Later: TypeAlias = "ResultHandle[Any] | MultiResultHandle[Any] | list[Any] | dic
 TASK_KEYWORDS: Final = (
     "require_context", "function_name", "task_options", "partition", "max_duration", "priority",
     "max_retries", "environment", "label", "setup", "memory", "cache", "retry_on",
-    "retry_backoff", "outputs",
+    "retry_backoff", "outputs", "concurrency",
 )  # fmt: skip
 _HINTS: Final = {
     "retries": "did you mean max_retries?",
@@ -95,6 +97,7 @@ _STATE: Final = (
     "retry_backoff_s",
     "outputs",
     "has_folder",
+    "concurrency",
 )
 
 
@@ -119,6 +122,7 @@ class Task(Named, Generic[P, R]):
         retry_backoff_s: Seconds before the second attempt, then twice as long each time.
         outputs: Names and patterns of files that a call leaves in its folder, and that are kept.
         has_folder: Each call has a folder of its own, even without files among its arguments.
+        concurrency: How many calls of an ``async`` function one executor runs at the same time.
     """
 
     func: Callable[P, R]
@@ -133,6 +137,7 @@ class Task(Named, Generic[P, R]):
     retry_backoff_s: float
     outputs: tuple[str, ...]
     has_folder: bool
+    concurrency: int
     __name__: str
     _pack_call = staticmethod(codec.pack_call)
 
@@ -155,6 +160,7 @@ class Task(Named, Generic[P, R]):
         cache: bool = False,
         retry_backoff: timedelta | float | None = None,
         outputs: str | Iterable[str] = (),
+        concurrency: int = 1,
         **unknown: NoReturn,
     ) -> None:
         refuse_unknown("@task", unknown, TASK_KEYWORDS, _HINTS)
@@ -192,6 +198,7 @@ class Task(Named, Generic[P, R]):
             0.0 if retry_backoff is None else positive_s(retry_backoff, "retry_backoff"),
             made,
             has_folder,
+            _concurrency(concurrency, function, made),
         )
         self.__setstate__(state)
         self.cache = bool(cache)
@@ -248,6 +255,7 @@ class Task(Named, Generic[P, R]):
         self._method: Task[..., R] | None = None
         self._signature: tuple[object, bool, Parameters] | None = None
         self.__dict__.pop("_single_calls", None)
+        self.__dict__.pop("_series", None)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # Plain pickle takes a task of a module as it takes a function: by its name there.
@@ -275,6 +283,7 @@ class Task(Named, Generic[P, R]):
             self.retry_backoff_s,
             self.outputs,
             self.has_folder,
+            self.concurrency,
         )
 
     def essence(self) -> tuple[object, ...]:
@@ -319,6 +328,7 @@ class Task(Named, Generic[P, R]):
                 cache=self.cache,
                 retry_backoff=self.retry_backoff_s or None,
                 outputs=self.outputs,
+                concurrency=self.concurrency,
             )
         return self._method
 
@@ -467,10 +477,21 @@ class Task(Named, Generic[P, R]):
         submission = Submission(
             self.packed(), (call,), options, delegate, run=self._single_calls, finder=finding
         )
+        if self.concurrency > 1:
+            submission = self._with_others(submission)
         handle: ResultHandle[R] = ResultHandle(session.submit(submission)[0])
         if call.refs:
             note_dependants((handle,), (call,))
         return handle
+
+    def _with_others(self, submission: Submission) -> Submission:
+        """A call that may share a task with others that are submitted in the same moment."""
+        size = 1 if submission.delegate else min(self.concurrency, MOST_CALLS)
+        return msgspec.structs.replace(submission, chunk_size=size, series=self._series)
+
+    @functools.cached_property
+    def _series(self) -> Series:
+        return Series()
 
     @overload
     def map_invoke(
@@ -560,7 +581,7 @@ class Task(Named, Generic[P, R]):
             (),
             options,
             delegate,
-            _chunk_size(chunk_size),
+            _chunk_size(self.concurrency if self._runs_together(chunk_size) else chunk_size),
             run=self._new_run(options),
             finder=finding,
         )
@@ -583,6 +604,9 @@ class Task(Named, Generic[P, R]):
                 "the running task's"
             )
         return MultiResultHandle(map(ResultHandle, session.submit(submission.of(calls))))
+
+    def _runs_together(self, chunk_size: object) -> bool:
+        return self.concurrency > 1 and chunk_size == "auto"
 
     def _batch(self, session: Session, keywords: dict[str, Any], *, delegate: bool) -> Batch | None:
         """What saves the files of calls; takes its options out of ``keywords``.
@@ -794,6 +818,27 @@ def output_names(outputs: str | Iterable[str]) -> tuple[str, ...]:
     )
 
 
+def _concurrency(given: object, function: Any, outputs: tuple[str, ...]) -> int:
+    most = whole_number("concurrency", given, 1, MOST_CALLS)
+    if most == 1:
+        return 1
+    function = inspect.unwrap(function)
+    is_sync = isinstance(function, types.FunctionType) and not (
+        inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    )
+    if is_sync:
+        raise UsageError(
+            f"concurrency= is for async functions, which wait together; {_name_of(function)} is "
+            "none: calls of it run at the same time in several workers"
+        )
+    if outputs:
+        raise UsageError(
+            "concurrency= and outputs= do not go together: calls that run in one process have one "
+            "current folder; return File(path) for what a call makes"
+        )
+    return most
+
+
 def _exceptions(
     retry_on: type[BaseException] | Iterable[type[BaseException]],
 ) -> tuple[type[BaseException], ...]:
@@ -836,6 +881,7 @@ def task(
     cache: bool = False,
     retry_backoff: timedelta | float | None = None,
     outputs: str | Iterable[str] = (),
+    concurrency: int = 1,
 ) -> WithContext: ...
 @overload
 def task(
@@ -855,6 +901,7 @@ def task(
     cache: bool = False,
     retry_backoff: timedelta | float | None = None,
     outputs: str | Iterable[str] = (),
+    concurrency: int = 1,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(
     func: Callable[..., Any] | None = None,
@@ -879,7 +926,8 @@ def task(
             what it returned as ``ctx.setup``; ``cache``: take the values of earlier calls with
             the same code and arguments, in this session or another; ``outputs``: names and
             patterns of the files that a call leaves in its folder, which its handle then has as
-            ``files``.
+            ``files``; ``concurrency``: how many calls of an ``async`` function one executor runs at
+            the same time: those of a map, and single ones that are made in the same moment.
 
     Raises:
         ArgumentsError: There is no such option; the message has all of them.
