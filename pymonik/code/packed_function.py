@@ -33,6 +33,7 @@ class PackedFunction:
         built_in: What runs in its place without being unpickled: then there is no container.
         files: Those that ``built_in`` has, in order.
         heaviest: Of a heavy one: which of the values that it carries is the largest.
+        concurrency: How many of its calls one executor runs at the same time.
     """
 
     content_id: str
@@ -43,6 +44,7 @@ class PackedFunction:
     built_in: BuiltIn | None = None
     files: Sequence[Sealed] = ()
     heaviest: str = ""
+    concurrency: int = 1
 
     @property
     def is_heavy(self) -> bool:
@@ -81,7 +83,15 @@ def pack_function(function: object, name: str) -> PackedFunction:
     content_id = digest.hexdigest()[:32]
     joined = b"".join(container)
     heavy = heaviest(function) if len(joined) > HEAVY_BYTES else ""
-    return PackedFunction(content_id, name, joined, packed.modules, packed.compiled, heaviest=heavy)
+    return PackedFunction(
+        content_id,
+        name,
+        joined,
+        packed.modules,
+        packed.compiled,
+        heaviest=heavy,
+        concurrency=getattr(function, "concurrency", 1),
+    )
 
 
 class LoadedFunction:

@@ -28,7 +28,7 @@ from pymonik.executor.frames import Created, Report, Subtask
 from pymonik.executor.kept_calls import kept_calls
 from pymonik.executor.measures import with_printed
 from pymonik.wire import containers
-from pymonik.wire.call import NEW, ItemMeta, ResultMeta, ResultRef, result_ids
+from pymonik.wire.call import NEW, FunctionRef, ItemMeta, ResultMeta, ResultRef, result_ids
 from pymonik.wire.failure import decode, encode
 
 if TYPE_CHECKING:
@@ -77,6 +77,12 @@ class Chunk:
         """How many it has left after `hand_over`, the first ones."""
         return len(self._meta.calls) - len(self._elsewhere)
 
+    @property
+    def _at_once(self) -> int:
+        """How many of its calls run at the same time."""
+        function = self._meta.function
+        return function.concurrency if isinstance(function, FunctionRef) else 1
+
     def time_limit_s(self, task_limit_s: float | None) -> float | None:
         """When to stop it: in time to tell what was done, before others end the task."""
         if task_limit_s is None or self.size == 1:
@@ -104,7 +110,7 @@ class Chunk:
             return None
         tasks = _Tasks(self._run)
         # As many together as were done, or run at the same time.
-        self._add_tasks(tasks, begun, self.size, max(finished, begun - finished))
+        self._add_tasks(tasks, begun, self.size, max(finished, self._at_once))
         try:
             outputs = self._hand_over(Report(created=tasks.created, subtasks=tasks.subtasks))
         except Exception as error:  # noqa: BLE001 - the executor goes on, only slower
@@ -136,7 +142,7 @@ class Chunk:
         tasks = _Tasks(self._run)
         values = dict(enumerate(finished))
         # One, unless calls of the chunk run at the same time: then any of them may be to blame.
-        running = range(len(finished), begun)
+        running = range(max(len(finished), begun - self._at_once), begun)
         if not self._may_run_again(ending):
             values.update((index, _failed(ending.failure)) for index in running)
         missing = [

@@ -354,7 +354,7 @@ class SubtaskSession:
             self._created.append(
                 Created(stand_in=result_id, name=function.name, data=data, path=path)
             )
-        return FunctionRef(function.content_id, result_id, function.name)
+        return FunctionRef(function.content_id, result_id, function.name, function.concurrency)
 
     def _uploaded(self, environment: Environment) -> Environment:
         """The environment with the places of its wheels: those of the task, or new ones.

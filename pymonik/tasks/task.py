@@ -762,6 +762,7 @@ class _Adopted(PackedFunction):
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "built_in", None)
         object.__setattr__(self, "files", ())
+        object.__setattr__(self, "concurrency", task.concurrency)
         # Weakly, since the task keeps this: whoever asks for the bytes has the task.
         object.__setattr__(self, "_task", weakref.ref(task))
 

@@ -328,7 +328,8 @@ class BatchSender:
         if function.built_in is not None:
             return function.placed()
         content_id = function.content_id
-        return FunctionRef(content_id, self._functions[content_id], function.name)
+        place = self._functions[content_id]
+        return FunctionRef(content_id, place, function.name, function.concurrency)
 
     def _parts(self, batch: Sequence[OutgoingTask]) -> list[Part]:
         """Requests that keep the order of calls that may be run by the same worker in that order.

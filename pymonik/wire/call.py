@@ -92,12 +92,17 @@ class FileRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_linked: bool | None = None
 
 
-class FunctionRef(msgspec.Struct, frozen=True, tag="function"):
-    """A function in Python: known by its content, shipped as a data dependency."""
+class FunctionRef(msgspec.Struct, frozen=True, tag="function", omit_defaults=True):
+    """A function in Python: known by its content, shipped as a data dependency.
+
+    Attributes:
+        concurrency: How many of its calls one executor runs at the same time.
+    """
 
     content_id: str
     result_id: str
     name: str
+    concurrency: int = 1
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command", omit_defaults=True):
@@ -514,7 +519,7 @@ def rebound(meta: PayloadMeta, ids: dict[str, str]) -> PayloadMeta:
 
     function = meta.function
     if isinstance(function, FunctionRef):
-        function = FunctionRef(function.content_id, real(function.result_id), function.name)
+        function = msgspec.structs.replace(function, result_id=real(function.result_id))
     else:
         function = msgspec.structs.replace(function, files=tuple(map(file, function.files)))
     wheels = {wheel.digest: real(wheel.result_id) for wheel in meta.environment.files}
