@@ -14,6 +14,7 @@ from pymonik.cluster.host import ClusterConfig, EmbeddedCluster, check_room
 from pymonik.cluster.local import DEFAULT_PARTITION, GRACE_S, LONGEST_DRAIN_S, current_folder
 from pymonik.errors import UsageError
 from pymonik.launch import orphans
+from pymonik.launch.chosen_gpus import gpu_names
 from pymonik.launch.sizes import size
 from pymonik.launch.stopping import Stopping, end_by_force
 
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
         grace_s=options.grace,
         current_folder=current_folder(),
         data_folder=options.data,
+        gpus=options.gpus,
     )
     check_room(config)
     stopping = Stopping()
@@ -77,7 +79,9 @@ def _drain(cluster: EmbeddedCluster, timeout_s: float, stopping: Stopping) -> No
 def _partitions(options: argparse.Namespace) -> dict[str, int]:
     if options.partition:
         return dict(options.partition)
-    count = options.workers if options.workers is not None else os.cpu_count() or 1
+    count = options.workers
+    if count is None:
+        count = len(options.gpus) or os.cpu_count() or 1
     return {DEFAULT_PARTITION: count}
 
 
@@ -107,6 +111,14 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of workers")
     return int(text)
+
+
+def _gpus(text: str) -> tuple[str, ...]:
+    try:
+        given = int(text) if text.isdecimal() else text.strip(",").split(",")
+        return gpu_names(given, os.environ)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _seconds(text: str) -> float:
@@ -161,6 +173,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=GRACE_S,
         metavar="SECONDS",
         help=f"from asking a task to end until it is killed; default: {GRACE_S:g}",
+    )
+    parser.add_argument(
+        "--gpus",
+        type=_gpus,
+        default=(),
+        metavar="NUMBER|NAMES",
+        help="one GPU for each worker: how many, or which, such as 0,2 (2, for GPU 2 alone)",
     )
     parser.add_argument("--folder", type=Path, help="where to make the private folder")
     parser.add_argument(

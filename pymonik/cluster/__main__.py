@@ -59,6 +59,7 @@ def _config(options: argparse.Namespace) -> ClusterConfig:
         grace_s=options.grace,
         current_folder=options.current_folder,
         is_isolated=options.isolated,
+        gpus=json.loads(options.gpus),
     )
 
 
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--memory-limit", type=int, help="bytes that a task may use")
     parser.add_argument("--grace", type=float, required=True, help="seconds, see LocalCluster")
     parser.add_argument("--current-folder", help="where tasks run")
+    parser.add_argument("--gpus", default="[]", help="JSON: names, one for each worker")
     parser.add_argument("--isolated", action="store_true", help="see LocalCluster")
     parser.add_argument("--stderr", type=int, default=2, help="where to write once it runs")
     parser.add_argument("--folder", type=Path, help="where to make the private folder")

@@ -70,6 +70,7 @@ class ClusterConfig:
         current_folder: Of tasks and foreign workers; ``None`` for one that was removed.
         is_isolated: Tasks of pymonik run in an empty folder of the cluster, and read no file of a
             program where the program has it.
+        gpus: Names of GPUs, as ``CUDA_VISIBLE_DEVICES`` has them: one for each worker of pymonik.
         data_folder: Where sessions, results and tasks are kept, for another cluster to go on with
             when this one has ended; ``None`` keeps nothing.
     """
@@ -83,6 +84,7 @@ class ClusterConfig:
     grace_s: float = field(default=GRACE_S, kw_only=True)
     current_folder: str | None = field(default=None, kw_only=True)
     is_isolated: bool = field(default=False, kw_only=True)
+    gpus: Sequence[str] = field(default=(), kw_only=True)
     data_folder: Path | None = field(default=None, kw_only=True)
 
 
@@ -117,7 +119,9 @@ class EmbeddedCluster:
         storage = Storage(self.storage_folder)
         self.default_partition = next(iter(config.partitions))
         self._memory = GivingBack()
-        self._machine = Machine(config.partitions, runs_ours=config.worker is None)
+        self._machine = Machine(
+            config.partitions, runs_ours=config.worker is None, gpus=config.gpus
+        )
         self._state = LockedState(
             [
                 Partition(name, pod_max=count, pod_configuration=self._machine.pods(name))
@@ -242,6 +246,7 @@ class EmbeddedCluster:
                 grace_s=self._config.grace_s,
                 place=self._place(),
                 uses_originals=not self._config.is_isolated,
+                gpus=self._config.gpus,
                 on_output=LiveLog(live),
                 on_report=LiveReports(live),
                 read_board=live.read_board,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pymonik.cluster.folder import remove
 from pymonik.errors import ConfigError, UnavailableError, UsageError
 from pymonik.launch import open_files, threads
+from pymonik.launch.chosen_gpus import gpu_names
 from pymonik.launch.first_message import answer, first_message, own_stderr
 from pymonik.launch.python import Plan, variables
 from pymonik.launch.sizes import size
@@ -63,6 +64,9 @@ class LocalCluster:
             of bytes: past it that call fails, and no other.
         grace_s: Seconds from asking a task to end, because it was cancelled or its time is over,
             until it is killed with all that it started.
+        gpus: One GPU for each worker: how many, or which (numbers or UUIDs). Each task finds its
+            own as the only one, by ``CUDA_VISIBLE_DEVICES``. Without ``workers=`` there are as many
+            workers; where there are more than GPUs, some share one.
         isolated: Run tasks as on another machine: in an empty folder, without anything that lies in
             folders of this program.
     """
@@ -77,6 +81,7 @@ class LocalCluster:
         memory_limit: int | str | None = None,
         grace_s: float = GRACE_S,
         *,
+        gpus: int | Sequence[int | str] | None = None,
         isolated: bool = False,
         **_unknown: NoReturn,
     ) -> None:
@@ -89,7 +94,12 @@ class LocalCluster:
             raise UsageError("memory_limit= is for tasks of pymonik; a worker= sets its own limit")
         if not 0 <= grace_s < LONGEST_GRACE_S:
             raise UsageError(f"grace_s= is a number of seconds, not {grace_s!r}")
-        count = _processors() if workers is None else workers
+        if gpus is not None and worker is not None:
+            raise UsageError("gpus= is for tasks of pymonik; a worker= sees to its own GPU")
+        self._gpus = () if gpus is None else gpu_names(gpus, os.environ)
+        count = workers
+        if count is None:
+            count = len(self._gpus) or _processors()
         self.partitions = {
             name: whole_number(f"the workers of partition {name!r}", number, 0, _MOST_WORKERS)
             for name, number in dict(partitions or {DEFAULT_PARTITION: count}).items()
@@ -238,6 +248,8 @@ class LocalCluster:
     def _arguments(self) -> list[str]:
         arguments = ["--partitions", json.dumps(self.partitions)]
         arguments += ["--grace", str(self._grace_s)]
+        if self._gpus:
+            arguments += ["--gpus", json.dumps(self._gpus)]
         if self._is_isolated:
             arguments.append("--isolated")
         elif (folder := current_folder()) is not None:

@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pymonik.launch import hardware
-from pymonik.wire.inventory import POD_KEY
+from pymonik.wire.inventory import POD_KEY, Gpu
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from pymonik.wire.inventory import Gpu
 
 
 class Machine:
@@ -28,9 +26,13 @@ class Machine:
     Args:
         partitions: How many workers each has.
         runs_ours: Whether workers run tasks of pymonik.
+        gpus: Names of those that workers were given, one for each; without any they may use all.
     """
 
-    def __init__(self, partitions: Mapping[str, int], *, runs_ours: bool) -> None:
+    def __init__(
+        self, partitions: Mapping[str, int], *, runs_ours: bool, gpus: Sequence[str] = ()
+    ) -> None:
+        self._given = gpus
         self.host = socket.gethostname()
         self._runs_ours = runs_ours
         self._pods: dict[str, dict[str, str]] = {name: {} for name in partitions}
@@ -43,14 +45,16 @@ class Machine:
     def start(self) -> None:
         """Say what there is, but for GPUs: the tool that knows them may take seconds."""
         started = time.time()
-        self._say(started, ())
+        self._say(started, [Gpu(f"GPU {name}") for name in self._given])
         if hardware.may_have_gpus():
             threading.Thread(
                 target=self._add_gpus, args=(started,), name="gpus", daemon=True
             ).start()
 
     def _add_gpus(self, started: float) -> None:
-        self._say(started, hardware.gpus())
+        found = hardware.gpus(self._given)
+        if found or not self._given:
+            self._say(started, found)
 
     def _say(self, started: float, gpus: Sequence[Gpu]) -> None:
         for name in self._staffed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ from pymonik.executor.memory_watch import held_below, idle_share
 from pymonik.executor.numeric_threads import thread_limits
 from pymonik.executor.process import GRACE_S, ExecutorProcess, Place, timed_out
 from pymonik.launch import open_files, sizes
+from pymonik.launch.hardware import VISIBLE
 from pymonik.wire import containers
 from pymonik.wire.call import (
     MEMORY_LABEL,
@@ -50,7 +52,7 @@ from pymonik.wire.call import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -80,10 +82,15 @@ class _Surroundings:
 
 @dataclass(eq=False, slots=True)
 class _Seat:
-    """The place of one executor, which may still be starting."""
+    """The place of one executor, which may still be starting.
+
+    Attributes:
+        gpu: The name of its GPU, if the pool shares some out.
+    """
 
     surroundings: _Surroundings
     process: Future[ExecutorProcess]
+    gpu: str = ""
     holdings: Holdings = field(default_factory=Holdings)
 
 
@@ -128,6 +135,7 @@ class ExecutorPool:
         read_board: Gives what the program tells its running tasks.
         idle_memory: Bytes that idle executors may hold together when another kind is wanted; by
             default a fourth of the machine's memory.
+        gpus: Names of GPUs; each executor has one, which it finds in ``CUDA_VISIBLE_DEVICES``.
         environments: Makes the environments of tasks: a task whose environment is not ready ends
             as `Waiting`. ``None``: the pool makes them itself, and `run` waits.
     """
@@ -147,6 +155,7 @@ class ExecutorPool:
         uses_originals: bool = True,
         bundles: Path | None = None,
         idle_memory: int | None = None,
+        gpus: Sequence[str] = (),
         environments: Environments | None = None,
     ) -> None:
         self._folder = folder
@@ -156,6 +165,9 @@ class ExecutorPool:
         self._size = size
         # Where few files may be open, idle executors go first.
         self._most_seats = min(_WARM * size, max(size, open_files.room_for(FILES_OF_EXECUTOR)))
+        self._gpus = gpus
+        if gpus:  # an idle executor would hold memory of the GPU that another one is given
+            self._most_seats = size
         self._idle_memory = idle_share() if idle_memory is None else idle_memory
         self._memory_limit = memory_limit
         self._most_memory = most_memory
@@ -431,6 +443,8 @@ class ExecutorPool:
                 self._idle.remove(seat)
                 return seat
             evicted = self._make_room()
+            if self._gpus:  # the GPU is free before the next executor starts
+                return self._new_seat(surroundings, evicted)
             seat = self._new_seat(surroundings)
         for one in evicted:
             self._dismiss(one)
@@ -461,13 +475,19 @@ class ExecutorPool:
                 self._idle.append(self._new_seat(seat.surroundings))
         self._dismiss(seat)
 
-    def _new_seat(self, surroundings: _Surroundings) -> _Seat:
-        """Called with the lock held; the process starts in the starter's thread."""
+    def _new_seat(self, surroundings: _Surroundings, after: Sequence[_Seat] = ()) -> _Seat:
+        """Called with the lock held; the process starts in the starter's thread.
+
+        Args:
+            surroundings: What it is started with.
+            after: Executors that have to end before.
+        """
+        gpu = self._free_gpu()
         start = partial(
             ExecutorProcess,
             packages=surroundings.packages,
             archive=surroundings.archive,
-            variables=self._with_threads(dict(surroundings.variables)),
+            variables=self._with_threads(_with_gpu(gpu, dict(surroundings.variables))),
             uses_originals=self._uses_originals,
             memory_limit=surroundings.memory_limit,
             grace_s=self._grace_s,
@@ -476,9 +496,22 @@ class ExecutorPool:
             on_report=self._on_report,
             read_board=self._read_board,
         )
-        seat = _Seat(surroundings, self._starter.submit(start))
+        seat = _Seat(surroundings, self._starter.submit(self._start_after, after, start), gpu=gpu)
         self._seats.add(seat)
         return seat
+
+    def _start_after(
+        self, ended: Sequence[_Seat], start: Callable[[], ExecutorProcess]
+    ) -> ExecutorProcess:
+        # The starter has one thread, so what these seats wait for has been started before.
+        for seat in ended:
+            self._dismiss(seat)
+        return start()
+
+    def _free_gpu(self) -> str:
+        """The GPU that the fewest executors have; ``""`` where none are shared out."""
+        taken = Counter(seat.gpu for seat in self._seats)
+        return min(self._gpus, key=taken.__getitem__, default="")
 
     def _with_threads(self, variables: dict[str, str]) -> dict[str, str]:
         """Variables for an executor, with its share of the processors for numerical libraries."""
@@ -495,6 +528,11 @@ class ExecutorPool:
         if problem != self._last_problem:
             self._last_problem = problem
             logger.warning("%s", problem)
+
+
+def _with_gpu(name: str, variables: dict[str, str]) -> dict[str, str]:
+    """Variables of an executor with its GPU, unless the program has said which it is to see."""
+    return {VISIBLE: name, **variables} if name else variables
 
 
 def _fitting(seats: Sequence[_Seat], bundle: UnpackedBundle | None) -> _Seat | None:

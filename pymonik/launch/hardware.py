@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _CONTAINER: Final = Path("/sys/fs/cgroup/cpu.max")
 _TOOL: Final = "nvidia-smi"
 _GPUS_S: Final = 10.0  # for the tool, which waits as long as a driver that hangs
-_VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 _IMAGE: Final = "PYMONIK_WORKER_IMAGE"  # the deployment may say which image a worker is of
 _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
@@ -68,15 +68,16 @@ def may_have_gpus() -> bool:
     return shutil.which(_TOOL) is not None
 
 
-def gpus() -> list[Gpu]:
-    """The graphics processors of this machine that programs may use.
+def gpus(names: Sequence[str] = ()) -> list[Gpu]:
+    """The graphics processors of this machine that programs may use, or those of these names.
 
     It waits for NVIDIA's tool, up to ten seconds in all: never called where a task waits.
     """
     deadline = time.monotonic() + _GPUS_S
     listed = _output(["-L"], deadline)
     sizes = _output(["--query-gpu=uuid,memory.total", "--format=csv,noheader,nounits"], deadline)
-    return visible(listed_gpus(listed, sizes), os.environ)
+    variables = {VISIBLE: ",".join(names)} if names else os.environ
+    return visible(listed_gpus(listed, sizes), variables)
 
 
 def listed_gpus(listed: str, sizes: str) -> list[tuple[str, Gpu]]:
@@ -110,10 +111,10 @@ def visible(found: Sequence[tuple[str, Gpu]], variables: Mapping[str, str]) -> l
 
     It names numbers or starts of UUIDs; what follows the first name that fits nothing is hidden.
     """
-    if _VISIBLE not in variables:
+    if VISIBLE not in variables:
         return [gpu for _, gpu in found]
     seen: list[Gpu] = []
-    for name in variables[_VISIBLE].split(","):
+    for name in variables[VISIBLE].split(","):
         fitting = [
             gpu
             for number, gpu in found
