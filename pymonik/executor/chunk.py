@@ -23,7 +23,7 @@ import msgspec
 
 from pymonik.executor import failed_calls, files
 from pymonik.executor.claims import Finished
-from pymonik.executor.endings import Ending, Failed, Lost, TimedOut
+from pymonik.executor.endings import Ending, Failed, Lost, TimedOut, margin_s
 from pymonik.executor.frames import Created, Report, Subtask
 from pymonik.executor.kept_calls import kept_calls
 from pymonik.executor.measures import with_printed
@@ -208,11 +208,6 @@ class Chunk:
 def _faults(values: Iterable[Finished]) -> dict[str, int]:
     """How many calls failed, by the class of the exception."""
     return Counter(decode(one.blobs[0]).raised[0].name for one in values if one.item.failed)
-
-
-def margin_s(task_limit_s: float) -> float:
-    """What a task of several calls needs to tell what was done, before others end it."""
-    return min(1.0, 0.1 * task_limit_s)
 
 
 class _Tasks:

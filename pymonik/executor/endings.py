@@ -49,3 +49,8 @@ class NotBegun(msgspec.Struct, frozen=True):
 
 
 Ending = Report | Failed | Retry | Lost | TimedOut | Cancelled | Waiting
+
+
+def margin_s(task_limit_s: float) -> float:
+    """What a task of several calls needs to tell what was done, before others end it."""
+    return min(1.0, 0.1 * task_limit_s)

@@ -23,8 +23,7 @@ from pymonik.errors import DependencyFailedError, SerializationError, UsageError
 from pymonik.executor import files, task_logging
 from pymonik.executor.back_off import back_off
 from pymonik.executor.cache import BuiltInFunction
-from pymonik.executor.chunk import margin_s
-from pymonik.executor.endings import Failed, Retry
+from pymonik.executor.endings import Failed, Retry, margin_s
 from pymonik.executor.frames import Report
 from pymonik.executor.mappings import inputs
 from pymonik.executor.measures import Measures, origin_of, with_printed
