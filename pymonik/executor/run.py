@@ -803,7 +803,7 @@ class _Beside(_Attempt):
     def __init__(self, attempt: _Attempt, index: int) -> None:
         # What was read and loaded for the task is shared; what belongs to one call is made anew.
         vars(self).update(vars(attempt))
-        vars(self).pop("_surroundings", None)
+        self._context_of_calls = None
         self._index = index
         self.is_late = False
         self._opened = {}
@@ -821,7 +821,7 @@ class _Beside(_Attempt):
     @property
     def surroundings(self) -> contextvars.Context:
         """The context of the call."""
-        return self._surroundings
+        return self._surroundings()
 
     async def awaited(self) -> Ended:
         """Its value, or what stands in the place of one."""
