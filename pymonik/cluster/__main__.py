@@ -80,7 +80,8 @@ def _run(cluster: EmbeddedCluster, folder: Path, stopping: Stopping, stderr: int
             )
         while (order := stopping.orders.get()) is not None:
             _, timeout_s = order.split()  # "drain SECONDS" is the only one
-            running = cluster.drain(float(timeout_s), stopping.hurried)
+            # A signal ends the draining: whoever sends it need not know of the order.
+            running = cluster.drain(float(timeout_s), stopping.requested)
             os.write(answers, json.dumps({"running": running}).encode() + b"\n")
     finally:
         end_by_force(STOP_TIMEOUT_S)

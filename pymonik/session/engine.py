@@ -23,7 +23,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pymonik.session import events, own_threads
+from pymonik.session import broken, events, own_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +91,10 @@ class Engine:
         self._is_asleep = False
         self._wakes_at = 1  # events in the queue that are worth waking up for
         self._is_started = False
+        self._event: Any = None  # that is being handled
+        self._asked: set[events.Reply] = set()  # that callers wait for
+        self._broken: BaseException | None = None
+        self._owner: Callable[[], object] = lambda: None
         self._turn = _thread.allocate_lock()  # held by the thread
         self._ident = 0
         self._poller = Poller()
@@ -150,6 +154,19 @@ class Engine:
         elif self._ident == 0:
             _thread.start_new_thread(self._run, (None,))
 
+    def ask(self, event: Any) -> Any:
+        """Tell the machine, and wait for its reply; raises the error that it gives."""
+        self._asked.add(event.reply)
+        try:
+            self.post(event)
+            return event.reply.get()
+        finally:
+            self._asked.discard(event.reply)
+
+    def belong_to(self, session: object) -> None:
+        """The calls of this session end when the machine breaks."""
+        self._owner = weakref.ref(session)
+
     def forget(self, result_id: str) -> None:
         """Nothing refers to a result any more; called by the garbage collector, anywhere."""
         self._forgotten.append(result_id)
@@ -174,7 +191,10 @@ class Engine:
             if started is not None:
                 started.give()
             try:
-                self._run_machine()
+                if self._broken is None:
+                    self._run_machine()
+                else:
+                    self._refuse(self._broken)
             except BaseException as error:  # noqa: BLE001 - nobody may be left waiting
                 self._collapse(error)
             finally:
@@ -213,7 +233,9 @@ class Engine:
                 event = queue.popleft()
             except IndexError:
                 break
+            self._event = event
             handle(event, now)
+        self._event = None
         if self._forgotten:
             ids = []
             with contextlib.suppress(IndexError):
@@ -235,14 +257,27 @@ class Engine:
         self._is_asleep = False
 
     def _collapse(self, error: BaseException) -> None:
-        """Whatever escaped is the reason for everybody who waits."""
+        """Whatever escaped is the reason for everybody who waits, now and later."""
         _log.critical("the session broke: %r", error, exc_info=error)
-        self._machine.collapse(error)
-        while self._queue:
-            with contextlib.suppress(Exception):
-                self._machine.handle(self._queue.popleft(), time.monotonic())
+        self._broken = error
+        self._is_asleep = False  # who posts something starts a thread, which refuses it
+        with contextlib.suppress(BaseException):  # what broke may be in the way of this, too
+            self._machine.collapse(error)
+        if (session := self._owner()) is not None:
+            broken.fail_pending(session, error)
+        if self._event is not None:
+            self._queue.appendleft(self._event)
+        self._refuse(error)
+        for reply in list(self._asked):
+            reply.give(error=error)
         with contextlib.suppress(Exception):
             self._channel.close()
+
+    def _refuse(self, error: BaseException) -> None:
+        self._event = None
+        while self._queue:
+            with contextlib.suppress(BaseException):
+                broken.refuse(self._queue.popleft(), error)
 
 
 def _close(pipe: tuple[int, int]) -> None:

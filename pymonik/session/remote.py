@@ -145,6 +145,7 @@ class RemoteSession:
         """
         self._pythons = Pythons() if pythons is None else pythons
         self._engine = engine
+        engine.belong_to(self)
         self._session_id = session_id
         self._environment = environment
         self._program = Program() if program is None else program
@@ -277,9 +278,7 @@ class RemoteSession:
             self._live_events.start()
         self._engine.post(events.Submitted(submission, states), is_urgent=len(states) > 1)
         if self._engine.is_crowded and not own_threads.is_own():
-            reply = events.Reply()
-            self._engine.post(events.Drained(reply))
-            reply.get()
+            self._engine.ask(events.Drained(events.Reply()))
 
     def _without_found(
         self, submission: Submission, states: Sequence[ResultState]
@@ -392,9 +391,7 @@ class RemoteSession:
         """
         self._check_process()
         own_threads.check()
-        reply = events.Reply()
-        self._engine.post(events.Flushed(reply))
-        reply.get()
+        self._engine.ask(events.Flushed(events.Reply()))
 
     def observe(self, states: Iterable[ResultState], observer: Observer) -> None:
         """Tell ``observer`` once of the end of each of the states; what waits is sent now."""
@@ -481,9 +478,7 @@ class RemoteSession:
             return
         self._draw_all()
         own_threads.check()
-        reply = events.Reply()
-        self._engine.post(events.Emptied(reply))
-        reply.get()
+        self._engine.ask(events.Emptied(events.Reply()))
         for action in self._before_close:
             action()
 
@@ -565,14 +560,14 @@ class RemoteSession:
     def _end(self, how: str) -> None:
         if os.getpid() != self._pid:  # the session is the parent's
             return
-        reply = events.Reply()
-        self._engine.post(events.Ending(how == "cancelled", reply))
+        ending = events.Ending(how == "cancelled", events.Reply())
         self._closed = self._closed or how
         self._abandoned.detach()
         if own_threads.is_own():
+            self._engine.post(ending)
             return
         try:
-            reply.get()
+            self._engine.ask(ending)
             self._hear_the_last()
         except SessionClosedError:
             _log.debug("session %s does not exist any more", self._session_id)
@@ -631,9 +626,7 @@ class RemoteSession:
         if self._store is not None:
             return [OpenedResult(data) for data in self._store.fetch(ids)]
         own_threads.check()
-        reply = events.Reply()
-        self._engine.post(events.Wanted(ids, reply))
-        opened: list[OpenedResult] = reply.get()
+        opened: list[OpenedResult] = self._engine.ask(events.Wanted(ids, events.Reply()))
         return opened
 
     # -- checks --------------------------------------------------------------------------------
@@ -706,9 +699,7 @@ def _read_already(state: ResultState) -> OpenedResult | None:
 
 def _ask(engine: Engine, request: events.Request) -> Any:
     own_threads.check()
-    reply = events.Reply()
-    engine.post(events.Asked(request, reply))
-    return reply.get()
+    return engine.ask(events.Asked(request, events.Reply()))
 
 
 def _store_files(engine: Engine, store: Store | None, files: Sequence[Sealed]) -> Sequence[str]:

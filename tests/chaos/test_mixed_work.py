@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 import pytest
 
 from pymonik import LocalCluster, Pymonik, PymonikError
 from tests.chaos.troubles import Trouble, Troubles, below, kills, stops
-from tests.integration.odd.work import PATIENCE_S, mixed_work, nap
+from tests.chaos.work import Work
+from tests.integration.odd.work import PATIENCE_S, add, nap
 from tests.odd_plane.network import Network
 from tests.odd_plane.plane import Oddities, Plane
 
@@ -37,12 +41,54 @@ def nothing_left(cluster: LocalCluster) -> Iterator[None]:
     assert not alive
 
 
-def work_on(client: Pymonik) -> int:
-    rounds, end = 0, time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        mixed_work(client)
-        rounds += 1
-    return rounds
+class Interrupts:
+    """Interrupts what the main thread does with a client, as Ctrl-C does."""
+
+    def __init__(self) -> None:
+        self._is_working = False
+
+    def __enter__(self) -> Interrupts:
+        self._before = signal.signal(signal.SIGALRM, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGALRM, self._before)
+
+    def _interrupt(self, *_: object) -> None:
+        if self._is_working:
+            self._is_working = False
+            raise KeyboardInterrupt
+
+    def trouble(self, _: random.Random) -> None:
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    def work(self, client: Pymonik) -> None:
+        """Calls, one after the other."""
+        with suppress(KeyboardInterrupt):
+            self._is_working = True
+            assert add.map_invoke([(n, 1) for n in range(5)], pymonik=client).get(PATIENCE_S) == [
+                *range(1, 6)
+            ]
+            assert nap.invoke(0.1, pymonik=client).get(PATIENCE_S) == 0.1
+            self._is_working = False
+
+
+def work_on(client: Pymonik, folder: Path, rng: random.Random, interrupts: Interrupts) -> int:
+    """Rounds of work in a thread, and beside them calls that are interrupted; how many rounds."""
+    work, end = Work(folder, rng), time.monotonic() + SECONDS
+
+    def rounds() -> int:
+        done = 0
+        while time.monotonic() < end:
+            work.do(client)
+            done += 1
+        return done
+
+    with ThreadPoolExecutor(1) as threads:
+        rounds_done = threads.submit(rounds)
+        while not rounds_done.done():
+            interrupts.work(client)
+        return rounds_done.result()
 
 
 def tell(rounds: int, troubles: Troubles) -> None:
@@ -50,8 +96,11 @@ def tell(rounds: int, troubles: Troubles) -> None:
 
 
 @pytest.mark.parametrize("direct", [True, False], ids=["direct", "gRPC"])
-def test_executors_that_are_killed_and_stopped(rng: random.Random, direct: bool) -> None:
+def test_executors_that_are_killed_and_stopped(
+    rng: random.Random, tmp_path: Path, direct: bool
+) -> None:
     with (
+        Interrupts() as interrupts,
         LocalCluster(workers=2) as cluster,
         nothing_left(cluster),
         Pymonik(cluster, direct=direct, max_retries=RETRIES) as client,
@@ -60,9 +109,10 @@ def test_executors_that_are_killed_and_stopped(rng: random.Random, direct: bool)
             "executor killed": kills(cluster.pid, EXECUTOR),
             "executor stopped": stops(lambda: below(cluster.pid, EXECUTOR)),
             "cluster stopped": stops(lambda: [cluster.pid]),
+            "interrupt": interrupts.trouble,
         }
         with Troubles(kinds, rng) as troubles:
-            rounds = work_on(client)
+            rounds = work_on(client, tmp_path, rng, interrupts)
         tell(rounds, troubles)
 
 
@@ -92,9 +142,12 @@ def networks(network: Network, plane: Plane) -> dict[str, Trouble]:
 
 
 @pytest.mark.parametrize("polls", [False, True], ids=["stream", "polls"])
-def test_networks_that_break_and_workers_that_are_killed(rng: random.Random, polls: bool) -> None:
+def test_networks_that_break_and_workers_that_are_killed(
+    rng: random.Random, tmp_path: Path, polls: bool
+) -> None:
     oddities = Oddities(late_s=0.1, is_doubled=True, is_shuffled=True, pod_max=100)
     with (
+        Interrupts() as interrupts,
         LocalCluster(workers=2, worker=WORKER) as cluster,
         nothing_left(cluster),
         Plane(cluster.endpoint, oddities, rng.randrange(2**32)) as plane,
@@ -105,9 +158,11 @@ def test_networks_that_break_and_workers_that_are_killed(rng: random.Random, pol
             **networks(network, plane),
             "executor killed": kills(cluster.pid, EXECUTOR),
             "worker killed": kills(cluster.pid, "pymonik.worker"),
+            "worker asked to end": kills(cluster.pid, "pymonik.worker", how=signal.SIGTERM),
+            "interrupt": interrupts.trouble,
         }
         with Troubles(kinds, rng) as troubles:
-            rounds = work_on(client)
+            rounds = work_on(client, tmp_path, rng, interrupts)
         tell(rounds, troubles)
 
 

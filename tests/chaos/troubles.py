@@ -68,13 +68,13 @@ def below(pid: int, *words: str) -> list[int]:
     return found
 
 
-def kills(cluster_pid: int, *words: str) -> Trouble:
-    """Kills one of the processes that have one of the words in their command line."""
+def kills(cluster_pid: int, *words: str, how: signal.Signals = signal.SIGKILL) -> Trouble:
+    """Sends a signal to one of the processes that have one of the words in their command line."""
 
     def kill(rng: random.Random) -> None:
         if pids := below(cluster_pid, *words):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(rng.choice(pids), signal.SIGKILL)
+                os.kill(rng.choice(pids), how)
 
     return kill
 

@@ -60,11 +60,11 @@ class Work:
         text = self._folder / "text"
         text.write_text("letters\n")
         number = str(self._rng.randrange(1, MOST_ENVIRONMENTS))
-        wheel = self._wheel(number)
+        package = wheel(self._folder, number)
         twice = doubled.invoke(File(text), pymonik=client)
         lengths = length.map_invoke([(twice,), (File(text),)], pymonik=client)
         loud = [shouted.invoke(text=one, pymonik=client) for one in (File(text), twice)]
-        probe = number_of_probe.invoke(pymonik=client, pmk_environment=[str(wheel)])
+        probe = number_of_probe.invoke(pymonik=client, pmk_environment=[str(package)])
         watch = counts.start(7, pymonik=client)
         mixed_work(client)
         assert twice.get(PATIENCE_S).read_text() == "letters\nletters\n"
@@ -75,18 +75,20 @@ class Work:
         assert probe.get(PATIENCE_S) == number
         assert watch.get(PATIENCE_S) == 7
 
-    def _wheel(self, number: str) -> Path:
-        path = self._folder / f"pmk_probe-{number}-py3-none-any.whl"
-        if path.exists():
-            return path
-        info = f"pmk_probe-{number}.dist-info"
-        with zipfile.ZipFile(path, "w") as file:
-            file.writestr("pmk_probe.py", f"NUMBER = '{number}'\n")
-            file.writestr(
-                f"{info}/METADATA", f"Metadata-Version: 2.1\nName: pmk_probe\nVersion: {number}\n"
-            )
-            file.writestr(
-                f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-            )
-            file.writestr(f"{info}/RECORD", "")
+
+def wheel(folder: Path, number: str) -> Path:
+    """A package of this version, as a file."""
+    path = folder / f"pmk_probe-{number}-py3-none-any.whl"
+    if path.exists():
         return path
+    info = f"pmk_probe-{number}.dist-info"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("pmk_probe.py", f"NUMBER = '{number}'\n")
+        file.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: pmk_probe\nVersion: {number}\n"
+        )
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr(f"{info}/RECORD", "")
+    return path
