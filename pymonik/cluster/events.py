@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import queue
-import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pymonik.cluster.state.faults import Fault, ResourceExhausted, ShuttingDown
 from pymonik.cluster.state.rows import Change, Kind, Result, Task
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 MOST_UNREAD = 100_000  # changes, some 20 MiB
 MOST_TOGETHER = 500  # changes
-MOST_AT_ONCE = 16  # changes that who made them passes on
 TASK_KINDS = (Kind.NEW_TASK, Kind.TASK_STATUS)
 
 
@@ -39,23 +37,12 @@ class Interest:
         return query.takes_all or query.matches(change.row)
 
 
-class Receiver(Protocol):
-    """Takes changes from the threads that made them."""
-
-    def is_ready(self) -> bool:
-        """Whether it can take some changes now without any waiting."""
-
-    def receive(self, changes: Sequence[Change]) -> None:
-        """Take them."""
-
-
 class Subscription:
     """The changes for one subscriber: iterate over it, from one thread.
 
     ::
 
-        offer ──► changes ──► announce ─┬─► the receiver, if it is ready: no thread is woken
-                                        └─► the thread that iterates
+        offer ──► changes ──► announce ──► the thread that iterates
 
     A subscriber that does not read costs nobody time, and memory up to a bound: then its stream
     ends. It has to list what it missed, as after any other interruption.
@@ -65,9 +52,7 @@ class Subscription:
         self.interest = interest
         self._leave = leave
         self._changes: deque[Change] = deque()
-        self._turn = threading.Lock()  # of who takes changes and passes them on: they stay in order
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # who iterates has to look
-        self._receiver: Receiver | None = None
         self._most = MOST_UNREAD
         self._is_over = False
         self._fault: Fault | None = None
@@ -80,13 +65,10 @@ class Subscription:
         return True
 
     def announce(self) -> None:
-        """Pass on what is queued; by who made it, without the lock of the state."""
-        if not self._was_received():
+        """Have who iterates look; without the lock of the state."""
+        # Whoever takes the one that is there looks after that, and so finds what was queued before.
+        if self._wake.empty():
             self._wake.put(None)
-
-    def pass_to(self, receiver: Receiver) -> None:
-        """Have few changes taken at once, when that is possible."""
-        self._receiver = receiver
 
     def allow_for_present(self) -> None:
         """What is queued now, the rows that exist, does not count for the bound."""
@@ -123,13 +105,8 @@ class Subscription:
             if self._changes:
                 pause()
             is_over = self._is_over  # before the last look
-            with self._turn:  # until the last of these has been sent
-                try:
-                    while changes := self._take(MOST_TOGETHER):
-                        yield changes
-                except GeneratorExit:  # the connection is about to be closed
-                    self._is_over = True
-                    raise
+            while changes := self._take(MOST_TOGETHER):
+                yield changes
         if self._fault is not None:
             raise self._fault
 
@@ -137,22 +114,6 @@ class Subscription:
         self._fault = fault
         self._is_over = True
         self._wake.put(None)
-
-    def _was_received(self) -> bool:
-        """Whether nothing is left for the thread that iterates."""
-        receiver = self._receiver
-        if receiver is None or len(self._changes) > MOST_AT_ONCE:
-            return False
-        if not self._turn.acquire(blocking=False):
-            return False
-        try:
-            if self._is_over or not receiver.is_ready():
-                return False
-            if changes := self._take(MOST_AT_ONCE):
-                receiver.receive(changes)
-        finally:
-            self._turn.release()
-        return not self._changes
 
     def _take(self, most: int) -> list[Change]:
         """The first changes; `give_up` may remove them meanwhile."""

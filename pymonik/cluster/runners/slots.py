@@ -15,10 +15,8 @@ reports names new results by stand-ins; here they get their IDs.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
-import os
 import shutil
 import threading
 import time
@@ -138,7 +136,6 @@ class ExecutorSlot:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        _give_way()
         while not self._stopping.is_set() and self._run_line():
             pass
 
@@ -351,19 +348,6 @@ def _told(failure: Failure, assignment: Assignment) -> str:
     payload_id = assignment.payload_id
     payload = assignment.data.get(payload_id) or assignment.files.get(payload_id)
     return error_text(failure, nonce_of(payload))
-
-
-def _give_way() -> None:
-    """Have this thread wait for a processor rather than take one from a call.
-
-    What it does when a call has ended would else hold up the next one in the same executor: half of
-    all calls, for a third of a millisecond each. It still gets its share where all are busy.
-    """
-    if not hasattr(os, "SCHED_BATCH"):  # not on Linux
-        return
-    with contextlib.suppress(OSError):  # forbidden here
-        if os.sched_getscheduler(0) == os.SCHED_OTHER:  # of this thread; else somebody chose it
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _data(report: Report, assignment: Assignment) -> dict[str, bytes | Path]:

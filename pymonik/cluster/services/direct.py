@@ -7,10 +7,8 @@ context that does as much as they ask of it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import socket
-import termios
 import threading
 import time
 from dataclasses import dataclass
@@ -33,7 +31,6 @@ ACCEPT_AGAIN_S = 0.1
 LEAVE_S = 1.0
 
 _UP = framed(DirectAnswer(kind=AnswerKind.UP))
-_NO_BYTES = bytes(4)  # what the system says when nothing waits: an int
 
 
 class DirectServer:
@@ -201,17 +198,6 @@ class DirectContext:
     def send_initial_metadata(self, _metadata: object) -> None:
         """Tell that the stream is up."""
         _send(self._connection, _UP)
-
-    def is_read(self) -> bool:
-        """Whether the client has read all that was sent, so that there is room for more."""
-        try:
-            return fcntl.ioctl(self._connection, termios.TIOCOUTQ, _NO_BYTES) == _NO_BYTES
-        except (OSError, ValueError):  # this system does not tell, or closed
-            return False
-
-    def send(self, message: bytes) -> None:
-        """Send an answer of a stream besides those that its method gives, and not at the time."""
-        _send(self._connection, framed(DirectAnswer(message)))
 
     def set_trailing_metadata(self, metadata: object) -> None:
         """For people who look at what gRPC sent: our client does not."""

@@ -62,7 +62,6 @@ class EmbeddedService(grpc.GenericRpcHandler):
         if not context.add_callback(subscription.cancel):
             subscription.cancel()  # the client has left already
         context.send_initial_metadata(())
-        subscription.pass_to(_Teller(self, context))
         for changes in subscription.batches(self._pause):
             yield self.told(changes)
 
@@ -85,17 +84,3 @@ class EmbeddedService(grpc.GenericRpcHandler):
             return Ended(result.result_id, int(cast("int", change.value)), data, result.name)
         is_told = data is not None and len(data) <= MOST_TOLD
         return Ended(result.result_id, int(cast("int", change.value)), data if is_told else None)
-
-
-class _Teller:
-    """Tells of results in the thread that ended them, while the client reads what it is told."""
-
-    def __init__(self, service: EmbeddedService, context: DirectContext) -> None:
-        self._service = service
-        self._context = context
-
-    def is_ready(self) -> bool:
-        return not self._service.is_busy() and self._context.is_read()
-
-    def receive(self, changes: Sequence[Change]) -> None:
-        self._context.send(msgspec.msgpack.encode(self._service.told(changes)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from pymonik.cluster.services.direct import DirectContext, DirectServer
+from pymonik.cluster.services.direct import DirectServer
 from pymonik.transport.direct import DirectChannel, DirectError
 from pymonik.wire.embedded import AnswerKind, DirectAnswer, DirectRequest, answer_decoder
 from pymonik.wire.framing import Inbox, framed
@@ -30,7 +30,6 @@ class Service(grpc.GenericRpcHandler):
         self.may_answer = threading.Event()
         self.asked = threading.Event()
         self.left = threading.Event()
-        self.context: Any = None
 
     def service(self, handler_call_details: Any) -> Any:
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
@@ -43,7 +42,6 @@ class Service(grpc.GenericRpcHandler):
             "/count": stream(self._count, bytes, bytes),
             "/endless": stream(self._endless, bytes, bytes),
             "/refuse-later": stream(self._refuse_later, bytes, bytes),
-            "/aside": stream(self._aside, bytes, bytes),
         }
         return known.get(handler_call_details.method)
 
@@ -72,14 +70,6 @@ class Service(grpc.GenericRpcHandler):
         context.send_initial_metadata(())
         yield b"first"
         assert self.left.wait(WAIT_S)
-
-    def _aside(self, _message: bytes, context: Any) -> Iterator[bytes]:
-        self.context = context
-        context.add_callback(self.left.set)
-        context.send_initial_metadata(())
-        self.asked.set()
-        assert self.left.wait(WAIT_S)
-        yield from ()
 
     def _refuse_later(self, _message: bytes, context: Any) -> Iterator[bytes]:
         context.send_initial_metadata(())
@@ -216,33 +206,6 @@ def test_a_stream_that_is_refused_later_says_so_after_what_came_before(
     with pytest.raises(DirectError, match="too much") as raised:
         next(answers)
     assert code_of(raised) is grpc.StatusCode.RESOURCE_EXHAUSTED
-
-
-def test_any_thread_sends_answers_of_a_stream_while_the_client_reads(
-    path: Path, server: DirectServer, service: Service
-) -> None:
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(WAIT_S)
-        client.connect(str(path))
-        client.sendall(framed(DirectRequest("/aside", b"")))
-        assert service.asked.wait(WAIT_S)
-        inbox = Inbox(client)
-        assert inbox.wait(answer_decoder) == DirectAnswer(kind=AnswerKind.UP)
-        assert service.context.is_read()
-        service.context.send(b"news")
-        assert not service.context.is_read()  # there may be no room for more
-        assert inbox.wait(answer_decoder) == DirectAnswer(b"news")
-        assert service.context.is_read()
-    assert service.left.wait(WAIT_S)
-    service.context.send(b"nobody hears it")
-
-
-def test_a_connection_that_is_closed_has_no_room_for_news() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        context = DirectContext(DirectRequest("/aside", b""), ours)
-    assert not context.is_read()
-    context.send(b"nobody hears it")
 
 
 def test_a_cancelled_stream_ends_here_and_there(channel: DirectChannel, service: Service) -> None:

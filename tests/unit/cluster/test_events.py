@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.cluster.events import MOST_AT_ONCE, MOST_TOGETHER, Interest, Subscription
+from pymonik.cluster.events import MOST_TOGETHER, Interest, Subscription
 from pymonik.cluster.services.fields import RESULTS, TASKS
 from pymonik.cluster.services.filters import Query
 from pymonik.cluster.state.faults import ShuttingDown
@@ -35,20 +35,6 @@ def _tell(subscription: Subscription, *rows: Result) -> None:
     for row in rows:
         subscription.offer(_completed(row))
     subscription.announce()
-
-
-class _Receiver:
-    """Remembers the rows of what it got."""
-
-    def __init__(self) -> None:
-        self.rows: list[Result] = []
-        self.can = True
-
-    def is_ready(self) -> bool:
-        return self.can
-
-    def receive(self, changes: Sequence[Change]) -> None:
-        self.rows += [change.row for change in changes]  # type: ignore[misc]
 
 
 def test_what_comes_during_the_pause_is_given_together() -> None:
@@ -93,51 +79,9 @@ def test_a_batch_is_bounded() -> None:
     assert [len(one) for one in subscription.batches(lambda: None)] == [MOST_TOGETHER, 1]
 
 
-def test_a_receiver_that_is_ready_gets_a_change_from_who_made_it() -> None:
-    subscription, receiver = _subscription(), _Receiver()
-    subscription.pass_to(receiver)
-    _tell(subscription, ROWS[0])
-    assert receiver.rows == ROWS[:1]
-    subscription.cancel()
-    assert list(subscription) == []
-
-
-def test_what_a_receiver_cannot_take_is_left_to_who_iterates() -> None:
-    subscription, receiver = _subscription(), _Receiver()
-    subscription.pass_to(receiver)
-    receiver.can = False
-    _tell(subscription, ROWS[0])
-    receiver.can = True
-    _tell(subscription, *(ROWS[1] for _ in range(MOST_AT_ONCE)))  # too many, with the one before
-    subscription.cancel()
-    assert receiver.rows == []
-    assert [len(batch) for batch in subscription.batches()] == [1 + MOST_AT_ONCE]
-
-
-def test_nothing_is_passed_on_after_the_end() -> None:
-    subscription, receiver = _subscription(), _Receiver()
-    subscription.pass_to(receiver)
-    subscription.cancel()
-    assert list(subscription) == []
-    _tell(subscription, ROWS[0])
-    assert receiver.rows == []
-
-
-def test_a_receiver_does_not_overtake_who_iterates() -> None:
-    subscription, receiver = _subscription(), _Receiver()
-    _tell(subscription, ROWS[0])
-    batches = subscription.batches()
-    assert [change.row for change in next(batches)] == ROWS[:1]  # being sent, until the next
-    subscription.pass_to(receiver)
-    _tell(subscription, ROWS[1])
-    assert receiver.rows == []
-    assert [change.row for change in next(batches)] == ROWS[1:2]
-
-
-def test_all_changes_arrive_once_whoever_passes_them_on() -> None:
-    subscription, receiver = _subscription(), _Receiver()
+def test_all_changes_arrive_once_whoever_made_them() -> None:
+    subscription = _subscription()
     many = [Result(f"r{number}", "s", "", 1) for number in range(2_000)]
-    subscription.pass_to(receiver)
     told, start = list[Result](), threading.Barrier(3)
 
     def make(rows: Sequence[Result]) -> None:
@@ -156,16 +100,4 @@ def test_all_changes_arrive_once_whoever_passes_them_on() -> None:
             end.result(WAIT_S)
         subscription.cancel()
         reading.result(WAIT_S)
-    arrived = [row.result_id for row in receiver.rows + told]
-    assert sorted(arrived) == sorted(row.result_id for row in many)
-
-
-def test_nothing_is_passed_on_once_who_iterates_has_left() -> None:
-    subscription, receiver = _subscription(), _Receiver()
-    _tell(subscription, ROWS[0])
-    batches = subscription.batches()
-    next(batches)
-    subscription.pass_to(receiver)
-    batches.close()  # type: ignore[attr-defined]  # as when its client left while it was sending
-    _tell(subscription, ROWS[1])
-    assert receiver.rows == []
+    assert sorted(row.result_id for row in told) == sorted(row.result_id for row in many)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import time
 from datetime import timedelta
@@ -148,18 +147,3 @@ def test_a_slot_has_several_short_tasks_and_takes_more_when_half_are_done(tmp_pa
     assert most(0, SLOW_S + 1) == 1
     slot._most(Lost("gone"), 0)
     assert most(0, 0.0) == 0  # it may have left files: they are to be removed first
-
-
-@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux only")
-def test_the_thread_of_a_slot_does_not_take_the_processor_of_a_call(tmp_path: Path) -> None:
-    policies = []
-
-    def end(_run: Run) -> endings.Ending:
-        policies.append(os.sched_getscheduler(0))
-        return Report(output=b"")
-
-    before = os.sched_getscheduler(0)
-    _outcome(tmp_path, end)
-    # What somebody chose, as for all of the tests, is left as it is.
-    assert policies == [os.SCHED_BATCH if before == os.SCHED_OTHER else before]
-    assert os.sched_getscheduler(0) == before
