@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from pymonik.batches.target import Target
 from pymonik.errors import CommandError
@@ -137,9 +137,9 @@ class Saving:
 
     def _save_of_failure(self, waiting: _Waiting, error: BaseException) -> None:
         """What a command kept that failed: it is done again, whatever it left."""
-        if isinstance(error, CommandError):
+        if issubclass(type(error), CommandError):
             complete(error, waiting.state)
-            self._saved(waiting.index, error.files)
+            self._saved(waiting.index, cast("CommandError", error).files)
 
     def _saved(self, index: int, files: Mapping[str, File]) -> dict[str, Path]:
         paths = self.target.paths(index, files)

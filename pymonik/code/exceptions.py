@@ -75,10 +75,10 @@ def _told(
     """The exception, and the one of the two that tells what it does not."""
     try:
         error = _Rebuilding(failure).exception(0)
-    except Exception:  # noqa: BLE001 - a class of the user's: whoever waits must learn of the end
+    except BaseException:  # noqa: BLE001 - of a class of the user's: whoever waits must hear of it
         error = TaskFailedError(f"the task raised {failure.summary}")
-    if failure.ran is not None and isinstance(error, CommandError):
-        _tell_how(error, failure.ran)
+    if failure.ran is not None and issubclass(type(error), CommandError):
+        _tell_how(cast("CommandError", error), failure.ran)
     if issubclass(type(error), TaskFailedError):
         _complete(cast("TaskFailedError", error), task_id, result_id, text)
         return error, error
@@ -228,7 +228,8 @@ class _Rebuilding:
 
     def _value(self, piece: Piece) -> object:
         if piece.raised != NONE:
-            return self._other(piece.raised) or piece.shown
+            other = self._other(piece.raised)  # may be falsy, or raise where it is asked
+            return piece.shown if other is None else other
         if not piece.blobs:
             return piece.shown
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pymonik.errors import CommandError
 
@@ -64,6 +64,10 @@ def files_of(state: ResultState, opened: OpenedResult) -> dict[str, File]:
 
 def complete(error: BaseException, state: ResultState) -> None:
     """Give the error of a command the outputs that it kept, once."""
-    if isinstance(error, CommandError) and error.keeps_files:
+    # Not `isinstance`, which asks an exception of the user's for its `__class__`.
+    if not issubclass(type(error), CommandError):
+        return
+    error = cast("CommandError", error)
+    if error.keeps_files:
         error.keeps_files = False
         error.files.update(files_of(state, state.session.fetch([state])[0]))

@@ -296,7 +296,7 @@ def _needed(state: ResultState) -> list[ResultState | None]:
 
 
 def _follows(state: ResultState, *, cascade: bool) -> bool:
-    if isinstance(state.error, DependencyFailedError):
+    if issubclass(type(state.error), DependencyFailedError):
         return True
     return cascade and state.is_final
 

@@ -92,7 +92,7 @@ def status(state: ResultState) -> str:
         return "pending"
     if state.status is Status.COMPLETED:
         return "ok"
-    return "cancelled" if isinstance(state.error, TaskCancelledError) else "failed"
+    return "cancelled" if issubclass(type(state.error), TaskCancelledError) else "failed"
 
 
 def _column(name: str) -> str:

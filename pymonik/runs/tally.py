@@ -185,7 +185,7 @@ class Tally:
         self._left = left
 
     def _failed(self, error: BaseException | None, index: int) -> Mark:
-        if error is None or isinstance(error, TaskCancelledError):
+        if error is None or issubclass(type(error), TaskCancelledError):
             return Mark.CANCELLED
         fault = summary(error)
         group = self._errors.get(fault.key)

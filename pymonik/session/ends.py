@@ -47,12 +47,15 @@ class Ends:
         """End it, if it is pending."""
         if state.status is not Status.PENDING:
             return
-        if isinstance(error, DependencyFailedError) and isinstance(state.call, KeptCall):
+        # Not `isinstance`: it asks an object for its `__class__`, which an exception of the user's
+        # may have as a property that raises, and this runs in the session's own thread.
+        kind = type(error)
+        if issubclass(kind, DependencyFailedError) and isinstance(state.call, KeptCall):
             state.call = state.call.holding()
         state.fail(error)
         if self._tell_printed is not None:
             self._tell_printed(state, None)
-        is_own = not isinstance(error, TaskCancelledError | DependencyFailedError)
+        is_own = not issubclass(kind, TaskCancelledError | DependencyFailedError)
         if is_own and len(self.failures) < _MOST_FAILURES:
             self.failures.append(state)
 

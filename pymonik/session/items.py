@@ -92,7 +92,12 @@ class Items:
             return
         if isinstance(awaited, OutgoingTask) and awaited.series is not None:
             _learn(awaited.series.pace, contents.opened)
-        self._settle(awaited, contents)
+        try:
+            self._settle(awaited, contents)
+        except BaseException:
+            # Whatever fails the session has to find those that have not ended yet.
+            self._being_read[result_id] = awaited
+            raise
         awaited.leave_series()
 
     def _settle(self, awaited: Awaited, contents: Contents) -> None:
