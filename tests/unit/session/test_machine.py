@@ -601,6 +601,25 @@ def test_a_machine_that_broke_fails_all_that_waits(bench: Bench) -> None:
     assert late.error is broken
 
 
+def test_what_breaks_while_the_items_of_a_result_end_fails_all_of_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items, task = chunk(bench)
+    bench.turn([Ended(task.result_id, COMPLETED)])
+    (read,) = bench.take(events.Read)
+    broken = ZeroDivisionError("a defect")
+
+    def breaks(_: ResultState) -> None:
+        raise broken
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ResultState, "complete", breaks)
+        with pytest.raises(ZeroDivisionError):
+            bench.turn(events.Answered(read, [contents(container(1, 2))]))
+    bench.machine.collapse(broken)
+    assert [one.error for one in items] == [broken, broken]
+
+
 # -- patience ------------------------------------------------------------------------------------
 
 
