@@ -22,7 +22,7 @@ import typing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pymonik.cache.codes import Part, atom, digest_of_code, part_of
-from pymonik.code import first_party, functions, main_module, places, statements
+from pymonik.code import by_text, first_party, functions, main_module, places, statements
 from pymonik.code.references import Enclosed, Known, Named, Referable, ReferableGroup
 
 if TYPE_CHECKING:
@@ -330,7 +330,12 @@ class _Walk:
         if home is not None:  # the function is put into its module, whose file tells the rest
             self._named(home.__name__, "")
             return
-        for name in sorted(functions.names_of(function.__code__)):
+        wanted = set(functions.names_of(function.__code__))
+        if main_module.main_id_of(names) is not None and by_text.is_used_by(
+            function.__code__, names
+        ):
+            wanted.update(by_text.meant_by(function.__code__, names))
+        for name in sorted(wanted):
             value = names.get(name, _UNKNOWN)
             if value is _UNKNOWN or name in main_module.OF_EACH_MODULE:
                 continue

@@ -12,6 +12,8 @@ import re
 import types
 from typing import TYPE_CHECKING, Any, Final
 
+from pymonik.code.references import Named
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -45,8 +47,16 @@ def names_for(names: dict[str, Any]) -> list[str]:
     """All names but those under which a notebook keeps what it has run."""
     private = "_" if "get_ipython" in names else "__"
     return [
-        name for name in list(names) if not name.startswith(private) and name not in _OF_NOTEBOOKS
+        name
+        for name, value in list(names.items())
+        if not name.startswith(private) and name not in _OF_NOTEBOOKS and not _stays(value)
     ]
+
+
+def _stays(value: object) -> bool:
+    """Whether it is a session, a cluster or a handle: those of the program are no task's."""
+    of_pymonik = type(value).__module__.partition(".")[0] == "pymonik"
+    return of_pymonik and not isinstance(value, Named)
 
 
 def named_in(code: types.CodeType) -> list[str]:

@@ -319,6 +319,36 @@ def test_every_edit_is_computed(cluster, project):
         assert hits == ("1" if "Model(2)" in edited[2] else "0"), edited
 
 
+BY_TEXT = """
+import sys
+from pymonik import Pymonik, task
+
+def grow(n):
+    return n + STEP
+
+STEP = 1
+
+@task(cache=True)
+def work(name, n):
+    return globals()[name](n)
+
+if __name__ == "__main__":
+    with Pymonik(sys.argv[1]) as pk:
+        first = work.invoke("grow", 1)
+        print(first.get(), first.cache.hits, sep=" | ")
+"""
+
+
+def test_what_is_looked_up_by_text_counts(cluster, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(BY_TEXT)
+    assert [run(program, cluster) for _ in range(2)] == ["2 | 0", "2 | 1"]
+    edit(tmp_path, ("program.py", "n + STEP", "n - STEP"))
+    assert run(program, cluster) == "0 | 0"
+    edit(tmp_path, ("program.py", "STEP = 1", "STEP = 2"))
+    assert run(program, cluster) == "-1 | 0"
+
+
 def test_what_is_cleared_is_computed_again(cluster, runs):
     with Pymonik(cluster):
         m = double.map_invoke([(n, runs) for n in range(4)])
