@@ -68,7 +68,7 @@ def as_row(row: TaskRow, partly: PartlyFailed | None = None) -> dict[str, object
         "age_s": age(row.created),
         "seconds": age(row.started, row.ended),
         "session_id": row.session_id,
-        "error": _first_line(row.error) or ("" if partly is None else partly.text),
+        "error": _first_line(row.error) or ("" if partly is None else str(partly)),
     }
 
 

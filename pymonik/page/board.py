@@ -16,6 +16,7 @@ from pymonik.page.run_views import HeldRun, ListedRun, RunView
 from pymonik.page.task_table import TaskTable
 from pymonik.runs import held
 from pymonik.runs.looks import started, title
+from pymonik.runs.partly_failed import PartlyFailed, partly_failed
 from pymonik.runs.rows import LIVE, Lists, TaskRow, first_id
 from pymonik.runs.tally import Mark
 from pymonik.runs.tidying import delete
@@ -87,6 +88,8 @@ class Board:
         self._reports = LiveReports(lists)
         self._look_at = 0.0  # when the cluster is looked at next
         self._trouble = ""  # why it could not be
+        self._partly: Mapping[str, PartlyFailed] = {}  # tasks some of whose calls failed
+        self._ended = 0  # tasks, when these were asked for
         self._held: dict[int, HeldRun] = {}  # by the identity of the map
         self._runs: dict[str, RunView] = {}
         self._seen: dict[str, Snapshot] = {}
@@ -149,6 +152,7 @@ class Board:
             began = time.monotonic()
             try:
                 self._table.look()
+                self._look_for_failures()
                 self._trouble = ""
             except PymonikError as error:
                 self._trouble = str(error)
@@ -156,6 +160,13 @@ class Board:
             self._look_at = now + max(_EVERY_S * 0.9, _SHARE * took)
             self._group()
         self._seen = {key: view.look(now) for key, view in list(self._runs.items())}
+
+    def _look_for_failures(self) -> None:
+        """Failures among the calls of tasks that ended well: asked for when more tasks have."""
+        ended = sum(row.status == "COMPLETED" for row in self._table.rows)
+        if ended != self._ended:
+            self._partly = partly_failed(self._lists)
+            self._ended = ended
 
     def _group(self) -> None:
         """Make runs of what is held and of what is listed."""
@@ -171,7 +182,7 @@ class Board:
             if row.first_id not in ours:
                 groups.setdefault((row.session_id, row.run, row.function), []).append(row)
         found: list[RunView] = [*self._held.values()]
-        found += [ListedRun("|".join(key), rows) for key, rows in groups.items()]
+        found += [ListedRun("|".join(key), rows, self._partly) for key, rows in groups.items()]
         found.sort(key=lambda view: view.started, reverse=True)
         self._runs = {view.key: view for view in found}
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
-from pymonik.code.opened_result import OpenedResult
 from pymonik.errors import PymonikError, TaskFailedError
 from pymonik.page import as_json
 from pymonik.page.run_views import HeldRun, arguments_of
+from pymonik.page.stored_task import stored_task
 from pymonik.runs.attempts import attempts
 from pymonik.runs.faults import summary
 from pymonik.runs.figures import seconds_of
-from pymonik.runs.logs import logs_of, stored_log
-from pymonik.runs.summaries import outcome
+from pymonik.runs.logs import logs_of
 from pymonik.runs.table import status
 from pymonik.session.again import past
 from pymonik.session.result import Status
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
 
 _LONGEST_ARGUMENTS: Final = 4_000  # characters
-_LARGEST_READ: Final = 1_000_000  # bytes of a result whose output is looked for
 _LONGEST_TEXT: Final = 20_000  # of a traceback and of an output; their ends say most
 
 
@@ -83,30 +80,19 @@ def of_task(run: ListedRun, place: int, rows: Iterable[TaskRow], lists: Lists) -
     tried = sorted(
         (one for one in rows if one.first_id == row.first_id), key=lambda one: one.attempt
     )
+    stored = stored_task(row, lists)
     return {
         **run.row(place),
-        "status": outcome(row.status),
+        "status": run.outcome_of(row),
         "name": row.function,
         "task": row.task_id,
         "result": "",
         "partition": row.partition,
-        "traceback": tail(row.error),
-        "output": _output_of_task(row, lists),
+        "arguments": "\n".join(stored.calls),
+        "traceback": tail(row.error or stored.tracebacks),
+        "output": tail(stored.output),
         "attempts": [as_json.task(one) for one in tried],
     }
-
-
-def _output_of_task(row: TaskRow, lists: Lists) -> str:
-    """What a task has printed, as far as the cluster has it; nothing of it is unpickled."""
-    with contextlib.suppress(PymonikError):
-        (detailed,) = lists.tasks(ids=[row.task_id], details=True) or [row]
-        for output_id in detailed.outputs[:1]:
-            result = lists.results([output_id]).get(output_id)
-            if result is not None and result.status == "COMPLETED":
-                small = result.size <= _LARGEST_READ
-                return tail(OpenedResult(lists.data(result)).output()) if small else ""
-            return tail(stored_log(lists, row.session_id, output_id))
-    return ""
 
 
 def traceback_of(state: ResultState) -> str:

@@ -605,7 +605,7 @@
         shown.state.may_act && !ended ? el("button", { type: "button", class: "danger", onclick: async () => { drawer.close(); await act("cancel", { key, place: String(place) }, `Cancel ${run.unit} ${call.index}?`); } }, "Cancel") : null),
       el("dl", { class: "facts" }, fact("status", stateOf(call.status)), fact("time", span(call.seconds)), fact("worker", call.worker), fact("attempt", call.attempt),
         fact("started", call.started ? new Date(call.started * 1000).toLocaleString([], DATE) : ""), fact("partition", call.partition), fact("task", call.task ? el("code", {}, call.task) : ""), fact("result", call.result ? el("code", {}, call.result) : "")),
-      call.arguments && run.unit === "call" ? part("Arguments", el("pre", {}, call.arguments)) : null,
+      call.arguments ? part("Arguments", el("pre", {}, call.arguments)) : null,
       call.traceback ? part("Error", el("pre", { class: "trace", tabindex: "0" }, call.traceback)) : call.error ? part("Error", el("pre", { class: "trace" }, call.error)) : null,
       call.output ? part("Output", el("pre", { tabindex: "0" }, call.output)) : null,
       call.reports && call.reports.length ? part("Reports", reportsOf(call.reports)) : null,

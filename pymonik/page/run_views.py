@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pymonik.runs.held import Held
+    from pymonik.runs.partly_failed import PartlyFailed
     from pymonik.runs.rows import TaskRow
     from pymonik.session.result import ResultState
 
@@ -149,12 +150,16 @@ class ListedRun:
     Args:
         key: See `RunView`.
         rows: Every attempt; the last one of a task is what is shown of it.
+        partly: What is told of tasks that ended well although calls of theirs failed.
     """
 
     unit = "task"
 
-    def __init__(self, key: str, rows: Iterable[TaskRow]) -> None:
+    def __init__(
+        self, key: str, rows: Iterable[TaskRow], partly: Mapping[str, PartlyFailed] | None = None
+    ) -> None:
         self.key = key
+        self._partly = partly or {}
         latest: dict[str, TaskRow] = {}
         every = sorted(rows, key=lambda row: (row.created or 0.0, row.attempt))
         for row in every:
@@ -168,7 +173,7 @@ class ListedRun:
 
     def look(self, now: float) -> Snapshot:
         """How it is, by these rows."""
-        marks = bytes(_MARKS[outcome(row.status)] for row in self.rows)
+        marks = bytes(_MARKS[self.outcome_of(row)] for row in self.rows)
         ends = [row.ended for row in self.rows if row.ended is not None]
         is_over = Mark.PENDING not in marks and Mark.RUNNING not in marks
         timed = [
@@ -186,7 +191,7 @@ class ListedRun:
             rate=sum(now - end < _RECENT_S for end in ends)
             / max(1.0, min(_RECENT_S, now - self.started)),
             quiet_s=now - last,
-            errors=_groups(self.rows),
+            errors=self._groups(),
             slowest=slowest and (slowest[1], slowest[0]),
             median_s=median(seconds for seconds, _ in timed) if timed else 0.0,
         )
@@ -207,8 +212,29 @@ class ListedRun:
             "worker": row.worker,
             "attempt": row.attempt,
             "started": row.started,
-            "error": str(_fault(row.error)) if row.error else "",
+            "error": str(self._fault(row) or ""),
         }
+
+    def outcome_of(self, row: TaskRow) -> str:
+        """What its status means, and how its calls ended."""
+        return "failed" if row.task_id in self._partly else outcome(row.status)
+
+    def _fault(self, row: TaskRow) -> Fault | None:
+        if row.error:
+            return _fault(row.error)
+        partly = self._partly.get(row.task_id)
+        return None if partly is None else Fault(partly.kinds, partly.calls)
+
+    def _groups(self) -> tuple[ErrorGroup, ...]:
+        groups: dict[str, ErrorGroup] = {}
+        for place, row in enumerate(self.rows):
+            if self.outcome_of(row) != "failed":
+                continue
+            fault = self._fault(row) or _fault("")
+            known = groups.get(fault.key) or ErrorGroup(fault, 0, ())
+            items = known.items + (place,) * (known.count < _EXAMPLES)
+            groups[fault.key] = ErrorGroup(known.fault, known.count + 1, items)
+        return tuple(sorted(groups.values(), key=lambda group: -group.count))
 
 
 def arguments_of(state: ResultState, longest: int = _LONGEST_ARGUMENTS) -> str:
@@ -229,15 +255,3 @@ def _fault(error: str) -> Fault:
     lines = [line for line in error.strip().splitlines() if line and not line[0].isspace()]
     kind, _, text = (lines[-1] if lines else "").partition(": ")
     return Fault(kind, text)
-
-
-def _groups(rows: Sequence[TaskRow]) -> tuple[ErrorGroup, ...]:
-    groups: dict[str, ErrorGroup] = {}
-    for place, row in enumerate(rows):
-        if outcome(row.status) != "failed":
-            continue
-        fault = _fault(row.error)
-        known = groups.get(fault.key) or ErrorGroup(fault, 0, ())
-        items = known.items + (place,) * (known.count < _EXAMPLES)
-        groups[fault.key] = ErrorGroup(known.fault, known.count + 1, items)
-    return tuple(sorted(groups.values(), key=lambda group: -group.count))

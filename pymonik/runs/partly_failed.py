@@ -20,11 +20,16 @@ class PartlyFailed(NamedTuple):
 
     Attributes:
         failed: How many failed.
-        text: For people: ``2 of 50 calls: ValueError``.
+        calls: For people: ``2 of 50 calls``.
+        kinds: The classes of the exceptions.
     """
 
     failed: int
-    text: str
+    calls: str
+    kinds: str
+
+    def __str__(self) -> str:
+        return f"{self.calls}: {self.kinds}"
 
 
 def partly_failed(lists: Lists, session_id: str = "") -> dict[str, PartlyFailed]:
@@ -39,4 +44,4 @@ def _read(name: str) -> PartlyFailed | None:
     number, _, _ = name.partition(" ")
     calls, _, rest = name.partition(": ")
     kinds = rest.rpartition(": ")[2]
-    return PartlyFailed(int(number), f"{calls}: {kinds}") if number.isdecimal() else None
+    return PartlyFailed(int(number), calls, kinds) if number.isdecimal() else None

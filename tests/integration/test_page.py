@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -293,6 +293,27 @@ def test_a_run_that_the_program_let_go_is_shown_by_its_tasks(
     while (run := run_of(page, "gone"))["unit"] != "task" or run["counts"]["ok"] < 3:
         assert time.monotonic() < end
     assert run["total"] == 3
+
+
+def test_of_a_task_of_others_arguments_and_failures_of_its_calls_are_told(
+    cluster: LocalCluster,
+) -> None:
+    def find(page: Dashboard) -> dict[str, Any]:
+        end = time.monotonic() + TIMEOUT_S
+        while (run := run_of(page, "theirs"))["unit"] != "task" or run["counts"]["failed"] < 1:
+            assert time.monotonic() < end
+        return run
+
+    with Pymonik(cluster.endpoint, partition="cpu", session="of others", output="quiet") as other:
+        theirs = simulate.map_invoke(range(15, 20), pymonik=other, label="theirs", chunk_size=5)
+        theirs.exceptions(TIMEOUT_S)
+        with Pymonik(cluster.endpoint, partition="cpu") as me, me.dashboard() as page:
+            run = find(page)
+            assert [group["kind"] for group in run["errors"]] == ["ValueError"]
+            _, told = request(page, f"call?key={quote(run['key'])}&place=0")
+    assert told["status"] == "failed"
+    assert told["arguments"].splitlines()[0] == "0: 15"
+    assert "ValueError: negative volume" in told["traceback"]
 
 
 def test_a_run_is_cancelled(client: Pymonik, page: Dashboard) -> None:
