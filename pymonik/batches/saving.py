@@ -23,7 +23,7 @@ from pymonik.session.result import Status
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pymonik.batches.ledger import Ledger
@@ -157,11 +157,10 @@ def save_logs(handles: Sequence[Handle], pattern: str | os.PathLike[str]) -> lis
     """
     target = Target(pattern)
     saved: list[Path] = []
-    for number, handle in enumerate(handles):
-        state = handle._state
-        path = target.path(state.index if state.index >= 0 else number, f"{state.name}.log")
+    for index, handle in _numbered(handles):
+        path = target.path(index, f"{handle._state.name}.log")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(logs_of(state), encoding="utf-8")
+        path.write_text(logs_of(handle._state), encoding="utf-8")
         saved.append(path)
     return saved
 
@@ -175,9 +174,14 @@ def save_all(handles: Sequence[Handle], pattern: str | os.PathLike[str]) -> list
     """
     target = Target(pattern)
     saved: list[Path] = []
-    for number, handle in enumerate(handles):
-        index = handle._state.index if handle._state.index >= 0 else number
+    for index, handle in _numbered(handles):
         files = handle.files
         paths = target.paths(index, files).items()
         saved += [files[name].save(path) for name, path in paths]
     return saved
+
+
+def _numbered(handles: Sequence[Handle]) -> Iterator[tuple[int, Handle]]:
+    """Calls with their numbers in their run, or else in the sequence."""
+    for number, handle in enumerate(handles):
+        yield (handle._state.index if handle._state.index >= 0 else number), handle

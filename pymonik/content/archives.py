@@ -12,7 +12,6 @@ elsewhere, does not write outside of its folder and does not fill the disk.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import os
@@ -21,10 +20,12 @@ import stat
 import tempfile
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from pymonik.content.unpacked import builders_turn, default_folder
+from pymonik.content.kept_folders import KeptFolders, alone
+from pymonik.content.unpacked import default_folder
 from pymonik.errors import SerializationError
 
 if TYPE_CHECKING:
@@ -106,10 +107,7 @@ class UnpackedArchives:
     """
 
     def __init__(self, folder: Path | None = None, *, instead: Path | None = None) -> None:
-        self._folder = folder or default_folder()
-        self._instead = instead
-        self._in_use: dict[str, str] = {}
-        self._locks: list[int] = []  # descriptors
+        self._folders = KeptFolders[str]("archives", folder or default_folder(), instead)
 
     def get(self, digest: str, source: str | bytes) -> str:
         """The folder of a zip, which stays until `close`.
@@ -122,39 +120,16 @@ class UnpackedArchives:
             SerializationError: It is damaged, or holds what it may not.
             OSError: It cannot be written here.
         """
-        if (known := self._in_use.get(digest)) is not None:
-            return known
-        if not digest.isalnum():
-            raise SerializationError("a zip is known by its digest")
-        try:
-            return self._got(digest, source, self._folder)
-        except OSError:
-            if self._instead is None:
-                raise
-            return self._got(digest, source, self._instead)
+        return self._folders.find(digest, partial(_fill, digest, source), str)
 
     def close(self) -> None:
         """Let go of all folders: they may be removed when room is needed."""
-        self._in_use.clear()
-        while self._locks:
-            os.close(self._locks.pop())
+        self._folders.close()
 
-    def _got(self, digest: str, source: str | bytes, home: Path) -> str:
-        place = home / "archives" / digest
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(place.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            with builders_turn(place):
-                fcntl.flock(lock, fcntl.LOCK_SH)  # who makes room wants it alone
-                if not place.is_dir():
-                    _unpack(digest, source, place)
-                    _make_room(place.parent)
-            os.utime(lock)
-        except BaseException:
-            os.close(lock)
-            raise
-        self._locks.append(lock)
-        return self._in_use.setdefault(digest, str(place))
+
+def _fill(digest: str, source: str | bytes, place: Path) -> None:
+    _unpack(digest, source, place)
+    _make_room(place.parent)
 
 
 def _unpack(digest: str, source: str | bytes, place: Path) -> None:
@@ -231,13 +206,10 @@ def _make_room(folder: Path) -> None:
     for lock in locks:
         if total <= KEPT_BYTES:
             return
-        with lock.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                continue
-            _remove(lock.with_suffix(""))
-            total -= sizes[lock]
+        with alone(lock) as is_unused:
+            if is_unused:
+                _remove(lock.with_suffix(""))
+                total -= sizes[lock]
 
 
 def _nbytes(folder: Path) -> int:

@@ -13,29 +13,27 @@ making the same one. Past `MOST_BYTES`, the bundles that were used longest ago g
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import logging
 import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from pymonik.code.finder import MANIFEST
+from pymonik.content.kept_folders import KeptFolders, alone
 from pymonik.errors import SerializationError
 from pymonik.launch.user_cache import user_cache
 from pymonik.wire import containers
 from pymonik.wire.call import BundleMeta, PackMeta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from pymonik.wire.call import BundleRef
     from pymonik.wire.containers import Buffer
-
-logger = logging.getLogger(__name__)
 
 MOST_BYTES: Final = 2 << 30  # of the files that are kept
 
@@ -66,11 +64,7 @@ class UnpackedBundles:
     """
 
     def __init__(self, folder: Path | None = None, *, instead: Path | None = None) -> None:
-        self._folder = folder or default_folder()
-        self._instead = instead
-        self._in_use: dict[str, UnpackedBundle] = {}
-        self._locks: list[int] = []  # descriptors
-        self._has_told = False
+        self._folders = KeptFolders[UnpackedBundle]("bundles", folder or default_folder(), instead)
 
     def get(self, ref: BundleRef, load: Callable[[str], Buffer]) -> UnpackedBundle:
         """A bundle, which stays in its folder until `close`.
@@ -83,56 +77,17 @@ class UnpackedBundles:
             SerializationError: What was sent is damaged, or not what it says.
             OSError: It cannot be written here.
         """
-        if not ref.digest.isalnum():
-            raise SerializationError("the id of a bundle is a digest")
-        if (known := self._in_use.get(ref.digest)) is not None:
-            return known
-        try:
-            return self._got(ref, load, self._folder)
-        except OSError as error:
-            if self._instead is None:
-                raise
-            self._tell(error)
-            return self._got(ref, load, self._instead)
-
-    def _tell(self, error: OSError) -> None:
-        if not self._has_told:
-            self._has_told = True
-            logger.warning(
-                "files of programs cannot be kept in %s, and go to %s: %s",
-                self._folder,
-                self._instead,
-                error,
-            )
-
-    def _got(self, ref: BundleRef, load: Callable[[str], Buffer], home: Path) -> UnpackedBundle:
-        place = home / "bundles" / ref.digest
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(place.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            with builders_turn(place):
-                # Shared for as long as the bundle is used, by any number of threads and processes:
-                # who makes room wants it alone, and would be waited for here.
-                fcntl.flock(lock, fcntl.LOCK_SH)
-                if not place.is_dir():
-                    _unpack(ref, load, home)
-            os.utime(lock)
-            bundle = _read(ref.digest, place)
-        except BaseException:
-            os.close(lock)
-            raise
-        self._locks.append(lock)
-        return self._in_use.setdefault(ref.digest, bundle)
+        return self._folders.find(
+            ref.digest, partial(_unpack, ref, load), partial(_read, ref.digest)
+        )
 
     def close(self) -> None:
         """Let go of all folders: they may be removed when room is needed."""
-        self._in_use.clear()
-        while self._locks:
-            os.close(self._locks.pop())
+        self._folders.close()
 
 
-def _unpack(ref: BundleRef, load: Callable[[str], Buffer], home: Path) -> None:
-    place = home / "bundles" / ref.digest
+def _unpack(ref: BundleRef, load: Callable[[str], Buffer], place: Path) -> None:
+    home = place.parent.parent
     manifest, *packs = ref.result_ids
     container = load(manifest)
     meta, _ = containers.split(container)
@@ -239,35 +194,12 @@ def make_room(folder: Path, most_bytes: int) -> None:
         return
     locks = sorted((folder / "bundles").glob("*.lock"), key=lambda path: path.stat().st_mtime)
     for lock in locks:
-        with _alone(lock) as is_unused:
+        with alone(lock) as is_unused:
             if is_unused:
                 shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
         _remove_unlinked(files)
         if _nbytes(files) <= most_bytes:
             return
-
-
-@contextlib.contextmanager
-def builders_turn(place: Path) -> Iterator[None]:
-    """One at a time looks whether a bundle is there, and unpacks it if it is not.
-
-    The lock of those who use the bundle cannot serve: they keep theirs, and a builder that waits to
-    have it alone would wait until the last of them ends.
-    """
-    with place.with_suffix(".building").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[bool]:
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
 
 
 def _remove_unlinked(files: Path) -> None:

@@ -70,7 +70,7 @@ def test_whoever_waits_for_a_bundle_to_be_unpacked_gets_it_while_the_other_one_u
 
     def load(result_id: str) -> bytes:
         if second.ident is None:
-            monkeypatch.setattr("pymonik.content.unpacked.fcntl.flock", tell)
+            monkeypatch.setattr("pymonik.content.kept_folders.fcntl.flock", tell)
             second.start()
             assert waits.wait(LIMIT_S)
         return sent.load(result_id)
