@@ -36,6 +36,14 @@ if TYPE_CHECKING:
     from pymonik.files.completed import Completed
     from pymonik.files.file import File
     from pymonik.files.materialized import Materialize, materialize
+    from pymonik.handles.hooks import (
+        TaskCancelled,
+        TaskCompleted,
+        TaskEvent,
+        TaskFailed,
+        TaskSubmitted,
+    )
+    from pymonik.handles.outcome import Outcome
     from pymonik.neighbours.futures import Executor
     from pymonik.runs.output import OutputLine
     from pymonik.tasks.commands import command
@@ -59,6 +67,7 @@ __all__ = [
     "MonitorContext",
     "MonitorHandle",
     "MultiResultHandle",
+    "Outcome",
     "OutputLine",
     "Outputs",
     "Pymonik",
@@ -68,9 +77,14 @@ __all__ = [
     "SerializationError",
     "SessionClosedError",
     "Task",
+    "TaskCancelled",
     "TaskCancelledError",
+    "TaskCompleted",
+    "TaskEvent",
+    "TaskFailed",
     "TaskFailedError",
     "TaskOptions",
+    "TaskSubmitted",
     "TaskTimeoutError",
     "UnavailableError",
     "UsageError",
@@ -98,8 +112,14 @@ _LAZY = {
     "Materialize": "pymonik.files.materialized",
     "MonitorContext": "pymonik.tasks.monitors",
     "MonitorHandle": "pymonik.tasks.monitors",
+    "Outcome": "pymonik.handles.outcome",
     "OutputLine": "pymonik.runs.output",
     "Outputs": "pymonik.code.outputs",
+    "TaskCancelled": "pymonik.handles.hooks",
+    "TaskCompleted": "pymonik.handles.hooks",
+    "TaskEvent": "pymonik.handles.hooks",
+    "TaskFailed": "pymonik.handles.hooks",
+    "TaskSubmitted": "pymonik.handles.hooks",
     "monitor": "pymonik.tasks.monitors",
     "materialize": "pymonik.files.materialized",
     "run_pymonik_worker": "pymonik.worker",

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pymonik.runs.tidying import is_mine, known
 from pymonik.tasks.monitors import MonitorHandle, running
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pymonik.client.opening import Opened
     from pymonik.client.wishes import Wishes
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from pymonik.runs.workers import Worker
     from pymonik.session.remote import RemoteSession
 
+if TYPE_CHECKING:
+    from pymonik.handles.hooks import TaskEvent
+
+E = TypeVar("E", bound="TaskEvent")
+T = TypeVar("T")
 _MOST_LISTED = 100_000  # results
 
 
@@ -58,6 +63,43 @@ class ClientLooks:
         """
         live = self.session.live
         return live is not None and live.is_live
+
+    @overload
+    def on(self, event: type[E], call: Callable[[E], object]) -> Callable[[], None]: ...
+    @overload
+    def on(self, event: type[E]) -> Callable[[Callable[[E], T]], Callable[[E], T]]: ...
+    def on(self, event: type[E], call: Callable[[E], object] | None = None) -> Any:
+        """Have ``call`` called with each event of a kind: `TaskFailed`, `TaskCompleted` and others.
+
+        It is told of the calls that this client submits from now on, in a thread that is there for
+        it: it may wait, and invoke. What it raises is logged. The end of the session waits for
+        hooks for some seconds.
+
+        Args:
+            event: The kind; `TaskEvent` means all of them.
+            call: Gets the event. Without it, ``@client.on(TaskFailed)`` decorates a function.
+
+        Returns:
+            What ends it, a function without arguments; or the decorator.
+
+        Raises:
+            UsageError: That is no kind of event, or cannot be called.
+        """
+        from pymonik.handles.hooks import Hooks
+
+        if call is None:
+
+            def decorate(function: Callable[[E], T]) -> Callable[[E], T]:
+                self.on(event, function)
+                return function
+
+            return decorate
+        session = self.session
+        hooks = session.hooks
+        if not isinstance(hooks, Hooks):
+            session.hooks = hooks = Hooks()
+            session.before_close(hooks.settle)
+        return hooks.add(event, call)
 
     def monitors(self, *, everywhere: bool = False) -> list[MonitorHandle]:
         """The monitors of the session that have not ended, whoever has started them.

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pymonik.cache.report import CacheReport
     from pymonik.files.file import File
     from pymonik.handles.call_future import CallFuture
+    from pymonik.handles.outcome import Outcome
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -170,6 +171,25 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
         if self._value is UNKNOWN:
             settle([self], timeout)
         return told(self._state)
+
+    @overload
+    def outcome(self: _OfCoroutine[R], timeout: float | None = ...) -> Outcome[R]: ...
+    @overload
+    def outcome(self: _OfGenerator[R], timeout: float | None = ...) -> Outcome[list[R]]: ...
+    @overload
+    def outcome(self, timeout: float | None = ...) -> Outcome[R_co]: ...
+    def outcome(self, timeout: float | None = None) -> Any:
+        """How the call has ended, waiting for it: its value or its error, which is not raised.
+
+        Args:
+            timeout: Seconds to wait for the task; ``None`` waits without limit.
+
+        Raises:
+            WaitTimeoutError: The result is still pending after ``timeout``.
+        """
+        from pymonik.handles.outcome import outcome_of  # few programs ask for it
+
+        return outcome_of(self, timeout)
 
     def cancel(self) -> None:
         """Cancel the call; does nothing once it ended.

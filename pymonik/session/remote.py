@@ -99,6 +99,13 @@ class LiveEvents(Protocol):
         """The same, after a last look at what was missed."""
 
 
+class Hooks(Protocol):
+    """What the program wants to be told of its calls; see `pymonik.handles.hooks`."""
+
+    def submitted(self, states: Sequence[ResultState]) -> None:
+        """Calls are about to leave."""
+
+
 class RemoteSession:
     """Submits, waits and reads through an engine."""
 
@@ -162,6 +169,7 @@ class RemoteSession:
         self.lists = lists
         self.live = live
         self.board = board
+        self.hooks: Hooks | None = None  # told of each call, once somebody wants to know
         self.monitors: list[Any] = []  # handles of those that were started here
         self._live_events = live_events
         self._drawn: list[Drawn] = []
@@ -224,6 +232,8 @@ class RemoteSession:
         if submission.run is not None:  # before one of them can end: an error names its item
             submission.run.content_id = submission.function.content_id
             submission.run.add(states, submission.calls, submission.options)
+        if self.hooks is not None:
+            self.hooks.submitted(states)
         self._send_calls(submission, states)
         return states
 
@@ -235,6 +245,8 @@ class RemoteSession:
         if submission.run is not None:
             submission.run.content_id = submission.function.content_id
             submission.run.add(states, submission.calls, submission.options)
+        if self.hooks is not None:
+            self.hooks.submitted(states)
         recording.add(states, keys)
         known = [(s, item) for s, item in zip(states, found, strict=True) if item is not None]
         if known:
@@ -289,7 +301,7 @@ class RemoteSession:
         for state, cached in zip(states, found, strict=False):
             state.cached = cached
             if cached.observer is not None:
-                state.observers = (cached.observer,)
+                state.observers = (*state.observers, cached.observer)
             if cached.place is not None:
                 state.result_id, state.item = cached.place.result_id, cached.place.item
                 state.complete()

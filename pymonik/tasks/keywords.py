@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 # What needs no prefix. An option that many functions have as a parameter does not belong here:
 # it would mean the one thing for one function and the other for the next.
-UNPREFIXED: Final = frozenset({"cache", "label", "memory", "resume", "save_to", "seed"})
+UNPREFIXED: Final = frozenset(
+    {"cache", "label", "max_queued", "memory", "resume", "save_to", "seed"}
+)
 
 
 def with_prefix(keywords: dict[str, Any], parameters: Parameters) -> None:

@@ -140,19 +140,44 @@ class Items:
                 yield from kwargs.values()
 
 
-def map_items(items: Items, session: Session, submission: Submission) -> MultiResultHandle[Any]:
-    """Submit all calls, or the first ones of an iterator that does not end soon."""
+def map_items(
+    items: Items, session: Session, submission: Submission, most: int | None = None
+) -> MultiResultHandle[Any]:
+    """Submit all calls, or the first ones of an iterator that does not end soon.
+
+    Args:
+        items: Of the map.
+        session: Where they are submitted.
+        submission: Of all of them.
+        most: Calls that may be under way; others follow as these end.
+    """
     __tracebackhide__ = True
 
     def share(values: list[object]) -> dict[int, Place]:
         name = f"{submission.function.name} argument"
         return _put_large(values, session, name, with_inner=not items.is_drawn)
 
+    if most is not None:
+        return _bounded(items, items.packed(share), session, submission, most)
     drawing = Drawing(items.packed(share), session, submission, items.batch)
     if not items.is_drawn:
         with no_collections():
             return _held(MultiResultHandle(drawing.draw_first(None)))
     handles = drawing.draw_first(DRAWN_AT_FIRST)
+    if drawing.is_exhausted:
+        return _held(MultiResultHandle(handles))
+    session.before_end(drawing)
+    return _held(MultiResultHandle(handles, more=drawing))
+
+
+def _bounded(
+    items: Items, calls: Iterator[Packed], session: Session, submission: Submission, most: int
+) -> MultiResultHandle[Any]:
+    from pymonik.tasks.bounded import BoundedDrawing  # few maps are bounded
+
+    __tracebackhide__ = True
+    drawing = BoundedDrawing(calls, session, submission, items.batch, most)
+    handles = drawing.begin()
     if drawing.is_exhausted:
         return _held(MultiResultHandle(handles))
     session.before_end(drawing)

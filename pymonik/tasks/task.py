@@ -35,7 +35,7 @@ from pymonik.code.fingerprint import Fingerprint, fingerprint
 from pymonik.code.packed_function import PackedFunction
 from pymonik.code.references import Named
 from pymonik.code.settings import baselines
-from pymonik.context.task_context import PymonikContext, get_context
+from pymonik.context.task_context import PymonikContext, get_context, in_task
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles.multi_result_handle import MultiResultHandle
 from pymonik.handles.result_handle import ResultHandle
@@ -557,8 +557,9 @@ class Task(Named, Generic[P, R]):
             kwargs: Passed to each call, and options as in `invoke`. ``save_to``: where the files
                 of each call are saved as it ends, such as ``"batch/task_{i}_{name}"``; with
                 ``resume=True`` a call does not run again whose files are there and were made by
-                this very call: the same code, arguments and files. Without an iterable,
-                ``args_list`` is one, as older programs call it.
+                this very call: the same code, arguments and files. ``max_queued``: how many calls
+                may be queued or run; others are drawn from the iterable and submitted as these end.
+                Without an iterable, ``args_list`` is one, as older programs call it.
 
         Raises:
             UsageError: As in `invoke`; the message has the index of the item.
@@ -572,6 +573,7 @@ class Task(Named, Generic[P, R]):
         with_prefix(kwargs, self._parameters)
         seed = checked_seed(kwargs.pop("pmk_seed", None))
         cache = bool(kwargs.pop("pmk_cache", self.cache))
+        most = _max_queued(kwargs.pop("pmk_max_queued", None))
         session = session_of(pymonik)
         batch = self._batch(session, kwargs, delegate=delegate)
         options = self._call_options(task_options, kwargs)
@@ -596,7 +598,7 @@ class Task(Named, Generic[P, R]):
             batch,
         )
         if not delegate:
-            return map_items(items, session, submission)
+            return map_items(items, session, submission, most)
         calls = list(items.packed())
         if len(calls) != 1:
             raise UsageError(
@@ -779,6 +781,12 @@ def _chunk_size(given: object) -> int:
     except UsageError:
         text = f"chunk_size must be a positive whole number or 'auto', not {given!r}"
         raise UsageError(text) from None
+
+
+def _max_queued(given: object) -> int | None:
+    """How many calls of a map may be under way; ``None`` without a limit, as always in a task."""
+    most = None if given is None else whole_number("max_queued", given, 1, sys.maxsize)
+    return None if in_task() else most
 
 
 def _context() -> PymonikContext:
