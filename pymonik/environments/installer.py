@@ -2,7 +2,7 @@
 
 uv knows some of pip's settings by other names and some not at all. Addresses go to it as variables,
 since a command line can be read by everybody on the machine; the rest as options, which mean the
-same in every version from 0.5 on.
+same in every version from 0.5.14 on. Older ones know one folder of ``UV_FIND_LINKS`` only.
 """
 
 from __future__ import annotations

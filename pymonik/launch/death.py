@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-_CGROUPS = Path("/sys/fs/cgroup")
-_OWN_CGROUPS = Path("/proc/self/cgroup")
+from pymonik.launch import cgroups
+
 _MACHINE = Path("/proc/vmstat")
 
 
@@ -65,30 +66,8 @@ class OomKills:
 
 def _oom_kills() -> int:
     """How often it has done so: in this group of processes if it counts there, else at all."""
-    for path in (*_counters(), _MACHINE):
-        try:
-            lines = path.read_text().splitlines()
-        except OSError:
-            continue
-        counts = [line.split()[1] for line in lines if line.startswith("oom_kill ")]
-        if counts:
-            return int(counts[0])
-    return 0
-
-
-def _counters() -> list[Path]:
-    """Where the kernel counts them for the group of this process, in both kinds of cgroups."""
-    try:
-        lines = _OWN_CGROUPS.read_text().splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        _, controllers, place = line.split(":", 2)
-        inside = place.lstrip("/")
-        if not controllers:
-            found += [_CGROUPS / inside / "memory.events", _CGROUPS / "memory.events"]
-        elif "memory" in controllers.split(","):
-            kind = _CGROUPS / "memory"
-            found += [kind / inside / "memory.oom_control", kind / "memory.oom_control"]
-    return found
+    texts = cgroups.texts("memory", "memory.events", "memory.oom_control")
+    with contextlib.suppress(OSError):
+        texts.append((_MACHINE.read_text(), True))
+    lines = (line.split() for text, _ in texts for line in text.splitlines())
+    return next((int(line[1]) for line in lines if line[0] == "oom_kill"), 0)

@@ -7,16 +7,14 @@ import re
 import shutil
 import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pymonik.launch import memory
+from pymonik.launch import cgroups, memory
 from pymonik.wire.inventory import Gpu, Inventory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_CONTAINER: Final = Path("/sys/fs/cgroup/cpu.max")
 _TOOL: Final = "nvidia-smi"
 _GPUS_S: Final = 10.0  # for the tool, which waits as long as a driver that hangs
 VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
@@ -56,11 +54,29 @@ def processors() -> int:
 
 
 def _of_container() -> int | None:
+    """Processors that all processes of this container may use together, rounded up."""
+    counts = [
+        -(-quota // period) for quota, period in map(_share, _quotas()) if quota > 0 and period > 0
+    ]
+    return min(counts, default=None)
+
+
+def _quotas() -> list[str]:
+    """Microseconds of processors in a period, and its length: of each group around this process."""
+    newer = [text for text, is_newer in cgroups.texts("cpu", "cpu.max", "") if is_newer]
+    quotas = cgroups.texts("cpu", "", "cpu.cfs_quota_us")
+    periods = cgroups.texts("cpu", "", "cpu.cfs_period_us")
+    older = [f"{quota} {period}" for (quota, _), (period, _) in zip(quotas, periods, strict=False)]
+    return [*newer, *older]
+
+
+def _share(text: str) -> tuple[int, int]:
+    """The two numbers; zeros where there is no limit, which is written ``max`` or ``-1``."""
+    quota, _, period = text.partition(" ")
     try:
-        quota, period = _CONTAINER.read_text().split()
-        return -(-int(quota) // int(period))
-    except (OSError, ValueError):  # no cgroup here, or "max": no limit
-        return None
+        return int(quota), int(period)
+    except ValueError:
+        return 0, 0
 
 
 def may_have_gpus() -> bool:

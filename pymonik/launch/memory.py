@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import Final
 
-CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+from pymonik.launch import cgroups
+
+_NONE: Final = 1 << 60  # bytes; version 1 says its largest number where there is no limit
 
 
 def of_container() -> int | None:
     """Bytes that all processes of this container may use together; ``None`` without a limit."""
-    try:
-        text = CONTAINER_LIMIT.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() else None
+    texts = cgroups.texts("memory", "memory.max", "memory.limit_in_bytes")
+    limits = [int(text) for text, _ in texts if text.strip().isdecimal()]
+    return min((limit for limit in limits if limit < _NONE), default=None)
 
 
 def total() -> int:

@@ -7,7 +7,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -30,6 +30,7 @@ from pymonik.worker.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from pymonik.executor.frames import Run
     from pymonik.executor.output import Part
@@ -54,7 +55,13 @@ def run_pymonik_worker() -> None:
     log_as_clef(settings.log_level)
     orphans.adopt()
     open_files.raise_limit()
-    serve(settings, Stopping())
+    stopping = Stopping()
+    if problem := _problem_of(settings.folder):
+        sys.exit(
+            f"pymonik.worker: user {os.getuid()} cannot write its cache, {problem}; let "
+            "XDG_CACHE_HOME name a folder that it can write"
+        )
+    serve(settings, stopping)
 
 
 def serve(settings: Settings, stopping: Stopping) -> None:
@@ -63,6 +70,7 @@ def serve(settings: Settings, stopping: Stopping) -> None:
     os.environ.setdefault(FORMAT_VARIABLE, CLEF)  # for executors: here tools read what tasks log
     live = LiveWay(_client(settings))
     with ExitStack() as stack:
+        _have_temporary_folder(settings.folder, stack)
         prefix = "executors-"  # one worker's: others may have the same folder for their cache
         current = stack.enter_context(TemporaryDirectory(prefix=prefix, dir=settings.folder))
         pool = ExecutorPool(
@@ -89,6 +97,28 @@ def serve(settings: Settings, stopping: Stopping) -> None:
         pool.drain()
         if not service.drain(settings.drain_s, stopping.hurried):
             logger.warning("the running task did not end in %s s", settings.drain_s)
+
+
+def _problem_of(folder: Path) -> str:
+    """Why nothing can be kept in a folder; empty if it can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return str(error)
+
+
+def _have_temporary_folder(folder: Path, stack: ExitStack) -> None:
+    """In a container that is read-only but for its volumes: have temporary files lie in a folder.
+
+    The installer, what builds packages, and tasks look for it in the variable.
+    """
+    try:
+        gettempdir()
+    except FileNotFoundError:
+        own = TemporaryDirectory(prefix="temporary-", dir=folder)
+        os.environ["TMPDIR"] = stack.enter_context(own)
 
 
 class _Both:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from pymonik.launch import memory
+from pymonik.launch import cgroups, memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 @pytest.fixture
 def limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file in which the system tells the limit."""
-    file = tmp_path / "memory.max"
-    monkeypatch.setattr(memory, "CONTAINER_LIMIT", file)
-    return file
+    (tmp_path / "own").write_text("0::/\n")
+    monkeypatch.setattr(cgroups, "OWN", tmp_path / "own")
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    return tmp_path / "memory.max"
 
 
 @pytest.mark.parametrize("text", [None, "max\n"])

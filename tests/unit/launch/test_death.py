@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from pymonik.launch import death
+from pymonik.launch import cgroups, death
 from pymonik.launch.death import Death, OomKills
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def test_the_kernel_is_blamed_only_for_what_it_counted(
     counter = tmp_path / "vmstat"
     counter.write_text("nr_dirty 5\noom_kill 3\n")
     monkeypatch.setattr(death, "_MACHINE", counter)
-    monkeypatch.setattr(death, "_OWN_CGROUPS", tmp_path / "none")
+    monkeypatch.setattr(cgroups, "OWN", tmp_path / "none")
     kills = OomKills()
     assert not kills.has_new(-signal.SIGKILL)
     counter.write_text("nr_dirty 5\noom_kill 4\n")
@@ -46,8 +46,8 @@ def test_the_counter_of_the_group_is_used_where_there_is_one(
     (tmp_path / "a" / "b").mkdir(parents=True)
     events = tmp_path / "a" / "b" / "memory.events"
     events.write_text("low 0\noom_kill 1\noom_group_kill 0\n")
-    monkeypatch.setattr(death, "_OWN_CGROUPS", tmp_path / "own")
-    monkeypatch.setattr(death, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(cgroups, "OWN", tmp_path / "own")
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
     kills = OomKills()
     events.write_text("low 0\noom_kill 2\noom_group_kill 0\n")
     assert kills.has_new(-signal.SIGKILL)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pymonik.launch import hardware
+from pymonik.launch import cgroups, hardware
 from pymonik.wire.inventory import Gpu
 
 LISTED = """\
@@ -30,7 +30,9 @@ def test_a_container_may_use_no_more_than_its_quota(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, most: int
 ) -> None:
     (tmp_path / "cpu.max").write_text(text)
-    monkeypatch.setattr(hardware, "_CONTAINER", tmp_path / "cpu.max")
+    (tmp_path / "own").write_text("0::/\n")
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    monkeypatch.setattr(cgroups, "OWN", tmp_path / "own")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: range(64), raising=False)
     assert hardware.processors() == most
 
