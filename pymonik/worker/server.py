@@ -20,7 +20,7 @@ from pymonik.executor.live_log import LiveLog
 from pymonik.executor.pool import ExecutorPool
 from pymonik.executor.process import Place
 from pymonik.executor.reports import LiveReports
-from pymonik.launch import open_files, orphans
+from pymonik.launch import open_files, orphans, threads
 from pymonik.launch.stopping import Stopping
 from pymonik.worker.as_client import AsClient
 from pymonik.worker.clef import OutputLog, log_as_clef
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_THREADS_OF_GRPC = 8
 THREADS = 8  # one runs the task, the others answer HealthCheck
 STOP_S = 2.0
 WAKE_S = 1.0
@@ -50,6 +51,7 @@ def run_pymonik_worker() -> None:
     """
     try:
         settings = Settings.read()
+        threads.check(THREADS + _THREADS_OF_GRPC)
     except ConfigError as error:
         sys.exit(f"pymonik.worker: {error}")
     log_as_clef(settings.log_level)
@@ -155,8 +157,8 @@ def _agent_channel(address: str) -> Any:
 def _listen(service: WorkerService, settings: Settings) -> Any:
     if settings.socket is not None:
         settings.socket.unlink(missing_ok=True)  # left by a worker that was killed
-    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="worker service")
-    server = grpc.server(threads, options=[*UNLIMITED, ("grpc.so_reuseport", 0)])
+    serving = ThreadPoolExecutor(THREADS, thread_name_prefix="worker service")
+    server = grpc.server(serving, options=[*UNLIMITED, ("grpc.so_reuseport", 0)])
     add_WorkerServicer_to_server(service, server)
     server.add_insecure_port(settings.worker)
     server.start()

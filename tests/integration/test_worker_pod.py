@@ -22,7 +22,7 @@ from pymonik import LocalCluster, Pymonik, task
 from pymonik.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 TIMEOUT_S = 60.0
 CONTAINERS = {
@@ -68,9 +68,7 @@ def wait_for(path: str) -> str:
 
 
 @pytest.fixture
-def in_container(
-    short_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., list[str]]]:
+def in_container(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Gives the command of a worker that is the first process of a container."""
     monkeypatch.setenv("PLACE", str(short_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(short_path / "cache"))
@@ -85,7 +83,7 @@ def in_container(
             pytest.skip("this system makes no containers here")
         return [*alone, sys.executable, "-m", "pymonik.worker"]
 
-    yield command
+    return command
 
 
 @pytest.mark.parametrize("kind", CONTAINERS)
@@ -93,17 +91,19 @@ def test_it_works_as_the_first_process_and_reaps_what_tasks_lose(
     in_container: Callable[..., list[str]], short_path: Path, kind: str
 ) -> None:
     worker = in_container(CONTAINERS[kind])
-    with LocalCluster(workers=1, worker=worker, folder=short_path) as cluster:
-        with Pymonik(cluster.endpoint):
-            assert lose_children.invoke().get(timeout=TIMEOUT_S) > 1
-            assert write_temporary_file.invoke().get(timeout=TIMEOUT_S)
-            assert double.invoke(4).get(timeout=TIMEOUT_S) == 8
-            end = time.monotonic() + TIMEOUT_S
+    with (
+        LocalCluster(workers=1, worker=worker, folder=short_path) as cluster,
+        Pymonik(cluster.endpoint),
+    ):
+        assert lose_children.invoke().get(timeout=TIMEOUT_S) > 1
+        assert write_temporary_file.invoke().get(timeout=TIMEOUT_S)
+        assert double.invoke(4).get(timeout=TIMEOUT_S) == 8
+        end = time.monotonic() + TIMEOUT_S
+        dead, first = look.invoke().get(timeout=TIMEOUT_S)
+        while dead and time.monotonic() < end:
             dead, first = look.invoke().get(timeout=TIMEOUT_S)
-            while dead and time.monotonic() < end:
-                dead, first = look.invoke().get(timeout=TIMEOUT_S)
-            assert not dead
-            assert "pymonik.worker" in first[0]
+        assert not dead
+        assert "pymonik.worker" in first[0]
 
 
 def test_another_user_who_may_not_write_the_cache_is_told_so(
@@ -122,20 +122,18 @@ def test_at_sigterm_the_running_task_ends_and_the_first_process_too(
     in_container: Callable[..., list[str]], short_path: Path
 ) -> None:
     worker = in_container("true")
-    with LocalCluster(workers=1, worker=worker, folder=short_path) as cluster:
-        with Pymonik(cluster.endpoint):
-            running = wait_for.invoke(str(short_path / "go"))
-            while not (short_path / "go.begun").exists():
-                time.sleep(0.01)
-            (first,) = [
-                one
-                for one in psutil.Process(cluster.pid).children(recursive=True)
-                if one.name().startswith("python")
-                and one.ppid() != cluster.pid
-                and one.parent().name() == "unshare"
-            ]
-            first.send_signal(signal.SIGTERM)
-            (short_path / "go").touch()
-            assert running.get(timeout=TIMEOUT_S) == "done"
-            first.wait(TIMEOUT_S)
-            assert double.invoke(2).get(timeout=TIMEOUT_S) == 4  # another worker takes its place
+    with (
+        LocalCluster(workers=1, worker=worker, folder=short_path) as cluster,
+        Pymonik(cluster.endpoint),
+    ):
+        running = wait_for.invoke(str(short_path / "go"))
+        while not (short_path / "go.begun").exists():
+            time.sleep(0.01)
+        tree = psutil.Process(cluster.pid).children(recursive=True)
+        (outside,) = [one for one in tree if one.name() == "unshare"]
+        (first,) = outside.children()
+        first.send_signal(signal.SIGTERM)
+        (short_path / "go").touch()
+        assert running.get(timeout=TIMEOUT_S) == "done"
+        first.wait(TIMEOUT_S)
+        assert double.invoke(2).get(timeout=TIMEOUT_S) == 4  # another worker takes its place
