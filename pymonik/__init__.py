@@ -27,7 +27,8 @@ from pymonik.errors import (
 from pymonik.handles.multi_result_handle import MultiResultHandle, as_completed
 from pymonik.handles.result_handle import ResultHandle
 from pymonik.options import TaskOptions
-from pymonik.tasks.task import Task, task
+from pymonik.tasks.decorator import task
+from pymonik.tasks.task import Task
 
 if TYPE_CHECKING:
     from pymonik.client.pymonik_client import Pymonik

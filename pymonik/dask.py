@@ -39,7 +39,7 @@ from pymonik.handles.multi_result_handle import MultiResultHandle, as_completed
 from pymonik.handles.result_handle import ResultHandle
 from pymonik.neighbours.storing import stored
 from pymonik.session.current import active_session, session_of
-from pymonik.tasks.task import task
+from pymonik.tasks.decorator import task
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping

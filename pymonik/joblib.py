@@ -28,7 +28,8 @@ from pymonik.context.task_context import in_task
 from pymonik.neighbours.once import initialised
 from pymonik.neighbours.storing import stored
 from pymonik.session.current import active_session
-from pymonik.tasks.task import Task, task
+from pymonik.tasks.decorator import task
+from pymonik.tasks.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable

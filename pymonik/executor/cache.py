@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Protocol
 
 from pymonik.code import packed_function
-from pymonik.tasks.task import task
+from pymonik.tasks.decorator import task
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pymonik.session.run import Run, SingleCalls
-from pymonik.tasks.task import TASK_KEYWORDS, P, R, Task
+from pymonik.tasks.given import TASK_KEYWORDS
+from pymonik.tasks.task import P, R, Task
 
 if TYPE_CHECKING:
     from pymonik.options import TaskOptions

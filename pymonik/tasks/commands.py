@@ -33,7 +33,7 @@ from pymonik.tasks.command_words import (
     variables,
     words_of,
 )
-from pymonik.tasks.task import output_names
+from pymonik.tasks.given import output_names
 from pymonik.wire import command_lines, shell_lines
 from pymonik.wire.call import Command
 

@@ -1,4 +1,4 @@
-"""`Task`: a function whose calls can be sent; the decorator only wraps it.
+"""`Task`: a function whose calls can be sent.
 
 A call of a task runs here; `Task.invoke` packs the arguments, hands a `Submission` to the session
 and gives a handle. How it is sent is the session's business.
@@ -7,9 +7,6 @@ and gives a handle. How it is sent is the session's business.
 from __future__ import annotations
 
 import functools
-import inspect
-import re
-import sys
 import types
 import weakref
 from typing import (
@@ -21,7 +18,6 @@ from typing import (
     Literal,
     NoReturn,
     ParamSpec,
-    Protocol,
     TypeAlias,
     TypeVar,
     cast,
@@ -35,20 +31,34 @@ from pymonik.code.fingerprint import Fingerprint, fingerprint
 from pymonik.code.packed_function import PackedFunction
 from pymonik.code.references import Named
 from pymonik.code.settings import baselines
-from pymonik.context.task_context import PymonikContext, get_context, in_task
+from pymonik.context.task_context import PymonikContext, get_context
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles.multi_result_handle import MultiResultHandle
 from pymonik.handles.result_handle import ResultHandle
 from pymonik.options import TaskOptions, call_options, check_text, refuse_unknown
-from pymonik.quantities import positive_s, whole_number
+from pymonik.quantities import positive_s
 from pymonik.seeds import Seed, checked_seed
 from pymonik.session.again import note_dependants
 from pymonik.session.current import session_of
-from pymonik.session.protocol import AUTO, Series, Session, SessionOwner, Submission
+from pymonik.session.protocol import Series, Session, SessionOwner, Submission
 from pymonik.session.run import Run, SingleCalls
-from pymonik.tasks.arguments import RESERVED, Parameters
+from pymonik.tasks.arguments import Parameters
+from pymonik.tasks.given import (
+    NOT_GIVEN,
+    TASK_HINTS,
+    TASK_KEYWORDS,
+    args_list,
+    checked_concurrency,
+    checked_exceptions,
+    checked_max_queued,
+    checked_setup,
+    chunk_size_of,
+    gives_files,
+    name_of,
+    output_names,
+)
 from pymonik.tasks.keywords import with_prefix
-from pymonik.wire import names
+from pymonik.tasks.methods import BoundTask, ContextSecond
 from pymonik.wire.call import MOST_CALLS
 
 if TYPE_CHECKING:
@@ -71,20 +81,6 @@ D = TypeVar("D")
 # What may stand for an argument: its handle, or a container that holds handles.
 Later: TypeAlias = "ResultHandle[Any] | MultiResultHandle[Any] | list[Any] | dict[Any, Any]"
 
-TASK_KEYWORDS: Final = (
-    "require_context", "function_name", "task_options", "partition", "max_duration", "priority",
-    "max_retries", "environment", "label", "setup", "memory", "cache", "retry_on",
-    "retry_backoff", "outputs", "concurrency",
-)  # fmt: skip
-_HINTS: Final = {
-    "retries": "did you mean max_retries?",
-    "timeout": "did you mean max_duration?",
-    "time_limit": "did you mean max_duration?",
-    "name": "did you mean function_name?",
-    "packages": "write environment={'pip': [...]}",
-    "pip": "write environment={'pip': [...]}",
-    "memory_limit": "did you mean memory?",
-}
 _STATE: Final = (
     "func",
     "name",
@@ -99,10 +95,6 @@ _STATE: Final = (
     "has_folder",
     "concurrency",
 )
-
-
-_NOT_GIVEN: Any = object()
-_FILE: Final = r"\bFile\b"  # compiled when a function first says what it returns
 
 
 class Task(Named, Generic[P, R]):
@@ -163,7 +155,7 @@ class Task(Named, Generic[P, R]):
         concurrency: int = 1,
         **unknown: NoReturn,
     ) -> None:
-        refuse_unknown("@task", unknown, TASK_KEYWORDS, _HINTS)
+        refuse_unknown("@task", unknown, TASK_KEYWORDS, TASK_HINTS)
         function: Any = func.func if isinstance(func, Task) else func
         of_class = isinstance(function, classmethod)
         if of_class:
@@ -181,11 +173,11 @@ class Task(Named, Generic[P, R]):
             label=label,
             memory=memory,
         )
-        name = func_name or _name_of(function)
+        name = func_name or name_of(function)
         check_text("function_name", name)
-        exceptions = _exceptions(retry_on)
+        exceptions = checked_exceptions(retry_on)
         made = output_names(outputs)
-        has_folder = bool(made) or _gives_files(function)
+        has_folder = bool(made) or gives_files(function)
         state = (
             function,
             name,
@@ -194,11 +186,11 @@ class Task(Named, Generic[P, R]):
             exceptions,
             of_class,
             False,
-            _setup(setup),
+            checked_setup(setup),
             0.0 if retry_backoff is None else positive_s(retry_backoff, "retry_backoff"),
             made,
             has_folder,
-            _concurrency(concurrency, function, made),
+            checked_concurrency(concurrency, function, made),
         )
         self.__setstate__(state)
         self.cache = bool(cache)
@@ -316,7 +308,7 @@ class Task(Named, Generic[P, R]):
         if not self.require_context:
             return self
         if self._method is None:
-            function = _ContextSecond(self.func)
+            function = ContextSecond(self.func)
             options, retry_on = self.options, self.retry_on
             self._method = Task(
                 function,
@@ -530,7 +522,7 @@ class Task(Named, Generic[P, R]):
     def map_invoke(
         self,
         /,
-        iterable: Iterable[object] = _NOT_GIVEN,
+        iterable: Iterable[object] = NOT_GIVEN,
         pymonik: Session | SessionOwner | None = None,
         delegate: bool = False,  # noqa: FBT001, FBT002 - as older programs write it
         task_options: object = None,
@@ -567,13 +559,13 @@ class Task(Named, Generic[P, R]):
         from pymonik.tasks.mapping import Items, map_items  # executors map rarely
 
         __tracebackhide__ = True
-        if iterable is _NOT_GIVEN:
-            iterable = _args_list(self.name, kwargs)
+        if iterable is NOT_GIVEN:
+            iterable = args_list(self.name, kwargs)
         self._check_reserved(pymonik, task_options, delegate=delegate)
         with_prefix(kwargs, self._parameters)
         seed = checked_seed(kwargs.pop("pmk_seed", None))
         cache = bool(kwargs.pop("pmk_cache", self.cache))
-        most = _max_queued(kwargs.pop("pmk_max_queued", None))
+        most = checked_max_queued(kwargs.pop("pmk_max_queued", None))
         session = session_of(pymonik)
         batch = self._batch(session, kwargs, delegate=delegate)
         options = self._call_options(task_options, kwargs)
@@ -583,7 +575,7 @@ class Task(Named, Generic[P, R]):
             (),
             options,
             delegate,
-            _chunk_size(self.concurrency if self._runs_together(chunk_size) else chunk_size),
+            chunk_size_of(self.concurrency if self._runs_together(chunk_size) else chunk_size),
             run=self._new_run(options),
             finder=finding,
         )
@@ -697,65 +689,6 @@ class Task(Named, Generic[P, R]):
                 )
 
 
-class BoundTask(Generic[R]):
-    """A task taken from an object: the object is the first argument, by value."""
-
-    def __init__(self, task: Task[..., R], instance: object) -> None:
-        self._task = task
-        self._instance = instance
-
-    def __call__(self, /, *args: object, **kwargs: object) -> R:
-        """Run the method here."""
-        return self._task(self._instance, *args, **kwargs)
-
-    def invoke(self, /, *args: object, **kwargs: Any) -> ResultHandle[R]:
-        """Run the method as a task; see `Task.invoke`."""
-        return self._task.invoke(self._instance, *args, **kwargs)
-
-    def map_invoke(self, /, iterable: Iterable[object], **kwargs: Any) -> MultiResultHandle[R]:
-        """Run the method once for each item; see `Task.map_invoke`."""
-        from pymonik.tasks.mapping import bound_items  # executors map rarely
-
-        method = self._task._parameters.without_first()
-        reserved = {name: kwargs.pop(name) for name in RESERVED & kwargs.keys()}
-        with_prefix(kwargs, method)
-        options = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith("pmk_")}
-        bound = bound_items(iterable, self._instance, method, kwargs)
-        return self._task.map_invoke(bound, **reserved, **options)
-
-    def __repr__(self) -> str:
-        return f"<BoundTask {self._task.name}>"
-
-
-def _args_list(name: str, kwargs: dict[str, object]) -> Iterable[object]:
-    """The items of `Task.map_invoke` under the name that PymoniK 0.2 had for them."""
-    items: Any = kwargs.pop("args_list", _NOT_GIVEN)
-    if items is _NOT_GIVEN:
-        raise ArgumentsError(f"{name}.map_invoke() takes an iterable of arguments")
-    return cast("Iterable[object]", items)
-
-
-class _ContextSecond:
-    """A method that wants ``(self, context, ...)``; tasks are given the context first."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        functools.update_wrapper(self, function)
-        del self.__wrapped__  # type: ignore[attr-defined]
-
-    def __call__(
-        self, context: object, instance: object, /, *args: object, **kwargs: object
-    ) -> Any:
-        return self.function(instance, context, *args, **kwargs)
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        signature = inspect.signature(self.function)
-        instance, context, *rest = signature.parameters.values()
-        first = [p.replace(kind=inspect.Parameter.POSITIONAL_ONLY) for p in (context, instance)]
-        return signature.replace(parameters=[*first, *rest])
-
-
 class _Adopted(PackedFunction):
     """A function that is known to be uploaded: pickled only if somebody asks for its bytes."""
 
@@ -773,179 +706,8 @@ class _Adopted(PackedFunction):
         return packed_function.pack_function(cast("Any", self)._task(), self.name).container
 
 
-def _chunk_size(given: object) -> int:
-    if isinstance(given, str) and given == "auto":
-        return AUTO
-    try:
-        return min(whole_number("chunk_size", given, 1, sys.maxsize), MOST_CALLS)
-    except UsageError:
-        text = f"chunk_size must be a positive whole number or 'auto', not {given!r}"
-        raise UsageError(text) from None
-
-
-def _max_queued(given: object) -> int | None:
-    """How many calls of a map may be under way; ``None`` without a limit, as always in a task."""
-    most = None if given is None else whole_number("max_queued", given, 1, sys.maxsize)
-    return None if in_task() else most
-
-
 def _context() -> PymonikContext:
     try:
         return get_context()
     except UsageError:
         return PymonikContext.from_local()
-
-
-def _name_of(function: Any) -> str:
-    while isinstance(function, functools.partial):
-        function = function.func
-    return str(getattr(function, "__name__", None) or type(function).__name__)
-
-
-def _setup(given: object) -> object:
-    if given is not None and not callable(given):
-        kind = type(given).__name__
-        raise UsageError(f"setup= takes a function without arguments, not a {kind}")
-    return given
-
-
-def _gives_files(function: Any) -> bool:
-    """Whether a function says that it returns a `File`, alone or in a container."""
-    annotation = getattr(function, "__annotations__", {}).get("return")
-    return annotation is not None and re.search(_FILE, str(annotation)) is not None
-
-
-def output_names(outputs: str | Iterable[str]) -> tuple[str, ...]:
-    """Names and patterns of outputs, which stay in the folder of a call.
-
-    Raises:
-        UsageError: One of them leads out of it.
-    """
-    given: tuple[Any, ...] = (outputs,) if isinstance(outputs, str) else tuple(outputs)
-    return tuple(
-        names.checked(name.rstrip("/") if isinstance(name, str) else name) for name in given
-    )
-
-
-def _concurrency(given: object, function: Any, outputs: tuple[str, ...]) -> int:
-    most = whole_number("concurrency", given, 1, MOST_CALLS)
-    if most == 1:
-        return 1
-    function = inspect.unwrap(function)
-    is_sync = isinstance(function, types.FunctionType) and not (
-        inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-    )
-    if is_sync:
-        raise UsageError(
-            f"concurrency= is for async functions, which wait together; {_name_of(function)} is "
-            "none: calls of it run at the same time in several workers"
-        )
-    if outputs:
-        raise UsageError(
-            "concurrency= and outputs= do not go together: calls that run in one process have one "
-            "current folder; return File(path) for what a call makes"
-        )
-    return most
-
-
-def _exceptions(
-    retry_on: type[BaseException] | Iterable[type[BaseException]],
-) -> tuple[type[BaseException], ...]:
-    kinds = (retry_on,) if isinstance(retry_on, type) else tuple(retry_on)
-    kind: Any
-    for kind in kinds:
-        if not isinstance(kind, type) or not issubclass(kind, BaseException):
-            raise UsageError(f"retry_on takes classes of exceptions, not {kind!r}")
-    return kinds
-
-
-class WithContext(Protocol):
-    """What ``task(require_context=True)`` gives: the context is no parameter of the task."""
-
-    @overload
-    def __call__(self, func: Callable[Concatenate[PymonikContext, P], R], /) -> Task[P, R]: ...
-    @overload
-    def __call__(
-        self, func: Callable[Concatenate[A, PymonikContext, P], R], /
-    ) -> Task[Concatenate[A, P], R]: ...
-
-
-@overload
-def task(func: Callable[P, R], /) -> Task[P, R]: ...
-@overload
-def task(
-    *,
-    require_context: Literal[True],
-    function_name: str | None = None,
-    task_options: object = None,
-    partition: str | None = None,
-    max_duration: timedelta | float | None = None,
-    priority: int | None = None,
-    max_retries: int | None = None,
-    environment: object = None,
-    label: str | None = None,
-    memory: int | str | None = None,
-    retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
-    setup: Callable[[], object] | None = None,
-    cache: bool = False,
-    retry_backoff: timedelta | float | None = None,
-    outputs: str | Iterable[str] = (),
-    concurrency: int = 1,
-) -> WithContext: ...
-@overload
-def task(
-    *,
-    require_context: Literal[False] = False,
-    function_name: str | None = None,
-    task_options: object = None,
-    partition: str | None = None,
-    max_duration: timedelta | float | None = None,
-    priority: int | None = None,
-    max_retries: int | None = None,
-    environment: object = None,
-    label: str | None = None,
-    memory: int | str | None = None,
-    retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
-    setup: Callable[[], object] | None = None,
-    cache: bool = False,
-    retry_backoff: timedelta | float | None = None,
-    outputs: str | Iterable[str] = (),
-    concurrency: int = 1,
-) -> Callable[[Callable[P, R]], Task[P, R]]: ...
-def task(
-    func: Callable[..., Any] | None = None,
-    /,
-    *,
-    require_context: bool = False,
-    function_name: str | None = None,
-    **options: Any,
-) -> Any:
-    """Make a function a `Task`: ``@task``, or ``@task(...)`` with options.
-
-    Args:
-        func: The function, where there are no options.
-        require_context: The function's first parameter is a `PymonikContext`; callers omit it.
-        function_name: What ArmoniK's tools show, instead of the function's own name.
-        options: ``task_options``, and ``partition``, ``max_duration`` (a `timedelta` or seconds),
-            ``priority``, ``max_retries``, ``environment``, ``label``, ``memory`` (such as
-            ``"2G"``: what the task may use with all that it starts) over it; ``retry_on``:
-            exceptions after which the task is tried again; ``retry_backoff``: seconds before the
-            second attempt, then twice as long each time; ``setup``: a function without
-            arguments, called once in each executor before its first call of the task, which finds
-            what it returned as ``ctx.setup``; ``cache``: take the values of earlier calls with
-            the same code and arguments, in this session or another; ``outputs``: names and
-            patterns of the files that a call leaves in its folder, which its handle then has as
-            ``files``; ``concurrency``: how many calls of an ``async`` function one executor runs at
-            the same time: those of a map, and single ones that are made in the same moment.
-
-    Raises:
-        ArgumentsError: There is no such option; the message has all of them.
-    """
-    refuse_unknown("@task", options.keys() - set(TASK_KEYWORDS), TASK_KEYWORDS, _HINTS)
-
-    def wrap(function: Callable[..., Any]) -> Task[..., Any]:
-        made: Task[..., Any] = Task(function, require_context, function_name, **options)
-        made.collects = True
-        return made
-
-    return wrap if func is None else wrap(func)
