@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import random
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
+
+MARK = "PYMONIK_CHAOS_MARK"
+DRAIN_S = 1.0
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +31,12 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
     seed = int(os.environ.get("PYMONIK_CHAOS_SEED") or random.SystemRandom().randrange(2**32))
     sys.stdout.write(f"PYMONIK_CHAOS_SEED={seed} {request.node.name}\n")
     return random.Random(seed)
+
+
+@pytest.fixture
+def mark(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A variable that all processes have which are started from here."""
+    value = uuid.uuid4().hex
+    monkeypatch.setenv(MARK, value)
+    monkeypatch.setenv("PYMONIK_WORKER_DRAIN_S", str(DRAIN_S))
+    return value

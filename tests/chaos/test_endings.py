@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ import psutil
 import pytest
 
 from pymonik import LocalCluster, Pymonik, PymonikError, task
+from tests.chaos.conftest import MARK
 from tests.chaos.troubles import below
 from tests.chaos.work import number_of_probe, wheel
 
@@ -29,23 +29,12 @@ if TYPE_CHECKING:
 
 ENDINGS = int(os.environ.get("PYMONIK_CHAOS_ENDINGS") or 8)
 LIMIT_S = 60.0
-DRAIN_S = 1.0
-MARK = "PYMONIK_CHAOS_MARK"
 
 
 @task
 def nap(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
-
-
-@pytest.fixture
-def mark(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A variable that all processes have which are started from here."""
-    value = uuid.uuid4().hex
-    monkeypatch.setenv(MARK, value)
-    monkeypatch.setenv("PYMONIK_WORKER_DRAIN_S", str(DRAIN_S))
-    return value
 
 
 def marked(mark: str) -> list[psutil.Process]:

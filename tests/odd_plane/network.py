@@ -76,6 +76,10 @@ class Network:
         """What was held arrives."""
         self._run(self._hold(is_held=False))
 
+    def lead_to(self, target: str) -> None:
+        """New connections go elsewhere, as behind a balancer of replicas."""
+        self._target = target.removeprefix("http://")
+
     def lose(self) -> None:
         """Connections are half open from now on: what is sent is lost. New ones work."""
         for connection in list(self._connections):

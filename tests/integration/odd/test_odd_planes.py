@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -80,6 +81,34 @@ def test_an_outage_costs_nothing_but_time(
     lines = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert len(lines) <= 2  # one when it is lost, one when it is back
     assert len(lines) == 2 or how == "held"
+
+
+@both
+def test_replicas_that_restart_one_after_the_other_lose_nothing(
+    far: Callable[..., Far], polls: bool
+) -> None:
+    """Each tells its clients that it shuts down, and cuts them; the balancer leads elsewhere."""
+    one, other = (far(disable_events_client=polls) for _ in range(2))
+    over = threading.Event()
+
+    def roll() -> None:
+        planes = itertools.cycle([one.plane, other.plane])
+        plane = next(planes)
+        while not over.wait(0.7):
+            plane, before = next(planes), plane
+            one.network.lead_to(plane.endpoint)
+            before.go_away()
+            one.network.cut()
+            before.come_back()
+
+    thread = threading.Thread(target=roll)
+    thread.start()
+    try:
+        for _ in range(3):
+            mixed_work(one.client)
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_a_connection_that_is_half_open_is_found_out(far: Callable[..., Far]) -> None:
