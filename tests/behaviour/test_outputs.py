@@ -57,9 +57,10 @@ def first_of(n: int) -> Any:
 
 
 @task
-def with_file(text: str) -> Outputs:
-    Path("given.txt").write_text(text)
-    return Outputs(file=File("given.txt"), length=len(text))
+def with_file(text: str, folder: str) -> Outputs:
+    path = Path(folder, "given.txt")
+    path.write_text(text)
+    return Outputs(file=File(path), length=len(text))
 
 
 @task
@@ -140,8 +141,8 @@ def test_a_task_can_return_one_output_of_another(client: Pymonik):
     assert first_of.invoke(7, pymonik=client).get(timeout=TIMEOUT_S) == 7
 
 
-def test_files_are_outputs_too(client: Pymonik):
-    handle = with_file.invoke("text", pymonik=client)
+def test_files_are_outputs_too(client: Pymonik, tmp_path: Path):
+    handle = with_file.invoke("text", str(tmp_path), pymonik=client)
     assert text_of.invoke(handle["file"], pymonik=client).get(timeout=TIMEOUT_S) == "text"
     assert handle["file"].get(timeout=TIMEOUT_S).read_text() == "text"
     assert handle["length"].get(timeout=TIMEOUT_S) == 4

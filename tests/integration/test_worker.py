@@ -344,6 +344,27 @@ def test_health_is_answered_while_a_task_runs(worker: Worker, tmp_path: Path) ->
     assert worker.value(request) == "done"
 
 
+def test_a_probe_says_whether_the_worker_takes_tasks(worker: Worker, tmp_path: Path) -> None:
+    def probe(address: Path) -> subprocess.CompletedProcess[str]:
+        variables = {
+            "ComputePlane__WorkerChannel__Address": str(address),
+            "ComputePlane__WorkerChannel__SocketType": "unixdomainsocket",
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "pymonik.worker.health"],
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+        )
+
+    there = probe(worker.folder / "worker.sock")
+    assert (there.returncode, there.stderr) == (0, "")
+    gone = probe(tmp_path / "nobody.sock")
+    assert gone.returncode == 1
+    assert "no answer at" in gone.stderr
+
+
 def test_sigterm_lets_the_running_task_end_and_refuses_others(
     worker: Worker, tmp_path: Path
 ) -> None:
