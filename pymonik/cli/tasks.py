@@ -8,7 +8,7 @@ from pymonik.cli import connection
 from pymonik.cli.numbers import at_least_one
 from pymonik.cli.printing import age, show
 from pymonik.runs.partly_failed import partly_failed
-from pymonik.runs.rows import FAILED, LIVE, RUNNING
+from pymonik.runs.rows import STATES
 
 if TYPE_CHECKING:
     import argparse
@@ -16,22 +16,12 @@ if TYPE_CHECKING:
     from pymonik.runs.partly_failed import PartlyFailed
     from pymonik.runs.rows import TaskRow
 
-_STATES = {
-    "live": LIVE,
-    "pending": tuple(status for status in LIVE if status not in RUNNING),
-    "running": tuple(sorted(RUNNING)),
-    "failed": tuple(sorted(FAILED)),
-    "ok": ("COMPLETED",),
-    "cancelled": ("CANCELLED", "CANCELLING"),
-    "retried": ("RETRIED",),
-}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     connection.add_arguments(parser)
     parser.add_argument("session", nargs="?", default="", help="only those of this session")
-    parser.add_argument("--state", choices=sorted(_STATES), help="only those in this state")
+    parser.add_argument("--state", choices=sorted(STATES), help="only those in this state")
     parser.add_argument("--limit", type=at_least_one, default=100, help="most tasks; default: 100")
 
 
@@ -40,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     with connection.listing(options) as lists:
         rows = lists.tasks(
             session_id=options.session,
-            statuses=_STATES[options.state] if options.state else (),
+            statuses=STATES[options.state] if options.state else (),
             limit=options.limit,
             newest_first=True,
         )

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from pymonik.errors import UsageError
 from pymonik.runs.tidying import is_mine, known
 from pymonik.tasks.monitors import MonitorHandle, running
 
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
     from pymonik.page.board import Board
     from pymonik.page.rewriting import Rewriting
     from pymonik.page.serving import Dashboard
+    from pymonik.runs.found import FoundResults, FoundSessions, FoundTasks
     from pymonik.runs.reasons import Why
-    from pymonik.runs.rows import ResultRow
-    from pymonik.runs.tidying import KnownSession
     from pymonik.runs.workers import Worker
     from pymonik.session.remote import RemoteSession
 
@@ -199,15 +199,66 @@ class ClientLooks:
 
         return dead_letters(self.session, session_id or self.session_id)
 
-    def sessions(self, limit: int = 100) -> list[KnownSession]:
-        """Sessions of this user in the cluster, alive or ended, the newest first."""
-        lists = self.session.lists
-        return [known(lists, row) for row in lists.sessions(limit) if is_mine(row)]
+    def tasks(
+        self,
+        status: str = "",
+        *,
+        function: str = "",
+        label: str = "",
+        partition: str = "",
+        everywhere: bool = False,
+        limit: int = 10_000,
+    ) -> FoundTasks:
+        """Tasks of the session, the newest first, to be filtered, ordered, counted and cancelled.
 
-    def results(self, name: str = "") -> list[ResultRow]:
-        """Results of the session, the newest first; only those of a name, if one is given."""
+        Calls that share a task are one.
+
+        Args:
+            status: ``"live"``, ``"pending"``, ``"running"``, ``"failed"``, ``"ok"``,
+                ``"cancelled"`` or ``"retried"``; ``""`` means all.
+            function: Only those that run the function of this name.
+            label: Only those of this run.
+            partition: Only those of this partition.
+            everywhere: Those of all sessions.
+            limit: Most tasks.
+
+        Raises:
+            UsageError: There is no such status.
+            ControlPlaneError: It cannot be asked.
+        """
+        from pymonik.runs.found import FoundTasks
+        from pymonik.runs.rows import STATES
+
+        if status and status not in STATES:
+            raise UsageError(f"status is one of {', '.join(STATES)}, not {status!r}")
+        session = self.session
+        session.send()
+        rows = session.lists.tasks(
+            session_id="" if everywhere else self.session_id,
+            statuses=STATES[status] if status else (),
+            partition=partition,
+            limit=limit,
+            newest_first=True,
+        )
+        found = FoundTasks(rows, session)
+        if function:
+            found = found.where(function=function)
+        return found.where(run=label) if label else found
+
+    def sessions(self, limit: int = 100) -> FoundSessions:
+        """Sessions of this user in the cluster, alive or ended, the newest first."""
+        from pymonik.runs.found import FoundSessions
+
         lists = self.session.lists
-        found: list[ResultRow] = lists.results_named(
+        mine = (known(lists, row) for row in lists.sessions(limit) if is_mine(row))
+        return FoundSessions(mine, self.session)
+
+    def results(self, name: str = "") -> FoundResults:
+        """Results of the session, the newest first; only those of a name, if one is given."""
+        from pymonik.runs.found import FoundResults
+
+        lists = self.session.lists
+        rows = lists.results_named(
             name, _MOST_LISTED, session_id=self.session_id, exactly=bool(name)
         )
-        return found
+        return FoundResults(rows, self.session)

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 RUNNING: Final = frozenset({"DISPATCHED", "PROCESSING", "PROCESSED"})  # a worker has the task
 LIVE: Final = ("CREATING", "PENDING", "SUBMITTED", "PAUSED", "CANCELLING", *sorted(RUNNING))
 FAILED: Final = frozenset({"ERROR", "TIMEOUT"})
+# Words for statuses, as people give them to commands and programs.
+STATES: Final = {
+    "live": LIVE,
+    "pending": tuple(status for status in LIVE if status not in RUNNING),
+    "running": tuple(sorted(RUNNING)),
+    "failed": tuple(sorted(FAILED)),
+    "ok": ("COMPLETED",),
+    "cancelled": ("CANCELLED", "CANCELLING"),
+    "retried": ("RETRIED",),
+}
 RETRY_MARK: Final = "###"  # ArmoniK's id of a later attempt: the first one's id, this, a number
 
 
@@ -147,6 +157,9 @@ class Lists(Protocol):
         details: bool = False,
     ) -> list[TaskRow]:
         """Tasks that match everything that is given."""
+
+    def cancel_tasks(self, ids: Sequence[str]) -> None:
+        """Cancel those that have not ended."""
 
     def count_tasks(self, session_id: str) -> dict[str, int]:
         """How many tasks of the session there are, by status."""
