@@ -148,6 +148,10 @@ MANY = """
             raise ValueError(number)
         return number * number
 
+    @task(cache=True)
+    def remembered(number):
+        return number
+
     if __name__ == "__main__":
         handles = []
         for number in range(100):
@@ -168,19 +172,38 @@ MANY = """
         with Pymonik(sys.argv[1], on_unseen="ignore", keep_failed=False) as client:
             failed = square.invoke(-2)
         print(0, failed.session_id, "purged")
+        with Pymonik(sys.argv[1]):
+            cached = remembered.invoke(5)
+        print(0, cached.session_id, "cached")
+        client = Pymonik(sys.argv[1]).create()
+        left = square.invoke(6)
+        client.leave("job.json", left)
+        print(0, left.session_id, "left")
 """
 
 
+@pytest.fixture(params=["executors", "workers of ArmoniK"])
+def either(cluster: LocalCluster, request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
+    if request.param == "executors":
+        yield cluster
+    else:
+        with LocalCluster(
+            workers=2, port=0, worker=[sys.executable, "-m", "pymonik.worker"]
+        ) as one:
+            yield one
+
+
 def test_a_hundred_sessions_leave_what_was_asked_to_be_kept(
-    cluster: LocalCluster, tmp_path: Path
+    either: LocalCluster, tmp_path: Path
 ) -> None:
+    cluster = either
     (tmp_path / "program.py").write_text(textwrap.dedent(MANY))
     command = [sys.executable, "program.py", cluster.endpoint]
     ended = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=2 * WAIT_S, check=True
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=4 * WAIT_S, check=True
     )
     sessions = [line.split()[1:] for line in ended.stdout.splitlines()]
-    assert len(sessions) == 104
+    assert len(sessions) == 106
     with Pymonik(cluster.endpoint) as client:
         lists = client.session.lists
         for session_id, how in sessions:
@@ -190,7 +213,7 @@ def test_a_hundred_sessions_leave_what_was_asked_to_be_kept(
             if how == "purged":
                 assert (row.status, there) == ("PURGED", []), ended.stderr
             else:
-                assert row.status == "CLOSED"
+                assert row.status == ("RUNNING" if how == "left" else "CLOSED")
                 assert there, how
             if how == "failed":
                 (task_row,) = [one for one in lists.tasks(session_id=session_id) if one.error]
