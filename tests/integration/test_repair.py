@@ -366,6 +366,29 @@ def test_a_run_is_repaired_from_a_shell(cluster, tmp_path):
     assert (ended.returncode, "there is no session" in ended.stderr) == (2, True)
 
 
+@task
+def even(n: int) -> int:
+    if n % 2:
+        raise ValueError(n)
+    return n
+
+
+@pytest.mark.parametrize("where", ["own cluster", "endpoint"])
+def test_payloads_of_a_session_with_a_name_stay_however_often_they_run(cluster, where):
+    to = cluster if where == "own cluster" else cluster.endpoint
+    first = Pymonik(to, session=f"stays {where}", on_unseen="ignore").create()
+    even.map_invoke(range(4), label="even", chunk_size=2).exceptions()
+    first.leave()
+    for _ in range(2):  # the second time with payloads of the first, which ended well by then
+        with Pymonik(to, session=f"stays {where}", on_unseen="ignore") as client:
+            m = client.runs["even"]
+            assert m.rerun().again == 2
+            assert [str(one) for one in m.exceptions()] == ["None", "1", "None", "3"]
+            assert m.rerun([m[0], m[2]]).again == 2
+            assert m[::2].get() == [0, 2]
+            assert [one.args for one in client.runs["even"]] == [(0,), (1,), (2,), (3,)]
+
+
 def test_a_value_that_was_put_is_no_call(client):
     with pytest.raises(UsageError, match="is no call"):
         client.put(1).rerun()
