@@ -4,7 +4,7 @@
 
     code         ──► the function with all that it reaches in `__main__`, by content
                  ──► modules in the bundle that travels, what they import, data files, settings
-                 ──► versions of installed packages
+                 ──► installed packages, and what they require
     environment  ──► packages and variables that were asked for, Python's minor version
     arguments    ──► by content; handles by the key of their call
 
@@ -22,7 +22,8 @@ import msgspec
 
 from pymonik.cache.canonical import CannotDigestError, Digested, digest_of, digested
 from pymonik.cache.codes import Part, imports_by_text
-from pymonik.cache.reached import NOTHING, Reached, reached, versions
+from pymonik.cache.installed import versions
+from pymonik.cache.reached import NOTHING, Reached, reached
 from pymonik.code.settings import values_in
 from pymonik.session.result import ResultState, Status
 

@@ -7,9 +7,6 @@ a value that other code has computed.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-import sys
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pymonik.cache.canonical import CannotDigestError
@@ -189,20 +186,3 @@ def _top_of(path: str) -> str:
     """Root and first folder or file: a package, or a module that stands alone."""
     number, _, below = path.partition("/")
     return f"{number}/{below.partition('/')[0]}"
-
-
-def versions(packages: Iterable[str]) -> list[Part]:
-    """Installed packages that are reached, with their versions; Python's own have none."""
-    left_out = sys.stdlib_module_names | _OURS
-    return [Part(f"package {name}", _version(name)) for name in sorted({*packages} - left_out)]
-
-
-_OURS: Final = frozenset({"", "__main__", "builtins", "pymonik", "__future__"})
-
-
-@lru_cache(maxsize=1024)
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return str(getattr(sys.modules.get(name), "__version__", ""))
