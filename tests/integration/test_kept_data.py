@@ -162,17 +162,20 @@ def test_a_full_disk_refuses_and_what_was_acknowledged_is_there(
 
 
 PROGRAM = """
-    import sys
+    import sys, time
     from pymonik import Pymonik, task
 
     @task
-    def work(number):
+    def work(number, pause):
+        time.sleep(pause)
         return number * number + 1
 
     if __name__ == "__main__":
+        pause = float(sys.argv[2])
         settings = {"connect_timeout": 60, "unavailable_timeout": 60}
         Pymonik(sys.argv[1], session="study", **settings).create()
-        values = work.map_invoke(range(2000), label="all", chunk_size=7).get()
+        items = [(number, pause) for number in range(2000)]
+        values = work.map_invoke(items, label="all", chunk_size=7).get()
         assert values == [n * n + 1 for n in range(2000)]
 """
 
@@ -183,25 +186,30 @@ def test_kills_of_client_and_cluster_at_any_moment_lose_nothing(
 ) -> None:
     (tmp_path / "program.py").write_text(textwrap.dedent(PROGRAM))
     chance = random.Random(SEED)
+    # The work of two workers takes as long as a good third of all pauses between kills.
+    pause_s = f"{KILLS * 1.5 * 0.4 * 2 / 2000:.4f}"
+    met = 0  # kills while the run went on
 
     def program() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "program.py", cluster.endpoint]
+        command = [sys.executable, "program.py", cluster.endpoint, pause_s]
         return subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
 
     running = program()
     for _ in range(KILLS):
         time.sleep(3.0 * chance.random())  # the moment is what varies
+        met += running.poll() is None
         if running.poll() is not None or chance.random() < 0.5:
             running.kill()
             running.communicate()
             running = program()
         else:
             cluster.kill_and_start()
-    _, errors = running.communicate(timeout=3 * WAIT_S)
+    _, errors = running.communicate(timeout=3 * WAIT_S + KILLS)
     assert running.returncode == 0, errors.decode()
     with Pymonik(cluster.endpoint, session="study", connect_timeout=WAIT_S) as client:
         values = client.runs["all"].get(timeout=WAIT_S)
     assert values == [n * n + 1 for n in range(2000)], f"seed {SEED}"
+    assert met >= KILLS // 4
 
 
 # -- the cluster that stays ------------------------------------------------------------------------
