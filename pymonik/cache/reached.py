@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pymonik.cache.canonical import CannotDigestError
 from pymonik.cache.codes import Part, digest_of_code, imports_by_text, parts_of_module
-from pymonik.code.closure import find
+from pymonik.code.closure import each
 from pymonik.code.imports import imported_names
 
 if TYPE_CHECKING:
@@ -90,19 +90,9 @@ class _Walk:
 
     def follow(self, names: Iterable[str]) -> None:
         """Read modules, the packages around them, and what they import."""
-        waiting = list(names)
-        while waiting:
-            name = waiting.pop()
-            if name in self._seen:
-                continue
-            self._seen.add(name)
-            source = find(name)
+        for name, source in each(names, self._seen, self._read):
             if source is None:
                 self.packages.add(name.partition(".")[0])
-                continue
-            if parent := name.rpartition(".")[0]:
-                waiting.append(parent)
-            waiting += self._read(source)
 
     def _read(self, source: Source) -> frozenset[str]:
         """Note what is in a module; names that it imports."""

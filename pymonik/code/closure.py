@@ -20,7 +20,7 @@ from pymonik.code.files import stat_of
 from pymonik.code.imports import code_of_file, imported_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pymonik.code.files import Stat
     from pymonik.code.first_party import Source
@@ -39,20 +39,9 @@ class Closure:
 
     def add(self, names: Iterable[str]) -> None:
         """Add modules, the packages around them, and what they import."""
-        waiting = list(names)
-        while waiting:
-            name = waiting.pop()
-            if name in self._seen:
-                continue
-            self._seen.add(name)
-            source = find(name)
-            if source is None:
-                continue
-            self.sources[name] = source
-            parent = name.rpartition(".")[0]
-            if parent:
-                waiting.append(parent)
-            waiting += imports_of(source)
+        for name, source in each(names, self._seen, imports_of):
+            if source is not None:
+                self.sources[name] = source
 
     def forget_absent(self) -> None:
         """Look again for names that were no modules: a file may have come."""
@@ -63,6 +52,30 @@ class Closure:
         changed = set(files)
         for source in [one for one in self.sources.values() if one.file in changed]:
             self.add(imports_of(source))
+
+
+def each(
+    names: Iterable[str], seen: set[str], follow: Callable[[Source], Iterable[str]]
+) -> Iterator[tuple[str, Source | None]]:
+    """Modules, the packages around them, and what these lead to, each once.
+
+    Args:
+        names: Where to start.
+        seen: What is passed over; it grows.
+        follow: Gives the names that a module leads to.
+    """
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        source = find(name)
+        yield name, source
+        if source is not None:
+            if parent := name.rpartition(".")[0]:
+                waiting.append(parent)
+            waiting += follow(source)
 
 
 def imports_of(source: Source) -> frozenset[str]:

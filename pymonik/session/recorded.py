@@ -15,7 +15,7 @@ from pymonik.wire.call import KEY_BYTES, WHOLE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pymonik.wire.call import BuiltIn, BundleRef, FunctionRef, RunRecord
+    from pymonik.wire.call import BuiltIn, FunctionRef, RunRecord
 
 
 class RecordedItem(NamedTuple):
@@ -59,9 +59,6 @@ class RecordedRun(msgspec.Struct):
     label: str
     function: FunctionRef | BuiltIn
     parameters: tuple[str, ...] = ()
-    source: tuple[str, int] = ("", 0)
-    environment: str = ""
-    bundle: BundleRef | None = None
     total: int = 0
     single: bool = False
     started: float = 0.0
@@ -93,9 +90,7 @@ class RecordedRun(msgspec.Struct):
         started, and the program that started it looks for it under the name of that.
         """
         if not self.written:
-            self.function, self.source = record.function, record.source
-            self.environment, self.bundle = record.environment, record.bundle
-            self.parameters = record.parameters
+            self.function, self.parameters = record.function, record.parameters
         self.total = max(self.total, record.total)
         self.started = min(self.started or record.started, record.started)
         self.written = record.written
