@@ -4,6 +4,7 @@
 
     code         ──► the function with all that it reaches in `__main__`, by content
                  ──► modules in the bundle that travels, what they import, data files, settings
+                 ──► files that lie here under names that stand in the code
                  ──► installed packages, and what they require
     environment  ──► packages and variables that were asked for, Python's minor version
     arguments    ──► by content; handles by the key of their call
@@ -23,12 +24,13 @@ import msgspec
 from pymonik.cache.canonical import CannotDigestError, Digested, digest_of, digested
 from pymonik.cache.codes import Part, imports_by_text
 from pymonik.cache.installed import versions
+from pymonik.cache.named_files import named_files, texts_of
 from pymonik.cache.reached import NOTHING, Reached, reached
 from pymonik.code.settings import values_in
 from pymonik.session.result import ResultState, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pymonik.code.codec import Packed
     from pymonik.code.packed_function import PackedFunction
@@ -54,6 +56,13 @@ class CodeKey(NamedTuple):
     parts: tuple[Part, ...]
 
 
+class _Code(NamedTuple):
+    """The same without the files that it names, and the texts that may name some."""
+
+    key: CodeKey
+    texts: frozenset[str]
+
+
 class Keys:
     """Makes keys, and remembers digests of functions and bundles.
 
@@ -63,7 +72,8 @@ class Keys:
     def __init__(self) -> None:
         self._functions: dict[str, Digested] = {}  # by content id
         self._reached: dict[tuple[str, frozenset[str], bool], Reached] = {}
-        self._codes: dict[tuple[str, frozenset[str], str, bytes], CodeKey] = {}
+        self._codes: dict[tuple[str, frozenset[str], str, bytes], _Code] = {}
+        self._with_files: dict[str, CodeKey] = {}  # by digest: those whose code names files
 
     def code(self, task: Named, function: PackedFunction, call: Packed, program: Code) -> CodeKey:
         """Of the code of a call.
@@ -74,15 +84,28 @@ class Keys:
         modules = function.modules | call.modules
         bundle = program.bundle
         known = function.content_id, modules, bundle.digest if bundle else "", program.settings
-        key = self._codes.get(known)
-        if key is None:
-            key = self._new_code(self._function(task, function), modules, program)
-            _remember(self._codes, known, key)
+        code = self._codes.get(known)
+        if code is None:
+            code = self._new_code(self._function(task, function), modules, program)
+            _remember(self._codes, known, code)
+        return self._with_named_files(code) if code.texts else code.key
+
+    def _with_named_files(self, code: _Code) -> CodeKey:
+        """The key with the files that the code names, as they are now."""
+        files = named_files(code.texts)
+        if not files:
+            return code.key
+        digest = hashlib.sha256(code.key.digest.encode())
+        _add(digest, files)
+        key = CodeKey(digest.hexdigest()[:_LENGTH], tuple(sorted({*code.key.parts, *files})))
+        _remember(self._with_files, key.digest, key)
         return key
 
     def parts_of(self, digest: str) -> tuple[Part, ...]:
         """What the code with this digest consists of; empty where this process has not made it."""
-        return next((one.parts for one in list(self._codes.values()) if one.digest == digest), ())
+        keys = [one.key for one in list(self._codes.values())]
+        keys += list(self._with_files.values())
+        return next((key.parts for key in keys if key.digest == digest), ())
 
     def _function(self, task: Named, function: PackedFunction) -> Digested:
         if function.built_in is not None:
@@ -96,7 +119,7 @@ class Keys:
             _remember(self._functions, function.content_id, found)
         return found
 
-    def _new_code(self, own: Digested, modules: frozenset[str], program: Code) -> CodeKey:
+    def _new_code(self, own: Digested, modules: frozenset[str], program: Code) -> _Code:
         is_dynamic = any(map(imports_by_text, own.codes))
         there = self._files(modules | own.modules, program, is_dynamic=is_dynamic)
         firsts = {name.partition(".")[0] for name in there.modules}
@@ -105,10 +128,10 @@ class Keys:
             *versions((own.packages | there.packages) - firsts),
         ]
         digest = hashlib.sha256(_FORMAT + own.digest + there.digest)
-        for part in more:
-            digest.update(f"{part.name}\0{part.digest}\n".encode("utf-8", "surrogateescape"))
+        _add(digest, more)
         parts = sorted({*own.parts, *there.parts, *more})
-        return CodeKey(digest.hexdigest()[:_LENGTH], tuple(parts))
+        key = CodeKey(digest.hexdigest()[:_LENGTH], tuple(parts))
+        return _Code(key, texts_of(own.codes) | there.texts)
 
     def _files(self, modules: frozenset[str], program: Code, *, is_dynamic: bool) -> Reached:
         bundle = program.bundle
@@ -187,6 +210,11 @@ def _settings(data: bytes, modules: frozenset[str]) -> list[Part]:
         if module in modules
         for name, value in sorted(values.items())
     ]
+
+
+def _add(digest: Any, parts: Iterable[Part]) -> None:
+    for part in parts:
+        digest.update(f"{part.name}\0{part.digest}\n".encode("utf-8", "surrogateescape"))
 
 
 def _remember(known: dict[Any, Any], key: object, value: object) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pymonik.cache.canonical import CannotDigestError
 from pymonik.cache.codes import Part, digest_of_code, imports_by_text, parts_of_module
+from pymonik.cache.named_files import texts_of
 from pymonik.code.closure import each
 from pymonik.code.imports import imported_names
 
@@ -33,15 +34,17 @@ class Reached(NamedTuple):
         packages: Top-level names of what else is imported.
         modules: Names of the modules.
         digest: Of the parts.
+        texts: Constants of the modules that may be paths of files.
     """
 
     parts: tuple[Part, ...]
     packages: frozenset[str]
     modules: frozenset[str]
     digest: bytes
+    texts: frozenset[str]
 
 
-NOTHING: Final = Reached((), frozenset(), frozenset(), b"")
+NOTHING: Final = Reached((), frozenset(), frozenset(), b"", frozenset())
 
 
 def reached(bundle: Bundle, modules: frozenset[str], *, is_dynamic: bool) -> Reached:
@@ -66,7 +69,13 @@ def reached(bundle: Bundle, modules: frozenset[str], *, is_dynamic: bool) -> Rea
         digest.update(f"{part.name}\0{part.digest}\n".encode("utf-8", "surrogateescape"))
     for name in sorted(walk.whole):
         digest.update(name.encode("utf-8", "surrogateescape") + walk.whole[name])
-    return Reached(tuple(parts), frozenset(walk.packages), frozenset(walk.whole), digest.digest())
+    return Reached(
+        tuple(parts),
+        frozenset(walk.packages),
+        frozenset(walk.whole),
+        digest.digest(),
+        texts_of(walk.codes),
+    )
 
 
 class _Walk:
@@ -74,6 +83,7 @@ class _Walk:
 
     Attributes:
         whole: Digests of the code of modules, by their names.
+        codes: Of the modules.
         is_dynamic: Whether one of them may import what its code does not name.
     """
 
@@ -86,6 +96,7 @@ class _Walk:
         self.parts: list[Part] = []
         self.packages: set[str] = set()
         self.whole: dict[str, bytes] = {}
+        self.codes: list[types.CodeType] = []
         self.is_dynamic = False
 
     def follow(self, names: Iterable[str]) -> None:
@@ -108,6 +119,7 @@ class _Walk:
         self._taken.add(file.path)
         code = _code_of(self._bundle, file, source.file)
         self.whole[source.name] = digest_of_code(code)
+        self.codes.append(code)
         self.parts += parts_of_module(code, source.name)
         self.is_dynamic = self.is_dynamic or imports_by_text(code)
         package = source.name if source.folders else source.name.rpartition(".")[0]
@@ -130,6 +142,7 @@ class _Walk:
                 code = _code_of(self._bundle, file, path)
                 name = _below_root(file.path)
                 self.whole[name] = digest_of_code(code)
+                self.codes.append(code)
                 self.parts += parts_of_module(code, name)
             self._tops.add(_top_of(file.path))
 

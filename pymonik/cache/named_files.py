@@ -1,0 +1,89 @@
+"""Files that code names by a constant: ``pandas.read_csv("data/cases.csv")``.
+
+Where a worker reads them is not known here; but where they lie here too, another content most
+likely gives another value. A text that names no file by chance costs one look each time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from pymonik.cache.codes import Part, all_codes
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Iterable, Iterator
+
+_LONGEST: Final = 255  # characters of a text that may be a path
+_MOST_READ: Final = 64 << 20  # bytes; of a larger file its size and time count
+_PORTION: Final = 1 << 20
+
+
+def texts_of(codes: Iterable[types.CodeType]) -> frozenset[str]:
+    """Constants in code that may be paths of files."""
+    return frozenset(text for code in codes for text in _texts(code))
+
+
+@lru_cache(maxsize=16_384)
+def _texts(code: types.CodeType) -> frozenset[str]:
+    return frozenset(
+        text for one in all_codes(code) for text in _strings(one.co_consts) if _may_be_path(text)
+    )
+
+
+def _strings(values: tuple[object, ...]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _strings(value)
+
+
+def _may_be_path(text: str) -> bool:
+    has_sign = "." in text.strip(".") or "/" in text
+    return has_sign and len(text) <= _LONGEST and text.isprintable()
+
+
+def named_files(texts: frozenset[str]) -> list[Part]:
+    """Those of the texts that name files which lie here now, with their contents."""
+    folders = dict.fromkeys((os.curdir, _folder_of_program()))
+    return [
+        Part(f"file {text}", digest)
+        for text in sorted(texts)
+        if (digest := next(filter(None, (_content(f"{one}/{text}") for one in folders)), None))
+    ]
+
+
+def _folder_of_program() -> str:
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    return os.path.dirname(file) if isinstance(file, str) and file else os.curdir  # noqa: PTH120
+
+
+def _content(path: str) -> str | None:
+    try:
+        about = os.stat(path)  # noqa: PTH116 - for each call
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(about.st_mode):
+        return None
+    return _digest(path, about.st_size, about.st_mtime_ns, about.st_ino)
+
+
+@lru_cache(maxsize=1024)
+def _digest(path: str, size: int, time_ns: int, inode: int) -> str | None:
+    """Of a file that has not changed since; large ones are known by what is asked for here."""
+    if size > _MOST_READ:
+        return f"{size} bytes, {time_ns}, {inode}"
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            while data := file.read(_PORTION):
+                digest.update(data)
+    except OSError:
+        return None
+    return digest.hexdigest()[:32]
