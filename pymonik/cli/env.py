@@ -8,9 +8,10 @@ import time
 from typing import TYPE_CHECKING
 
 from pymonik.cli.printing import age, in_bytes, print_json, say, show
-from pymonik.environments import cache, folders
+from pymonik.environments import cache, folders, making
 from pymonik.environments.builds import State
 from pymonik.errors import UsageError
+from pymonik.launch import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +48,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _size(text: str) -> int:
     try:
-        return folders.nbytes_of(text)
-    except ValueError as error:
+        return sizes.size(text, "SIZE", least=0)
+    except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
@@ -62,7 +63,7 @@ def _list(options: argparse.Namespace) -> int:
             "used_s": age(note.since),
             "asked": list(note.asked),
         }
-        for note in folders.notes()
+        for note in making.notes()
         if note.state == State.RESOLVING.value  # later it has a folder, which is among those
     ]
     show(rows, as_json=options.json, none=f"no environments in {cache.folder()}")

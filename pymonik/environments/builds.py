@@ -24,7 +24,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pymonik.environments import folders, local_packages, locks
+from pymonik.environments import folders, local_packages, locks, making
 from pymonik.environments.installer import Unwanted
 from pymonik.errors import EnvironmentSetupError
 
@@ -237,8 +237,8 @@ class Environments:
             raise Unwanted
         key, asked = one.environment.packages_id, locks.in_words(one.environment)
         logger.info("environment %s is resolved: %s", key, ", ".join(asked))
-        note = folders.Note(key, asked, State.RESOLVING.value, time.time())
-        with folders.noted(note) as tell:
+        note = making.Note(key, asked, State.RESOLVING.value, time.time())
+        with making.noted(note) as tell:
             lock = _resolved(one.environment, is_wanted)
             with self._lock:
                 one.state = State.BUILDING

@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pymonik.environments import cache, installer, locks
-from pymonik.errors import EnvironmentSetupError
+from pymonik.errors import EnvironmentSetupError, UsageError
+from pymonik.launch import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +41,6 @@ BUILD_LIMIT_S = 1800.0
 LIMIT_BYTES = 20 << 30  # of all folders; see `limit`
 LIMIT_VARIABLE = "PYMONIK_ENVIRONMENTS_LIMIT"
 _LOOK_S = 0.05  # between two tries to get a lock that another process holds
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 class About(msgspec.Struct, frozen=True):
@@ -119,7 +119,7 @@ def known(lock: Lock) -> UsedFolder | None:
     if not place.is_dir():
         return None
     held = os.open(_lock_file(place), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if _try(held, fcntl.LOCK_SH) and place.is_dir():
+    if try_lock(held, fcntl.LOCK_SH) and place.is_dir():
         os.utime(held)
         return UsedFolder(place, held)
     os.close(held)
@@ -131,10 +131,10 @@ def _obtain(
 ) -> None:
     """Have the folder be there and hold its lock shared."""
     while True:
-        if _try(held, fcntl.LOCK_SH) and place.is_dir():
+        if try_lock(held, fcntl.LOCK_SH) and place.is_dir():
             return
         # A lock is given up before it is changed: of two who want to build, one gets it.
-        if _try(held, fcntl.LOCK_EX):
+        if try_lock(held, fcntl.LOCK_EX):
             if not place.is_dir():
                 _build(place, environment, lock, is_wanted)
                 make_room(limit())
@@ -144,7 +144,8 @@ def _obtain(
         time.sleep(_LOOK_S)
 
 
-def _try(held: int, kind: int) -> bool:
+def try_lock(held: int, kind: int) -> bool:
+    """Lock an open file, as `fcntl.flock` does, if that needs no waiting."""
     try:
         fcntl.flock(held, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -239,61 +240,6 @@ def _remove_begun(place: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-# -- what is on its way --------------------------------------------------------------------------
-
-
-class Note(msgspec.Struct, frozen=True):
-    """An environment that some process is making.
-
-    Attributes:
-        packages_id: Of the environment.
-        asked: Its requirements.
-        state: Where it is on its way.
-        since: When it was asked for, in seconds since the epoch.
-    """
-
-    packages_id: str
-    asked: tuple[str, ...]
-    state: str
-    since: float
-
-
-@contextlib.contextmanager
-def noted(note: Note) -> Iterator[Callable[[str], None]]:
-    """Have others see what this process is making; gone with the process, however it ends.
-
-    Gives what tells them that it is in another state.
-    """
-    path = cache.folder() / "making" / f"{note.packages_id}-{os.getpid()}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-        def tell(state: str) -> None:
-            data = msgspec.json.encode(msgspec.structs.replace(note, state=state))
-            file.truncate(os.pwrite(file.fileno(), data, 0))
-
-        tell(note.state)
-        try:
-            yield tell
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def notes() -> list[Note]:
-    """What all processes of this user and machine are making."""
-    return [note for path in (cache.folder() / "making").glob("*") if (note := _note(path))]
-
-
-def _note(path: Path) -> Note | None:
-    with contextlib.suppress(OSError, msgspec.MsgspecError), path.open("rb") as file:
-        if _try(file.fileno(), fcntl.LOCK_SH):  # who wrote it was killed
-            path.unlink(missing_ok=True)
-            return None
-        return msgspec.json.decode(file.read(), type=Note)
-    return None
-
-
 # -- all folders ---------------------------------------------------------------------------------
 
 
@@ -327,7 +273,7 @@ def _alone(place: Path) -> Iterator[bool]:
         yield True
         return
     try:
-        yield _try(held, fcntl.LOCK_EX)
+        yield try_lock(held, fcntl.LOCK_EX)
     finally:
         os.close(held)
 
@@ -379,18 +325,6 @@ def limit() -> int:
     if not text:
         return LIMIT_BYTES
     try:
-        return nbytes_of(text)
-    except ValueError as error:
-        raise EnvironmentSetupError(f"{LIMIT_VARIABLE}: {error}") from error
-
-
-def nbytes_of(text: str) -> int:
-    """``"5G"``, ``"500M"`` or a number of bytes.
-
-    Raises:
-        ValueError: It is none of them.
-    """
-    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
-    if not number.isdecimal() or unit not in _UNITS:
-        raise ValueError(f"{text!r} is no size; write 5G, 500M or a number of bytes")
-    return int(number) * _UNITS[unit]
+        return sizes.size(text, LIMIT_VARIABLE, least=0)
+    except UsageError as error:
+        raise EnvironmentSetupError(str(error)) from error

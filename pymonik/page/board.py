@@ -7,7 +7,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pymonik.environments import folders
+from pymonik.environments import making
 from pymonik.errors import PymonikError, UsageError
 from pymonik.page import as_json, bars, details, graph
 from pymonik.page.columns import run_data
@@ -256,7 +256,7 @@ class Board:
         for row in self._table.rows:
             if row.status in LIVE and (name := row.options.get(ENVIRONMENT_LABEL)):
                 waiting[name] = waiting.get(name, 0) + 1
-        notes = {note.packages_id: note for note in folders.notes()} if self._is_here else {}
+        notes = {note.packages_id: note for note in making.notes()} if self._is_here else {}
         return [
             {
                 "name": name,

@@ -25,7 +25,7 @@ from pymonik.wire.call import ENVIRONMENT_LABEL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pymonik.environments.folders import Note
+    from pymonik.environments.making import Note
 
 _LISTED_BY_ID: Final = 500  # tasks; of more, all of the session are listed that have not ended
 _MOST_TASKS: Final = 5_000  # rows of a session
@@ -114,10 +114,10 @@ def _notes(tasks: Mapping[str, TaskRow]) -> Sequence[Note]:
     """What is made on this machine, if any of these tasks has packages at all."""
     if not any(ENVIRONMENT_LABEL in row.options for row in tasks.values()):
         return ()
-    from pymonik.environments import folders  # most programs have no packages
+    from pymonik.environments import making  # most programs have no packages
 
     try:
-        return folders.notes()
+        return making.notes()
     except OSError:
         return ()
 

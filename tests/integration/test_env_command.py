@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pymonik.cli import main
-from pymonik.environments import folders, locks
+from pymonik.environments import folders, locks, making
 from pymonik.environments.asked import environment_of
 from tests.integration.test_environments import write_wheel
 
@@ -89,7 +89,7 @@ def test_the_least_recently_used_goes_first(
 def test_what_another_process_makes_is_listed_and_forgotten_if_it_was_killed(
     kept: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with folders.noted(folders.Note("abc", ("numpy",), "resolving", 0.0)):
+    with making.noted(making.Note("abc", ("numpy",), "resolving", 0.0)):
         assert _listed(capsys)["abc"]["state"] == "resolving"
         (note,) = (Path(os.environ["XDG_CACHE_HOME"]) / "pymonik/environments/making").iterdir()
         left = note.with_name("left-by-a-killed-process")

@@ -25,3 +25,9 @@ def test_numbers_are_bytes_numpys_too() -> None:
 def test_what_is_no_size_is_named_with_its_place(value: object) -> None:
     with pytest.raises(UsageError, match=r"limit= is a size such as '500M', '2G'"):
         size(value, "limit=")
+
+
+def test_nothing_at_all_is_a_size_where_somebody_may_want_it() -> None:
+    assert size("0", "limit=", least=0) == size(0, "limit=", least=0) == 0
+    with pytest.raises(UsageError):
+        size("much", "limit=", least=0)
