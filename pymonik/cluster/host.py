@@ -180,6 +180,8 @@ class EmbeddedCluster:
     def drain(self, timeout_s: float, hurried: threading.Event) -> int:
         """Let running tasks end, and cancel the others; how many still run when that is over.
 
+        With a data folder the others stay pending.
+
         Args:
             timeout_s: Seconds to wait for them.
             hurried: Set by another thread when nobody wants to wait any longer.

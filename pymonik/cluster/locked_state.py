@@ -142,11 +142,15 @@ class LockedState:
             self._state.wanted = self._hub.kinds
 
     def drain(self) -> None:
-        """Have runners take no more tasks, and cancel those that have not begun."""
+        """Have runners take no more tasks, and cancel those that have not begun.
+
+        Where rows are kept, those stay pending: the cluster that has the rows next runs them.
+        """
         with self._lock:
             self.draining = True
-        with self.changing as (state, now):
-            draining.drain(state, now)
+        if self._journal is None:
+            with self.changing as (state, now):
+                draining.drain(state, now)
         with self._lock:
             for condition in self.ready.values():
                 condition.notify_all()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,11 @@ def wait_until_stopping(begun: str) -> bool:
 def sleep(begun: str) -> None:
     Path(begun).touch()
     time.sleep(LIMIT_S)
+
+
+@task
+def twice(number: int) -> int:
+    return 2 * number
 
 
 def wait_for(path: Path) -> None:
@@ -59,10 +65,10 @@ def test_tasks_that_do_not_end_in_time_are_counted(tmp_path: Path) -> None:
         handle.cancel()
 
 
-@pytest.fixture
-def command(short_path: Path):
+@contextmanager
+def served(short_path: Path, *more: str):
     arguments = ["cluster", "--workers", "1", "--socket", str(short_path / "s")]
-    arguments += ["--folder", str(short_path), "--drain", str(LIMIT_S)]
+    arguments += ["--folder", str(short_path), "--drain", str(LIMIT_S), *more]
     with subprocess.Popen(
         [sys.executable, "-m", "pymonik", *arguments], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -73,6 +79,12 @@ def command(short_path: Path):
         yield process, f"unix:{short_path / 's'}"
         guard.cancel()
         process.kill()
+
+
+@pytest.fixture
+def command(short_path: Path):
+    with served(short_path) as running:
+        yield running
 
 
 def test_the_command_lets_running_tasks_end_at_a_signal(command, tmp_path: Path) -> None:
@@ -97,3 +109,22 @@ def test_a_second_signal_ends_them_at_once(command, tmp_path: Path) -> None:
         assert process.wait(LIMIT_S) == 0
         assert time.monotonic() - start < LIMIT_S / 2
         client.close(wait=False)  # its task is pending for as long as nobody answers
+
+
+def test_what_has_not_begun_stays_pending_where_rows_are_kept(
+    short_path: Path, tmp_path: Path
+) -> None:
+    data = ("--data", str(short_path / "data"))
+    with served(short_path, *data) as (process, endpoint):
+        client = Pymonik(endpoint, unavailable_timeout=LIMIT_S).create()
+        running = wait_until_stopping.invoke(str(tmp_path / "begun"), pymonik=client)
+        wait_for(tmp_path / "begun")
+        waiting = [twice.invoke(n, pymonik=client) for n in range(3)]
+        client.send()
+        process.send_signal(signal.SIGTERM)
+        assert running.result(LIMIT_S) is True
+        assert process.wait(LIMIT_S) == 0
+        assert not any(handle.done() for handle in waiting)
+    with served(short_path, *data):
+        assert [handle.result(LIMIT_S) for handle in waiting] == [0, 2, 4]
+        client.close()
