@@ -1,4 +1,4 @@
-"""`pymonik why`: why tasks of a session have not ended."""
+"""`pymonik why`: why tasks of a session, or one of them, have not ended."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from pymonik.cli import connection
 from pymonik.cli.printing import print_json, say
 from pymonik.errors import UsageError
-from pymonik.runs.looking import why_session
+from pymonik.runs.looking import why, why_session
 from pymonik.runs.rows import LIVE
 
 if TYPE_CHECKING:
     import argparse
 
+    from pymonik.runs.reasons import Why
     from pymonik.transport.listing import Listing
 
 
@@ -21,7 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     connection.add_arguments(parser)
     parser.add_argument(
-        "session", nargs="?", default="", help="default: that of the task that waits longest"
+        "what",
+        nargs="?",
+        default="",
+        metavar="SESSION|TASK",
+        help="default: the session of the task that waits longest",
     )
 
 
@@ -29,18 +34,27 @@ def run(options: argparse.Namespace) -> int:
     """Print it.
 
     Raises:
-        UsageError: There is no such session.
+        UsageError: There is no such session or task.
     """
     with connection.listing(options) as lists:
-        session_id = options.session or _session_that_waits(lists)
-        if session_id and lists.session(session_id) is None:
-            raise UsageError(f"there is no session {session_id}")
-        why = why_session(lists, session_id) if session_id else None
+        what = options.what or _session_that_waits(lists)
+        found = _why(lists, what) if what else None
     if options.json:
-        print_json(None if why is None else {**asdict(why), "likely": why.likely})
+        print_json(None if found is None else {**asdict(found), "likely": found.likely})
     else:
-        say("every task has ended" if why is None else str(why))
+        say("every task has ended" if found is None else str(found))
     return 0
+
+
+def _why(lists: Listing, what: str) -> Why:
+    if lists.session(what) is not None:
+        return why_session(lists, what)
+    for task in lists.tasks(ids=[what]):
+        is_waiting = task.status in LIVE or task.status == "RETRIED"
+        waiting = {task.first_id: 1} if is_waiting else {}
+        title = task.function or f"task {what}"
+        return why(lists, task.session_id, title=title, waiting=waiting, total=1)
+    raise UsageError(f"there is no session and no task {what}")
 
 
 def _session_that_waits(lists: Listing) -> str:

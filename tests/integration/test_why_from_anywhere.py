@@ -84,6 +84,7 @@ def test_handle_map_client_and_shell_agree(cluster: LocalCluster, client: Pymoni
     for text in (
         *(str(lost.why()), str(lost[1].why()), str(client.why())),
         from_shell(cluster, client.session_id),
+        from_shell(cluster, lost[1].task_id),
     ):
         assert reason in text
         assert hint in text
