@@ -144,7 +144,7 @@ def _load(key: str) -> None:
     global _changes
     _changes += 1
     value = pickle.loads(one.stream)
-    if not isinstance(value, Together):
+    if type(value) is not Together:  # a lazy object may raise when it is asked for its class
         _set(key, one, value)
         return
     for other, shared in value.items():

@@ -412,8 +412,11 @@ def _tops_of(main: types.ModuleType | None) -> set[str]:
     """Top-level names of the modules that names of an interactive program refer to."""
     tops: set[str] = set()
     for value in list(vars(main).values()) if main is not None else ():
-        name = getattr(value, "__name__" if hasattr(value, "__path__") else "__module__", None)
-        name = name or getattr(value, "__name__", None)
+        try:
+            name = getattr(value, "__name__" if hasattr(value, "__path__") else "__module__", None)
+            name = name or getattr(value, "__name__", None)
+        except Exception:  # noqa: BLE001 - a lazy object of the user's
+            continue
         if isinstance(name, str):
             tops.add(name.partition(".")[0])
     return tops

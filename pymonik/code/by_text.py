@@ -12,6 +12,7 @@ import re
 import types
 from typing import TYPE_CHECKING, Any, Final
 
+from pymonik.code.reducers import may_pose
 from pymonik.code.references import Named
 
 if TYPE_CHECKING:
@@ -54,8 +55,10 @@ def names_for(names: dict[str, Any]) -> list[str]:
 
 
 def _stays(value: object) -> bool:
-    """Whether it is a session, a cluster or a handle: those of the program are no task's."""
-    of_pymonik = type(value).__module__.partition(".")[0] == "pymonik"
+    """Whether it is a session, a cluster, a handle or a proxy: what they stand for is not there."""
+    if may_pose(type(value)):
+        return True
+    of_pymonik = str(type(value).__module__).partition(".")[0] == "pymonik"
     return of_pymonik and not isinstance(value, Named)
 
 
@@ -79,7 +82,7 @@ def _looks_up(code: types.CodeType) -> bool:
 
 
 def _is_module_of(value: object, names: dict[str, Any]) -> bool:
-    return isinstance(value, types.ModuleType) and value.__dict__ is names
+    return issubclass(type(value), types.ModuleType) and value.__dict__ is names
 
 
 def _names_in(code: types.CodeType) -> Iterator[str]:

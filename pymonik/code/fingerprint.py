@@ -115,19 +115,24 @@ def fingerprint(function: object) -> Fingerprint | None:
     Args:
         function: A function by value, a task, or whatever else can be called.
     """
-    walk = _Walk()
-    return walk.result if walk.visit(function, root=True) else None
+    return _result_of(_Walk(), function)
 
 
 def shape(target: object) -> Fingerprint | None:
     """What belongs to the definition of ``target``, or ``None`` if it can change in place."""
-    walk = _Walk(shallow=True)
-    return walk.result if walk.visit(target, root=True) else None
+    return _result_of(_Walk(shallow=True), target)
+
+
+def _result_of(walk: _Walk, target: object) -> Fingerprint | None:
+    try:
+        return walk.result if walk.visit(target, root=True) else None
+    except Exception:  # noqa: BLE001 - of a lazy object of the user's; pickling it says more
+        return None
 
 
 def is_constant(value: object) -> bool:
     """Whether ``value`` is of a class whose objects never change."""
-    return isinstance(value, _IMMUTABLE) or type(value).__module__ == "typing"
+    return issubclass(type(value), _IMMUTABLE) or type(value).__module__ == "typing"
 
 
 class _Walk:
@@ -138,6 +143,8 @@ class _Walk:
 
     def visit(self, value: object, *, root: bool = False) -> bool:
         """Note what ``value`` reaches; ``False`` if it can change in place."""
+        if reducers.may_pose(type(value)):
+            return False  # it answers for another object, or raises where there is none
         if id(value) in self._seen:
             return True
         if len(self._seen) > _MOST:

@@ -184,10 +184,11 @@ def _texts_in(annotation: Any, depth: int = 8) -> Iterator[str]:
             yield from _texts_in(part, depth - 1)
 
 
-def _submodules(code: types.CodeType, values: Iterable[object]) -> Iterator[str]:
+def _submodules(code: types.CodeType, values: Iterable[Any]) -> Iterator[str]:
     """Modules that the code reaches as attributes of a package: importing that may not do."""
     for value in values:
-        if isinstance(value, types.ModuleType) and places.travels_by_name(value.__name__):
+        is_module = issubclass(type(value), types.ModuleType)
+        if is_module and places.travels_by_name(value.__name__):
             yield from _submodules_of(value.__name__, set(_attributes_in(code)))
 
 

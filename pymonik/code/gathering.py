@@ -89,7 +89,7 @@ class _Made:
         has to be there before those that derive from it.
         """
         can_change = _can_change
-        if isinstance(self.target, type):
+        if issubclass(type(self.target), type):
             from pymonik.code import module_objects  # executors define little
 
             can_change = module_objects.may_be_one
@@ -163,7 +163,7 @@ def _refuse_large(value: object, name: str) -> None:
 
 def _size(value: object, depth: int = 3) -> int:
     """Bytes that ``value`` takes at least; of its parts only the first few are looked at."""
-    if isinstance(value, type | types.FunctionType | types.ModuleType):
+    if issubclass(type(value), type | types.FunctionType | types.ModuleType):
         return 0
     size = _own_size(value)
     if depth:
@@ -194,7 +194,7 @@ def _collect_optional(key: str, need: Need, found: dict[str, _Made]) -> None:
     with_it = dict(found)
     try:
         _collect({key: need}, with_it, None)
-    except CannotDefineError:
+    except Exception:  # noqa: BLE001 - code of the user's, such as a lazy object that is not set up
         return  # the program does without it, or says what is missing where it does not
     new = [one for key, one in with_it.items() if key not in found]
     if need.any_size or sum(len(one.definition.stream) for one in new) <= _MOST_OPTIONAL:
@@ -213,7 +213,7 @@ def _define(key: str, need: Need) -> _Made | None:
     known = _made.get(key)
     if known is not None and known.is_current(target):
         return known
-    mark = shape(target) if isinstance(target, _WITH_SHAPE) else None
+    mark = shape(target) if issubclass(type(target), _WITH_SHAPE) else None
     label = f"global {need.target!r}" if need.names is not None else f"class {target.__qualname__}"
     pickler, definition = _pickled(key, need, target, label)
     made = _Made(definition, pickler.needs, target, mark, pickler)
@@ -229,11 +229,11 @@ _WITH_SHAPE: Final = (type, types.FunctionType, types.ModuleType, Named, list, d
 
 
 def _pickled(key: str, need: Need, target: Any, label: str) -> tuple[Pickler, Definition]:
-    is_class = isinstance(target, type) and need.names is None
+    is_class = issubclass(type(target), type) and need.names is None
     by_statement = is_class and statements.is_tied(target)
     # A name that stands for a class refers to it: the class is a definition of its own.
     # A function or a task that `__main__` has imported is what its module has, too.
-    is_class_name = isinstance(target, type) and need.names is not None
+    is_class_name = issubclass(type(target), type) and need.names is not None
     roots = () if is_class_name or places.is_by_name(target) else (target,)
     if need.names is not None and need.target == "__file__" and isinstance(target, str):
         target = sources.MainFile(target)
@@ -319,16 +319,16 @@ def together(found: dict[str, _Made]) -> dict[str, _Made]:
 
 
 def _may_share(made: _Made) -> bool:
-    target = made.target
+    target: Any = made.target
     if made.pickler is None:
         return False
-    if isinstance(target, type):
+    if issubclass(type(target), type):
         # Not the name of a class, which refers to it; nor one that its statement makes.
         is_defined = made.pickler.is_root(target) and not made.pickler.by_statement
         return is_defined and not issubclass(target, enum.Enum)
-    if isinstance(target, _NEVER_SHARED):
+    if issubclass(type(target), _NEVER_SHARED):
         return False
-    if isinstance(target, types.FunctionType):
+    if type(target) is types.FunctionType:
         parts = (target.__closure__, target.__defaults__, target.__kwdefaults__, vars(target))
         return any(parts)
     return True
@@ -350,9 +350,9 @@ def _groups(sharing: list[_Made]) -> list[list[_Made]]:
 
 
 def _can_change(value: object) -> bool:
-    if isinstance(value, types.FunctionType):
+    if type(value) is types.FunctionType:
         return not places.is_by_name(value)
-    return not isinstance(value, _NEVER_SHARED) and not is_constant(value)
+    return not issubclass(type(value), _NEVER_SHARED) and not is_constant(value)
 
 
 _NEVER_SHARED: Final = (type, types.ModuleType, types.CodeType, types.BuiltinFunctionType, tuple)
@@ -361,7 +361,7 @@ _NEVER_SHARED: Final = (type, types.ModuleType, types.CodeType, types.BuiltinFun
 def _joined(group: list[_Made]) -> list[_Made]:
     """One definition with all values; the others refer to it."""
     # Classes come first: what the names stand for may be made of them.
-    group = sorted(group, key=lambda made: not isinstance(made.target, type))
+    group = sorted(group, key=lambda made: not issubclass(type(made.target), type))
     values = {made.definition.key: made.target for made in group}
     carrier = group[0].definition
     roots = [value for value in values.values() if not places.is_by_name(value)]

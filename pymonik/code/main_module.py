@@ -113,7 +113,8 @@ def classes_in(names: dict[str, Any]) -> list[str]:
     return [
         name
         for name, value in list(names.items())
-        if isinstance(value, type) and value.__module__ in MAIN_NAMES
+        # Of a lazy object `isinstance` would ask the `__class__`, which may raise.
+        if issubclass(type(value), type) and value.__module__ in MAIN_NAMES
     ]
 
 

@@ -18,12 +18,16 @@ import time
 import types
 from typing import Any, Final
 
-from pymonik.code import settings
+from pymonik.code import reducers, settings
 from pymonik.code.references import Named
 
 _PROTOCOL: Final = 5  # of pickle
 _GROUPS: Final = (list, dict, set)
-_KINDS: Final = (*_GROUPS, collections.deque, collections.defaultdict, collections.OrderedDict)
+_KINDS: Final = (
+    *(*_GROUPS, collections.deque, collections.defaultdict),
+    *(collections.OrderedDict, collections.Counter),
+)
+_HEAP_TYPE: Final = 1 << 9  # flag of classes that were made by a class statement
 _NEVER: Final = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, Named)
 _LOOK_S: Final = 1.0  # an object that was not found is looked for again after so long
 
@@ -53,10 +57,10 @@ class ModuleObject:
             # An object that is in its own parts is a copy there: too rare to care.
             state = _content_of(value), self._is_changed(kind)
             return find, (*self.place, kind), state, None, None, fill
-        reduced = value.__reduce_ex__(_PROTOCOL)
-        if not _is_plain_object(reduced, kind):
+        parts = _parts_of(value, kind)
+        if parts is None:
             return itself, (value,)  # as it says itself
-        return find, (*self.place, kind), (reduced[2], True), None, None, fill
+        return find, (*self.place, kind), (parts, True), None, None, fill
 
     def _is_changed(self, kind: type) -> bool:
         """Whether the object may hold something else than the file of the module gives it."""
@@ -121,9 +125,15 @@ def may_be_one(value: object) -> bool:
     kind = type(value)
     if kind in _KINDS:
         return True
-    if isinstance(value, _NEVER) or kind.__module__ == "builtins":
+    if issubclass(kind, _NEVER) or kind.__module__ == "builtins":
         return False
-    return hasattr(value, "__dict__") and kind.__reduce_ex__ is object.__reduce_ex__
+    # Only the class is asked: a proxy, such as that of Flask's request, answers for another object,
+    # or raises where there is none.
+    return (
+        bool(kind.__dictoffset__ or kind.__flags__ & _HEAP_TYPE)
+        and kind.__reduce_ex__ is object.__reduce_ex__
+        and not reducers.may_pose(kind)
+    )
 
 
 def _content_of(value: Any) -> Any:
@@ -132,14 +142,19 @@ def _content_of(value: Any) -> Any:
     return dict(value) if isinstance(value, dict) else list(value)
 
 
-def _is_plain_object(reduced: Any, kind: type) -> bool:
-    """Whether an object is made by its class alone, and then gets its state."""
-    return (
-        isinstance(reduced, tuple)
-        and len(reduced) >= 3
-        and reduced[:2] == (copyreg.__newobj__, (kind,))  # type: ignore[attr-defined]
-        and all(part is None for part in reduced[3:])
-    )
+_Parts = tuple[Any, "list[Any] | None", "list[Any] | None"]  # state, items, pairs
+
+
+def _parts_of(value: Any, kind: type) -> _Parts | None:
+    """What an object holds that is made by its class alone; ``None`` for any other."""
+    if kind is types.SimpleNamespace:
+        return vars(value), None, None
+    reduced = value.__reduce_ex__(_PROTOCOL)
+    made_alone = (copyreg.__newobj__, (kind,))  # type: ignore[attr-defined]
+    if not isinstance(reduced, tuple) or reduced[:2] != made_alone or len(reduced) > 5:
+        return None
+    state, items, pairs = (*reduced[2:], None, None, None)[:3]
+    return state, None if items is None else list(items), None if pairs is None else list(pairs)
 
 
 # -- unpickling: these stand in pickles by their names -------------------------------------------
@@ -177,18 +192,34 @@ def fill(value: Any, state: tuple[Any, bool]) -> None:
             put into it here stays otherwise.
     """
     content, is_changed = state
-    if isinstance(value, _KINDS):
+    if type(value) in _KINDS:
         if is_changed or not value:
             _fill_group(value, content)
         return
+    attributes, items, pairs = content
+    if items is not None:
+        value.clear()
+        value.extend(items)
+    if pairs is not None:
+        value.clear()
+        for key, part in pairs:
+            value[key] = part
+    _set_state(value, attributes)
+
+
+def _set_state(value: Any, state: Any) -> None:
+    """Do what `pickle` does with the state of an object."""
+    if state is None:
+        return
     set_state = getattr(value, "__setstate__", None)
     if set_state is not None:
-        set_state(content)
+        set_state(state)
         return
-    attributes, slots = content if isinstance(content, tuple) else (content, None)
-    vars(value).update(attributes or {})
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    if attributes:
+        vars(value).update(attributes)
     for name, part in (slots or {}).items():
-        setattr(value, name, part)
+        object.__setattr__(value, name, part)
 
 
 def _fill_group(value: Any, content: Any) -> None:

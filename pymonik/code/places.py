@@ -40,7 +40,10 @@ def found(module: str, qualname: str) -> Any:
 
 def is_by_name(obj: Any) -> bool:
     """Whether a function, a class or a task is what its module has under its qualified name."""
-    module, qualname = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
+    try:
+        module, qualname = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
+    except Exception:  # noqa: BLE001 - a lazy object of the user's, which cannot be set up
+        return False
     if not isinstance(module, str) or not isinstance(qualname, str):
         return False
     return travels_by_name(module) and found(module, qualname) is obj
@@ -48,7 +51,10 @@ def is_by_name(obj: Any) -> bool:
 
 def name_in_main(obj: Any, names: dict[str, Any]) -> str | None:
     """The name under which ``__main__``, whose names these are, has ``obj``."""
-    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
+    try:
+        name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
+    except Exception:  # noqa: BLE001 - a lazy object of the user's, which cannot be set up
+        return None
     return name if isinstance(name, str) and names.get(name, _ABSENT) is obj else None
 
 

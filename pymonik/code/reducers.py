@@ -215,8 +215,14 @@ def may_pose(kind: type) -> bool:
 
 
 def reduce_posing(pickler: Pickler, obj: Any) -> Any:
-    """What its class says, as `pickle` refuses an object whose ``__class__`` is not its class."""
-    del pickler
+    """What its class says, as `pickle` refuses an object whose ``__class__`` is not its class.
+
+    In code, a proxy such as Flask's ``request`` is that of the module that has it: what it stands
+    for, if anything, is of one process.
+    """
+    if pickler.is_code and (found := _by_any_module(obj)) is not NotImplemented:
+        pickler.note_module(found[1][0])
+        return found
     reduced = obj.__reduce_ex__(_PROTOCOL)
     if not isinstance(reduced, tuple) or reduced[0] is not copyreg.__newobj__:  # type: ignore[attr-defined]
         return reduced
@@ -242,7 +248,13 @@ def may_be_sentinel(kind: type) -> bool:
         and not hasattr(kind, "__getnewargs_ex__")
         and getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None)
         and bool(kind.__flags__ & 1 << 9)
+        and not any(map(_has_slots, kind.__mro__))
     )
+
+
+def _has_slots(kind: type) -> bool:
+    """Whether objects hold something in slots of this class."""
+    return any(type(one) is types.MemberDescriptorType for one in vars(kind).values())
 
 
 class _Empty:

@@ -97,9 +97,7 @@ class _Baseline:
             literals.by_text
             or bool(literals.own)
             or not attributes.isdisjoint(variables)
-            or any(
-                isinstance(one, list | dict | set) and is_plain(one) for one in variables.values()
-            )
+            or any(type(one) in _CHANGEABLE and is_plain(one) for one in variables.values())
         )
 
 
@@ -193,7 +191,7 @@ class _Looked:
         self._groups = [
             (name, copy.deepcopy(value))
             for name, value in variables.items()
-            if isinstance(value, list | dict | set) and name[:2] != "__" and is_plain(value)
+            if type(value) in _CHANGEABLE and name[:2] != "__" and is_plain(value)
         ]
 
     def is_same(self, variables: dict[str, Any]) -> bool:
@@ -239,7 +237,7 @@ class Settings:
         if baseline is None:
             return
         for variable, value in list(vars(module).items()):
-            if variable.startswith("__") or isinstance(value, _CODE):
+            if variable.startswith("__") or issubclass(type(value), _CODE):
                 continue
             key = name, variable
             if key in self._sent:
@@ -376,16 +374,21 @@ def is_plain(value: object) -> bool:
     return _parts(value, _MOST_PARTS, 8) is not None
 
 
-def _parts(value: object, most: int, depth: int) -> int | None:
-    """How many parts a plain value has; ``None`` if it is not plain, or too large."""
+def _parts(value: Any, most: int, depth: int) -> int | None:
+    """How many parts a plain value has; ``None`` if it is not plain, or too large.
+
+    Only its type is asked: `isinstance` asks a lazy object, such as Django's settings, for its
+    ``__class__``, which sets it up, or raises.
+    """
     kind = type(value)
     if kind in _ATOMS:
-        return 1 if not isinstance(value, str | bytes) or len(value) <= _MOST_TEXT else None
+        is_long = isinstance(value, str | bytes) and len(value) > _MOST_TEXT
+        return None if is_long else 1
     if not depth:
         return None
-    if isinstance(value, dict) and kind is dict:
+    if kind is dict:
         children: list[Any] = [*value.keys(), *value.values()]
-    elif isinstance(value, _GROUPS) and kind in _GROUPS:
+    elif kind in _GROUPS:
         children = list(value)
     else:
         return None

@@ -2,8 +2,11 @@
 
 import state
 from pymonik import LocalCluster, Pymonik, task
-from state import add, box, engine, handle, handler, handlers, names, registry
+from state import add, box, engine, handle, handler, handlers, lazy, names, registry
 from state import names as others
+
+
+also_lazy = lazy
 
 
 @handler
