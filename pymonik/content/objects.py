@@ -16,10 +16,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 from mmap import PAGESIZE
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pymonik.launch import memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -65,8 +68,17 @@ def _can_wait(size: int) -> bool:
 
 
 def _has_room(folder: Path, size: int) -> bool:
+    """Whether a folder in memory takes a file, and leaves enough memory to programs.
+
+    Such a file system may be as large as the memory of the machine: it is full too late.
+    """
     about = os.statvfs(folder)
-    return about.f_bavail * about.f_frsize > size + _RESERVE
+    free, used = about.f_bavail * about.f_frsize, (about.f_blocks - about.f_bfree) * about.f_frsize
+    total = _memory()
+    return free > size + _RESERVE and size <= total // 8 and used + size <= total // 2
+
+
+_memory = functools.cache(memory.total)
 
 
 def show(folder: Path, place: Path, name: str) -> None:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, Literal, Par
 
 from pymonik.code import codec
 from pymonik.context.task_context import PymonikContext, enter
-from pymonik.errors import ControlPlaneError, PymonikError, UsageError
+from pymonik.errors import ControlPlaneError, PymonikError, SerializationError, UsageError
 from pymonik.handles.result_handle import ResultHandle
 from pymonik.quantities import positive_s
 from pymonik.session.board import NAME as BOARD
@@ -183,29 +183,40 @@ class _Turns(Generic[P]):
                 return replace(state, is_over=True) if is_asked else state
             before = codec.dumps(state.values)
             due = max(state.due, time.time() - self._every_s) + self._every_s
-            error = self._call(own, job)
+            error, after = self._call(own, job, before)
             state = replace(state, count=own.count, values=own.state, due=due)
             if error is not None and self._on_error != "report":
                 return replace(state, is_over=True, error=error)
             if own.ended_with is not _NOT_GIVEN:
                 return replace(state, is_over=True, value=own.ended_with)
-            if own.has_reported or codec.dumps(state.values) != before:
+            if own.has_reported or after != before:
                 return state
         return state
 
-    def _call(self, own: MonitorContext, job: Any) -> BaseException | None:
+    def _call(
+        self, own: MonitorContext, job: Any, before: bytes
+    ) -> tuple[BaseException | None, bytes]:
+        """Call the function once: what it raised, and the state after it, as it travels.
+
+        A state that cannot travel is an error of the call, and the one before it stays.
+        """
         args, kwargs = job
         around = contextvars.copy_context()
         around.run(enter, lambda: own)
+        raised: BaseException | None = None
         try:
             around.run(self._function, own, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - of the user
-            if self._on_error == "report":
-                stack = "".join(traceback.format_exception(error))
-                text = f"{type(error).__name__}: {error}"
-                own.report(count=own.count, error=text, stack=stack)
-            return error
-        return None
+            raised = error
+        try:
+            after = codec.dumps(own.state)
+        except Exception as error:  # noqa: BLE001 - of what the user has put there
+            raised = raised or SerializationError(f"the state of a monitor cannot be kept: {error}")
+            after, own.state = before, codec.loads(before)
+        if raised is not None and self._on_error == "report":
+            stack = "".join(traceback.format_exception(raised))
+            own.report(count=own.count, error=f"{type(raised).__name__}: {raised}", stack=stack)
+        return raised, after
 
     def _is_due(self, own: MonitorContext, due: float) -> bool:
         """Wait for the next call; whether it has come, and nobody wants the monitor to end."""

@@ -14,6 +14,7 @@ from pymonik import (
     LocalCluster,
     Pymonik,
     PymonikContext,
+    SerializationError,
     UsageError,
     WaitTimeoutError,
     get_context,
@@ -239,6 +240,24 @@ def test_an_error_ends_a_monitor_or_is_a_report() -> None:
     goes_on.cancel()
     goes_on.exception(WAIT_S)
     assert goes_on.done()
+
+
+@pytest.mark.usefixtures("client")
+def test_a_state_that_cannot_be_kept_is_an_error_of_its_call() -> None:
+    def lock(context: Any) -> None:
+        context.state["calls"] = context.state.get("calls", 0) + 1
+        if context.count == 2:
+            context.state["lock"] = threading.Lock()
+        context.report(calls=context.state["calls"])
+
+    ends = monitor(every=0.05)(lock).start()
+    with pytest.raises(SerializationError, match="state of a monitor cannot be kept"):
+        ends.get(WAIT_S)
+    goes_on = monitor(every=0.05, on_error="report")(lock).start()
+    found = [goes_on.next_report(WAIT_S) for _ in range(4)]
+    assert [one["calls"] for one in found if "calls" in one] == [1, 2, 2]  # as it was before
+    assert "cannot be kept" in found[2]["error"]
+    goes_on.cancel()
 
 
 def test_monitors_that_share_a_worker_all_run() -> None:

@@ -50,6 +50,18 @@ def test_all_stay_where_there_is_no_other_folder(tmp_path: Path) -> None:
     assert objects.home(tmp_path, 10 * LARGE) == tmp_path
 
 
+@pytest.mark.parametrize(("total", "stays"), [(1 << 50, True), (8 * LARGE - 1, False)])
+def test_the_largest_files_do_not_fill_the_memory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, total: int, *, stays: bool
+) -> None:
+    has_room = objects._has_room
+    _system(monkeypatch, tmp_path, waiting=1000, limit=1000)
+    monkeypatch.setattr(objects, "_has_room", has_room)
+    monkeypatch.setattr(objects, "_RESERVE", 0)
+    monkeypatch.setattr(objects, "_memory", lambda: total)
+    assert (objects.home(folder, LARGE) == folder) is stays
+
+
 def test_large_files_stay_in_memory_while_the_disk_has_much_to_write(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
