@@ -22,8 +22,6 @@ from mmap import PAGESIZE
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymonik.launch import memory
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -78,7 +76,11 @@ def _has_room(folder: Path, size: int) -> bool:
     return free > size + _RESERVE and size <= total // 8 and used + size <= total // 2
 
 
-_memory = functools.cache(memory.total)
+@functools.cache
+def _memory() -> int:
+    from pymonik.launch import memory  # most executors write no large file
+
+    return memory.total()
 
 
 def show(folder: Path, place: Path, name: str) -> None:
