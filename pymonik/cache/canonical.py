@@ -8,6 +8,7 @@ same one: a task may change it in one place and see that in the other.
 
 from __future__ import annotations
 
+import abc
 import ast
 import contextlib
 import contextvars
@@ -411,9 +412,24 @@ class _Walk:
             self._enum(value)
         else:
             self._names(vars(value), left_out=_NOT_OF_CLASSES)
+        self._registered(value)
         in_main = value.__module__ in main_module.MAIN_NAMES
         self._annotations(vars(value).get("__annotations__"), _main_names() if in_main else {})
         self._note_class(value)
+
+    def _registered(self, cls: type) -> None:
+        """Classes for which `isinstance` says yes since somebody registered them with this one.
+
+        They travel with the class, see `pymonik.code.classes`; those that only inherit from it are
+        in no registry. Sorted, since a registry is a set of references.
+        """
+        if "_abc_impl" not in vars(cls):
+            return
+        references = abc._get_dump(cls)[0]  # type: ignore[attr-defined]
+        others = [one for reference in references if (one := reference()) is not None]
+        self.tag("registered", len(others))
+        for other in sorted(others, key=lambda one: (one.__module__, one.__qualname__)):
+            self.add(other)
 
     def _note_class(self, cls: type) -> None:
         for name, one in sorted(vars(cls).items()):

@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.manager import AsyncKernelManager, KernelManager
 from nbclient import NotebookClient
 
 TIMEOUT_S = 120
@@ -39,6 +39,12 @@ class ThisPython(AsyncKernelManager):  # type: ignore[misc]
     def kernel_spec(self) -> Any:
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         return KernelSpec(argv=command, display_name="this", language="python")
+
+
+class ThisPythonHere(KernelManager):  # type: ignore[misc]
+    """The same, for who sends cells one by one."""
+
+    kernel_spec = ThisPython.kernel_spec
 
 
 def outputs(folder: Path, *cells: str, allow_errors: bool = False) -> list[list[dict[str, Any]]]:
@@ -163,3 +169,56 @@ h = speak.map_invoke([17], label="talk")[0]
     }
     assert streams == {"stdout": "[speak 0] printed 17\n", "stderr": "[speak 0] an error 17\n"}
     assert again[0]["data"]["text/plain"] == repr("printed 17\nan error 17\n")
+
+
+INTERRUPTED = """
+import threading
+from pymonik import LocalCluster, Pymonik, task
+cluster = LocalCluster(workers=2)
+cluster.start()
+client = Pymonik(cluster, session="interrupted").create()
+
+@task
+def slow(n):
+    threading.Event().wait(0.2)
+    return n
+
+m = slow.map_invoke(range(20), chunk_size=1)
+"""
+
+
+def ran(kernel: Any, code: str, *, interrupts: bool = False) -> str:
+    """What a cell prints, or the error that it ends with; interrupted once it has printed."""
+    kernel.execute(code)
+    said = ""
+    while True:
+        message = kernel.get_iopub_msg(timeout=TIMEOUT_S)
+        content = message["content"]
+        if message["msg_type"] == "stream":
+            said += content["text"]
+            if interrupts and "waits" in said:
+                kernel.parent.interrupt_kernel()
+                interrupts = False
+        elif message["msg_type"] == "error":
+            said += content["ename"]
+        elif message["msg_type"] == "status" and content["execution_state"] == "idle":
+            return said
+
+
+def test_an_interrupt_ends_the_cell_and_the_calls_go_on(tmp_path: Path) -> None:
+    manager = ThisPythonHere()
+    manager.start_kernel(cwd=str(tmp_path))
+    kernel = manager.client()
+    kernel.parent = manager
+    kernel.start_channels()
+    try:
+        kernel.wait_for_ready(timeout=TIMEOUT_S)
+        assert ran(kernel, INTERRUPTED) == ""
+        waiting = "print('waits', flush=True); m.get()"
+        assert ran(kernel, waiting, interrupts=True).endswith("KeyboardInterrupt")
+        assert ran(kernel, "print(sum(m.get(timeout=60)))").strip().endswith("190")
+        assert ran(kernel, "print(slow.invoke(3).get(timeout=60))").strip().endswith("3")
+        assert ran(kernel, "client.close(); cluster.stop()") == ""
+    finally:
+        kernel.stop_channels()
+        manager.shutdown_kernel(now=True)

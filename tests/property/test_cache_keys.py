@@ -8,6 +8,7 @@ import pickle
 import struct
 import sys
 import textwrap
+from abc import ABC
 from collections import OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -150,6 +151,22 @@ def test_an_array_is_known_as_it_arrives(array):
 )
 def test_these_differ(one, other):
     assert digest_of(one) != digest_of(other)
+
+
+def test_classes_that_were_registered_count():
+    def shape(*, registers: bool) -> type:
+        class Shape(ABC):  # noqa: B024 - it says what is one, not what that does
+            pass
+
+        class Square:
+            pass
+
+        if registers:
+            Shape.register(Square)
+        return Shape
+
+    assert digest_of(shape(registers=True)) != digest_of(shape(registers=False))
+    assert digest_of(shape(registers=True)) == digest_of(shape(registers=True))
 
 
 def test_attributes_of_a_subclass_count():
