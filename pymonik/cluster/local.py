@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import inspect
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from pymonik.quantities import wait_s, whole_number
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_PARTITION = "pymonik"
 _MOST_WORKERS = 100_000
@@ -157,6 +160,9 @@ class LocalCluster:
         self.stop()  # forget one that died
         threads.check(THREADS)
         open_files.check(FILES)
+        for name, workers in self.partitions.items():
+            if not workers:
+                logger.warning("partition %r has no workers: what is sent there waits", name)
         self._process = self._launch()
         _running.add(self)
         try:

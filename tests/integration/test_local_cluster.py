@@ -141,6 +141,15 @@ def test_the_first_partition_is_the_default() -> None:
     assert LocalCluster(partitions={"b": 1, "a": 0}).default_partition == "b"
 
 
+def test_a_partition_without_workers_is_allowed_with_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with LocalCluster(partitions={"a": 1, "none": 0}) as cluster:
+        assert cluster.is_alive()
+    texts = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert texts == ["partition 'none' has no workers: what is sent there waits"]
+
+
 def test_the_shared_cluster_is_one_and_is_replaced_when_it_died() -> None:
     cluster = shared_local_cluster()
     try:
