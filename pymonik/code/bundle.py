@@ -173,21 +173,23 @@ class _Tables:
         self._is_begun = not include
 
     def are_current(self, modules: frozenset[str]) -> bool:
-        """Whether the bundle has all files of these modules, and nothing is to be looked at."""
+        """Whether the bundle has all files of these modules, and nothing is to be looked at.
+
+        One function, without others: it runs for each call.
+        """
         if not (modules <= self._reached and self._is_begun):
             return False
-        return not self._reached or (time.monotonic() < self._next_look and self._is_same(modules))
-
-    # -- looking -------------------------------------------------------------------------------
-
-    def _is_same(self, modules: frozenset[str]) -> bool:
+        if not self._reached:
+            return True
         known = sys.modules
-        if self._modules_known != len(known):
+        if time.monotonic() >= self._next_look or self._modules_known != len(known):
             return False
         for name in modules:  # faster than `all`: nearly always there is one
             if getattr(known.get(name), "__spec__", None) is not self._specs.get(name):
                 return False
         return True
+
+    # -- looking -------------------------------------------------------------------------------
 
     def looked(self, modules: frozenset[str]) -> Bundle | None:
         """The files of these modules and of all before, as they are now."""
