@@ -7,6 +7,7 @@ import logging
 import math
 import threading
 import time
+from contextvars import copy_context
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pymonik.client.as_before import AsBefore
@@ -286,9 +287,9 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
 
     async def __aenter__(self) -> Pymonik:
         """The same in a coroutine, which other coroutines do not wait for."""
-        import asyncio
+        from pymonik.handles.event_loops import in_thread  # only who awaits needs it
 
-        await asyncio.to_thread(self.create)
+        await in_thread(copy_context().run, self.create)
         self._blocks.enter(self._session)
         return self
 
@@ -299,10 +300,10 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
         trace: TracebackType | None,
     ) -> None:
         """The same in a coroutine."""
-        import asyncio
+        from pymonik.handles.event_loops import in_thread
 
         self._blocks.step_out(self._session)
-        await asyncio.to_thread(self.__exit__, kind, error, trace)
+        await in_thread(copy_context().run, self.__exit__, kind, error, trace)
 
     def __exit__(
         self,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import queue
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pymonik.code.references import Referable
 from pymonik.runs.waiting import over, take
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from pymonik.session.protocol import Session
@@ -103,12 +102,10 @@ async def _awaiting(
     deadline: float | None,
     timeout: float | None,
 ) -> AsyncIterator[H]:
-    from asyncio import get_running_loop  # only who awaits needs it
-
     with _left_in_order(waiting, more):
         while waiting.pending:
             try:
-                handle = await waiting.next_in(get_running_loop(), _left(deadline))
+                handle = await waiting.next_awaited(_left(deadline))
             except queue.Empty:
                 raise over(waiting.states(), timeout, waiting.total) from None
             yield handle
@@ -175,24 +172,18 @@ class _Waiting(Generic[H]):
         if more is not None and not more.is_exhausted and self.pending < _MOST_DRAWN:
             self.add(more.draw())
 
-    async def next_in(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> H:
-        """The same as `next`, without blocking the loop."""
-        future: asyncio.Future[None] = loop.create_future()
+    async def next_awaited(self, timeout: float | None) -> H:
+        """The same as `next`, without blocking the event loop."""
+        from pymonik.handles.event_loops import wake  # only who awaits needs it
 
-        def wake() -> None:
-            with suppress(RuntimeError):  # the loop was closed: nobody awaits
-                loop.call_soon_threadsafe(_set, future)
-
-        self._wake = wake  # before the look: whoever ends after it wakes the loop
-        alarm = None if timeout is None else loop.call_later(timeout, _set, future)
+        waited = wake(timeout)
+        self._wake = waited.end  # before the look: whoever ends after it wakes the loop
         try:
             if self._ended.empty():
-                await future
+                await waited
             return self.next(0)
         finally:
             self._wake = None
-            if alarm is not None:
-                alarm.cancel()
 
     def next(self, timeout: float | None) -> H:
         """The next one that ended; `queue.Empty` is raised after ``timeout``."""
@@ -220,8 +211,3 @@ class _Waiting(Generic[H]):
                 states.setdefault(state.session, []).append(state)
         for session, some in states.items():
             session.ignore(some, self)
-
-
-def _set(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

@@ -281,12 +281,13 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
     @overload
     def __await__(self) -> Generator[Any, None, list[R_co]]: ...
     def __await__(self) -> Generator[Any, None, Any]:
-        from pymonik.handles.awaiting import ended, running_loop  # few programs await
+        from pymonik.handles.awaiting import ended  # few programs await
+        from pymonik.handles.event_loops import in_thread
 
         for states in by_session(self._handles).values():
             yield from ended(states, until_failure=True)
         self._raise_first_error()
-        yield from running_loop().run_in_executor(None, load, self._handles)
+        yield from in_thread(load, self._handles).__await__()
         return self.result()
 
     def rows(self) -> list[dict[str, Any]]:

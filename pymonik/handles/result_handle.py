@@ -235,12 +235,13 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
     @overload
     def __await__(self) -> Generator[Any, None, R_co]: ...
     def __await__(self) -> Generator[Any, None, Any]:
-        from pymonik.handles.awaiting import ended, running_loop  # few programs await
+        from pymonik.handles.awaiting import ended  # few programs await
+        from pymonik.handles.event_loops import in_thread
 
         yield from ended([self._state])
         if self._value is UNKNOWN and self._state.error is None:
             # It may be large: the loop must go on meanwhile.
-            yield from running_loop().run_in_executor(None, load, [self])
+            yield from in_thread(load, [self]).__await__()
         return self.result()
 
     # -- inside --------------------------------------------------------------------------------
