@@ -557,7 +557,7 @@ def test_pictures_of_the_documentation(chromium: Browser, tmp_path: Path) -> Non
         mean.invoke(study[200:240])
         stay.map_invoke(range(2), label="watch", pmk_partition="gpu")
         while study.counts["ok"] < 250:
-            study[study.counts["ok"]].wait(TIMEOUT_S)
+            study[study.counts["ok"]].exception(TIMEOUT_S)  # it may be one that fails
         choose(chromium, page, "mesh-study")
         chromium.wait("document.querySelectorAll('tbody tr').length == 100")
         chromium.picture(tmp_path / "page.png")
