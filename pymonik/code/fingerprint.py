@@ -143,8 +143,6 @@ class _Walk:
 
     def visit(self, value: object, *, root: bool = False) -> bool:
         """Note what ``value`` reaches; ``False`` if it can change in place."""
-        if reducers.may_pose(type(value)):
-            return False  # it answers for another object, or raises where there is none
         if id(value) in self._seen:
             return True
         if len(self._seen) > _MOST:
