@@ -179,7 +179,7 @@ class RemoteSession:
         self._needed: set[Session] = set()  # whose results are inputs here: not to be forgotten
         self._callbacks = Callbacks()
         self._ends_of_futures = Callbacks()
-        self._weights = Weights()
+        self.weights = Weights()
         self._files = Files(partial(_store_files, engine, store))
         # Not at the exit of the interpreter: the cluster is about to learn of that anyway.
         self._when_abandoned(_abandon if recording is None else _let_go)
@@ -224,7 +224,7 @@ class RemoteSession:
         code = self._program.code(submission.function, submission.calls)
         if code is not submission.code:
             submission = submission.with_code(code)
-        self._weights.look(submission)
+        self.weights.look(submission)
         if self._recording is not None:
             return self._submit_recorded(submission, self._recording)
         name = submission.function.name

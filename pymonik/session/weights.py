@@ -28,15 +28,19 @@ class Weights:
             self._tell(what, len(function.container), largest)
         for call in submission.calls:
             if call.nbytes > HEAVY_BYTES:
-                self._tell(f"the arguments of a call of {function.name}", call.nbytes)
+                self.look_at_arguments(function.name, call.nbytes)
                 break
+
+    def look_at_arguments(self, name: str, nbytes: int) -> None:
+        """Warn of the heavy arguments of a call, the first time."""
+        self._tell(f"the arguments of a call of {name}", nbytes)
 
     def _tell(self, what: str, nbytes: int, largest: str = "") -> None:
         if what in self._told:
             return
         self._told.add(what)
         _log.warning(
-            "%s: %.0f MB%s; a large value is sent once if you `put` it and pass the handle",
+            "%s: %.0f MB%s; a large value that you `put` is looked at and sent once",
             what,
             nbytes / 1e6,
             largest,

@@ -28,7 +28,7 @@ import msgspec
 
 from pymonik.code import codec, packed_function, places
 from pymonik.code.fingerprint import Fingerprint, fingerprint
-from pymonik.code.packed_function import PackedFunction
+from pymonik.code.packed_function import HEAVY_BYTES, PackedFunction
 from pymonik.code.references import Named
 from pymonik.code.settings import baselines
 from pymonik.context.task_context import PymonikContext, get_context
@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from pymonik.cache.finding import Finding
+    from pymonik.code.codec import Packed
+    from pymonik.session.weights import Weights
     from pymonik.tasks.lambdas import LambdaTask
     from pymonik.tasks.resumed import Batch
 
@@ -466,6 +468,8 @@ class Task(Named, Generic[P, R]):
         if cache and not delegate:
             finding = self._finding(session)
             call = finding.packed(call, args, kwargs, seed)
+        elif call.nbytes > HEAVY_BYTES and not delegate:
+            call = self._lighter(session, call, args, kwargs, seed)
         submission = Submission(
             self.packed(), (call,), options, delegate, run=self._single_calls, finder=finding
         )
@@ -475,6 +479,26 @@ class Task(Named, Generic[P, R]):
         if call.refs:
             note_dependants((handle,), (call,))
         return handle
+
+    def _lighter(
+        self,
+        session: Session,
+        call: Packed,
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+        seed: int | None,
+    ) -> Packed:
+        """The same call, which refers to its large arguments; they are stored once."""
+        weights: Weights | None = getattr(session, "weights", None)
+        if weights is None:  # in a task: its values are sent with it
+            return call
+        from pymonik.tasks import heavy  # few calls are
+
+        weights.look_at_arguments(self.name, call.nbytes)
+        shared = heavy.places(session, (*args, *kwargs.values()), self.name)
+        if not shared:
+            return call
+        return self._pack_call(args, kwargs, shared, None if seed is None else Seed(seed, 0))
 
     def _with_others(self, submission: Submission) -> Submission:
         """A call that may share a task with others that are submitted in the same moment."""

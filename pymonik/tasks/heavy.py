@@ -1,0 +1,79 @@
+"""Large arguments of single calls: stored once for a session, however many calls have them.
+
+The values of a call are packed and sent in the background, each with its call. From 10 MB on that
+is dear, so such a value is stored when the first call has it, before `invoke` returns, and the
+calls refer to it. It is known again by its content: an array that was changed between two calls is
+another value, and an equal copy is the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import weakref
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from pymonik.code import sharing
+from pymonik.code.packed_function import HEAVY_BYTES
+from pymonik.handles.result_handle import ResultHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pymonik.code.codec import Packed
+    from pymonik.code.pickler import Place
+    from pymonik.session.protocol import Session
+
+_MOST_KEPT: Final = 8  # values of a session: those before are stored again if they come back
+
+_lock = threading.RLock()  # a signal handler may invoke where another call of its thread looks
+_stored: weakref.WeakKeyDictionary[Session, OrderedDict[bytes, ResultHandle[Any]]]
+_stored = weakref.WeakKeyDictionary()
+
+
+def places(session: Session, values: Iterable[object], name: str) -> dict[int, Place]:
+    """Where the heavy ones of these arguments are stored, by their addresses; stores them first.
+
+    Args:
+        session: Of the call.
+        values: Its arguments.
+        name: Of the function.
+
+    Raises:
+        ControlPlaneError: One cannot be stored.
+    """
+    distinct = list({id(value): value for value in values}.values())
+    parts = sharing.parts_of(distinct, with_inner=False)
+    return {
+        address: place
+        for part in parts
+        if part.packed.nbytes > HEAVY_BYTES
+        for address, place in part.places(_handle(session, part.packed, name))
+    }
+
+
+def _handle(session: Session, packed: Packed, name: str) -> ResultHandle[Any]:
+    digest = _digest(packed)
+    with _lock:
+        known = _stored.setdefault(session, OrderedDict())
+        if (handle := known.get(digest)) is not None:
+            known.move_to_end(digest)
+            return handle
+    (state,) = session.put([packed], [f"{name} argument"])
+    handle = ResultHandle(state)  # kept: who looks at the arguments of a call asks it for its value
+    with _lock:
+        known[digest] = handle
+        while len(known) > _MOST_KEPT:
+            known.popitem(last=False)
+    return handle
+
+
+def _digest(packed: Packed) -> bytes:
+    """Of stream and buffers, each behind its length: no two values have the same bytes."""
+    digest = hashlib.blake2b(digest_size=32)
+    for blob in packed.blobs:
+        view = memoryview(blob).cast("B")
+        digest.update(view.nbytes.to_bytes(8, "little"))
+        digest.update(view)
+    return digest.digest()
