@@ -5,7 +5,7 @@ The same for files: a pickle has their numbers, their bytes travel beside it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,10 +16,16 @@ if TYPE_CHECKING:
 
 
 class Referable:
-    """Base of a handle; two that share a state are the same reference."""
+    """Base of a handle; two that share a state are the same reference.
+
+    Attributes:
+        is_kept_by_calls: It stands for a value that the program gave, not for a handle: calls that
+            have it as an argument keep it.
+    """
 
     __slots__ = ()
 
+    is_kept_by_calls: ClassVar[bool] = False
     _state: ResultState
 
 

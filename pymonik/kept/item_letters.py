@@ -60,7 +60,7 @@ class ItemLetter:
     @property
     def calls(self) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
         """The arguments of the call, as the only one of a list; see `DeadLetter.calls`."""
-        return [arguments(self._state, ResultHandle)]
+        return [arguments(self._state, ResultHandle, lambda one: ResultHandle(one).get())]
 
     @property
     def event(self) -> Any:

@@ -8,7 +8,7 @@ from pymonik.code import codec
 from pymonik.errors import UsageError
 from pymonik.files.reading import as_argument
 from pymonik.runs.payloads import read_calls
-from pymonik.session.run import KeptCall
+from pymonik.session.run import Kept, KeptCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,22 +21,29 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 ArgumentsAndSeed = tuple[tuple[Any, ...], dict[str, Any], "Seed | None"]
 
 
-def arguments(state: ResultState, value_of: Callable[[ResultState], object]) -> Arguments:
+def arguments(
+    state: ResultState,
+    handle_of: Callable[[ResultState], object],
+    value_of: Callable[[ResultState], object],
+) -> Arguments:
     """Positional and keyword arguments, made anew at each call.
 
     Args:
         state: Of the call.
-        value_of: Gives what stands for a handle among them.
+        handle_of: Gives what stands for a handle among them.
+        value_of: Gives the value of an argument that was stored for several calls.
 
     Raises:
         UsageError: They are not kept.
     """
-    args, kwargs, _ = arguments_and_seed(state, value_of)
+    args, kwargs, _ = arguments_and_seed(state, handle_of, value_of)
     return args, kwargs
 
 
 def arguments_and_seed(
-    state: ResultState, value_of: Callable[[ResultState], object]
+    state: ResultState,
+    handle_of: Callable[[ResultState], object],
+    value_of: Callable[[ResultState], object],
 ) -> ArgumentsAndSeed:
     """The same with the seed of the call's random numbers; see `arguments`."""
     if state.run is not None and not state.run.has_pickles:
@@ -54,6 +61,8 @@ def arguments_and_seed(
         )
     refs = call.refs if isinstance(call, KeptCall) else ()
 
+    filled: dict[ResultState, object] = {}
+
     def fill(slot: int) -> object:
         needed = refs[slot]()
         if needed is None:
@@ -61,7 +70,10 @@ def arguments_and_seed(
                 f"an argument of {state.name or 'this call'} was a handle that the program does "
                 "not hold any more"
             )
-        return value_of(needed)
+        if needed not in filled:  # two parts of one stored value share what is in it
+            give = value_of if isinstance(refs[slot], Kept) else handle_of
+            filled[needed] = give(needed)
+        return filled[needed]
 
     def file(slot: int) -> object:
         return as_argument(files[slot], state.session)

@@ -67,7 +67,7 @@ class CallLook:
     def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         from pymonik.runs.called import arguments
 
-        return arguments(self._state, type(self))
+        return arguments(self._state, type(self), lambda one: type(self)(one).result())
 
     @property
     def attempts(self) -> list[Attempt]:

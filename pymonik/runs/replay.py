@@ -42,7 +42,7 @@ def replay(
         if state.run is None:
             raise UsageError("it is not known which function this was: the handle has no call")
         function = state.run.function
-    args, kwargs, seed = arguments_and_seed(state, value_of)
+    args, kwargs, seed = arguments_and_seed(state, value_of, value_of)
     session = InlineSession(state.session.session_id, value_of)
     before = entered_session()
     activate(session)

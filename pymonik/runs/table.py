@@ -100,9 +100,24 @@ def _column(name: str) -> str:
     return f"{name}_" if name == "item" or name in COLUMNS else name
 
 
+class _Mention(str):
+    """A handle, or a stored argument, in a table: nothing is fetched for it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, state: ResultState) -> _Mention:
+        """Mention it by its name."""
+        return cls(f"<{state.name or 'handle'}>")
+
+    def __getitem__(self, _: object) -> _Mention:
+        """The call has one of several values that were stored together."""
+        return self
+
+
 def _called(state: ResultState) -> dict[str, Any]:
     try:
-        return named(state, *arguments(state, lambda needed: f"<{needed.name or 'handle'}>"))
+        return named(state, *arguments(state, _Mention.of, _Mention.of))
     except PymonikError:  # not kept, or of a class that cannot be read: the row is still of use
         return {}
 

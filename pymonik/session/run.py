@@ -169,20 +169,33 @@ class SingleCalls(Run):
                 state.call = _kept(call)
 
 
+class Kept:
+    """A state in the place of a weak reference to one; see `Referable.is_kept_by_calls`."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, state: ResultState) -> None:
+        self.state = state
+
+    def __call__(self) -> ResultState:
+        """The state, which is there as long as the call is."""
+        return self.state
+
+
 class KeptCall(NamedTuple):
     """The arguments of a call as they travel, with arrays or handles in them.
 
     Attributes:
         blobs: The pickle, then its buffers.
-        refs: What stands in the slots of the pickle. Kept weakly: a chain of calls must not keep
-            all of its values.
+        refs: What stands in the slots of the pickle. Handles of the program are kept weakly: a
+            chain of calls must not keep all of its values.
         files: Files among them.
         modules: See `Packed`.
         held: The same states, once the call has failed for want of one: it may be run again.
     """
 
     blobs: Sequence[Buffer]
-    refs: tuple[weakref.ref[ResultState], ...]
+    refs: tuple[weakref.ref[ResultState] | Kept, ...]
     files: Sequence[Sealed] = ()
     modules: frozenset[str] = NO_MODULES
     held: tuple[ResultState | None, ...] = ()
@@ -197,5 +210,7 @@ def _kept(call: Packed) -> KeptCall | bytes:
     if len(call.blobs) == 1 and not (call.refs or call.files or call.modules):
         stream = call.blobs[0]
         return stream if isinstance(stream, bytes) else bytes(stream)
-    refs = tuple(weakref.ref(ref._state) for ref in call.refs)
+    refs = tuple(
+        Kept(ref._state) if ref.is_kept_by_calls else weakref.ref(ref._state) for ref in call.refs
+    )
     return KeptCall(call.blobs, refs, call.files, call.modules)

@@ -12,11 +12,11 @@ import hashlib
 import threading
 import weakref
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pymonik.code import sharing
 from pymonik.code.packed_function import HEAVY_BYTES
-from pymonik.handles.result_handle import ResultHandle
+from pymonik.handles.stored_argument import StoredArgument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _MOST_KEPT: Final = 8  # values of a session: those before are stored again if they come back
 
 _lock = threading.RLock()  # a signal handler may invoke where another call of its thread looks
-_stored: weakref.WeakKeyDictionary[Session, OrderedDict[bytes, ResultHandle[Any]]]
+_stored: weakref.WeakKeyDictionary[Session, OrderedDict[bytes, StoredArgument]]
 _stored = weakref.WeakKeyDictionary()
 
 
@@ -53,7 +53,7 @@ def places(session: Session, values: Iterable[object], name: str) -> dict[int, P
     }
 
 
-def _handle(session: Session, packed: Packed, name: str) -> ResultHandle[Any]:
+def _handle(session: Session, packed: Packed, name: str) -> StoredArgument:
     digest = _digest(packed)
     with _lock:
         known = _stored.setdefault(session, OrderedDict())
@@ -61,7 +61,7 @@ def _handle(session: Session, packed: Packed, name: str) -> ResultHandle[Any]:
             known.move_to_end(digest)
             return handle
     (state,) = session.put([packed], [f"{name} argument"])
-    handle = ResultHandle(state)  # kept: who looks at the arguments of a call asks it for its value
+    handle = StoredArgument(state)
     with _lock:
         known[digest] = handle
         while len(known) > _MOST_KEPT:

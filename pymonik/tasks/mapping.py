@@ -20,6 +20,7 @@ from pymonik.content.sealing import one_moment
 from pymonik.errors import ArgumentsError, UsageError
 from pymonik.handles.multi_result_handle import MultiResultHandle
 from pymonik.handles.result_handle import ResultHandle
+from pymonik.handles.stored_argument import StoredArgument
 from pymonik.runs import held
 from pymonik.seeds import Seed
 from pymonik.session.again import note_dependants
@@ -353,5 +354,5 @@ def _put_large(
     return {
         address: place
         for part, state in zip(parts, states, strict=True)
-        for address, place in part.places(ResultHandle(state))
+        for address, place in part.places(StoredArgument(state))
     }
