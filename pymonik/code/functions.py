@@ -13,6 +13,7 @@ from __future__ import annotations
 import dis
 import functools
 import importlib
+import inspect
 import re
 import sys
 import types
@@ -98,6 +99,7 @@ def _reduce_by_value(pickler: Pickler, function: types.FunctionType) -> Any:
             pickler.need_names(names, _in_annotations(function.__annotations__), optional=True)
     else:
         module, values = home, []
+        captured = _of_tools(code, names)
     cells, filled = _cells(pickler, function.__closure__ or ())
     values += [content for _, content in filled]
     submodules = list(_submodules(code, values))
@@ -111,6 +113,25 @@ def _reduce_by_value(pickler: Pickler, function: types.FunctionType) -> Any:
     )
     arguments = (code, module, cells, sources.source_of(code))
     return make_function, arguments, state, None, None, set_function_state
+
+
+def _of_tools(code: types.CodeType, names: dict[str, Any]) -> dict[str, Any]:
+    """Modules under names that nobody can write, as pytest puts them into the modules of tests.
+
+    Its asserts use them to say what failed. The module that a worker imports has none of them.
+    """
+    used = [name for name in names_of(code) if name.startswith("@") and name in names]
+    return {name: _IfThere(names[name].__name__) for name in used if inspect.ismodule(names[name])}
+
+
+class _IfThere:
+    """Stands for a module in a pickle; where that is not installed, nothing takes its place."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return imported_if_there, (self._name,)
 
 
 def _need_by_text(pickler: Pickler, code: types.CodeType, names: dict[str, Any]) -> None:
@@ -295,6 +316,14 @@ def set_dispatch_state(function: Any, state: tuple[Any, ...]) -> None:
 def imported(name: str) -> types.ModuleType:
     """A module that is imported here."""
     return importlib.import_module(name)
+
+
+def imported_if_there(name: str) -> types.ModuleType | None:
+    """The same, or ``None`` where there is none."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
 
 
 def by_name(module: str, qualname: str) -> Any:
