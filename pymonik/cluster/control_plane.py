@@ -14,7 +14,7 @@ from pymonik.cluster.state.submission import TaskCreation
 from pymonik.cluster.storage import SMALL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from pymonik.cluster.events import Interest, Subscription
@@ -78,8 +78,7 @@ class ControlPlane:
             creations: The tasks.
             payloads: See `DirectRequest`.
             outputs: See `DirectRequest`.
-            own_payloads: Whether payloads that come with the request end with their tasks, and
-                those that tasks have left which failed.
+            own_payloads: Whether payloads end with their tasks.
         """
         made: dict[str, Stored] = {}
         try:
@@ -96,7 +95,7 @@ class ControlPlane:
                     creations,
                     made,
                     outputs,
-                    own_payloads=_Own(made, state.kept_payloads) if own_payloads else (),
+                    own_payloads=own_payloads,
                     new_id=new_id,
                     now=now,
                 )
@@ -219,16 +218,6 @@ class ControlPlane:
             found = {one.result_id: one for one in state.known_results(result_ids)}
             objects = [found[one].opaque_id if one in found else "" for one in result_ids]
         return [self._storage.held(one) for one in objects]
-
-
-class _Own:
-    """Payloads that belong to the tasks of a request; others were stored before, to stay."""
-
-    def __init__(self, *places: Container[str]) -> None:
-        self._places = places
-
-    def __contains__(self, result_id: object) -> bool:
-        return any(result_id in place for place in self._places)
 
 
 def _in_rows(stored: Iterable[Stored | None]) -> int:

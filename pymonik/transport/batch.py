@@ -59,6 +59,11 @@ class Part(msgspec.Struct, frozen=True):
     tasks: list[OutgoingTask]
     new: list[NewTask]
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a payload among them is one of an earlier task, which may be asked for again."""
+        return any(isinstance(task, RepeatedTask) for task in self.tasks)
+
 
 class _Group:
     """Tasks whose options can go into one request, and the parts that they make."""
@@ -374,7 +379,12 @@ class BatchSender:
         for task in part.tasks:
             task.is_doubtful = True
         try:
-            ids = self._plane.submit_tasks(self._session_id, part.options, part.new)
+            ids = self._plane.submit_tasks(
+                self._session_id,
+                part.options,
+                part.new,
+                keeps_payloads=self._recording is not None or part.repeats,
+            )
         except UnavailableError:
             raise
         except ControlPlaneError as error:

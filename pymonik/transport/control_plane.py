@@ -40,6 +40,7 @@ from pymonik.transport.news import News, of_event
 from pymonik.wire import containers
 from pymonik.wire.call import KEPT_PREFIXES
 from pymonik.wire.embedded import (
+    KEEPS_PAYLOADS,
     RESULTS,
     SMALL_DATA,
     DirectRequest,
@@ -376,26 +377,39 @@ class ControlPlane:
     # -- tasks ---------------------------------------------------------------------------------
 
     def submit_tasks(
-        self, session_id: str, options: TaskOptions, tasks: Sequence[NewTask]
+        self,
+        session_id: str,
+        options: TaskOptions,
+        tasks: Sequence[NewTask],
+        *,
+        keeps_payloads: bool = False,
     ) -> list[str]:
         """Their ids, in order. Not tried twice: a second attempt would run them twice.
 
-        Their payloads can be data if `takes_payloads`; then their outputs need not exist.
+        Their payloads can be data if `takes_payloads`; then their outputs need not exist. ArmoniK
+        keeps payloads in any case; the embedded cluster does where it is asked to.
         """
         request = self._submission(session_id, options, tasks)
         method = self._tasks.SubmitTasks
         if self._is_direct:
             outputs = [task.name for task in tasks]
-            method = partial(method, payloads=_payloads(tasks), outputs=outputs)
+            metadata = [KEEPS_PAYLOADS] if keeps_payloads else []
+            method = partial(method, metadata=metadata, payloads=_payloads(tasks), outputs=outputs)
         return _task_ids(self._once("SubmitTasks", method, request))
 
     def direct_submission(
-        self, session_id: str, options: TaskOptions, tasks: Sequence[NewTask]
+        self,
+        session_id: str,
+        options: TaskOptions,
+        tasks: Sequence[NewTask],
+        *,
+        keeps_payloads: bool,
     ) -> DirectRequest:
         """The same as it goes over the direct socket; see `submitted` for its answer."""
         message = self._submission(session_id, options, tasks).SerializeToString()
         outputs = [task.name for task in tasks]
-        return DirectRequest(_SUBMIT_TASKS, message, [], _payloads(tasks), outputs)
+        metadata = [KEEPS_PAYLOADS] if keeps_payloads else []
+        return DirectRequest(_SUBMIT_TASKS, message, metadata, _payloads(tasks), outputs)
 
     def submitted(self, message: bytes) -> list[str]:
         """The ids of tasks in the answer to `direct_submission`."""

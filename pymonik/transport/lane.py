@@ -181,7 +181,10 @@ class Lane:
         for part in parts:
             for task in part.tasks:
                 task.is_doubtful = True
-            wire.send(self._plane.direct_submission(self._session_id, part.options, part.new))
+            submission = self._plane.direct_submission(
+                self._session_id, part.options, part.new, keeps_payloads=part.repeats
+            )
+            wire.send(submission)
 
     def subscribe(self) -> None:
         """Hear of results from now on."""

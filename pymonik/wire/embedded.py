@@ -41,6 +41,11 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, gc=False):
     name: str = ""
 
 
+# Among the metadata of SubmitTasks: payloads stay when their tasks have ended, for they may be run
+# again by another program.
+KEEPS_PAYLOADS: Final = ("keeps-payloads", "1")
+
+
 class DirectRequest(msgspec.Struct, frozen=True, array_like=True):
     """A request over the socket that stands beside gRPC's, for the program that has the cluster.
 
@@ -49,7 +54,8 @@ class DirectRequest(msgspec.Struct, frozen=True, array_like=True):
         message: Protobuf.
         metadata: Pairs, as gRPC has them.
         payloads: Of SubmitTasks: those of the tasks that name none, in their order. Whoever
-            submits here gives each task a payload of its own, which is deleted when the task ends.
+            submits here gives each task a payload of its own, which is deleted when the task ends;
+            see `KEEPS_PAYLOADS`.
         outputs: Of SubmitTasks: a name for each task, whose expected output is created with it and
             has the id that the client made, unless it exists.
     """

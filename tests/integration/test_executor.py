@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import psutil
 import pytest
 
 from pymonik import PymonikContext, get_context, task
@@ -711,12 +710,16 @@ def _leave(size: int) -> int:
 
 
 def _hold(size: int, pids: list[int]) -> list[int]:
+    import psutil  # not above: other tests look at what their executors have loaded
+
     data = b"x" * size
     time.sleep(1.0)  # several looks at the memory
     return [pid for pid in pids if data and psutil.pid_exists(pid)]
 
 
 def test_no_call_fails_for_memory_of_what_an_earlier_one_left(make_bench: Any) -> None:
+    import psutil
+
     bench = make_bench(memory_limit=200 << 20)
     left = bench.value(bench.call(_leave, 100 << 20))
     assert bench.value(bench.call(_hold, 50 << 20, [left])) == [left]  # there is room for both

@@ -23,6 +23,7 @@ from pymonik.cluster.services.fields import TASKS
 from pymonik.cluster.services.filters import Query
 from pymonik.cluster.services.lists import ListRequest
 from pymonik.cluster.state.faults import BrokenRule, ValidationFailed
+from pymonik.wire.embedded import KEEPS_PAYLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ class TasksService(TasksServicer):  # type: ignore[misc]
             [task_creation(one) for one in request.task_creations],
             payloads=context.payloads if is_direct else (),
             outputs=context.outputs if is_direct else (),
-            own_payloads=is_direct,
+            own_payloads=is_direct and KEEPS_PAYLOADS not in context.invocation_metadata(),
         )
         return pb.SubmitTasksResponse(task_infos=[task_info(task) for task in tasks])
 

@@ -29,9 +29,6 @@ class KeptPayloads:
             surplus.append(oldest)
         return surplus
 
-    def __contains__(self, result_id: object) -> bool:
-        return result_id in self._sizes
-
     def take(self, result_id: str) -> None:
         """A task has it now, or it is gone."""
         if self._sizes:  # nearly always it is empty, and this is called for each task

@@ -19,7 +19,7 @@ from pymonik.cluster.state.results import create
 from pymonik.cluster.state.rows import ResultStatus, Session, Task, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from pymonik.cluster.state.rows import Stored
     from pymonik.cluster.state.tables import State
@@ -46,7 +46,7 @@ def submit(
     payloads: Mapping[str, Stored] = MappingProxyType({}),
     outputs: Sequence[str] = (),
     *,
-    own_payloads: Container[str] = (),
+    own_payloads: bool = False,
     new_id: Callable[[], str],
     now: int,
 ) -> list[Task]:
@@ -60,7 +60,7 @@ def submit(
         payloads: Results that are made for them, unless they are refused.
         outputs: Names of the outputs to create with the ids that the tasks expect, one for each
             task; those that exist are left alone.
-        own_payloads: Those that nobody else has to do with: they end with their tasks.
+        own_payloads: Whether nobody else has to do with the payloads: they end with their tasks.
         new_id: Gives the IDs of tasks.
         now: The instant.
     """
@@ -90,7 +90,7 @@ def submit(
             created_by="",
             initial_task_id=task_id,
             created_at=now,
-            owns_payload=creation.payload_id in own_payloads,
+            owns_payload=own_payloads,
         )
         tasks.append(task)
     insert(state, tasks, now)

@@ -72,7 +72,7 @@ class World:
             session.session_id,
             None,
             [creation],
-            own_payloads=[payload.result_id] if own_payload else (),
+            own_payloads=own_payload,
             new_id=self.new_id,
             now=self.now(),
         )
