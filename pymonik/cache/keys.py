@@ -75,8 +75,22 @@ class Keys:
         self._codes: dict[tuple[str, frozenset[str], str, bytes], _Code] = {}
         self._with_files: dict[str, CodeKey] = {}  # by digest: those whose code names files
 
-    def code(self, task: Named, function: PackedFunction, call: Packed, program: Code) -> CodeKey:
+    def code(
+        self,
+        task: Named,
+        function: PackedFunction,
+        call: Packed,
+        program: Code,
+        made_in: str = "",
+    ) -> CodeKey:
         """Of the code of a call.
+
+        Args:
+            task: What is called.
+            function: The same, packed.
+            call: Its arguments.
+            program: What goes with it.
+            made_in: A folder of what such calls have made: code may name it, but does not read it.
 
         Raises:
             CannotDigestError: Part of the function cannot be digested.
@@ -88,11 +102,11 @@ class Keys:
         if code is None:
             code = self._new_code(self._function(task, function), modules, program)
             _remember(self._codes, known, code)
-        return self._with_named_files(code) if code.texts else code.key
+        return self._with_named_files(code, made_in) if code.texts else code.key
 
-    def _with_named_files(self, code: _Code) -> CodeKey:
+    def _with_named_files(self, code: _Code, made_in: str) -> CodeKey:
         """The key with the files that the code names, as they are now."""
-        files = named_files(code.texts)
+        files = named_files(code.texts, made_in)
         if not files:
             return code.key
         digest = hashlib.sha256(code.key.digest.encode())

@@ -49,12 +49,19 @@ def _may_be_path(text: str) -> bool:
     return has_sign and len(text) <= _LONGEST and text.isprintable()
 
 
-def named_files(texts: frozenset[str]) -> list[Part]:
-    """Those of the texts that name files which lie here now, with their contents."""
+def named_files(texts: frozenset[str], made_in: str = "") -> list[Part]:
+    """Those of the texts that name files which lie here now, with their contents.
+
+    Args:
+        texts: In the code.
+        made_in: A folder that is left out.
+    """
+    left_out = os.path.join(os.path.abspath(made_in), "") if made_in else None  # noqa: PTH100, PTH118
     folders = dict.fromkeys((os.curdir, _folder_of_program()))
     return [
         Part(f"file {text}", digest)
         for text in sorted(texts)
+        if left_out is None or not os.path.abspath(text).startswith(left_out)  # noqa: PTH100
         if (digest := next(filter(None, (_content(f"{one}/{text}") for one in folders)), None))
     ]
 

@@ -90,6 +90,8 @@ class Batch:
         self._task = task
         self._session = session
         target = Target(save_to)
+        # A target in the current folder has its files among those that the code may well read.
+        self._made_in = "" if str(target.folder) == "." else str(target.folder)
         self._ledger = Ledger(target)
         self.saving = Saving(target, self._ledger)
         self._entries = self._ledger.entries() if resumes else {}
@@ -124,7 +126,7 @@ class Batch:
                 own = (
                     function.content_id
                     if function.built_in is not None
-                    else keys.code(self._task, function, call, code).digest
+                    else keys.code(self._task, function, call, code, self._made_in).digest
                 )
             except CannotDigestError as error:
                 _log.warning("calls of %s cannot be resumed: %s", function.name, error)
