@@ -180,6 +180,7 @@ class RemoteSession:
         self._callbacks = Callbacks()
         self._ends_of_futures = Callbacks()
         self.weights = Weights()
+        self.heavy: dict[bytes, ResultState] = {}  # arguments by content, until the session ends
         self._files = Files(partial(_store_files, engine, store))
         # Not at the exit of the interpreter: the cluster is about to learn of that anyway.
         self._when_abandoned(_abandon if recording is None else _let_go)
@@ -574,6 +575,7 @@ class RemoteSession:
             return
         ending = events.Ending(how == "cancelled", events.Reply())
         self._closed = self._closed or how
+        self.heavy.clear()  # they refer to the session
         self._abandoned.detach()
         if own_threads.is_own():
             self._engine.post(ending)

@@ -9,9 +9,6 @@ another value, and an equal copy is the same one.
 from __future__ import annotations
 
 import hashlib
-import threading
-import weakref
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from pymonik.code import sharing
@@ -23,16 +20,13 @@ if TYPE_CHECKING:
 
     from pymonik.code.codec import Packed
     from pymonik.code.pickler import Place
-    from pymonik.session.protocol import Session
+    from pymonik.session.remote import RemoteSession
+    from pymonik.session.result import ResultState
 
 _MOST_KEPT: Final = 8  # values of a session: those before are stored again if they come back
 
-_lock = threading.RLock()  # a signal handler may invoke where another call of its thread looks
-_stored: weakref.WeakKeyDictionary[Session, OrderedDict[bytes, StoredArgument]]
-_stored = weakref.WeakKeyDictionary()
 
-
-def places(session: Session, values: Iterable[object], name: str) -> dict[int, Place]:
+def places(session: RemoteSession, values: Iterable[object], name: str) -> dict[int, Place]:
     """Where the heavy ones of these arguments are stored, by their addresses; stores them first.
 
     Args:
@@ -49,24 +43,20 @@ def places(session: Session, values: Iterable[object], name: str) -> dict[int, P
         address: place
         for part in parts
         if part.packed.nbytes > HEAVY_BYTES
-        for address, place in part.places(_handle(session, part.packed, name))
+        for address, place in part.places(StoredArgument(_state(session, part.packed, name)))
     }
 
 
-def _handle(session: Session, packed: Packed, name: str) -> StoredArgument:
-    digest = _digest(packed)
-    with _lock:
-        known = _stored.setdefault(session, OrderedDict())
-        if (handle := known.get(digest)) is not None:
-            known.move_to_end(digest)
-            return handle
-    (state,) = session.put([packed], [f"{name} argument"])
-    handle = StoredArgument(state)
-    with _lock:
-        known[digest] = handle
-        while len(known) > _MOST_KEPT:
-            known.popitem(last=False)
-    return handle
+def _state(session: RemoteSession, packed: Packed, name: str) -> ResultState:
+    # Single steps of a dict: threads may store a value twice, but never see half of a table.
+    known, digest = session.heavy, _digest(packed)
+    state = known.pop(digest, None)
+    if state is None:
+        (state,) = session.put([packed], [f"{name} argument"])
+    known[digest] = state  # last: it was used last
+    for oldest in list(known)[:-_MOST_KEPT]:
+        known.pop(oldest, None)
+    return state
 
 
 def _digest(packed: Packed) -> bytes:

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
     from pymonik.cache.finding import Finding
     from pymonik.code.codec import Packed
-    from pymonik.session.weights import Weights
+    from pymonik.session.remote import RemoteSession
     from pymonik.tasks.lambdas import LambdaTask
     from pymonik.tasks.resumed import Batch
 
@@ -489,13 +489,13 @@ class Task(Named, Generic[P, R]):
         seed: int | None,
     ) -> Packed:
         """The same call, which refers to its large arguments; they are stored once."""
-        weights: Weights | None = getattr(session, "weights", None)
-        if weights is None:  # in a task: its values are sent with it
+        if not hasattr(session, "heavy"):  # in a task: its values go with it when it has ended
             return call
         from pymonik.tasks import heavy  # few calls are
 
-        weights.look_at_arguments(self.name, call.nbytes)
-        shared = heavy.places(session, (*args, *kwargs.values()), self.name)
+        remote = cast("RemoteSession", session)
+        remote.weights.look_at_arguments(self.name, call.nbytes)
+        shared = heavy.places(remote, (*args, *kwargs.values()), self.name)
         if not shared:
             return call
         return self._pack_call(args, kwargs, shared, None if seed is None else Seed(seed, 0))

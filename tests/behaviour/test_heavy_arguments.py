@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pymonik import task
+from pymonik import Pymonik, task
 
 if TYPE_CHECKING:
-    from pymonik import Pymonik
+    from pymonik import LocalCluster
 
 _ITEMS = 1_500_000  # 12 MB
 
@@ -43,6 +45,15 @@ def test_an_array_that_was_changed_is_another_value(client: Pymonik) -> None:
     assert before.get() == (0.0, 0.0, False)
     assert after.get() == (5.0, 5.0, False)
     assert first_and_sum.invoke(table, 1.0).get()[0] == 7.0
+
+
+def test_a_session_that_ended_is_not_kept_by_its_arguments(cluster: LocalCluster) -> None:
+    with Pymonik(cluster) as client:
+        session = weakref.ref(client.session)
+        assert first_and_sum.invoke(np.ones(_ITEMS), 2.0).get()[0] == 2.0
+    del client
+    gc.collect()
+    assert session() is None
 
 
 def test_one_object_given_twice_is_one_object(client: Pymonik) -> None:
