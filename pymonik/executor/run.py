@@ -5,32 +5,31 @@ from __future__ import annotations
 import contextvars
 import sys
 import time
-from functools import cached_property
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pymonik.code import codec, opened_result
+from pymonik.code import codec
 from pymonik.code.finder import bundles
-from pymonik.code.outcome import outcome, outcome_awaited
+from pymonik.code.outcome import outcome
 from pymonik.code.outputs import Outputs
 from pymonik.code.prepared import prepared
 from pymonik.code.references import Referable
 from pymonik.code.settings import applied
-from pymonik.context.task_context import PymonikContext, enter
+from pymonik.context.task_context import enter
 from pymonik.errors import DependencyFailedError, SerializationError, UsageError
 from pymonik.executor import files, task_logging
 from pymonik.executor.back_off import back_off
 from pymonik.executor.cache import BuiltInFunction
+from pymonik.executor.call_context import ContextOf
+from pymonik.executor.call_inputs import CallInputs, ElsewhereError
 from pymonik.executor.endings import Failed, Retry, margin_s
 from pymonik.executor.frames import Report
-from pymonik.executor.mappings import inputs
 from pymonik.executor.measures import Measures, origin_of, with_printed
-from pymonik.executor.packed_options import copied
 from pymonik.executor.submission import is_new
 from pymonik.executor.subtasks import SubtaskSession
-from pymonik.executor.telling import NeededFailedError, Teller
+from pymonik.executor.telling import Teller
 from pymonik.seeds import RandomNumbers
 from pymonik.session.current import activate
 from pymonik.wire import containers
@@ -51,11 +50,10 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
     from pymonik.code.codec import Packed
+    from pymonik.executor.beside import Beside
     from pymonik.executor.cache import FunctionCache, Runnable
-    from pymonik.executor.claims import Claims
     from pymonik.executor.frames import Created, Run
-    from pymonik.executor.printed import Printed
-    from pymonik.executor.reporting import Reporting
+    from pymonik.executor.share import Share
     from pymonik.executor.workplace import Workplace
     from pymonik.wire.call import BuiltIn, FileRef, Origin
     from pymonik.wire.command_lines import Ran
@@ -67,35 +65,6 @@ if TYPE_CHECKING:
 
 
 _SMALL_OUTPUT = 64 * 1024  # bytes; a larger output is a result of its own
-
-
-class Share(Protocol):
-    """What is known of the calls of a chunk while it runs: which are ours, and which are not."""
-
-    claims: Claims
-    printed: Printed
-    reporting: Reporting
-
-    def is_loaded(self) -> None:
-        """Tell the parent that the modules of the calls are imported: their time begins."""
-
-    def handed_over(self) -> list[ResultRef]:
-        """Where the values of the calls will stand that were taken away: the last ones."""
-
-    def item_ended(self, place: int, seconds: float) -> None:
-        """Put back what a call of several, which took so long, changed around it."""
-
-    def call_ended(self, seconds: float) -> None:
-        """The only call of a task has ended after so long: note what it has printed."""
-
-    def ask_agent(self, task_id: str, operation: str, message: bytes) -> bytes:
-        """Have ArmoniK's agent do something for the running task."""
-
-    def end_if_asked(self) -> None:
-        """End this process if the run was asked to end: what the call gave is not wanted."""
-
-    def is_stopping(self) -> bool:
-        """Whether the running call is to come to its end."""
 
 
 def execute(
@@ -114,7 +83,7 @@ def execute(
     """
     teller = Teller(run, memory_error)
     try:
-        return _Attempt(run, functions, share, teller).report()
+        return Attempt(run, functions, share, teller).report()
     except _RetryWantedError as wanted:
         return Retry(_with_output(teller.failure(wanted.error), share))
     except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
@@ -135,112 +104,9 @@ class _RetryWantedError(Exception):
         self.error = error
 
 
-class _ElsewhereError(Exception):
-    """What the call needs stands in other results, which the task did not get."""
+class Attempt:
+    """One attempt at a task: at its call, or at its calls one after the other."""
 
-    def __init__(
-        self,
-        refs: dict[ResultRef, ResultRef],
-        files: Sequence[FileRef] = (),
-        outputs: Sequence[ResultRef] = (),
-    ) -> None:
-        super().__init__(refs)
-        self.refs = refs
-        self.files = files
-        self.outputs = outputs
-
-
-class _PartsNotHereError(Exception):
-    """Files or outputs of a value are no inputs of the task."""
-
-    def __init__(self, files: Sequence[FileRef], outputs: Sequence[ResultRef]) -> None:
-        super().__init__(files, outputs)
-        self.files = files
-        self.outputs = outputs
-
-
-class _NotHereError(Exception):
-    def __init__(self, ref: ResultRef) -> None:
-        super().__init__(ref)
-        self.ref = ref
-
-
-class _ContextOf:
-    """Gives the context of the calls of a task, made for the first that asks: most never do."""
-
-    def __init__(
-        self,
-        run: Run,
-        meta: PayloadMeta,
-        session: SubtaskSession,
-        share: Share,
-        rng: Callable[[], Generator],
-        place: int = -1,
-    ) -> None:
-        self._place = place
-        self._run = run
-        self._share = share
-        self._rng = rng
-        self._meta = meta
-        self._session = session
-
-    def __call__(self) -> PymonikContext:
-        return self._context
-
-    @cached_property
-    def _context(self) -> PymonikContext:
-        # Calls alike share both; what one changes in its own is not what the next one finds.
-        environment = self._meta.environment
-        variables = dict(environment.env_variables)
-        return PymonikContext(
-            session=self._session,
-            task_id=self._run.task_id,
-            session_id=self._run.session_id,
-            attempt=self._run.attempt + self._meta.earlier,
-            options=copied(self._session.options),
-            environment=msgspec.structs.replace(environment, env_variables=variables),
-            partition=self._session.options.partition_id or "",
-            expected_results=(self._run.output_id,) if self._run.output_id else (),
-            is_stopping=self._share.is_stopping,
-            rng=self._rng,
-            live=_LiveOf(
-                self._run, self._run.attempt + self._meta.earlier, self._share, self._place
-            ),
-            task_handler=self._handler,
-        )
-
-    def _handler(self) -> Any:
-        try:
-            from pymonik.executor.task_handler import task_handler  # the package of ArmoniK is slow
-        except ImportError as error:
-            text = f"task_handler needs the package 'armonik' in the task's environment: {error}"
-            raise UsageError(text) from error
-        chunked, ask = self._meta.chunked, self._share.ask_agent
-        return task_handler(self._run, self._session, chunked=chunked, ask=ask)
-
-
-class _LiveOf:
-    """What the calls of a task can say and ask while they run: a `LiveSide` of the context."""
-
-    def __init__(self, run: Run, attempt: int, share: Share, place: int) -> None:
-        self._place = place
-        self._run = run
-        self._attempt = attempt
-        self._reporting = share.reporting
-
-    def report(self, fields: dict[str, object], keep: int, output_id: str) -> None:
-        output = output_id or self._run.output_id or self._run.task_id
-        self._reporting.report(self._run, self._attempt, fields, keep, output, self._place)
-
-    def progress(self, done: float, total: float | None) -> None:
-        if self._reporting.may_tell_progress(is_last=done == total):
-            self.report({"done": done, "total": total}, 0, "")
-
-    def board(self) -> dict[str, Any]:
-        return self._reporting.board()
-
-
-class _Attempt:
     def __init__(
         self,
         run: Run,
@@ -251,7 +117,7 @@ class _Attempt:
         self._run = run
         self._share = share
         self._teller = teller
-        self._opened: dict[str, opened_result.OpenedResult] = {}
+        self._inputs = CallInputs(run, self)
         self._meta, self._blobs = _payload(run)
         self._starts = [0, *accumulate(call.blobs for call in self._meta.calls)]
         teller.meta = self._meta
@@ -260,7 +126,7 @@ class _Attempt:
         self._sessions: list[SubtaskSession] = []  # of calls that run at the same time
         self._session = SubtaskSession(run, self._meta)
         self._mark = self._session.begin_call()
-        self._context = _ContextOf(run, self._meta, self._session, share, self._rng)
+        self._context = ContextOf(run, self._meta, self._session, share, self._rng)
         self._random = RandomNumbers()
         self._context_of_calls: contextvars.Context | None = None
         self._workplace: Workplace | None = None
@@ -284,6 +150,11 @@ class _Attempt:
         return functions.get(function.content_id, lambda: files.load(self._run.input(place)))
 
     def report(self) -> Report:
+        """Run the calls; gives what the parent is to know.
+
+        Raises:
+            BaseException: What the only call raises; of several calls none does.
+        """
         output = self._chunk() if self._meta.chunked else self._single()
         data, path = output
         sessions = [one for one in (self._session, *self._sessions) if one.has_news()]
@@ -347,12 +218,10 @@ class _Attempt:
 
     def _outcome(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]] | None:
         """What a call gives, ``None`` when another result takes its place."""
-        if self._opened:
-            # An array lies where it is mapped and may be changed: no call sees what another did.
-            self._opened = {i: one for i, one in self._opened.items() if not one.has_buffers}
+        self._inputs.let_go_of_arrays()
         try:
             return self._made(index)
-        except _ElsewhereError as elsewhere:
+        except ElsewhereError as elsewhere:
             self._run_later(index, elsewhere)
             return None
         finally:
@@ -376,7 +245,7 @@ class _Attempt:
         """What the function is called with."""
         call = self._meta.calls[index]
         in_files = self._file_slots(call.files)
-        packed_call = codec.unpack(self._blobs_of(index), self._slots(call.refs), in_files)
+        packed_call = codec.unpack(self._blobs_of(index), self._inputs.slots(call.refs), in_files)
         args, kwargs, seed = codec.arguments_of(packed_call)
         self._random = RandomNumbers(seed)
         self._teller.begin(args, kwargs)
@@ -395,7 +264,7 @@ class _Attempt:
             return ItemMeta(len(packed.blobs)), packed.blobs
         return self._with_files(packed)
 
-    def _run_later(self, index: int, elsewhere: _ElsewhereError) -> None:
+    def _run_later(self, index: int, elsewhere: ElsewhereError) -> None:
         """Have a call run when what it needs is there.
 
         A result that was lost meanwhile makes the control plane refuse everything that this task
@@ -510,65 +379,6 @@ class _Attempt:
         _, blobs = _payload(self._run)
         return blobs.cut(self._starts[index], self._starts[index + 1])
 
-    def _slots(self, refs: Sequence[ResultRef]) -> Any:
-        """What gives the value of each slot; all that stand elsewhere are found at once."""
-        if not refs:
-            return None
-        elsewhere: dict[ResultRef, ResultRef] = {}
-        lacking: list[FileRef] = []
-        outputs: list[ResultRef] = []
-        values: list[object] = []
-        for ref in refs:
-            try:
-                values.append(self._value(ref))
-            except _NotHereError as error:  # noqa: PERF203 - see above
-                if error.ref == ref or (ref.item < 0 and not ref.output):
-                    raise SerializationError("a data dependency of the task is missing") from error
-                elsewhere[ref] = error.ref
-            except _PartsNotHereError as error:
-                lacking += error.files
-                outputs += error.outputs
-        if elsewhere or lacking or outputs:
-            raise _ElsewhereError(elsewhere, lacking, outputs)
-        return values.__getitem__
-
-    def _value(self, ref: ResultRef) -> object:
-        if ref.result_id not in self._run.files and ref.result_id not in self._run.data:
-            raise _NotHereError(ref)
-        opened = self._open(ref.result_id)
-        files, outputs = opened.needs(ref.item, ref.output)
-        if files or outputs:
-            self._check_parts(ref, files, outputs)
-        value = opened.value(ref.item, self._value, self, ref.output)
-        for one in value if ref.item < 0 and isinstance(value, list) else (value,):
-            if isinstance(one, Failure):
-                raise NeededFailedError(one)
-        return value
-
-    def _check_parts(
-        self, ref: ResultRef, files: Sequence[FileRef], outputs: Sequence[ResultRef]
-    ) -> None:
-        """Raise what has the call run again, unless all parts of a value are inputs of the task."""
-        run = self._run
-        lacking = [file for file in files if not self._is_here(file)]
-        missing = [
-            one
-            for one in outputs
-            if one.result_id not in run.files and one.result_id not in run.data
-        ]
-        if missing and ref.output:
-            raise _NotHereError(missing[0])  # the reference is to lead there instead
-        if lacking or missing:
-            raise _PartsNotHereError(lacking, missing)
-
-    def _open(self, result_id: str) -> opened_result.OpenedResult:
-        """An input, which several references may need."""
-        opened = self._opened.get(result_id)
-        if opened is None:
-            opened = opened_result.OpenedResult(inputs.load(self._run.input(result_id)))
-            self._opened[result_id] = opened
-        return opened
-
     # -- files ---------------------------------------------------------------------------------
 
     @property
@@ -581,10 +391,6 @@ class _Attempt:
                 self._run, is_reused=isinstance(self._meta.function, Command)
             )
         return self._workplace
-
-    def _is_here(self, file: FileRef) -> bool:
-        run = self._run
-        return not file.result_id or file.result_id in run.files or file.result_id in run.data
 
     def _file_slots(self, refs: Sequence[FileRef]) -> Callable[[int], object] | None:
         return (lambda slot: self._place.file(refs[slot])) if refs else None
@@ -634,7 +440,7 @@ class _Attempt:
         if not isinstance(definition, LambdaHandler):
             raise TypeError("the task runs no handler")
         self._teller.begin((), {})
-        value = self._slots(self._meta.calls[index].refs)
+        value = self._inputs.slots(self._meta.calls[index].refs)
         event, client_context = lambda_call.arguments(self._blobs_of(index), value)
         self._teller.begin((event,), {})
         context = LambdaContext(
@@ -661,7 +467,7 @@ class _Attempt:
         call, command, place = self._meta.calls[index], self._meta.function, self._place
         if not isinstance(command, Command):
             raise TypeError("the task runs no command")
-        values = self._slots(call.refs)
+        values = self._inputs.slots(call.refs)
         one = CommandCall(command, call, self._blobs_of(index), values, place, self._context)
         outgoing = Outgoing(self._run, self._session, place)
         return one.outcome(outgoing, lambda: origin_of(self._run, self._meta.earlier, started))
@@ -781,9 +587,11 @@ class _Attempt:
         seconds = limit.total_seconds()
         return seconds - 1.5 * margin_s(seconds)
 
-    def _beside(self, index: int) -> _Beside:
+    def _beside(self, index: int) -> Beside:
         """One of the calls, with what it has for itself."""
-        one = _Beside(self, index)
+        from pymonik.executor.beside import Beside  # few tasks run calls at the same time
+
+        one = Beside(self, index)
         self._sessions.append(one._session)
         return one
 
@@ -795,59 +603,6 @@ class _Attempt:
 
     def _may_retry(self) -> bool:
         return self._run.attempt <= self._run.max_retries
-
-
-class _Beside(_Attempt):
-    """A call that runs beside others of its task; see `pymonik.executor.together.OneCall`."""
-
-    def __init__(self, attempt: _Attempt, index: int) -> None:
-        # What was read and loaded for the task is shared; what belongs to one call is made anew.
-        vars(self).update(vars(attempt))
-        self._context_of_calls = None
-        self._index = index
-        self.is_late = False
-        self._opened = {}
-        self._workplace = None
-        self._teller = attempt._teller.beside()
-        self._session = SubtaskSession(self._run, self._meta, f"{index}-")
-        self._context = _ContextOf(
-            self._run, self._meta, self._session, self._share, self._rng, index
-        )
-        if self._function.setup is not None:
-            self._context().setup = attempt._context().setup
-        self._random = RandomNumbers()
-        self._mark = self._session.begin_call()
-
-    @property
-    def surroundings(self) -> contextvars.Context:
-        """The context of the call."""
-        return self._surroundings()
-
-    async def awaited(self) -> Ended:
-        """Its value, or what stands in the place of one."""
-        try:
-            made = await self._awaited()
-        except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
-            if not self.is_late:
-                return self._failed(self._index, error)
-            self._session.undo(self._mark)
-            self._session.reroute({}, self._index, self._untouched(self._index))
-            return self._elsewhere()
-        return self._ended(made)
-
-    async def _awaited(self) -> Made | None:
-        try:
-            args, kwargs = self._arguments(self._index)
-            function = self._function
-            value = await outcome_awaited(function.func, args, kwargs, collects=function.collects)
-            return self._given(value)
-        except _ElsewhereError as elsewhere:
-            self._run_later(self._index, elsewhere)
-            return None
-        finally:
-            if self._workplace is not None:  # the current folder is everybody's, so it stays
-                self._workplace.leave()
-                self._workplace = None
 
 
 def _payload(run: Run) -> tuple[PayloadMeta, containers.Blobs]:

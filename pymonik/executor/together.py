@@ -36,7 +36,7 @@ _place: ContextVar[int] = ContextVar("pymonik_place")  # of the call that runs i
 
 
 class Share(Protocol):
-    """What is known of the chunk; see `pymonik.executor.run.Share`."""
+    """What is known of the chunk; see `pymonik.executor.share.Share`."""
 
     claims: Claims
     printed: Printed

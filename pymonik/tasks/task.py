@@ -58,7 +58,6 @@ from pymonik.tasks.given import (
     output_names,
 )
 from pymonik.tasks.keywords import with_prefix
-from pymonik.tasks.methods import BoundTask, ContextSecond
 from pymonik.wire.call import MOST_CALLS
 
 if TYPE_CHECKING:
@@ -70,6 +69,7 @@ if TYPE_CHECKING:
     from pymonik.code.codec import Packed
     from pymonik.session.remote import RemoteSession
     from pymonik.tasks.lambdas import LambdaTask
+    from pymonik.tasks.methods import BoundTask
     from pymonik.tasks.resumed import Batch
 
 P = ParamSpec("P")
@@ -302,14 +302,20 @@ class Task(Named, Generic[P, R]):
     def __get__(self, instance: object, owner: type | None = None) -> Task[P, R] | BoundTask[R]:
         if not isinstance(self.func, types.FunctionType):
             return self
+        if instance is None and not self.of_class:
+            return self
+        from pymonik.tasks.methods import BoundTask  # few tasks are methods
+
         if self.of_class:
             return BoundTask(self._as_method(), type(instance) if owner is None else owner)
-        return self if instance is None else BoundTask(self._as_method(), instance)
+        return BoundTask(self._as_method(), instance)
 
     def _as_method(self) -> Task[..., R]:
         if not self.require_context:
             return self
         if self._method is None:
+            from pymonik.tasks.methods import ContextSecond
+
             function = ContextSecond(self.func)
             options, retry_on = self.options, self.retry_on
             self._method = Task(

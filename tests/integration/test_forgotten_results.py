@@ -42,7 +42,7 @@ def zeros(size: int) -> Any:
 def size_of(array: Any, port: int = 0) -> int:
     """Wait at that port, if there is one, until it is let in."""
     if port:
-        with socket.create_connection(("127.0.0.1", port)) as sock:
+        with socket.create_connection(("127.0.0.1", port), timeout=3 * WAIT_S) as sock:
             sock.recv(1)
     return int(array.nbytes)
 

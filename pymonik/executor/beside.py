@@ -1,0 +1,70 @@
+"""`Beside`: one of several calls of a task that run at the same time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymonik.code.outcome import outcome_awaited
+from pymonik.executor.call_context import ContextOf
+from pymonik.executor.call_inputs import CallInputs, ElsewhereError
+from pymonik.executor.run import Attempt
+from pymonik.executor.subtasks import SubtaskSession
+from pymonik.seeds import RandomNumbers
+
+if TYPE_CHECKING:
+    import contextvars
+
+    from pymonik.executor.run import Ended, Made
+
+
+class Beside(Attempt):
+    """A call that runs beside others of its task; see `pymonik.executor.together.OneCall`."""
+
+    def __init__(self, attempt: Attempt, index: int) -> None:
+        # What was read and loaded for the task is shared; what belongs to one call is made anew.
+        vars(self).update(vars(attempt))
+        self._context_of_calls = None
+        self._index = index
+        self.is_late = False
+        self._inputs = CallInputs(self._run, self)
+        self._workplace = None
+        self._teller = attempt._teller.beside()
+        self._session = SubtaskSession(self._run, self._meta, f"{index}-")
+        self._context = ContextOf(
+            self._run, self._meta, self._session, self._share, self._rng, index
+        )
+        if self._function.setup is not None:
+            self._context().setup = attempt._context().setup
+        self._random = RandomNumbers()
+        self._mark = self._session.begin_call()
+
+    @property
+    def surroundings(self) -> contextvars.Context:
+        """The context of the call."""
+        return self._surroundings()
+
+    async def awaited(self) -> Ended:
+        """Its value, or what stands in the place of one."""
+        try:
+            made = await self._awaited()
+        except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
+            if not self.is_late:
+                return self._failed(self._index, error)
+            self._session.undo(self._mark)
+            self._session.reroute({}, self._index, self._untouched(self._index))
+            return self._elsewhere()
+        return self._ended(made)
+
+    async def _awaited(self) -> Made | None:
+        try:
+            args, kwargs = self._arguments(self._index)
+            function = self._function
+            value = await outcome_awaited(function.func, args, kwargs, collects=function.collects)
+            return self._given(value)
+        except ElsewhereError as elsewhere:
+            self._run_later(self._index, elsewhere)
+            return None
+        finally:
+            if self._workplace is not None:  # the current folder is everybody's, so it stays
+                self._workplace.leave()
+                self._workplace = None
