@@ -10,6 +10,7 @@ from pymonik.runs.figures import Measured, measured
 from pymonik.runs.logs import logs_of, stored_log
 from pymonik.runs.summaries import outcome
 from pymonik.runs.watch import Listed
+from pymonik.wire.error_text import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,14 +61,21 @@ def attempts(state: ResultState) -> list[Attempt]:
 
 
 def _printed(row: TaskRow, state: ResultState, *, is_last: bool) -> str:
-    """The last attempt's comes with its end; earlier ones left what was told while they ran."""
+    """The last attempt's comes with its end; earlier ones left what was told while they ran.
+
+    Where a worker of ArmoniK tells nothing meanwhile, the failure of a call alone has its end.
+    """
     if is_last:
         return logs_of(state)
     session = state.session
     if not isinstance(session, Listed) or state.result_id is None:
         return ""
     place = 0 if state.item < 0 else state.item
-    return stored_log(session.lists, session.session_id, state.result_id, place, row.attempt)
+    log = stored_log(session.lists, session.session_id, state.result_id, place, row.attempt)
+    if log:
+        return log
+    failure = failure_of(row.told, getattr(session, "nonce", ""))
+    return "" if failure is None else failure.output
 
 
 def _attempt(row: TaskRow, state: ResultState, *, is_last: bool) -> Attempt:

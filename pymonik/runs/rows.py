@@ -45,6 +45,7 @@ class TaskRow:
         first_id: Id of the first attempt, which is the one that was submitted.
         worker: The pod that has it or had it, ``""`` before.
         error: ``Output.error``, for people.
+        told: The whole of it, with the line for us; see `wire.error_text`.
         dependencies: Ids of the results that it needs; empty where they were not asked for.
         outputs: Ids of its expected outputs; empty where they were not asked for.
         payload: Id of the result that is its payload; ``""`` where it was not asked for.
@@ -58,6 +59,7 @@ class TaskRow:
     first_id: str = ""
     worker: str = ""
     error: str = ""
+    told: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     created: float | None = None
     submitted: float | None = None

@@ -199,6 +199,11 @@ class RemoteSession:
         return self._session_id
 
     @property
+    def nonce(self) -> str:
+        """By which lines of failures of its calls are believed; see `pymonik.wire.error_text`."""
+        return self._nonce
+
+    @property
     def environment(self) -> Environment:
         """What calls get around them."""
         return self._environment

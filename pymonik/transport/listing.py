@@ -471,6 +471,7 @@ def _task_sort(*, newest_first: bool, acquired_last: bool) -> Any:
 def _task_row(raw: Any) -> TaskRow:
     """From a ``TaskSummary`` or a ``TaskDetailed``."""
     is_detailed = hasattr(raw, "data_dependencies")
+    told = raw.output.error if is_detailed else raw.error
     return TaskRow(
         task_id=raw.id,
         session_id=raw.session_id,
@@ -478,7 +479,8 @@ def _task_row(raw: Any) -> TaskRow:
         partition=raw.options.partition_id,
         first_id=raw.initial_task_id or raw.id,
         worker=_worker(raw.pod_hostname, raw.owner_pod_id),
-        error=for_people(raw.output.error if is_detailed else raw.error),
+        error=for_people(told),
+        told=told,
         options=dict(raw.options.options),
         created=_seconds(raw, "created_at"),
         submitted=_seconds(raw, "submitted_at"),
