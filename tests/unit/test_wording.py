@@ -10,6 +10,7 @@ from pymonik.wording import count, short, size, span
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
+        (0.000028, "28 µs"),
         (0.0004, "0.4 ms"),
         (0.25, "0.25 s"),
         (9.4, "9.4 s"),
