@@ -123,6 +123,7 @@ class Together:
             )
             for one in done:
                 del self._running[one]
+                one.result()  # raises what is no failure of the call: the parent is gone, say
             if not done:
                 self._let_go()
 

@@ -7,10 +7,12 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from pymonik import (
     ArgumentsError,
+    LocalCluster,
     Outcome,
     Pymonik,
     TaskCancelled,
@@ -21,12 +23,10 @@ from pymonik import (
     as_completed,
     task,
 )
-from pymonik.errors import UsageError, WaitTimeoutError
+from pymonik.errors import PymonikError, UsageError, WaitTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from pymonik.cluster.local import LocalCluster
 
 TIMEOUT_S = 55.0
 
@@ -211,6 +211,33 @@ def test_the_end_of_the_session_submits_what_is_left(cluster: LocalCluster):
         handles = double.map_invoke(items, max_queued=3)
     assert items.drawn == 20
     assert handles.get() == [2 * n for n in range(20)]
+
+
+@pytest.mark.parametrize("how", ["kill", "cancel"])
+def test_a_bounded_map_ends_with_the_other_side(how: str) -> None:
+    with LocalCluster(workers=1) as cluster:
+        client = Pymonik(cluster, on_unseen="ignore").create()
+        handles = waits.map_invoke(iter([()] * 9), pymonik=client, max_queued=2)
+        gone: list[BaseException | None] = []
+
+        def read() -> None:
+            try:
+                len(handles)  # draws all, for which calls have to end
+            except PymonikError as error:
+                gone.append(error)
+            else:
+                gone.append(handles.exceptions()[0])
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        if how == "kill":
+            psutil.Process(cluster.pid).kill()
+        else:
+            client.cancel()
+        reader.join(TIMEOUT_S)
+        assert not reader.is_alive()
+        assert isinstance(gone[0], PymonikError)
+        client.close(wait=False)
 
 
 def test_an_item_that_is_wrong_is_told_behind_those_before_it(own: Pymonik):
