@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -17,7 +19,6 @@ from pymonik import LocalCluster, Pymonik, monitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 WAIT_S = 60
 WORKER = [sys.executable, "-m", "pymonik.worker"]
@@ -135,3 +136,40 @@ def test_ten_thousand_turns_over_ends_of_workers_and_of_the_cluster(kept: Kept) 
     assert kept.memory - before < 60 << 20  # of rows: about three KiB for a turn
     assert kept.data_bytes < 80 << 20
     client.close()
+
+
+@monitor(every=0.05, max_retries=50)
+def frames(context: Any, folder: str) -> None:
+    known = context.state.setdefault("files", [])
+    new = sorted({path.name for path in Path(folder).glob("*.eer")}.difference(known))
+    if new:
+        known += new
+        context.report(files=list(known), pid=os.getpid())
+    if Path(folder, "stop").exists():
+        context.stop(list(known))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("worker", [None, WORKER], ids=["executors", "armonik worker"])
+def test_a_watched_folder_over_ends_of_workers(worker: list[str] | None, tmp_path: Path) -> None:
+    """An hour of an instrument in a minute: a file now and then, and who looks is killed."""
+    count, each = 60, 6  # a kill for each 6 files
+    with (
+        LocalCluster(workers=2, worker=worker) as cluster,
+        Pymonik(cluster, output="quiet", on_unseen="ignore") as client,
+    ):
+        watch = frames.start(str(tmp_path), pymonik=client)
+        pids: set[int] = set()
+        for number in range(count):
+            (tmp_path / f"frame-{number:03}.eer").write_bytes(b"12345")
+            seen = watch.next_report(timeout=WAIT_S)
+            while seen["files"][-1] != f"frame-{number:03}.eer":
+                seen = watch.next_report(timeout=WAIT_S)
+            pids.add(seen["pid"])
+            if number % each == each - 1:
+                with suppress(ProcessLookupError):
+                    os.kill(seen["pid"], signal.SIGKILL)
+        (tmp_path / "stop").touch()
+        # Each once, and in the order in which they came: a turn that was killed told nothing.
+        assert watch.get(WAIT_S) == [f"frame-{number:03}.eer" for number in range(count)]
+    assert len(pids) > count // each // 2
