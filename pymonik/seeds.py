@@ -37,9 +37,13 @@ class Seed(NamedTuple):
 
 
 class RandomNumbers:
-    """The generator of one call, made when the call first asks for it."""
+    """The generator of the present call, made when the call first asks for it."""
 
-    def __init__(self, seed: Seed | None = None) -> None:
+    def __init__(self) -> None:
+        self.begin(None)
+
+    def begin(self, seed: Seed | None) -> None:
+        """Another call begins, with numbers of its own."""
         self._seed = seed
         self._generator: Generator | None = None
 

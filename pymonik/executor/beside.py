@@ -30,12 +30,12 @@ class Beside(Attempt):
         self._workplace = None
         self._teller = attempt._teller.beside()
         self._session = SubtaskSession(self._run, self._meta, f"{index}-")
+        self._random = RandomNumbers()
         self._context = ContextOf(
-            self._run, self._meta, self._session, self._share, self._rng, index
+            self._run, self._meta, self._session, self._share, self._random.generator, index
         )
         if self._function.setup is not None:
             self._context().setup = attempt._context().setup
-        self._random = RandomNumbers()
         self._mark = self._session.begin_call()
 
     @property
@@ -53,6 +53,8 @@ class Beside(Attempt):
             self._session.undo(self._mark)
             self._session.reroute({}, self._index, self._untouched(self._index))
             return self._elsewhere()
+        finally:
+            self.let_go()
         return self._ended(made)
 
     async def _awaited(self) -> Made | None:

@@ -84,7 +84,8 @@ class InlineSession:
         try:
             setup: Callable[[], object] | None = getattr(function, "setup", None)
             self.setup = None if setup is None else _beside_loops(prepared, setup)
-            self.numbers = RandomNumbers(seed)
+            self.numbers = RandomNumbers()
+            self.numbers.begin(seed)
             return self._resolved(_outcome(function, args, kwargs))
         finally:
             self.numbers, self.setup = around
