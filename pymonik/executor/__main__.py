@@ -52,7 +52,10 @@ from pymonik.executor.surroundings import CUT_OFF, Surroundings
 from pymonik.executor.usage import peak_memory
 from pymonik.wire.framing import Inbox, framed
 
-_NO_TIME_S = 0.001  # calls of a chunk that take less leave little behind
+# Items of a chunk that take less (seconds) get `put_back_little` instead of `put_back`: in so short
+# a time a call starts no process, so what it may have changed is known, and a whole look (20 µs)
+# would cost more than the item.
+_NO_TIME_S = 0.001
 
 if TYPE_CHECKING:
     from pymonik.executor.channel import Outcome
@@ -61,26 +64,34 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Answer runs until the parent closes the socket."""
+    # The order is that of the command line that `pymonik.executor.process` builds; see the top of
+    # this module.
     fds, given = [int(fd) for fd in sys.argv[1:8]], sys.argv[8:14]
     fd, pipe, journal, ahead, runs, page, marks = fds
     memory_limit, packages, originals, number, archive, has_own_folder = given
     for ours in fds:
         os.set_inheritable(ours, False)  # noqa: FBT003 - what user code starts has no business with them
     _die_with_parent(fd)
-    outputs = os.dup(1), os.dup(2)  # calls may close or redirect theirs
+    # Sizes of both files are asked for by these copies: calls may close or redirect 1 and 2.
+    outputs = os.dup(1), os.dup(2)
     shared = Marks(marks)
     printed = Printed(outputs, shared)
     set_up(printed)
     task_logging.set_up()
     _set_up_path(packages, archive)
+    # Calls of several programs take turns here, so `__main__` is set before each of them.
     main_module.Turns.taken = True
+    # User code that parses `sys.argv` must not find the numbers of our descriptors.
     del sys.argv[1:]
+    # Only the client compares variables of modules with what the files give; here it would be
+    # wasted.
     baselines.is_watching = False
     bundles.uses_originals = originals == "1"
     Here.executor = int(number)
     sock = socket.socket(fileno=fd)
     behind = Behind((ahead, runs))
     stop_request = StopRequest(page)
+    # Both files are mapped by now, and a mapping outlives the descriptor that it was made from.
     for mapped in (page, marks):
         os.close(mapped)
     claims = Claims(pipe, journal)
@@ -89,6 +100,8 @@ def main() -> None:
     )
     share = _Share(sock, claims, behind, stop_request, surroundings, printed, shared)
     signal.signal(signal.SIGINT, share.interrupt)
+    # After SIGINT has our handler: the handlers that are learnt here are those that each call
+    # finds.
     surroundings.learn_handlers()
     _serve(sock, share, int(memory_limit))
     # Threads that user code left behind must not keep the process.
@@ -107,9 +120,12 @@ def _serve(sock: socket.socket, share: _Share, memory_limit: int) -> None:
         share.flush()
         if os.getpid() != owner:
             os._exit(0)  # a fork that user code made came back: it is not the executor
+        # From `end` on no signal and no timer of this run can meet the next one; only then the
+        # answer leaves.
         share.end()
         share.send_bytes(frame)
-        share.put_back()  # behind the answer: nobody waits for it
+        # After the answer has left, so the caller does not wait for the 20 µs; the next run does.
+        share.put_back()
         inputs.end_call()
 
 
@@ -129,20 +145,24 @@ class _Share:
         self.claims = claims
         self.printed = printed
         self.reporting = Reporting(self.send, printed, marks)
-        self._sending = threading.Lock()  # threads of calls report while another one answers
-        self._reading = threading.Lock()  # threads of calls ask the agent; guards the four below
-        self._owner = os.getpid()
-        self._runs = ""  # the task that may ask the agent
-        self._asked = 0  # requests to the agent
-        self._handed: HandedOver | None = None  # that came before the reply of the agent
+        # Two frames that are written at the same time would be mixed up on the socket: threads of a
+        # call report while the main thread answers.
+        self._sending = threading.Lock()
+        # Guards the four attributes below, and reading from the inbox during a run: threads of a
+        # call ask the agent while the main thread waits for `HandedOver`.
+        self._reading = threading.Lock()
+        self._owner = os.getpid()  # children that user code forks have this object too
+        self._runs = ""  # id of the task that may ask the agent; "" between two runs
+        self._asked = 0  # requests to the agent so far: the number of the last one
+        self._handed: HandedOver | None = None  # read while a thread waited for the agent's reply
         self._sock = sock
         self._inbox = Inbox(sock)
         self._behind = behind
         self._stop_request = stop_request
         self._surroundings = surroundings
-        self._is_flushed = False  # what the only call of the run has printed
-        self._reason = ""  # why no other call may run here
-        self._number = 0  # of the present run
+        self._is_flushed = False  # whether the streams were flushed when the only call ended
+        self._reason = ""  # why this executor retires after the present run; "" if it does not
+        self._number = 0  # of the present run, as the parent counts them too
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._poll.register(behind.fd, select.POLLIN)
@@ -152,6 +172,8 @@ class _Share:
         self._runs = task_id
         self._is_flushed = False
         self._number += 1
+        # `running` is written before `end_if_asked` reads `asked`, and the parent does it the other
+        # way round: one of the two always sees the other (see `stop_request`).
         self._stop_request.begin(self._number)
         self.printed.begin_run(self._number)
         self.end_if_asked()
@@ -165,6 +187,8 @@ class _Share:
         # A timer would kill the executor after the answer, and with it a call that is not to blame.
         self._surroundings.put_back_timers()
         self.end_if_asked()
+        # The call has closed or replaced our socket, so the exit code is all that the parent can be
+        # told.
         if not self._surroundings.can_answer:
             os._exit(CUT_OFF)
 
@@ -182,6 +206,8 @@ class _Share:
             self.printed.ended(place, seconds)
             self._surroundings.put_back_little()
             return
+        # C's own buffer must be empty before the sizes of the files are compared, or its text would
+        # count for the next call.
         flush_c()
         self.printed.ended(place, seconds)
         self._surroundings.put_back_timers()
@@ -235,11 +261,15 @@ class _Share:
             if not self._inbox.has_some() and not self._comes():
                 continue
             order = self._inbox.wait(order_decoder)
+            # A `HandedOver` or `AgentReply` that comes between two runs is of a run that ended
+            # before it read it: its chunk had failed, or its thread was interrupted.
             if not isinstance(order, HandedOver | AgentReply):
-                return order  # else a chunk had failed before it looked, or was interrupted
+                return order
 
     def _comes(self) -> bool:
         """Wait for something; whether it is an order."""
+        # Only an executor that keeps mappings wakes after `IDLE_S`, to give them up; others sleep
+        # until there is a run.
         found = self._poll.poll(IDLE_S * 1000 if inputs else None)
         if not found:
             inputs.clear()
@@ -271,6 +301,8 @@ class _Share:
                 task_id=task_id, number=number, operation=operation, message=message
             )
             self.send_bytes(framed(request))
+            # An interrupt may have left a request whose reply is still on its way: replies are told
+            # apart by number.
             while (reply := self._next_order()) is None or reply.number != number:
                 pass  # the reply to a request that was interrupted
         if reply.refusal:
@@ -297,6 +329,8 @@ def _answer(run: Run, functions: FunctionCache, share: _Share, memory_limit: int
 
 def _set_up_path(packages: str, archive: str) -> None:
     """The current folder last, so that it hides no module; an archive first, as AWS has it."""
+    # An interpreter that is started with `-m` or `-c` has the current folder first, where a file
+    # `random.py` would hide that of the standard library.
     if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 - compared as text
         sys.path.append(sys.path.pop(0))
     if archive:
@@ -321,6 +355,8 @@ def _watch(fd: int) -> None:
     poll = select.poll()
     poll.register(fd, 0)
     poll.poll()
+    # SIGKILL, since a call in C code would not let a Python handler run, nor `sys.exit` in a thread
+    # end it.
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -27,9 +27,13 @@ from pymonik.executor.tokens import Tokens, take
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DEPTH = 6  # runs, with the one that it begins at once
-SLOW_S = 0.02  # a run that takes longer has nothing waiting behind it
-_MOST_BYTES = 1 << 15  # of a run
+DEPTH = 6  # runs that are sent ahead at most, with the one that the executor begins at once
+# Seconds after which a run counts as slow: the parent takes back what waits behind it, so that
+# another executor runs it. Waiting costs those runs at most this.
+SLOW_S = 0.02
+# Bytes of an encoded run, which is one datagram: the reader's buffer is of this size, and what is
+# larger would be cut by the kernel without an error.
+_MOST_BYTES = 1 << 15
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Run).decode
@@ -43,11 +47,15 @@ class Ahead:
     """
 
     def __init__(self) -> None:
+        # Datagrams keep the bounds of runs, so the executor reads exactly one for each byte of the
+        # pipe.
         self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._ours.setblocking(False)  # noqa: FBT003 - positional only
         self._theirs.setblocking(False)  # noqa: FBT003 - positional only
         self._tokens = Tokens()
-        self._has_stale = False  # runs that were taken back
+        # Runs that were taken back still lie in the socket, before any that would be sent now: a
+        # reader would get those instead. So nothing is sent until `clear` has removed them.
+        self._has_stale = False
         self.count = 0
 
     @property
@@ -59,6 +67,8 @@ class Ahead:
         """Have the executor run these after what it has, up to the first that cannot be sent."""
         sent = sum(1 for _ in takewhile(self._send, runs))
         if sent:
+            # The bytes follow the datagrams: whoever owns a byte finds its run in the socket
+            # already.
             self._tokens.put(sent)
             self.count += sent
 
@@ -81,6 +91,7 @@ class Ahead:
         """
         taken = self._tokens.take_back()
         self._has_stale = self._has_stale or taken > 0
+        # `count` leaves the present run out, whose byte may be among those that were read.
         self.count = max(0, self.count - taken)
         return taken
 

@@ -23,12 +23,15 @@ class Beside(Attempt):
     def __init__(self, attempt: Attempt, index: int) -> None:
         # What was read and loaded for the task is shared; what belongs to one call is made anew.
         vars(self).update(vars(attempt))
+        # Every attribute below holds what one call changes; calls that shared it would see each
+        # other's.
         self._context_of_calls = None
         self._index = index
         self.is_late = False
         self._inputs = CallInputs(self._run, self)
         self._workplace = None
         self._teller = attempt._teller.beside()
+        # The prefix keeps stand-ins of neighbouring calls apart: all of them go into one report.
         self._session = SubtaskSession(self._run, self._meta, f"{index}-")
         self._random = RandomNumbers()
         self._context = ContextOf(
@@ -47,7 +50,10 @@ class Beside(Attempt):
         """Its value, or what stands in the place of one."""
         try:
             made = await self._awaited()
+        # An asyncio task that raised would end the loop, and with it the neighbours of this call.
         except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
+            # `is_late` says that `Together` cancelled the call for want of time: it is no failure,
+            # but runs again alone, without what it had submitted.
             if not self.is_late:
                 return self._failed(self._index, error)
             self._session.undo(self._mark)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from pymonik.wire.containers import Buffer
 
-# Of the containers; what they hold takes several times as much once it is loaded.
+# Bytes of the containers of all functions that are kept. Loaded objects cannot be measured; they
+# take several times as much.
 _MOST_BYTES = 16 * 1024 * 1024
 
 
@@ -70,6 +71,7 @@ class FunctionCache:
         if loaded is None:
             loaded = self._load(content_id, container())
         else:
+            # A function of another program may have run since: names of `__main__` are set again.
             loaded.put_in_place()
             self._functions.move_to_end(content_id)
         function: Runnable = loaded.function
@@ -82,6 +84,8 @@ class FunctionCache:
         loaded.function.adopt(content_id)
         self._functions[content_id] = loaded
         self._bytes += loaded.nbytes
+        # The function that was just loaded stays even if it is larger than the bound: it is about
+        # to run.
         while self._bytes > self._most_bytes and len(self._functions) > 1:
             _, oldest = self._functions.popitem(last=False)
             self._bytes -= oldest.nbytes

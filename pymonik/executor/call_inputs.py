@@ -79,6 +79,9 @@ class CallInputs:
         for ref in refs:
             try:
                 values.append(self._value(ref))
+            # `error.ref` is where the value was moved to: the call runs again with that result
+            # among its inputs. A declared input that is missing, and was not moved, would be
+            # missing the next time too.
             except NotHereError as error:  # noqa: PERF203 - see above
                 if error.ref == ref or (ref.item < 0 and not ref.output):
                     raise SerializationError("a data dependency of the task is missing") from error
@@ -98,6 +101,7 @@ class CallInputs:
         if files or outputs:
             self._check_parts(ref, files, outputs)
         value = opened.value(ref.item, self._value, self._reader, ref.output)
+        # A reference to a whole chunk gives a list of its items, any of which may be a failure.
         for one in value if ref.item < 0 and isinstance(value, list) else (value,):
             if isinstance(one, Failure):
                 raise NeededFailedError(one)
@@ -123,6 +127,8 @@ class CallInputs:
         """An input, which several references may need."""
         opened = self._opened.get(result_id)
         if opened is None:
+            # Opening parses the head and keeps unpickled items, which many references into one
+            # chunk share.
             opened = opened_result.OpenedResult(inputs.load(self._run.input(result_id)))
             self._opened[result_id] = opened
         return opened

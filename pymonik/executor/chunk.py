@@ -39,9 +39,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_PREFIX = "again-"  # stand-ins of the executor have none
+# Stand-ins that the parent makes begin with this, so that they never equal one of the executor,
+# whose begin with a number: both may be in one report.
+_PREFIX = "again-"
 
-LATE_S = 0.6  # after which calls that were not begun become tasks of their own
+# Seconds that a chunk runs before the calls that it has not begun become tasks of their own, which
+# other executors can run at the same time.
+LATE_S = 0.6
 
 HandOver = Callable[[Report], Sequence[str]]
 """Submits the subtasks of a report while the task runs; gives the ids of their outputs."""
@@ -63,6 +67,7 @@ class Chunk:
         self._run = run
         self._meta = meta
         self._blobs = blobs
+        # Call `i` has the blobs from `_starts[i]` to `_starts[i + 1]`.
         self._starts = [0, *accumulate(call.blobs for call in meta.calls)]
         self._hand_over = hand_over
         self._elsewhere: list[ResultRef] = []  # of the last calls
@@ -113,6 +118,7 @@ class Chunk:
         self._add_tasks(tasks, begun, self.size, max(finished, self._at_once))
         try:
             outputs = self._hand_over(Report(created=tasks.created, subtasks=tasks.subtasks))
+        # Submitting asks the agent or the cluster, which may refuse or be gone for the moment.
         except Exception as error:  # noqa: BLE001 - the executor goes on, only slower
             logger.warning("calls of task %s are not handed over: %s", self._run.task_id, error)
             return None
@@ -145,6 +151,8 @@ class Chunk:
         running = range(max(len(finished), begun - self._at_once), begun)
         if not self._may_run_again(ending):
             values.update((index, _failed(ending.failure)) for index in running)
+        # A call with subtasks or files of its own is in the journal, but those are not (`is_all`):
+        # it runs again.
         missing = [
             index for index in range(begun) if index not in values or not values[index].is_all
         ]
@@ -160,6 +168,8 @@ class Chunk:
         blobs = [blob for _, value in sorted(values.items()) for blob in value.blobs]
         meta = ResultMeta(items=tuple(items), chunked=True)
         if any(printed):
+            # What calls printed that run again is told by their own tasks, so their part is empty
+            # here.
             parts = [*printed, *[b""] * (self.size - len(printed))]
             meta, blobs = with_printed(meta, blobs, parts, [len(part) for part in parts])
         output = b"".join(containers.join(meta, blobs))
@@ -174,6 +184,8 @@ class Chunk:
 
     def _may_run_again(self, ending: Lost | TimedOut | Failed) -> bool:
         """Whether the call that ran when the executor died is tried again."""
+        # A process that died may have died of this call, so trying it again takes one of its
+        # attempts.
         if isinstance(ending, Lost):
             return self._run.attempt <= self._run.max_retries
         return isinstance(ending, TimedOut) and self.size > 1  # alone it gets all of its time
@@ -192,6 +204,8 @@ class Chunk:
     def _add_task(self, tasks: _Tasks, start: int, stop: int, *, attempts: int = 0) -> None:
         # Chunked even if it is one call: then its failure is a value too, and never keeps the
         # calls of another chunk from being submitted that refer to it and to its neighbours.
+        # Only a call that was running when the executor died has used an attempt; those that were
+        # not begun have all of theirs.
         earlier = self._run.attempt if attempts else 0
         first, indexes = self._meta.numbers_of(start, stop)
         meta = msgspec.structs.replace(

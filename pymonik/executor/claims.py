@@ -33,12 +33,18 @@ from pymonik.wire.containers import Buffer  # noqa: TC001 - of a NamedTuple
 _log = logging.getLogger(__name__)
 
 _RECORD = struct.Struct("<BIQ")  # how the call ended, number of blobs, bytes that follow
-_RECORD_OF_ONE = struct.Struct("<BIQQ")  # of one blob: the bytes that follow begin with its size
-_NONE, _VALUE, _FAILED, _NOT_ALL = range(4)  # how a call ended; or no record is here
-_FORM_SHIFT, _ENDINGS = 4, 0xF  # the form of a value stands above how the call ended
+# The same for a call of one blob, as nearly all are: the size of the blob, which is the first thing
+# that follows, is packed in the same step.
+_RECORD_OF_ONE = struct.Struct("<BIQQ")
+# The first byte of a record. `_NONE` must be 0, which is what a new file holds: it says that no
+# record has been completed at this place.
+_NONE, _VALUE, _FAILED, _NOT_ALL = range(4)
+_FORM_SHIFT, _ENDINGS = 4, 0xF  # upper half of that byte: the form of the value; lower: the ending
 _NOTHING = bytes([_NONE])
-_MAPPED_BYTES = 1024 * 1024  # of the journal
-_MOST_BYTES = 256 * 1024 * 1024  # of a journal: it is no second storage for large values
+_MAPPED_BYTES = 1024 * 1024  # the first part of the journal, which the executor has in its memory
+# Bytes of a journal, which lies in memory beside the results themselves. Calls past it are not
+# noted, and run again should the executor die.
+_MOST_BYTES = 256 * 1024 * 1024
 
 
 class Finished(NamedTuple):
@@ -75,7 +81,10 @@ class Offer:
 
     def clear(self) -> None:
         """Empty the journal: what was in it takes no memory any more."""
+        # The byte at 0 makes the first mapped record invalid, and with it all that follow it.
         os.pwrite(self._journal.fileno(), _NOTHING, 0)
+        # Cut after the mapped part, never within it: access to a page past the end of a file is
+        # SIGBUS. The position is shared with the executor's descriptor, which appends there.
         self._journal.seek(_MAPPED_BYTES)
         self._journal.truncate()
 
@@ -107,6 +116,8 @@ class Offer:
         position = 0
         while position + _RECORD.size <= end:
             ending, count, nbytes = _RECORD.unpack(self._read(position, _RECORD.size))
+            # The mapped part ends here: the next record, if any, is the first one after it in the
+            # file.
             if ending == _NONE and position < _MAPPED_BYTES:
                 position = _MAPPED_BYTES
                 continue
@@ -153,6 +164,8 @@ class Claims:
         self._mapped = mmap.mmap(journal, _MAPPED_BYTES)
         self.begin()
         self._is_ours = True
+        # A child of user code has the mapping too, and would write results of calls that it does
+        # not own.
         os.register_at_fork(after_in_child=self._disown)
 
     def _disown(self) -> None:
@@ -195,6 +208,8 @@ class Claims:
             objects.write(self._journal, [head, *blobs])
             return
         rest = b"".join((head[1:], *blobs, _NOTHING))
+        # The rest, with the zero byte behind it, is stored before the first byte makes the record
+        # valid: a parent that reads at any moment, or after a crash, finds whole records only.
         self._mapped[start + 1 : end + 1] = rest
         self._mapped[start] = head[0]
         self._end = end

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from pymonik.wire.containers import Buffer
 
 _TOLD_LINES = 20  # the last ones of its standard error, in the text of a failure
-_TOLD_BYTES = 4096
-_LOOK_S = 0.25  # between two looks at whether the worker drains
+_TOLD_BYTES = 4096  # the same in bytes: a line may be of any length
+_LOOK_S = 0.25  # seconds between two looks at whether the worker drains, which nothing signals
 
 
 class CommandCall:
@@ -71,6 +71,7 @@ class CommandCall:
     ) -> tuple[ItemMeta, Sequence[Buffer]]:
         """Run it: the item for its value or its failure, and the blobs of that."""
         ran, problem, names = self.ended()
+        # Outputs of a failed command are stored only where the command asks for it.
         is_kept = not problem or self._command.keeps_outputs
         sealed = [self._place.output(name)._seal() for name in names] if is_kept else []
         refs, blobs = outgoing.send(sealed, 1)
@@ -128,6 +129,7 @@ class CommandCall:
     def _ran(self, words: Sequence[str]) -> tuple[Ran, str, list[str]]:
         """How it ended, what is wrong with that, and its outputs."""
         line = words[0] if self._command.is_line else shlex.join(words)
+        # What Python has printed so far comes before what the command writes to the same file.
         flush()
         ended = captured.run(
             ["/bin/sh", "-c", line] if self._command.is_line else words,
@@ -140,6 +142,8 @@ class CommandCall:
         if self._command.checks and ended.rc not in self._command.ok:
             problem = _problem(ran)
         names, unmatched, missing = self._outputs()
+        # A command whose exit code is already a problem is told by that; the missing file is its
+        # consequence.
         if missing and not problem and (self._command.checks or ended.rc in self._command.ok):
             problem = f"{missing}; the command was: {line}{_last_lines(ran)}"
         told = tuple(f"no file matches the output {pattern!r}" for pattern in unmatched)
@@ -227,4 +231,5 @@ def _echo(number: int, data: bytes) -> None:
     """What it writes is what the call prints: shown and kept as that is."""
     view = memoryview(data)
     while view:
+        # `os.write` may write less than it was given.
         view = view[os.write(number, view) :]

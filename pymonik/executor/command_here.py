@@ -38,6 +38,8 @@ class _Files:
     """
 
     def __init__(self, folder: str) -> None:
+        # A finalizer, not a `with`: the caller reads files of the value long after the command has
+        # ended.
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.paths: dict[str, str] = {}
         self.data: dict[str, bytes] = {}
@@ -83,6 +85,7 @@ def run_here(function: PackedFunction, call: Packed) -> Completed:
         raise UsageError("a handle as an argument needs a cluster: use invoke")
     folder = tempfile.mkdtemp(prefix="pymonik-command-")
     files = _Files(folder)
+    # Files of the command itself, as its scripts, are inputs too.
     for sealed in function.files:
         sealed.ref = files.placed(sealed)
     meta = CallMeta(1, files=tuple(map(files.placed, call.files)))

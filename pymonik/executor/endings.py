@@ -53,4 +53,5 @@ Ending = Report | Failed | Retry | Lost | TimedOut | Cancelled | Waiting
 
 def margin_s(task_limit_s: float) -> float:
     """What a task of several calls needs to tell what was done, before others end it."""
+    # A tenth of a short limit, so that its calls have most of it; never more than a second.
     return min(1.0, 0.1 * task_limit_s)

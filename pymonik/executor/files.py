@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from pymonik.wire.containers import Buffer
 
-_SMALL = 1 << 16  # bytes: reading costs less than mapping
-INLINE_LIMIT = 1 << 16  # bytes; what is larger does not go through the socket
+_SMALL = 1 << 16  # bytes up to which a file is read: below, that costs less than mapping it
+# Bytes up to which a value goes through the socket to the parent. What is larger is a file, which
+# the parent renames into the storage without reading it.
+INLINE_LIMIT = 1 << 16
 
 _numbers = itertools.count()
 
@@ -24,6 +26,8 @@ _numbers = itertools.count()
 def load(source: str | bytes) -> Buffer:
     """The content of an input, see `Run`; it can be changed in memory, which nobody else sees."""
     if isinstance(source, bytes):
+        # A copy that can be written to: arrays in the value refer to it, and calls may change their
+        # arguments.
         return bytearray(source)
     fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -40,6 +44,7 @@ def _read(fd: int, size: int) -> bytearray:
     view = memoryview(data)
     position = 0
     while position < size:
+        # A read may give less than was asked for, on some file systems.
         count = os.readv(fd, [view[position:]])
         if count == 0:
             raise EOFError("an input was cut while it was read")

@@ -15,6 +15,7 @@ class Holdings:
 
     def __init__(self) -> None:
         self._digests: set[str] = set()
+        # By path in the bundle: which content lies there, as `UnpackedBundle.places` has it.
         self._places: dict[str, tuple[str, str]] = {}
 
     def has(self, bundle: UnpackedBundle) -> bool:

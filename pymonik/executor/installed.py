@@ -20,6 +20,8 @@ def stand_in_site_packages(packages: str) -> None:
     known = len(sys.path)
     site.addsitedir(packages)  # reads its .pth files, which may name more folders
     added = sys.path[known:]
+    # `addsitedir` only appends; the entries are taken off the end and put before the worker's
+    # packages.
     del sys.path[known:]
     first = next((n for n, path in enumerate(sys.path) if Path(path).name in _INSTALLED), known)
     sys.path[first:first] = added

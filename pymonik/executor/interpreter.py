@@ -29,6 +29,7 @@ _HOOKS: Final = (
     (threading, "excepthook"),
     (warnings, "showwarning"),
     (warnings, "formatwarning"),
+    # Libraries such as PySocks replace it to send all traffic through a proxy.
     (socket, "socket"),
 )
 _FINDERS: Final = ("meta_path", "path_hooks")  # of `sys`
@@ -42,6 +43,8 @@ class Interpreter:
         self._hooks = [(owner, name, getattr(owner, name)) for owner, name in _HOOKS]
         self._builtins = _Names(vars(builtins))
         self._modules = _Modules(sys.modules)
+        # The list object itself is kept too: a call may bind `sys.path` to another list, while the
+        # import system and libraries hold the first.
         self._path = sys.path, list(sys.path)
         self._finders = {name: list(getattr(sys, name)) for name in _FINDERS}
         self._arguments = list(sys.argv)
@@ -75,6 +78,7 @@ class Interpreter:
         if sys.path is path and path == before:
             return
         added = [entry for entry in sys.path or () if entry not in before]
+        # In place, since finders and libraries may hold the list.
         path[:] = [*before, *added]
         sys.path = path
         self._path = path, list(path)
@@ -94,6 +98,7 @@ class Interpreter:
         kept = [one for one in warnings.filters if one not in self._filters and _is_harmless(one)]
         self._filters = [*kept, *self._filters]
         warnings.filters[:] = self._filters  # type: ignore[index]
+        # Python caches which warnings were shown; without this call the cache is not thrown away.
         warnings._filters_mutated()  # type: ignore[attr-defined]
 
     def _put_back_temporary(self) -> None:
@@ -119,6 +124,7 @@ class _Names:
 
     def put_back(self, there: dict[str, Any]) -> None:
         """Put back those that stand for something else now."""
+        # Values are compared by identity first, so unchanged modules cost one pointer each.
         if list(there.values()) == self._last:
             return
         self._put_back_changed(there)

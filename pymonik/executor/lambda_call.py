@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pymonik.wire.containers import Buffer
 
 _NO_EXTRAS = Extras()
+# By name alone: an executor with an archive serves no other archive.
 _handlers: dict[str, Callable[..., Any]] = {}
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pymonik.wire.call import LambdaHandler
 
 _MEMORY_VARIABLE: Final = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
-_NO_LIMIT_MS: Final = 365 * 86_400_000
+_NO_LIMIT_MS: Final = 365 * 86_400_000  # a year: handlers do arithmetic with it, so it is a number
 _VERSION_LENGTH: Final = 16  # characters of the digest
 
 

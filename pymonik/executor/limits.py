@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MIB = 1 << 20
+MIB = 1 << 20  # bytes
 
 
 def limit_reservations(memory_limit: int, inputs: Iterable[str]) -> None:
@@ -25,7 +25,11 @@ def limit_reservations(memory_limit: int, inputs: Iterable[str]) -> None:
 
     mapped = sum(map(_size, inputs))
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    # RLIMIT_DATA counts private writable mappings, so the copy-on-write mappings of inputs count in
+    # full although most of their pages are never copied: they are added. Half as much again is for
+    # what allocators reserve and never touch.
     soft = memory_limit + memory_limit // 2 + mapped
+    # A soft limit above the hard one would be refused.
     if hard != resource.RLIM_INFINITY:
         soft = min(soft, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

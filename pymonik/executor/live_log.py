@@ -37,6 +37,7 @@ class LiveLog:
     def __init__(self, way: Way, most_bytes: int = MOST_BYTES) -> None:
         self._way = way
         self._most_bytes = most_bytes
+        # One count for all runs of the pool: names need only differ and grow within a task.
         self._numbers = itertools.count(1)
         self._nbytes: dict[str, int] = {}  # by task, of those that have printed
 
@@ -56,7 +57,8 @@ class LiveLog:
         self._way(run, str(name), data)
 
 
-_MOST_TASKS = 1000  # whose bytes are counted
+# Tasks whose bytes are counted: nobody tells of the end of one, so the oldest is forgotten instead.
+_MOST_TASKS = 1000
 
 
 def entries(run: Run, parts: Sequence[Part]) -> list[LogEntry]:

@@ -35,8 +35,13 @@ IDLE_S = 1.0  # without a call, until nothing is kept
 _LEAST = 1 << 20  # bytes: below, a new mapping costs little more than looking at a kept one
 _PAGE_MAP = "/proc/self/pagemap"  # eight bytes for each page, flags in the last of them
 _ENTRY_BYTES = 8
+# Entries that one `pread` fetches, 256 KiB of them, so that a mapping of many GB needs no large
+# buffer.
 _PAGES_AT_ONCE = 1 << 15
-# Not there yet; there, and of the file; that, and mapped nowhere else. Of a copy, 0x20 is not set.
+# A page that was never touched; one of the file; one of the file that nobody else maps. A private
+# copy lacks 0x20, and a page in swap has 0x40: neither is in this list.
+# The highest byte of a pagemap entry: 0x80 the page is present, 0x20 it is of a file, 0x01 it is
+# mapped by this process alone (Linux, Documentation/admin-guide/mm/pagemap.rst).
 _NOT_COPIED = bytes([0x00, 0xA0, 0xA1])
 
 
@@ -49,6 +54,8 @@ class _Kept(msgspec.Struct, eq=False):
         """Whether nobody holds it, and nobody wrote to it."""
         if sys.getrefcount(self.mapping) > _REFERENCES:
             return False
+        # A write to a page of a private mapping is a fault. So where the count of the process has
+        # not moved nobody has written, which is known without reading the page map.
         if self.faults != faults():
             if _has_copies(self.mapping):
                 return False
@@ -71,6 +78,7 @@ class Mappings:
 
     def _of_file(self, path: str) -> Buffer:
         file = _identity(path)
+        # Taken out first: if the file cannot be mapped, nothing stale is left under this path.
         kept = self._kept.pop(path, None)
         if kept is None or kept.file != file or not kept.is_pristine():
             content = files.load(path)

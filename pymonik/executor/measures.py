@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HOST: Final = os.uname().nodename
 _PYTHON: Final = sys.version_info[:2]
+# Columns travel as little-endian bytes, whatever the machine.
 _IS_LITTLE: Final = sys.byteorder == "little"
 # Reading the processor time is a call of the system, which would cost tiny calls 5 percent.
 _LOOK_S: Final = 0.001
@@ -76,6 +77,8 @@ class Measures:
     )
 
     def __init__(self) -> None:
+        # A failed call of the task before has read its peak but could not reset it; see
+        # `usage.Peak`.
         if usage.Peak.is_old:
             usage.forget_peak()
         self.started = time.time()
@@ -132,6 +135,7 @@ class Measures:
     def _share_by(self, seconds: float, now: float) -> None:
         cpu = _cpu()
         spent, self._cpu_last = cpu - self._cpu_last, cpu
+        # Calls of no measurable length share nothing; the bound keeps the division possible.
         rate = spent / max(seconds, 1e-9)
         self._looked = now
         self._cpu.extend([rate * one for one in self._seconds[len(self._cpu) :]])

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WATCH_INTERVAL_S: Final = 0.05
-_LOOKS, _BETWEEN_LOOKS_S = 5, 0.005  # before what is used counts as too much
+WATCH_INTERVAL_S: Final = 0.05  # seconds; how far a call can get past its limit unseen
+# How often, and at which distance in seconds, the memory is looked at before it counts as too much:
+# the looks are spread over 20 ms, in which a child that `subprocess` starts becomes its program.
+_LOOKS, _BETWEEN_LOOKS_S = 5, 0.005
 _START: Final = 19  # place of the start of a process in its `stat`, behind its name; proc(5)
 
 
@@ -77,6 +79,7 @@ class MemoryWatch:
             time.sleep(_BETWEEN_LOOKS_S)
             used = self._used()
             looks += 1
+        # Looking at hundreds of processes takes long, so it is done the less often.
         self.interval_s = max(WATCH_INTERVAL_S, 20 * (time.monotonic() - start) / looks)
         if used > self.limit:
             used -= self._end_leftovers(used)
@@ -110,6 +113,9 @@ class MemoryWatch:
     def _used(self) -> int:
         pids = self._below()
         used = sum(map(self._of_one, pids))
+        # `statm` counts pages that processes share since a fork once for each; `smaps_rollup`
+        # divides them, and takes many times as long, so it is asked only when the quick sum is too
+        # large.
         if used > self.limit and len(pids) > 1:
             used = sum(map(_unshared, pids))
         return used

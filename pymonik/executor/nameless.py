@@ -27,9 +27,11 @@ def nameless_file(what: str, size: int) -> IO[bytes]:
         file = tempfile.TemporaryFile(prefix=f"pymonik-{what}-", buffering=0)  # noqa: SIM115
     try:
         if place == "memory":
-            file.truncate(size)  # its pages come when they are written
+            file.truncate(size)  # the kernel adds its pages, zeros, when they are first written
         else:
-            file.write(bytes(size))  # a full disk shows now, and not as a signal later
+            # Written, not truncated: a full disk is an error now. Through the mapping it would be
+            # SIGBUS, which ends the process.
+            file.write(bytes(size))
     except OSError as error:
         file.close()
         text = f"the {what} of an executor cannot be written in {place}: {error.strerror}"

@@ -26,6 +26,7 @@ def thread_limits(given: Mapping[str, str], executors: int) -> dict[str, str]:
         given: The variables that the executor is started with.
         executors: How many share the processors.
     """
+    # A user who sets OMP_NUM_THREADS means these libraries too, which fall back to it.
     names = (*_OTHERS,) if _GENERAL in given else (_GENERAL, *_FOLLOWING, *_OTHERS)
     share = str(max(1, processors() // max(executors, 1)))
     return {name: share for name in names if name not in given}

@@ -31,9 +31,12 @@ if TYPE_CHECKING:
             """Have a file become one, and not be ours any more; its id."""
 
 
-SMALL: Final = 64 * 1024  # bytes; less goes with the value
-_MOST_WITH_VALUE: Final = 1024 * 1024  # bytes, of one call
-MOST_RESULTS: Final = 256  # files of one call that are results of their own; more are one tar
+SMALL: Final = 64 * 1024  # bytes of a file up to which it travels inside the value of its call
+# Bytes of all such files of one call: who needs only the value fetches these as well.
+_MOST_WITH_VALUE: Final = 1024 * 1024
+# Files of one call that become results of their own. Of more, one result is made, a tar: each
+# result is a row of the control plane, which it may have to keep for days.
+MOST_RESULTS: Final = 256
 
 _numbers = itertools.count()
 

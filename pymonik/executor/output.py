@@ -37,11 +37,13 @@ if TYPE_CHECKING:
 
 FIRST_LOOK_S: Final = 0.05  # after the start of a run: shorter calls are looked at when they end
 _NEXT_LOOKS_S: Final = (0.1, 0.25)  # after something was printed, and after nothing was
-_PORTION: Final = 256 * 1024  # bytes that are given on together
-_MOST_PARTS: Final = 4096  # the same
-_MOST_BEHIND: Final = 64 * 1024 * 1024  # bytes between two looks; the first of more are left out
-_EMPTY_FROM: Final = 1 << 20  # bytes of files that are emptied when the executor is idle
-_LINES: Final = 20
+_PORTION: Final = 256 * 1024  # bytes that are read, decoded and given on together
+_MOST_PARTS: Final = 4096  # parts that are given on together: one line each, say
+# Bytes between two looks. Of more, only the last are read: a call that floods its output would keep
+# the thread that reads, and with it the run, behind for ever.
+_MOST_BEHIND: Final = 64 * 1024 * 1024
+_EMPTY_FROM: Final = 1 << 20  # bytes above which the files are emptied when the executor is idle
+_LINES: Final = 20  # that the failure of a lost executor shows
 
 
 class Part(NamedTuple):
@@ -73,8 +75,8 @@ class Output:
         self._on_output = on_output
         self._run: Run | None = None
         self._number = 0  # of the run
-        self._read_to: Ends = (0, 0)
-        self._seen = 0  # marks
+        self._read_to: Ends = (0, 0)  # positions in both files up to which all was given on
+        self._seen = 0  # marks whose text was given on
         self._owner = 0  # the call whose text was read last
         self._begins: Ends = (0, 0)  # where that text began
         self._first_mark = 0  # of the run
@@ -127,6 +129,8 @@ class Output:
         if is_idle:
             self._look(number - 1, is_over=True)
             self._pass_on()
+            # Only while the executor is idle: one that prints would write behind the hole between
+            # the two steps.
             if sum(self._read_to) > _EMPTY_FROM:
                 self._files.empty()
                 self._read_to = (0, 0)
@@ -151,6 +155,8 @@ class Output:
             is_over: Whether what follows the last mark is of the call that ran last.
         """
         running = self._marks.running  # before the marks: a call that ends now has one
+        # Both are read after `running`, and compared with it again below: a call that ends in
+        # between has left a mark, and its text must not count for the call that follows.
         count, found = self._marks.count, self._now()
         points = [self._read_to]
         for number, mark in self._marks.between(self._seen, count):

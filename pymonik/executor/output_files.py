@@ -22,9 +22,13 @@ from pymonik.executor.nameless import nameless_file
 OUT, ERR = 0, 1  # which stream
 NAMES: Final = ("stdout", "stderr")
 KEPT: Final = 64 * 1024  # bytes of a call that are kept: the last ones
-_LEFT: Final = 1 << 20  # bytes that `release` leaves: an executor may still read `KEPT` of them
-_STEP: Final = 4 << 20  # bytes that it releases together
-_PUNCH_HOLE, _KEEP_SIZE = 2, 1  # of fallocate(2)
+# Bytes before the reader's position that `release` leaves: the executor may still read `KEPT` of
+# them for the result of its call.
+_LEFT: Final = 1 << 20
+_STEP: Final = 4 << 20  # bytes that are released together, so that few calls print enough for one
+# Flags of fallocate(2). KEEP_SIZE is required with PUNCH_HOLE, and positions in the file stay
+# valid.
+_PUNCH_HOLE, _KEEP_SIZE = 2, 1
 
 Span = tuple[int, int, int]  # the stream, and where its bytes begin and end
 Ends = tuple[int, int]  # of both streams
@@ -76,6 +80,8 @@ class OutputFiles:
             for name in NAMES:
                 file = nameless_file(name, 0)
                 self._files.append(file)
+                # memfd_create(2) takes no O_APPEND, so the flag is set afterwards, on the open
+                # file, which all descriptors of it share.
                 flags = fcntl.fcntl(file, fcntl.F_GETFL)
                 fcntl.fcntl(file, fcntl.F_SETFL, flags | os.O_APPEND)
         except BaseException:

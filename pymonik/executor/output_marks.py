@@ -28,14 +28,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import IO
 
-_COUNT, _RUNNING, _FIRST = 0, 1, 2  # places of 8 bytes
-_ROOM: Final = 1 << 14  # marks; their pages come when they are written
-_VERSION: Final = _FIRST + 3 * _ROOM  # of the board, and its size behind that
+# Places of 8 bytes: the number of marks so far, the call that runs, the first number of the first
+# mark.
+_COUNT, _RUNNING, _FIRST = 0, 1, 2
+# Marks in the ring, three numbers each (384 KiB). The kernel adds its pages when they are first
+# written, so executors that print little have little of it.
+_ROOM: Final = 1 << 14
+_VERSION: Final = (
+    _FIRST + 3 * _ROOM
+)  # place of the version of the board, and of its size behind that
 _BOARD: Final = 8 * (_VERSION + 2)  # where it begins, in bytes
-MOST_BOARD: Final = 64 * 1024  # bytes
+MOST_BOARD: Final = 64 * 1024  # bytes of a board; a larger one is not shown to running tasks
 _BYTES: Final = _BOARD + MOST_BOARD
-_TURN: Final = 0
-_FARTHEST: Final = 1 << 48  # position in a file
+_TURN: Final = 0  # stands in a mark instead of a call, whose numbers begin at 1 * MOST_CALLS
+# Bytes: no position in a file is as large. A mark with a larger one was overwritten by user code.
+_FARTHEST: Final = 1 << 48
 
 
 class Mark(NamedTuple):
@@ -100,7 +107,8 @@ class Marks(SharedNumbers):
         while True:
             version = self._places[_VERSION]
             data = self._mapping[_BOARD : _BOARD + self._places[_VERSION + 1]]
-            # An odd one says that it is being written.
+            # An odd version says that the parent is writing; another one than before the copy, that
+            # it has written meanwhile. In both cases the copy may be half old and half new.
             if version % 2 == 0 and version == self._places[_VERSION]:
                 return data
 
@@ -108,6 +116,7 @@ class Marks(SharedNumbers):
 
     def write_board(self, data: bytes) -> None:
         """Have this stand on the board."""
+        # Odd from here on, even after the data are whole: see `board`.
         self._places[_VERSION] += 1
         self._places[_VERSION + 1] = len(data)
         self._mapping[_BOARD : _BOARD + len(data)] = data

@@ -12,7 +12,7 @@ import msgspec
 
 from pymonik.options import TaskOptions
 
-_KEPT = 64  # different ones: calls of several functions take turns in an executor
+_KEPT = 64  # different options that are kept decoded: calls of several functions take turns
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(TaskOptions).decode

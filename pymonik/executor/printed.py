@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
     from pymonik.executor.output_marks import Marks
 
-_MOST_OF_CHUNK: Final = 16 * 1024 * 1024  # bytes that are kept of the calls of a task
+# Bytes of all calls of a task that go into its result; calls past it have a size, but no text.
+_MOST_OF_CHUNK: Final = 16 * 1024 * 1024
 _MOST_TURNS: Final = 1024  # of one call; the order of what came before them is lost
-_FIRST: Final = 64  # calls of a run after which the files are always looked at
-_TINY_S: Final = 0.00002  # the same after longer calls
-_NO_TIME_S: Final = 0.001  # a shorter call starts no process
+# The first calls of a run, and calls that take longer (seconds), are followed by a look at the
+# sizes of the files. Others are only if a stream of Python was written to: see `Printed.ended`.
+_FIRST: Final = 64
+_TINY_S: Final = 0.00002
+# Seconds: a shorter call starts no process, and only another process can have emptied a file and
+# filled it to the same size.
+_NO_TIME_S: Final = 0.001
 
 
 class Printed:
@@ -36,18 +41,24 @@ class Printed:
     def __init__(self, fds: tuple[int, int], marks: Marks) -> None:
         self._fds = fds
         self._marks = marks
-        self._base = 0  # the number of the first call of the run
+        self._base = 0  # `call_of` the first call of the run; the others follow it
         self.place = 0  # of the running call in its run
-        self._last = 0  # the call that ended last
-        self.has_written = False  # a stream of Python, since the last look
-        self._is_raw = False  # calls of the run write without one
+        self._last = 0  # the call that ended last, to which belongs what threads print between runs
+        self.has_written = False  # whether a stream of Python was written to since the last look
+        self._is_raw = (
+            False  # whether calls of this run write past Python, as C code or children do
+        )
         self._ends: Ends = ends(fds)
-        self._changed = _changed(fds)  # when it was so
+        self._changed = _changed(
+            fds
+        )  # times of the last change of both files, when `_ends` was read
         self._turns: list[Ends] = []
         self._kept: dict[int, bytes] = {}
         self._sizes: dict[int, int] = {}
         self._nbytes = 0
         self._is_ours = True
+        # A forked child has the marks mapped too; marks of its own would give its text to the wrong
+        # call.
         os.register_at_fork(after_in_child=self._disown)
 
     def _disown(self) -> None:

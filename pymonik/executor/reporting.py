@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from pymonik.executor.output_marks import Marks
     from pymonik.executor.printed import Printed
 
-_MOST_BYTES: Final = 64 * 1024  # of one report, and of a text in it
-_PROGRESS_S: Final = 0.05  # between two reports of progress, but for the last
+_MOST_BYTES: Final = 64 * 1024  # of one report as JSON, and of a text in it
+# Seconds between two reports of progress, but for the last: as long as the parent gathers reports,
+# so more of them would reach nobody sooner.
+_PROGRESS_S: Final = 0.05
 
 
 class Reporting:
@@ -114,6 +116,7 @@ def shortened(fields: dict[str, object]) -> dict[str, Any]:
     if len(msgspec.json.encode(plain)) <= _MOST_BYTES:
         return plain
     shown = ShortReprs()
+    # A hundred short texts stay below the limit of a report, whatever the fields were.
     return {name: shown.of(value) for name, value in list(plain.items())[:100]}
 
 

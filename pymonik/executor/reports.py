@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-GATHER_S: Final = 0.05  # between two times that something is given on
+# Seconds between two times that reports are given on: each time makes a result, which costs the
+# control plane a row, so reports that come within it go together.
+GATHER_S: Final = 0.05
 _MOST_BYTES: Final = 10 * 1024 * 1024  # of the reports of one run
 
 OnReport = Callable[["Run", Sequence["Reported"]], object]
@@ -51,6 +53,8 @@ class Reports:
         self._nbytes += len(msgspec.json.encode(reported.entry.fields))
         if self._nbytes > _MOST_BYTES:
             if self._nbytes < 2 * _MOST_BYTES:
+                # So that the warning comes once: from twice the limit on, reports are left out in
+                # silence.
                 self._nbytes = 2 * _MOST_BYTES
                 _log.warning("task %s reports more than is told", run.task_id)
             return
@@ -74,7 +78,7 @@ class Reports:
             self._on_report(run, waiting)
 
 
-_NEVER_S: Final = 3600.0
+_NEVER_S: Final = 3600.0  # seconds until the next flush where nothing waits; an `add` comes before
 
 
 class LiveReports:

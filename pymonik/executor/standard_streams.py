@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from pymonik.executor.printed import Printed
 
 _STANDARD: Final = {0: "stdin", 1: "stdout", 2: "stderr"}
+# How the output streams are made. A line leaves when it ends, so that it is there when the process
+# dies; characters that UTF-8 cannot have (surrogates of file names) are escaped and raise nothing.
 _WRITTEN: Final = {"encoding": "utf-8", "errors": "backslashreplace", "line_buffering": True}
 _AS_OPENED: Final = {**_WRITTEN, "newline": None, "write_through": False}
 
-File = tuple[int, ...]
+File = tuple[int, ...]  # device and inode, see `file_of`
 
 
 class StandardStreams:
@@ -93,7 +95,9 @@ class StandardStreams:
             is_same = False
         if not is_same:
             os.dup2(self._copies[fd], fd)
-        if not os.get_blocking(fd):  # of the file, which others share
+        # Non-blocking mode is of the open file, not of the descriptor: a child that set it (as Node
+        # does) has set it here too, and a print of the next call would raise `BlockingIOError`.
+        if not os.get_blocking(fd):
             os.set_blocking(fd, True)
 
 

@@ -19,8 +19,9 @@ from typing import IO
 
 from pymonik.executor.nameless import SharedNumbers, nameless_file
 
-_ASKED, _RUNNING, _DRAINING = 0, 1, 2  # places of 8 bytes
-_BYTES = 24
+# Places of 8 bytes: the run that was asked to end, the run under way (0: none), 1 from a drain on.
+_ASKED, _RUNNING, _DRAINING = 0, 1, 2
+_BYTES = 24  # of these three
 
 
 class StopRequest(SharedNumbers):

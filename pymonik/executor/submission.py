@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pymonik.wire.containers import Buffer
 
-BoundReport = Report
+BoundReport = Report  # one whose ids are real: only the name tells the two apart
 
 
 def bind(report: Report, new_id: Callable[[str], str] | Mapping[str, str]) -> BoundReport:
@@ -53,6 +53,8 @@ def _bound_subtask(subtask: Subtask, ids: dict[str, str]) -> Subtask:
 
 def _bound_created(created: Created, ids: dict[str, str], payloads: set[str]) -> Created:
     real = ids[created.stand_in]
+    # Only payloads of subtasks name other results in their heads; data of values and functions do
+    # not.
     if created.stand_in not in payloads:
         return msgspec.structs.replace(created, stand_in=real)
     if created.path is not None:

@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     from pymonik.wire.containers import Buffer
     from pymonik.wire.environment import Environment
 
-_MAX_FUNCTIONS = 64  # that a payload names for its subtasks
+# Functions that a payload names, so that its subtasks need not upload them again. A chain of tasks
+# that submit tasks would otherwise carry a list that only grows.
+_MAX_FUNCTIONS = 64
 
 
 class _Pending(msgspec.Struct):
@@ -96,8 +98,10 @@ class SubtaskSession:
         self.delegated: ResultState | None = None
         self.is_changed = False
         self.is_output_given = False
-        self._wheels: dict[str, str] = {}  # digest to stand-in
-        self._files: dict[str, str] = {}  # the same
+        self._wheels: dict[str, str] = {}  # stand-ins of packages that were added, by digest
+        self._files: dict[str, str] = {}  # the same of files
+        # By the stand-in of a subtask's output: the task's own output, where that is delegated to
+        # it.
         self._aliases: dict[str, str] = {}
         self.forgotten: list[str] = []
 
@@ -140,6 +144,7 @@ class SubtaskSession:
         environment = (
             self.environment if own is None else self._uploaded(own.over(self.environment))
         )
+        # The label of a run travels in the payload, not in the options of the task.
         inherited = msgspec.structs.replace(self.options, label=self._meta.run or None)
         options = submission.options.over(inherited)
         options = with_labels(options, submission.function.name, environment)
@@ -235,7 +240,10 @@ class SubtaskSession:
         for one in self._created[created:]:
             if one.path is not None:
                 Path(one.path).unlink(missing_ok=True)
+        # Stand-ins that were given are not given again: `_count` goes on, so handles that the call
+        # kept name nothing.
         del self._created[created:], self._subtasks[subtasks:]
+        # Dicts keep the order of insertion, so the first ones are those of before the call.
         self._functions = dict(list(self._functions.items())[:functions])
         left = {one.stand_in for one in self._created}
         self._files = {digest: one for digest, one in self._files.items() if one in left}
@@ -243,6 +251,8 @@ class SubtaskSession:
     def delegate_to(self, handle: Referable) -> None:
         """The value of this call is that of ``handle``."""
         own = {pending.output for pending in self._subtasks}
+        # A whole result of a subtask of ours can become our output itself. For anything else, an
+        # item of a chunk, say, a task that gives the value back produces it.
         if (
             handle._state.session is self
             and handle._state.item < 0
@@ -338,6 +348,8 @@ class SubtaskSession:
     def _delegate(self, state: ResultState) -> None:
         self.is_changed = True
         self.delegated = state
+        # In a chunk the output is that of all calls: the item refers to the subtask's result
+        # instead.
         if not self._meta.chunked and state.result_id is not None:
             self._aliases[state.result_id] = self._run.output_id
 
@@ -416,7 +428,8 @@ class SubtaskSession:
     def _outgoing(self) -> Outgoing:
         from pymonik.executor.outgoing import Outgoing  # few subtasks are given files
 
-        # Copied, not taken: the running call may go on with its file.
+        # `None` for the folder, so that files are copied and not taken away: the call may go on
+        # with them.
         return Outgoing(self._run, self, None)
 
     def _pend_again(
@@ -480,10 +493,13 @@ class SubtaskSession:
 
 def _together(calls: Sequence[Packed], size: int) -> Iterator[Sequence[Packed]]:
     """Calls for each task: as many as asked for, unless they wait for different results."""
-    size = min(size, MOST_CALLS) or 1  # a task cannot learn how long they take
+    # Without a size one call each: a task hears nothing of how long its subtasks take.
+    size = min(size, MOST_CALLS) or 1
     group: list[Packed] = []
     needed: set[int] = set()
     for call in calls:
+        # A task starts when all that its calls need is there, so a call would wait for its
+        # neighbours' inputs too.
         needs = {id(ref._state) for ref in call.refs}
         if group and (len(group) >= size or needs != needed):
             yield group

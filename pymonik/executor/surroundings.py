@@ -31,7 +31,9 @@ from pymonik.executor.variables import Variables
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CUT_OFF: Final = 121  # exit code of an executor whose call closed the socket to its parent
+# Exit code of an executor whose call closed the socket to its parent; no shell or signal gives it.
+CUT_OFF: Final = 121
+# SIGKILL and SIGSTOP have no handler that could be asked for.
 _SIGNALS: Final = sorted({*map(int, signal.valid_signals())} - {signal.SIGKILL, signal.SIGSTOP})
 _ALL: Final = locale.LC_ALL
 _TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
@@ -49,12 +51,14 @@ class Surroundings:
         self._streams = StandardStreams()
         self._socket = own_fds[0]
         self._socket_file = file_of(own_fds[0])
-        # Not of the copies: to put back a standard stream with one that was closed fails anyway.
+        # Without the copies that `StandardStreams` has: should a call close one of those, putting
+        # back a stream with it fails, and that retires the executor as well.
         self._own_fds = tuple(own_fds)
         self._flags = self._flags_now()
         self._folder = os.getcwd()  # noqa: PTH109 - compared as text
         self._has_own_folder = has_own_folder
         self._variables = Variables()
+        # There is no way to read the mask without setting it; the next line sets it back.
         self._mask = os.umask(0o077)
         os.umask(self._mask)
         self._handlers: list[Any] = []
@@ -95,6 +99,8 @@ class Surroundings:
             return f"{type(error).__name__}: {error}"
 
     def _put_back_all(self) -> str:
+        # First, since putting things back with descriptors that stand for something else may do
+        # harm.
         if problem := self._changed_for_good():
             return problem
         if not self._streams.and_files_are_there:
@@ -131,6 +137,8 @@ class Surroundings:
         for timer in _TIMERS:
             if signal.getitimer(timer) != (0.0, 0.0):
                 signal.setitimer(timer, 0.0)
+        # Its timer is a thread of C, which `setitimer` does not know: with `exit=True` it would end
+        # the next call.
         faulthandler.cancel_dump_traceback_later()
         if not faulthandler.is_enabled():
             self._streams.show_crashes()
@@ -162,12 +170,15 @@ class Surroundings:
                     os.unlink(entry.path)  # noqa: PTH108
 
     def _put_back_signals(self) -> None:
-        # What Python did not set is `None`, constants are made anew: `==` finds both the same.
+        # `getsignal` of C gives `None` for a handler that Python did not set, and a new object for
+        # SIG_DFL and SIG_IGN each time: compared by `==` these are equal to those of before.
         found = list(map(_signal.getsignal, _SIGNALS))
         if found != self._handlers:
             for number, before, handler in zip(_SIGNALS, self._handlers, found, strict=True):
                 if before is not None and handler != before:
                     signal.signal(number, before)
+        # An event loop of the call sets it to a socket of its own; a signal after the loop is gone
+        # would be written to whatever has that number then.
         signal.set_wakeup_fd(-1)
         if _signal.pthread_sigmask(signal.SIG_BLOCK, ()) != self._blocked:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)

@@ -35,6 +35,8 @@ def task_handler(run: Run, session: SubtaskSession, *, chunked: bool, ask: AskAg
         chunked: Whether other calls share the output of the task.
         ask: Reaches the agent.
     """
+    # The handler of ArmoniK reads task, options and inputs from what a worker gets; our parent
+    # makes it up where no agent has sent one.
     described = ProcessRequest.FromString(ask(run.task_id, DESCRIBE, b""))
     return TaskHandler(described, _Agent(run, session, chunked=chunked, ask=ask))
 

@@ -28,6 +28,8 @@ class _Level:
             self._followed = level
             logging.getLogger().setLevel(level)
             if logging.lastResort is not None:
+                # Python's own handler of last resort drops lines below WARNING, whatever the level
+                # of the logger is.
                 logging.lastResort.setLevel(min(level, logging.WARNING))
 
 

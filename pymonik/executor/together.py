@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
     Ended = tuple[ItemMeta, Sequence[Buffer], bool]
 
-_MOST_OF_LINE = 8192  # characters that wait for their end
+# Characters of a begun line that wait for its end; a longer one is given on in pieces, since a call
+# that never ends its line would take memory without bound.
+_MOST_OF_LINE = 8192
 _place: ContextVar[int] = ContextVar("pymonik_place")  # of the call that runs in this context
 
 
@@ -100,6 +102,8 @@ class Together:
     def run(self) -> list[Ended]:
         """How the calls that ran here have ended, in their order."""
         with _lines_of_calls(self._share.printed):
+            # `run` waits until tasks that calls have left on the loop are cancelled: none goes on
+            # beside the next chunk.
             asyncio.run(self._all())
         return [self._ended[number] for number in range(self._begun)]
 
@@ -137,6 +141,8 @@ class Together:
     def _begin_some(self) -> None:
         while len(self._running) < self._most and self._begun < self._size and not self.elsewhere:
             if not self._share.claims.claim():
+                # No byte in the pipe means that the parent has taken the rest, and tells in a frame
+                # where it is.
                 self.elsewhere = self._share.handed_over()  # nowhere: they are offered again
                 continue
             number = self._begun

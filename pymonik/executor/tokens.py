@@ -15,6 +15,7 @@ class Tokens:
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
+        # Of both sides, which share the open file: neither ever waits for a byte.
         os.set_blocking(self._reader, False)
 
     @property
@@ -29,6 +30,7 @@ class Tokens:
     def take_back(self) -> int:
         """Take what is left: the last ones. How many."""
         try:
+            # One read takes all: a pipe never holds more bytes than a task may have calls.
             return len(os.read(self._reader, MOST_CALLS))
         except BlockingIOError:
             return 0

@@ -11,8 +11,8 @@ import resource
 import sys
 from typing import Final
 
-_CHANGES_LIMITS: Final = ("resource", "psutil")
-MEASURED_S: Final = 0.01  # of a call whose peak is worth the 80 µs that reading one takes
+_CHANGES_LIMITS: Final = ("resource", "psutil")  # modules by which Python code can set a limit
+MEASURED_S: Final = 0.01  # seconds of a call whose peak is worth the 80 µs that reading one takes
 _UNIT: Final = 1 if sys.platform == "darwin" else 1024  # bytes of `ru_maxrss`
 
 
@@ -20,6 +20,8 @@ class Limits:
     """The limits of this process as they are now. For executors: the module is hidden."""
 
     def __init__(self) -> None:
+        # This module keeps its own reference. From here on, "resource" in `sys.modules` means that
+        # a call has imported it.
         sys.modules.pop("resource", None)
         kinds = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
         self._before = {kind: resource.getrlimit(kind) for kind in kinds}
@@ -56,7 +58,7 @@ def peak() -> int:
         Peak.is_old = True
         begin = status.index(_PEAK) + len(_PEAK)
         return int(status[begin : status.index(b"kB", begin)]) * 1024
-    except (OSError, ValueError):  # no descriptor is left to open it with
+    except (OSError, ValueError):  # no descriptor is left to open the file with, or no such line
         return 0
 
 

@@ -19,6 +19,7 @@ class Variables:
     def __init__(self) -> None:
         self._environ = os.environ
         self._all = dict(os.environb)
+        # The dict below `os.environ`: to compare it takes no decoding of names and values.
         self._data: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
         self._data_before = dict(self._data)
         self._of_c = _environ_of_c()
@@ -28,6 +29,7 @@ class Variables:
         """Keep the pointers of C: each change of a variable changes one of them, or the array."""
         self._array = None if self._of_c is None else self._of_c.value
         size = 0 if self._of_c is None else len(_listed(self._of_c.value)) + 1
+        # With the null pointer at the end, so that a variable added behind it shows.
         self._nbytes = size * _POINTER
         self._pointers = self._now()
 
@@ -59,6 +61,7 @@ class Variables:
         for name, value in self._all.items():
             if self._data.get(name) != value or found.get(name) != value:
                 os.environb[name] = value
+        # C reads TZ once, when it first needs the time zone; it must be told to read it again.
         if found.get(b"TZ") != self._all.get(b"TZ"):
             time.tzset()
         self._note()
@@ -80,6 +83,7 @@ def _listed(array: int | None) -> dict[bytes, bytes]:
         index = 0
         while (entry := place[index]) is not None:
             name, _, value = entry.partition(b"=")
+            # Of a name that stands twice, `getenv` finds the first.
             found.setdefault(name, value)
             index += 1
     return found

@@ -34,12 +34,18 @@ if TYPE_CHECKING:
     from pymonik.wire.call import FileRef
     from pymonik.wire.containers import Buffer
 
-LINKED_FROM: Final = 16 << 20  # bytes; a copy of less is made in no time
+# Bytes from which a file is a link to the stored one. Copies of less take no time, and the call may
+# write to them.
+LINKED_FROM: Final = 16 << 20
 _MOST_SHOWN: Final = 20  # names in a message
-_MODE: Final = 0o700
-_MOST_KEPT: Final = 64  # folders of slots: an executor may serve all of them
+_MODE: Final = 0o700  # of the folder; one that a command has changed does not serve another
+# Folders that are kept for the next command, one for each `Run.folder`. Those are of slots, and an
+# executor may serve all slots in turn.
+_MOST_KEPT: Final = 64
 _numbers = itertools.count()
-_kept: dict[str, tuple[str, int]] = {}  # folder and inode, by the folder around it
+# The folder and its inode, by the folder around it: by the inode another one of the same name is
+# known.
+_kept: dict[str, tuple[str, int]] = {}
 
 
 class MissingOutputError(TaskFailedError):
@@ -146,6 +152,8 @@ class Workplace:
         """Another name of the stored file, which others read too: this one may not write to it."""
         real = os.path.realpath(source)
         try:
+            # Before the link is there: a link has the mode of its file, which from now on must not
+            # be written to.
             os.chmod(real, 0o555 if ref.is_executable else 0o444)  # noqa: PTH101
             os.link(real, path)
         except OSError:  # it lies in memory and the folder on a disk, or is another user's
@@ -161,6 +169,8 @@ class Workplace:
         for path, name, mark in self._linked:
             with contextlib.suppress(FileNotFoundError):  # removed, or another in its place
                 now = sealing.mark_of(os.stat(path))  # noqa: PTH116
+                # The same file (device, inode) with another size or time of change was written to;
+                # another file in its place is the call's own.
                 if now[:2] == mark[:2] and now[2:4] != mark[2:4]:
                     raise UsageError(
                         f"the call has changed its input {name!r}, which other calls read too; "
@@ -179,6 +189,8 @@ class Workplace:
         if self._before:
             with contextlib.suppress(OSError):  # removed by the call
                 os.chdir(self._before)
+        # Digests of folders are remembered by path, and the next call may have a folder of this
+        # one.
         sealing.forget_folders(self.folder)
         if self._is_reused and self._empty():
             return
