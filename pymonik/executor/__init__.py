@@ -2,10 +2,10 @@
 
 ::
 
-    pool ── process ══ socket (frames), pipes and memory that both share ══ __main__ ── run ── subtasks
+    pool ── process ══ socket (frames), pipes, memory that both share ══ __main__ ── run ── subtasks
 
-    parent side   pool, process, line, ahead (runs sent ahead), chunk, output, reports, memory_watch,
-                  submission (stand-ins become ids)
+    parent side   pool, process, line, ahead (runs sent ahead), chunk, output, reports,
+                  memory_watch, submission (stand-ins become ids)
     child side    __main__, run, call_inputs, workplace (folder of a call), subtasks, surroundings
                   (what is put back after a call), printed, reporting, usage
     both          frames, endings, claims (who runs which call), tokens, stop_request, output_marks,

@@ -95,8 +95,8 @@ class StandardStreams:
             is_same = False
         if not is_same:
             os.dup2(self._copies[fd], fd)
-        # Non-blocking mode is of the open file, not of the descriptor: a child that set it (as Node
-        # does) has set it here too, and a print of the next call would raise `BlockingIOError`.
+        # Non-blocking mode is of the open file, not of the descriptor: a child that set it has set
+        # it here too, and a print of the next call would raise `BlockingIOError`.
         if not os.get_blocking(fd):
             os.set_blocking(fd, True)
 
