@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STOP_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 15.0  # seconds of an orderly end; then `end_by_force`
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; the exit code is 1 if it could not start."""
     options = _parser().parse_args(arguments)
-    memory.set_up()
-    orphans.adopt()
+    memory.set_up()  # before any other thread: one that has an arena of its own keeps it
+    orphans.adopt()  # what tasks leave behind becomes a child of this process, and is ended with it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
     logging.basicConfig(format="pymonik cluster: %(levelname)s %(message)s", level=logging.WARNING)
     try:
@@ -84,6 +84,8 @@ def _run(cluster: EmbeddedCluster, folder: Path, stopping: Stopping, stderr: int
             running = cluster.drain(float(timeout_s), stopping.requested)
             os.write(answers, json.dumps({"running": running}).encode() + b"\n")
     finally:
+        # Armed before `stop`, which waits for threads and processes: whatever hangs there, the
+        # kernel ends this process.
         end_by_force(STOP_TIMEOUT_S)
         cluster.stop()
 

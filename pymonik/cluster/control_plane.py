@@ -1,6 +1,9 @@
-"""What the services ask for clients.
+"""`ControlPlane`: what the services ask for clients, one method for each request.
 
-Bytes are written before the state is locked.
+Bytes are written before the state is locked, so that nobody waits for a disk; a request that is
+then refused removes them. Runners have `dispatch` instead, and neither can ask what is for the
+other. Messages of gRPC are not known here: a ``view`` makes the answer from the rows, under the
+lock.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
     from pymonik.wire.containers import Buffer
 
 T = TypeVar("T")
-_ROW_BYTES = 1024  # that a row takes in a log, with the ids of its inputs and outputs: mostly less
+# Bytes that a row takes in the journal, with the ids of its inputs and outputs: mostly less. Room
+# for it is reserved before a request changes anything.
+_ROW_BYTES = 1024
 
 
 class ControlPlane:
@@ -204,6 +209,8 @@ class ControlPlane:
         """The bytes of a result, whatever its session."""
         with self._locked.reading() as state:
             opaque_id = state.result(result_id).opaque_id
+        # Asked here and not by the first read: a generator raises when it is iterated, and by then
+        # the answer has begun.
         if not self._storage.exists(opaque_id):
             raise ObjectDataNotFound(f"result {result_id} has no data")
         return self._storage.read(opaque_id, chunk_size)

@@ -1,4 +1,4 @@
-"""What runners ask: tasks to run, how they end, and what they need meanwhile.
+"""`Dispatch`: what runners ask, that is tasks to run, how they end, and what they need meanwhile.
 
 Bytes are written before the state is locked, and files of inputs are found, or made, after that.
 """
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES = 1 << 14  # of the inputs of a task, or a little more: the others are files
+# Bytes of the small inputs that travel with a task, one more input at most: the others are files,
+# whose paths travel.
+MOST_BYTES = 1 << 14
 
 
 class Dispatch:
@@ -131,6 +133,7 @@ class Dispatch:
             execution.finish(state, task_id, outcome, stored, now, pod_id=pod_id)
             if next_id:
                 execution.begin(state, next_id, now)
+            # The lock is held, so none is taken after `drain` has looked at what runs.
             most = 0 if self._locked.closed or self._locked.draining else most
             tasks = execution.take_more(
                 state, partition_id, waiting, most, pod_id=pod_id, hostname=hostname, now=now
@@ -198,13 +201,17 @@ class Dispatch:
                 )
                 if task is not None:
                     return self._taken(state, task, on_cancel)
-                if state.effects == Effects():  # else others have to hear of it first
+                # `acquire` may have ended cancelled tasks. Whoever waits for those has to hear of
+                # it before this thread sleeps, which the end of the block sees to: once more then.
+                if state.effects == Effects():
                     self._ready[partition_id].wait()
 
     def _taken(
         self, state: State, task: Task, on_cancel: Callable[[str], None]
     ) -> tuple[Task, Session | None, dict[str, str]]:
         """What `_assignment` needs to know: the session, and the objects of the inputs."""
+        # Under the lock in which the task was taken: a cancellation comes either before, and the
+        # task is not given, or after, and finds whom to tell.
         self._on_cancel[task.task_id] = on_cancel
         inputs = state.known_results(task.inputs)
         objects = {one.result_id: one.opaque_id for one in inputs}
@@ -225,6 +232,7 @@ class Dispatch:
             return None
 
     def _opened(self, task: Task, session: Session | None, objects: dict[str, str]) -> Assignment:
+        # A result was deleted, with its session or alone, between the submission and now.
         if len(objects) != len(task.inputs):
             raise ValueError("the result does not exist any more")
         files, small = self._inputs(task, objects)
@@ -252,6 +260,8 @@ class Dispatch:
             if result_id == task.payload_id:
                 data = self._storage.small(opaque_id)
             else:
+                # The first task of an input gets its bytes; for others it becomes a file: a
+                # function of a thousand tasks is not sent to executors a thousand times.
                 data = self._storage.first_use(opaque_id) if room > 0 else None
                 room -= len(data or b"")
             where = self._file_or_bytes(opaque_id) if data is None else data

@@ -1,4 +1,9 @@
-"""The hub of events: each real change once to everyone who asked for it, in order for each row."""
+"""The hub of events: each real change once to everyone who asked for it, in order for each row.
+
+ArmoniK promises less: events may come twice, in any order. Clients that cope with that cope with
+this. The hub is called with the lock of the state held; only a `Subscription` has a side without
+it.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +20,10 @@ if TYPE_CHECKING:
 
     from pymonik.cluster.services.filters import Query
 
-MOST_UNREAD = 100_000  # changes, some 20 MiB
-MOST_TOGETHER = 500  # changes
+# Changes that a subscriber may have unread, some 20 MiB of them; then its stream ends, and it has
+# to list.
+MOST_UNREAD = 100_000
+MOST_TOGETHER = 500  # changes in one message of the direct socket, so that none grows without bound
 TASK_KINDS = (Kind.NEW_TASK, Kind.TASK_STATUS)
 
 
@@ -51,6 +58,8 @@ class Subscription:
     def __init__(self, interest: Interest, leave: Callable[[Subscription], None]) -> None:
         self.interest = interest
         self._leave = leave
+        # `append` and `popleft` of a deque are one step each: the state's threads add and the
+        # subscriber's takes without a lock.
         self._changes: deque[Change] = deque()
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # who iterates has to look
         self._most = MOST_UNREAD
@@ -104,7 +113,8 @@ class Subscription:
             self._wake.get()
             if self._changes:
                 pause()
-            is_over = self._is_over  # before the last look
+            # Read before the changes are taken: what was offered before the end is still given.
+            is_over = self._is_over
             while changes := self._take(MOST_TOGETHER):
                 yield changes
         if self._fault is not None:

@@ -31,12 +31,18 @@ logger = logging.getLogger(__name__)
 PREFIX = "pymonik-"
 LOCK = "cluster.lock"  # held by the process that uses the folder; others have a "lock" too
 MEMORY = Path("/dev/shm")
-ENOUGH = 1 << 30  # bytes free in memory to prefer it
-YOUNG_S = 60  # a folder this young may not be locked yet
-LONGEST_SOCKET = 103  # sun_path of macOS, without the final zero
-LONGEST_NAME = len("/w9999/worker.sock")
-TRIAL_BYTES = 4 << 20
-FEW_FAULTS = 32  # half of those that small pages take, which come 16 at a time
+ENOUGH = 1 << 30  # bytes that must be free in memory for the folder to be made there
+YOUNG_S = 60  # seconds in which a folder may have been made and not yet locked by its process
+LONGEST_SOCKET = (
+    103  # bytes of a path in `sun_path` of macOS, without the final zero; Linux has 107
+)
+LONGEST_NAME = len("/w9999/worker.sock")  # the longest path of a socket below the folder
+TRIAL_BYTES = (
+    4 << 20
+)  # of the file that is mapped to see what page faults it takes: two large pages
+# Page faults of that mapping up to which its pages count as large. With small ones Linux takes 64:
+# it maps 16 pages around the one that was asked for at a time.
+FEW_FAULTS = 32
 
 
 @contextlib.contextmanager
@@ -73,6 +79,7 @@ def _locked_folder(parent: Path) -> Iterator[Path]:
         raise ConfigError(f"cannot make a folder for the cluster in {parent}: {error}") from error
     try:
         with (folder / LOCK).open("w") as lock:
+            # Held until the process ends, however it does: an unlocked folder belongs to nobody.
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder
     finally:
@@ -128,7 +135,7 @@ def _has_large_pages(folder: Path) -> bool:
         objects.write(file.fileno(), (b"." * TRIAL_BYTES,))  # zeros may be memory that is not there
         with mmap.mmap(file.fileno(), TRIAL_BYTES, access=mmap.ACCESS_COPY) as mapping:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-            mapping[:: mmap.PAGESIZE]
+            mapping[:: mmap.PAGESIZE]  # reads a byte of each page
             return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before <= FEW_FAULTS
 
 
@@ -140,5 +147,7 @@ def _sweep(parent: Path) -> None:
             if about.st_uid != os.getuid() or time.time() - about.st_mtime < YOUNG_S:
                 continue
             with (folder / LOCK).open("r+") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(
+                    lock, fcntl.LOCK_EX | fcntl.LOCK_NB
+                )  # raises while its process is there
                 shutil.rmtree(folder, ignore_errors=True)

@@ -49,10 +49,12 @@ logger = logging.getLogger(__name__)
 
 SOCKET = "control_plane.sock"
 DIRECT_SOCKET = "direct.sock"
-_LOOK_S = 0.05  # between two looks at whether somebody is in a hurry
-FILES = 24  # of gRPC and of this process, beside those of executors
-THREADS = 24  # of gRPC and of this process, beside one for each worker
-STOP_GRACE_S = 0.2  # for requests that are being answered
+_LOOK_S = 0.05  # seconds between two looks at whether `hurried` is set
+# Open files and threads of gRPC and of this process, beside those of executors and one thread for
+# each worker. They are tried before anything is started: gRPC ends the process where it lacks one.
+FILES = 24
+THREADS = 24
+STOP_GRACE_S = 0.2  # seconds for requests that are being answered when the server stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,9 @@ class EmbeddedCluster:
         self._config = config
         self._folder = folder
         self.storage_folder = (config.data_folder or folder).absolute() / "objects"
-        # The lock of the data before anything in them is touched.
+        # The journal takes the lock of the data folder, so it is made before anything in it is
+        # touched. It reads small objects of a storage that is made after it, and not before
+        # `LockedState` is.
         self._journal = None
         if config.data_folder is not None:
             self._journal = Journal(config.data_folder.absolute(), lambda one: storage.held(one))
@@ -147,6 +151,7 @@ class EmbeddedCluster:
         Raises:
             ConfigError: The address is taken, or the workers cannot be started.
         """
+        # The pool first: executors start in their own processes while this one imports gRPC.
         self._start_pool()
         self._memory.start()
         self._machine.start()
@@ -167,6 +172,7 @@ class EmbeddedCluster:
             slot.start()
         for slot in self._slots:
             _wait_ready(slot, stopping)
+        # Last: other programs take what is announced for a cluster that serves.
         announce(
             self._folder,
             Announcement(
@@ -205,6 +211,9 @@ class EmbeddedCluster:
 
     def stop(self) -> None:
         """Stop everything that `start` started, also after a start that failed."""
+        # In this order. The closed state ends streams of events and runners that wait for a task,
+        # without which the server's threads and the slots' would not end; the pool ends those that
+        # run one.
         self._state.close()
         for slot in self._slots:
             slot.stop()
@@ -217,6 +226,7 @@ class EmbeddedCluster:
         for slot in self._slots:
             slot.join()
         self._memory.stop()
+        # After all who might still change the state.
         if self._journal is not None:
             self._journal.close()
 
@@ -228,6 +238,8 @@ class EmbeddedCluster:
         if answers(path):
             raise ConfigError(f"cannot listen on {path}: another process does")
         self._bind(f"unix:{path}")
+        # Between the two lines others may connect only if the folder lets them in, and the private
+        # one does not: this is for a `socket` of the user's.
         path.chmod(0o600)
         return f"unix://{path}"
 

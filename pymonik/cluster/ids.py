@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-# Seeded by the system once: asking the system for each ID would each time give other threads
-# the interpreter. IDs need not be secret: who can connect may do everything.
+# Seeded by the system once. `uuid4` asks the system for each ID, and a call of the system hands the
+# interpreter to other threads. IDs need not be secret: whoever can connect may do everything.
 _random = random.Random()
 
 

@@ -50,11 +50,12 @@ logger = logging.getLogger(__name__)
 FILE: Final = "rows.log"
 LOCK: Final = "data.lock"
 _FORMAT: Final = "pymonik cluster 1"
-_FRAME: Final = struct.Struct("<II")
+_FRAME: Final = struct.Struct("<II")  # size and CRC-32 of what follows
 _GROWTH: Final = 4  # times what the rows take, after which the file is written anew
 _SMALLEST: Final = 64 * 1024 * 1024  # bytes; a smaller one is left alone
 _TOGETHER: Final = 1000  # rows of one frame of a file that is written anew
-# Bytes that are there before a request is taken: for all that it may cause without asking again.
+# Bytes behind the frames that a request has to leave free: for what it causes later without asking
+# again, as ends of tasks, and for deletions, which must go through on a full disk.
 _ROOM: Final = 1024 * 1024
 # File systems without such a call; glibc then writes zeros, which not all of them take either.
 _CANNOT_RESERVE: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
@@ -85,7 +86,8 @@ class Journal:
         self._size = 0  # of the frames; what lies behind them is room
         self._end = 0  # of the file, with that room
         self._size_of_rows = 0
-        # What is not written yet: rows by identity, and sessions that are gone.
+        # What is not written yet: rows, and ids of sessions that are gone. A row is an object that
+        # changes in place: by its identity it stands here once, and is written as it is then.
         self._missed: dict[int, Any] = {}
         self._gone: list[str] = []
         self.lacks = ""
@@ -130,6 +132,7 @@ class Journal:
             if not self._size:
                 raise objects.about(error, str(self._path)) from error
             self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+            # Whatever stands behind the last whole frame was never acknowledged.
             os.ftruncate(self._file, self._size)
             os.lseek(self._file, self._size, os.SEEK_SET)
             self._end = self._size_of_rows = self._size
@@ -174,7 +177,7 @@ class Journal:
             os.posix_fallocate(self._file, self._end, needed + _ROOM - self._end)
         except OSError as error:
             if error.errno in _CANNOT_RESERVE:
-                return  # then a write tells
+                return  # then the write itself tells whether there is room
             raise objects.about(error, str(self._path)) from error
         self._end = needed + _ROOM
 
@@ -234,7 +237,7 @@ class Journal:
     def close(self) -> None:
         """Have the disk get it, and let others use the folder."""
         if self._file >= 0:
-            os.ftruncate(self._file, self._size)
+            os.ftruncate(self._file, self._size)  # without the room that was reserved
             os.fsync(self._file)
             os.close(self._file)
             self._file = -1
@@ -255,6 +258,8 @@ class Journal:
 def _locked(folder: Path) -> int:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Payloads are pickles: whoever can write here can have the next cluster of this user run
+        # anything.
         about = folder.stat()
         if about.st_uid != os.getuid() or about.st_mode & 0o022:
             raise ConfigError(f"{folder} can be written by others: whoever writes there runs code")

@@ -20,10 +20,10 @@ from pymonik.launch.python import Plan, variables
 
 SOCKET: Final = "control_plane.sock"
 LOG: Final = "cluster.log"
-_START_S: Final = 60.0
-_LOOK_S: Final = 0.05  # between two looks whether it answers
-_MOST_SHOWN: Final = 2_000  # characters of what it said
-_END_S: Final = 20.0
+_START_S: Final = 60.0  # seconds until a start counts as failed: it may have much to restore
+_LOOK_S: Final = 0.05  # seconds between two looks whether it answers, or has ended
+_MOST_SHOWN: Final = 2_000  # characters of its log, the last ones, in the error
+_END_S: Final = 20.0  # seconds that `stop` waits for its end
 _IN_USE: Final = 2  # exit code: another cluster has the folder, which is about to answer
 
 

@@ -32,13 +32,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEFAULT_PARTITION = "pymonik"
-_MOST_WORKERS = 100_000
-START_TIMEOUT_S = 90.0
-STOP_TIMEOUT_S = 20.0
-FILES = 20  # of a client in this process, its sockets and pipes
+_MOST_WORKERS = 100_000  # of a partition: a larger number is taken for a mistake
+START_TIMEOUT_S = 90.0  # until the first message: longer than a foreign worker may take (60 s)
+STOP_TIMEOUT_S = 20.0  # longer than the process gives itself (15 s), which is then killed
+FILES = 20  # open files of a client in this process, its sockets and pipes
 THREADS = 16  # of gRPC and of a client in this process
-GRACE_S = 5.0
+GRACE_S = 5.0  # default of `grace_s`
 LONGEST_GRACE_S = LONGEST_DRAIN_S = 86_400.0
+# Clusters whose pipes a child of `fork` has to close: its copies would hold the lifeline open.
 _running: weakref.WeakSet[LocalCluster] = weakref.WeakSet()
 
 
@@ -226,7 +227,9 @@ class LocalCluster:
         _running.discard(self)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
-                pipe.close()  # the end of its lifeline
+                # The process reads from the first one: that is its lifeline, whose end it takes for
+                # an order to stop.
+                pipe.close()
         try:
             process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -291,7 +294,7 @@ class LocalCluster:
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
-        process.returncode = 0  # not our child: nothing to wait for
+        process.returncode = 0  # the parent's child: `Popen` would wait for it, and warn
 
 
 def _processors() -> int:
@@ -340,7 +343,8 @@ class _Shared:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()  # entered again by a signal handler
+        # Reentrant: a signal handler may make a call while its own thread starts the cluster.
+        self.lock = threading.RLock()
         self.cluster: LocalCluster | None = None
         self._is_starting = False
 

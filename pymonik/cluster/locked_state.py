@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
     Moment = tuple[State, int]
 
-MANY_TASKS = 16  # in a queue
-_LOOK_S = 0.5  # between two looks whether a full disk has room again
+# Tasks in a queue from which on the cluster counts as busy: news of results then wait a moment to
+# be told together, see `services.embedded`.
+MANY_TASKS = 16
+_LOOK_S = 0.5  # seconds between two looks at whether a full disk has room again
 
 
 def microseconds() -> int:
@@ -76,6 +78,7 @@ class LockedState:
         )
         self._journal = journal
         if journal is not None:
+            # `begin` comes after `restore`: it writes the file anew with the rows as they are now.
             restore(self._state, self._kept_rows(journal), clock())
             journal.begin(self._state)
         self._hub = EventHub()
@@ -85,6 +88,7 @@ class LockedState:
         self._withheld: list[Effects] = []  # of transitions that could not be written yet
         self._writes_missed: threading.Thread | None = None
         self._no_more = threading.Event()
+        # Conditions of the one lock, so a runner that finds no task goes to sleep in the same step.
         self.ready = {key: threading.Condition(self._lock) for key in self._state.partitions}
         self.on_cancel: dict[str, Callable[[str], None]] = {}
         self.closed = False
@@ -120,6 +124,8 @@ class LockedState:
 
     def is_busy(self) -> bool:
         """Whether many tasks wait for a runner, as it looks without holding the lock."""
+        # `queues` has the same keys for the life of the cluster, and `len` of a list is one step: a
+        # number that is late does no harm.
         return any(len(queue) >= MANY_TASKS for queue in self._state.queues.values())
 
     def subscribe(self, interest: Interest) -> Subscription:
@@ -189,6 +195,8 @@ class LockedState:
             stops = [one for e in told for one in self._wake_runners(e)]
         finally:
             self._lock.release()
+        # From here on without the lock: waking a thread, stopping a task and deleting a file take
+        # long, and all of them may come back to the state.
         for subscription in subscriptions:
             subscription.announce()
         for on_cancel, task_id in stops:
@@ -259,9 +267,11 @@ class LockedState:
 
     def _wake_runners(self, effects: Effects) -> list[tuple[Callable[[str], None], str]]:
         """Notify who waits for tasks; gives whom to call about tasks to stop."""
+        # As many runners wake as there are tasks: more would find nothing.
         for partition_id, count in Counter(effects.ready).items():
             self.ready[partition_id].notify(count)
         return [
+            # Taken out, so that a runner is told once however often its task is cancelled.
             (self.on_cancel.pop(task_id), task_id)
             for task_id in effects.stopped
             if task_id in self.on_cancel

@@ -12,10 +12,14 @@ import gc
 import threading
 from typing import Any
 
-CALM_S = 2.0  # longer than a thread that answers requests waits for the next
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt
-_KEPT = 32 << 20  # bytes that are free
-_MESSAGE = 8 << 20  # bytes; what is larger is fetched from the system, and given back at once
+# Seconds from a request to the giving back. Must exceed `IDLE_S` of the threads that answer
+# requests: while these live, their small objects keep pages that are free otherwise.
+CALM_S = 2.0
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # parameters of mallopt(3), from malloc.h
+_KEPT = 32 << 20  # free bytes that malloc keeps at the end of its memory before it gives some back
+_MESSAGE = (
+    8 << 20
+)  # bytes from which malloc maps a piece of its own, which `free` gives back at once
 
 
 def set_up() -> None:
@@ -24,6 +28,8 @@ def set_up() -> None:
     For the program to call first: threads that have a place of their own keep it.
     """
     set_option = _c_function("mallopt")
+    # By default glibc gives up to eight arenas for each processor, and memory that was freed in one
+    # serves no thread of another.
     set_option(_ARENA_MAX, 1)
     set_option(_TRIM_THRESHOLD, _KEPT)
     set_option(_MMAP_THRESHOLD, _MESSAGE)
@@ -63,7 +69,7 @@ class GivingBack:
 
     def _run(self) -> None:
         while self._asked.wait():
-            self._asked.clear()  # whoever asks while we wait is not calm yet: once more after that
+            self._asked.clear()  # before the pause: what is asked during it is done once more
             if self._stopping.wait(CALM_S):
                 return
             give_back()

@@ -1,4 +1,8 @@
-"""Rows to ArmoniK's messages, and requests to values."""
+"""Rows to ArmoniK's messages, and requests to values.
+
+Between the services, which know gRPC, and the state, which does not: what is said here of a row
+must be what ArmoniK says of it, field by field.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ TEXTS = (
     "application_service",
     "engine_type",
 )
-_SECOND = 1_000_000_000
+_SECOND = 1_000_000_000  # in the nanoseconds of an instant
 
 
 def timestamp(instant: int | None) -> Any:
@@ -184,6 +188,7 @@ def _task_common(task: Task) -> dict[str, Any]:
         "started_at": timestamp(task.started_at),
         "processed_at": timestamp(task.processed_at),
         "ended_at": timestamp(task.ended_at),
+        # When the pod was last known to live: ArmoniK sets it at the start and nowhere else.
         "pod_ttl": timestamp(task.started_at),
         "creation_to_end_duration": duration(task.creation_to_end),
         "processing_to_end_duration": duration(task.processing_to_end),

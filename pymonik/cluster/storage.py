@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
     from pymonik.wire.containers import Buffer
 
-SMALL = 1 << 14  # bytes
-# Of the memory that there is, for all objects that are held. As files in a folder in memory they
-# would take several times as much; on a disk there is room for more of them.
+SMALL = 1 << 14  # bytes of an object up to which it is held in memory
+# Share of the machine's memory that all held objects may take together; what comes after is a file.
+# Small objects as files in a folder in memory would take several times as much.
 HELD_SHARE = 1 / 8
-LEFT_S = 3600.0  # after which a file that nobody has announced will not be
-HELD_BYTES = 256  # that an object in memory takes besides its data
+LEFT_S = 3600.0  # seconds after which a file that nobody has announced is taken for a remnant
+HELD_BYTES = 256  # that an object in memory takes besides its data: names, entries of tables
 
 
 class Storage:
@@ -52,8 +52,10 @@ class Storage:
         self._held: dict[str, bytes] = {}
         self._held_bytes = 0
         self._most_held = int(memory.total() * HELD_SHARE)
-        self._used: set[str] = set()  # of those that are held
-        self._filed: set[str] = set()  # names of results that files have, will have, or just had
+        self._used: set[str] = set()  # names of held objects that one task has got, see `first_use`
+        # Names that are taken by files: there, about to be written, or just removed. A name is
+        # taken before the file is there, so that two threads never choose the same.
+        self._filed: set[str] = set()
 
     def restore(self, small: Mapping[str, bytes], names: Iterable[str]) -> None:
         """Hold the objects of a cluster that has ended again; its files are in the folder.
@@ -83,7 +85,7 @@ class Storage:
         if opaque_id is None:
             opaque_id = self._name_of_file(result_id)
             try:
-                # Nobody reads it before the result is completed.
+                # The final name at once: nobody reads the file before its result is completed.
                 objects.store(self.folder, opaque_id, (data,))
             except BaseException:
                 self._forget(opaque_id)
@@ -156,6 +158,7 @@ class Storage:
             os.replace(path, objects.path_in(home, opaque_id))  # noqa: PTH105
         except OSError:  # another file system
             temporary = objects.path_in(home, f".{opaque_id}")
+            # A copy takes time: under another name first, so that no reader finds half of it.
             shutil.move(path, temporary)
             os.replace(temporary, objects.path_in(home, opaque_id))  # noqa: PTH105
         objects.show(self.folder, home, opaque_id)
@@ -169,6 +172,7 @@ class Storage:
     def _link(self, path: Path, home: Path, opaque_id: str) -> None:
         self._place(opaque_id)
         target = objects.path_in(home, opaque_id)
+        # A link fails where the name is taken; a rename would replace what lies there.
         os.link(path, target)
         try:
             objects.show(self.folder, home, opaque_id)
@@ -185,7 +189,10 @@ class Storage:
         place = self._place(opaque_id)
         if opaque_id in self._held:
             with self._lock:
+                # Asked again: another thread may have made the file, or deleted the object,
+                # meanwhile.
                 if (data := self._held.get(opaque_id)) is not None:
+                    # In this order, so that a reader without the lock always finds one of the two.
                     objects.store(self.folder, opaque_id, (data,))
                     self._filed.add(opaque_id)
                     self._drop(opaque_id)
@@ -202,7 +209,7 @@ class Storage:
             return held
         descriptor = os.open(self._place(opaque_id), os.O_RDONLY | os.O_CLOEXEC)
         try:
-            data = os.read(descriptor, SMALL + 1)
+            data = os.read(descriptor, SMALL + 1)  # one byte more tells that there is more
         finally:
             os.close(descriptor)
         return data if len(data) <= SMALL else None

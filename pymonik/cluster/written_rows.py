@@ -1,4 +1,8 @@
-"""Rows of the tables as values of msgpack, and back: what a `Journal` writes of them."""
+"""Rows of the tables as values of msgpack, and back: what a `Journal` writes of them.
+
+A row is the list of its fields, in the order of its class, without their names: a cluster of
+another version, whose classes have other fields, must have another `_FORMAT` in the journal.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ from pymonik.cluster.state.work import TaskOptions
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Not of a task: what is found again from the other rows.
+# Fields of a task that `restore` finds again from the other rows, or that begin anew.
 _NOT_KEPT: Final = frozenset({"number", "waiting_for", "queued", "environment"})
 _SESSION: Final = tuple(one.name for one in fields(Session) if one.name != "recent")
 _DURATION: Final = _SESSION.index("duration")

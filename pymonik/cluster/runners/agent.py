@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DATA_CHUNK_MAX_SIZE = 2 * 1024 * 1024
+DATA_CHUNK_MAX_SIZE = (
+    2 * 1024 * 1024
+)  # bytes; the default of ArmoniK, which workers cut their messages by
 
 # What ASP.NET answers when a service throws, which several mistakes of a worker lead to.
 THROWN = "Exception was thrown by handler."
@@ -140,6 +142,8 @@ class AgentService:
 
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
+        # Guards the attempt and its lists: a worker may ask from several threads, and the slot
+        # detaches.
         self._lock = threading.Lock()
         self._attempt: Attempt | None = None
 
@@ -193,7 +197,7 @@ class AgentService:
         with self._lock:
             attempt = self._current(request.communication_token)
             for one in request.ids:
-                attempt.file(one.result_id)
+                attempt.file(one.result_id)  # raises if the ID could not be a name
                 attempt.notified.append(one.result_id)
         return pb.NotifyResultDataResponse(result_ids=[one.result_id for one in request.ids])
 
@@ -268,6 +272,8 @@ class AgentService:
         return reply
 
     def _subtask_options(self, attempt: Attempt, requested: RequestedOptions | None) -> TaskOptions:
+        # As it was when the task was acquired: a stop that comes while a task runs is not for that
+        # task.
         if not attempt.assignment.worker_submission:
             raise RefusedError(grpc.StatusCode.UNKNOWN, THROWN)
         return self._dispatch.merge_options(attempt.assignment.session_id, requested)

@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HEALTH_TIMEOUT_S = 5.0  # InitWorker__WorkerCheckTimeout of ArmoniK
-GRACE_S = 2.0  # for a worker whose call was stopped to be free again
-LONGEST_CALL_S = 365 * 86_400.0
-FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 5.0
+GRACE_S = 2.0  # seconds for a worker whose call was stopped to be free again; then it is restarted
+LONGEST_CALL_S = 365 * 86_400.0  # a year: the longest deadline that gRPC is given, for any limit
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 5.0  # before a worker that ended is started again; it doubles
 # Codes that tell of the connection when the worker's process is gone.
 DOWN_CODES = ("UNAVAILABLE", "UNKNOWN", "ABORTED", "CANCELLED")
 
@@ -191,7 +191,7 @@ class ForeignSlot:
         )
         if assignment is None:
             return False
-        token = str(uuid.uuid4())
+        token = str(uuid.uuid4())  # of this attempt: what the last one asks for late is refused
         folder = self._folder / token
         try:
             outcome = self._attempt(assignment, token, folder)
@@ -216,6 +216,8 @@ class ForeignSlot:
                 "inputs of task %s are missing, MessageId = %s", assignment.task_id, token
             )
             return Failed(_internal_error(token))
+        # Before each task, as ArmoniK's agent does, and never during one: a Python worker has one
+        # thread, and would not answer.
         if not self._worker.serves(HEALTH_TIMEOUT_S):
             self._free = False
             return Released()
@@ -232,10 +234,12 @@ class ForeignSlot:
     def _process(self, attempt: Attempt) -> Outcome:
         """Send the task to the worker and say how it ended."""
         duration_s = attempt.assignment.options.max_duration.total_seconds()
+        # Zero is a legal `max_duration` of ArmoniK, and over at once.
         if duration_s <= 0:
             return TimedOut()
         self._free = False
         call = self._worker.process(attempt.request(), min(duration_s, LONGEST_CALL_S))
+        # `_cancel` either finds the call here, or has left `_cancelled` for this line to find.
         with self._lock:
             self._call, cancelled = call, self._cancelled
         if cancelled or self._stopping.is_set():
@@ -267,6 +271,8 @@ class ForeignSlot:
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return TimedOut()
         shown = code.name.title().replace("_", "")
+        # UNAVAILABLE comes when the socket closes, a moment before the process is seen to have
+        # ended.
         death = self._worker.death(wait=code is grpc.StatusCode.UNAVAILABLE)
         logger.warning(
             "worker of %s failed task %s: %s %s, MessageId = %s",

@@ -70,8 +70,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LONGEST_CALL_S = 365 * 86_400.0
+LONGEST_CALL_S = 365 * 86_400.0  # a year: no wait may be as long as a `timedelta` can be
 NO_RETRY = -1  # zero means "inherit" in ArmoniK
+# Seconds between two attempts to cancel a task in the pool, and how many: 5 s. There is a moment
+# between the state, which says that this slot has a task, and the pool, which does not know of it
+# yet.
 CANCEL_AGAIN_S, CANCEL_TRIES = 0.02, 250
 
 
@@ -116,7 +119,7 @@ class ExecutorSlot:
         self._held: dict[str, Assignment] = {}  # tasks that run here, or are going to
         self._is_going_on = False  # the state has given tasks that are not yet among them
         self._since = 0.0  # when the running task began
-        self._left_files = False
+        self._left_files = False  # whether a call may have left files in `_folder`, see `_clean`
         self._agent: ExecutorAgent | None = None  # of the running task, if it has asked for one
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"slot {self._pod_id}")
@@ -198,7 +201,8 @@ class ExecutorSlot:
         most = self._most(outcome, waiting)
         with self._changed:
             self._is_going_on = True
-        held = dict(self._held)  # as it is if this goes wrong
+        held = dict(self._held)  # what `finally` restores should `go_on` raise
+        # Dicts keep the order of insertion, in which the executor has the runs.
         follows = next((one for one in held if one != assignment.task_id), "")
         try:
             more = self._dispatch.go_on(
@@ -233,6 +237,7 @@ class ExecutorSlot:
         self._left_files |= not isinstance(outcome, Succeeded | Waiting)
         if self._left_files:
             return 0
+        # As many as end within `SLOW_S`, after which those that wait would be given back.
         most = 1 + int(min(SLOW_S / max(spent, 1e-6), DEPTH - 1))
         if waiting > most // 2:
             return waiting  # enough for now

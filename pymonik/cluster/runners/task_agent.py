@@ -58,6 +58,8 @@ class ExecutorAgent:
 
     def _describe(self) -> bytes:
         try:
+            # Inputs are copied for the first handler of the task only; another thread of it may ask
+            # again.
             if not self._attempt.folder.exists():
                 self._attempt.lay_out()
         except OSError as error:

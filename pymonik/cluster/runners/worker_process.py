@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-START_TIMEOUT_S = 60.0
-PROBE_TIMEOUT_S = 1.0
-STOP_TIMEOUT_S = 2.0
+START_TIMEOUT_S = 60.0  # until a worker that was started answers HealthCheck
+PROBE_TIMEOUT_S = 1.0  # of one HealthCheck meanwhile
+STOP_TIMEOUT_S = 2.0  # from SIGTERM to SIGKILL
 DEATH_TIMEOUT_S = 1.0  # from a broken connection to the end of the process
 OUTPUT_TAIL = 2_000  # bytes shown when a worker dies
 OUTPUT_LIMIT = 4_000_000  # bytes; the file lies in memory
 CHANNEL_OPTIONS = (
+    # For a unix socket grpcio sends its path as the host, which servers of other languages refuse.
     ("grpc.default_authority", "localhost"),
     ("grpc.use_local_subchannel_pool", 1),  # a restarted worker gets a new connection
+    # The first attempts come before the worker listens; by default gRPC would wait for a second.
     ("grpc.initial_reconnect_backoff_ms", 20),
     ("grpc.min_reconnect_backoff_ms", 20),
     ("grpc.max_reconnect_backoff_ms", 200),
@@ -73,7 +75,7 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Start the command."""
-        self._socket.unlink(missing_ok=True)
+        self._socket.unlink(missing_ok=True)  # of the process before: not every worker removes it
         with self._open_output() as output:
             self._process = Supervised(
                 Plan(arguments=self._command, folder=self._current_folder),

@@ -15,7 +15,7 @@ from pymonik.cluster.state.faults import BrokenRule, Fault, NoRoom, Unknown, Val
 
 logger = logging.getLogger(__name__)
 
-RULES_TRAILER = "validation-errors-text"
+RULES_TRAILER = "validation-errors-text"  # metadata behind the answer, as ArmoniK names it
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -41,6 +41,8 @@ def streaming(method: Method) -> Method:
         try:
             yield from method(self, request, context)
         except Exception as error:  # noqa: BLE001  (the edge: the client must get an answer)
+            # A client that has left cannot be answered: only what is no refusal is still worth a
+            # log.
             if context.is_active() or not isinstance(error, Fault):
                 _abort(context, error)
 

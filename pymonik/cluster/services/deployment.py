@@ -27,6 +27,7 @@ from pymonik.cluster.services.lists import ListRequest
 if TYPE_CHECKING:
     from pymonik.cluster.control_plane import ControlPlane
 
+# What ArmoniK answers without authentication: all methods of all services, whether there are any.
 PERMISSIONS = {
     "Sessions": "CancelSession CloseSession CreateSession DeleteSession GetSession ListSessions "
     "PauseSession PurgeSession ResumeSession StopSubmission",
@@ -82,6 +83,7 @@ class ApplicationsService(ApplicationsServicer):  # type: ignore[misc]
     def ListApplications(self, request: Any, context: Any) -> Any:
         query = ListRequest(APPLICATIONS, request)
         with self._control_plane.reading() as state:
+            # By identity: tasks of a session share their options, and to compare them takes longer.
             used = {id(task.options): task.options for task in state.tasks.values()}
         applications = {
             one: one

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ACCEPT_AGAIN_S = 0.1
-LEAVE_S = 1.0
+ACCEPT_AGAIN_S = (
+    0.1  # seconds of pause where no connection can be accepted, for want of descriptors
+)
+LEAVE_S = 1.0  # seconds that `stop` waits for the thread that accepts
 
 _UP = framed(DirectAnswer(kind=AnswerKind.UP))
 
@@ -67,6 +69,8 @@ class DirectServer:
             with contextlib.suppress(OSError):  # it has just ended
                 one.shutdown(socket.SHUT_RDWR)
         if self._acceptor.ident is not None:
+            # Closing a socket does not wake a thread that waits in `accept` for it; a connection
+            # does.
             with contextlib.suppress(OSError):  # no free descriptor: it ends with the process
                 _wake(self._listener.getsockname())
             self._acceptor.join(LEAVE_S)

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from pymonik.cluster.services.direct import DirectContext
     from pymonik.cluster.state.rows import Change, Result
 
-GATHER_S = 0.002
-MOST_TOLD = 1024  # bytes of data that come with the news
+GATHER_S = (
+    0.002  # seconds that news wait for others while the cluster is busy: one message for many
+)
+MOST_TOLD = 1024  # bytes of a result up to which they come with the news of it
 
 
 class EmbeddedService(grpc.GenericRpcHandler):
@@ -79,6 +81,8 @@ class EmbeddedService(grpc.GenericRpcHandler):
 
     def _ended(self, change: Change) -> Ended:
         result = cast("Result", change.row)
+        # Without the lock of the state: the row may have changed since, but a result that is
+        # completed again is told of again.
         data = self._control_plane.data_in_memory(result)
         if result.name.startswith(LIVE_PREFIXES):
             return Ended(result.result_id, int(cast("int", change.value)), data, result.name)

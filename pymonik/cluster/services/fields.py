@@ -102,7 +102,7 @@ TASKS = Table(
         owner_pod_id=(9, "string"),
         initial_task_id=(10, "string"),
         submitted_at=(11, "date"),
-        # pod_ttl is the instant of the start, which is all that a pod knows of its end
+        # 12, pod_ttl, follows below: it is the same attribute as 4
         pod_hostname=(13, "string"),
         received_at=(14, "date"),
         acquired_at=(15, "date"),
@@ -134,7 +134,7 @@ SESSIONS = Table(
         client_submission=(12, "boolean"),
     ),
     key=1,
-    null_dates=False,
+    null_dates=False,  # a date condition without value answers UNKNOWN for sessions only
 )
 
 RESULTS = Table(

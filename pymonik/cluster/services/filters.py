@@ -47,7 +47,10 @@ OPERATORS: Mapping[str, tuple[Callable[[Any, Any], bool], ...]] = {
     "boolean": (operator.eq,),
     "array": (_contains, _not_contains),
 }
-MATCH_NULL = (operator.ne, _not_contains)
+MATCH_NULL = (
+    operator.ne,
+    _not_contains,
+)  # as in MongoDB: a field that is not set is unequal to all
 
 
 class Query:

@@ -37,7 +37,7 @@ class ListRequest:
     ) -> tuple[Sequence[Any], int]:
         """The rows of the page, and how many match in all."""
         found = self._query.select(rows, by_session)
-        if self._page_size:
+        if self._page_size:  # 0 asks for the total only
             found = _sorted(found, self._fields, descending=not self._ascending)
         start = self._page * self._page_size
         return found[start : start + self._page_size], len(found)
@@ -48,6 +48,7 @@ def _sorted(rows: list[Any], fields: Sequence[Field], *, descending: bool) -> li
 
     That order is the one of their creation, so that a new row is on a later page than these.
     """
+    # By the last field first: sorting is stable, so the first field decides.
     for field in reversed(fields):
         unset = [row for row in rows if field.get(row) is None]
         given = [row for row in rows if field.get(row) is not None] if unset else rows

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from pymonik.cluster.state.rows import Result
     from pymonik.wire.containers import Buffer
 
-CHUNK_SIZE = 2 * 1024 * 1024
+CHUNK_SIZE = (
+    2 * 1024 * 1024
+)  # bytes; ArmoniK's default, and below gRPC's limit of 4 MiB for clients
 
 
 class ResultsService(ResultsServicer):  # type: ignore[misc]
@@ -56,6 +58,7 @@ class ResultsService(ResultsServicer):  # type: ignore[misc]
         first = next(request_iterator, None)
         if first is None:
             raise FailedPrecondition("Missing result metadata")
+        # A memoryview is a chunk, which `_upload_message` has taken past protobuf.
         if isinstance(first, memoryview) or first.WhichOneof("type") != "id":
             raise InvalidArgument("Message should be an Id")
         # Further `id` messages count as empty chunks.

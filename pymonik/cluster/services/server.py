@@ -35,11 +35,15 @@ from pymonik.cluster.services.threads import RequestThreads
 if TYPE_CHECKING:
     from pymonik.cluster.control_plane import ControlPlane
 
-# Each GetEvents stream holds a thread as long as it lasts.
+# Threads that answer requests at most. Each GetEvents stream holds one as long as it lasts, so this
+# must exceed `MAX_STREAMS` of the events service, or streams would leave none for requests.
 MAX_THREADS = 512
 OPTIONS = [
+    # No limits, as ArmoniK's control plane has none.
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
+    # By default gRPC lets two servers listen on one port of Linux, and each gets some of the
+    # clients.
     ("grpc.so_reuseport", 0),
     # Clients ask every 20 s whether the connection is there; by default gRPC takes more than two of
     # these within minutes for an attack and cuts the connection of whoever waits quietly.

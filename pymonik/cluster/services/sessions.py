@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pymonik.cluster.state.rows import Session
     from pymonik.cluster.state.tables import State
 
-MAX_PRIORITY = 99
+MAX_PRIORITY = 99  # of a session's default; what a task may have is less, see `State.max_priority`
 
 
 class SessionsService(SessionsServicer):  # type: ignore[misc]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-IDLE_S = 1.0
+IDLE_S = 1.0  # seconds without a request after which a thread ends; less than `memory.CALM_S`
 
 
 class RequestThreads(Executor):
@@ -31,12 +31,16 @@ class RequestThreads(Executor):
         self._most = most
         self._lock = threading.Lock()
         self._threads = 0
-        self._spare = 0  # threads that wait, less requests that wait for them
+        self._spare = (
+            0  # threads that wait, less requests in the queue; below 0 a thread is missing
+        )
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have a thread call this."""
         future: Future[Any] = Future()
+        # The request first: a thread that is about to end looks at `_spare` under the lock, so
+        # either it sees that it is needed, or this sees that one is missing.
         self._requests.put(lambda: _run(future, function, args, kwargs))
         with self._lock:
             self._spare -= 1

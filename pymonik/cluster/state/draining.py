@@ -15,9 +15,10 @@ REASON = "The cluster is being drained: it begins no more tasks"
 
 
 def drain(state: State, now: int) -> None:
-    """Take no more tasks of clients, and cancel those that no runner has begun.
+    """Refuse further tasks of clients, and cancel those that no runner has begun.
 
-    Tasks that run may still submit subtasks, which are cancelled when this is done once more.
+    Running tasks may still submit subtasks, without which they would fail; the caller drains once
+    more when they have ended, which cancels those.
     """
     for session_id in state.sessions:
         stop_submission(state, session_id, client=True, worker=False)

@@ -37,10 +37,14 @@ if TYPE_CHECKING:
 
     from pymonik.cluster.state.tables import State
 
+# A queued task of such a session is cancelled when a runner takes it, as ArmoniK's agent does;
+# tasks that run when a session is closed go on.
 NOT_EXECUTABLE = (SessionStatus.CANCELLED, SessionStatus.CLOSED, SessionStatus.PURGED)
-HELD = (TaskStatus.DISPATCHED, TaskStatus.PROCESSING)
-MANY_FOR_EACH = 2  # queued tasks for each runner: then one may take more than one
-INTERNAL_ERROR = "Agent got an internal error\nSee cluster logs"
+HELD = (TaskStatus.DISPATCHED, TaskStatus.PROCESSING)  # a runner has the task
+# Queued tasks for each runner of the partition from which on a runner may take several at a time.
+# With fewer, a task that one runner has ahead is a task that another waits for.
+MANY_FOR_EACH = 2
+INTERNAL_ERROR = "Agent got an internal error\nSee cluster logs"  # the text of ArmoniK's agent
 
 
 def acquire(
@@ -50,6 +54,8 @@ def acquire(
     queue = state.queues[partition_id]
     while task := queue.pop(state.tasks):
         session = state.sessions[task.session_id]
+        # A cancelled task keeps its place in the queue, as its message does in ArmoniK: whoever
+        # takes it ends it.
         if task.status is TaskStatus.CANCELLING:
             _cancelled(state, task, f"Task {task.task_id} has been cancelled:\n", now)
         elif session.status in NOT_EXECUTABLE:
@@ -57,6 +63,8 @@ def acquire(
             reason = f"because its session {session.session_id} is {status}"
             _cancelled(state, task, f"Task {task.task_id} has been cancelled {reason}", now)
         else:
+            # The message is pulled (received) and the task acquired in one step here; ArmoniK's
+            # agent tells the two instants apart.
             task.owner_pod_id, task.pod_hostname = pod_id, hostname
             task.received_at = task.acquired_at = now
             state.set_task_status(task, TaskStatus.DISPATCHED)
@@ -169,10 +177,13 @@ def finish(
     if pod_id is not None and is_held_elsewhere(state, task_id, pod_id):
         task = None
     if task is not None and task.status is TaskStatus.CANCELLING:
+        # Its output and durations stay as they are, and nothing that it made exists: ArmoniK writes
+        # no more of a running task that it has stopped. Its outputs were aborted with the request.
         task.ended_at = now
         state.set_task_status(task, TaskStatus.CANCELLED)
     elif task is not None and task.status in HELD:
         _ended(state, task, outcome, stored, now)
+    # Bytes that a result has taken over are referred to, and stay; the others are garbage.
     for one in stored.values():
         state.discard(one.opaque_id)
 
@@ -192,6 +203,8 @@ def _ended(
         case Succeeded():
             try:
                 _succeed(state, task, outcome, stored, now)
+            # ArmoniK accepts subtasks unseen while the task runs. What turns out to be wrong with
+            # them at its end, as an unknown dependency, is an internal error, which is retried.
             except Fault:
                 retry(state, task, INTERNAL_ERROR, now)
         case Lost(error):
@@ -238,10 +251,13 @@ def _apply(
     """Create what a task made; gives the results that have their data now."""
     created = {result.result_id for result in outcome.created}
     inputs = [(one.payload_id, *one.data_dependencies) for one in outcome.tasks]
+    # First, and before any row is made: the only refusal, so a task's work is applied as a whole or
+    # not at all.
     check_inputs(state, inputs, created=created, completed=stored)
     for new in outcome.created:
         row = Result(new.result_id, task.session_id, new.name, now, created_by=task.task_id)
         state.add_result(row)
+    # A task may send data for any result; ids that do not exist are ignored, as ArmoniK does.
     completed = state.known_results(stored)
     for result in completed:
         state.complete(result, stored[result.result_id], now)
@@ -250,10 +266,14 @@ def _apply(
         ancestors = (*task.parent_task_ids, task.task_id)
         new_tasks = [_subtask(task, ancestors, new, now) for new in outcome.tasks]
         insert(state, new_tasks, now, parent=task)
+    # Calls that failed among others, which were left to be sent again: bounded like payloads of
+    # failed tasks.
     kept = [new.result_id for new in outcome.created if new.name.startswith(LETTER_PREFIX)]
     for result in state.known_results(kept):
         state.keep(result)
     for result in state.known_results(outcome.forgotten):
+        # A task is believed about its own session only: ids of others may have reached it by its
+        # arguments.
         if result.session_id == task.session_id:
             state.forget(result)
     return completed
@@ -277,12 +297,15 @@ def _subtask(parent: Task, ancestors: Sequence[str], new: NewTask, now: int) -> 
 
 def retry(state: State, task: Task, error: str, now: int) -> None:
     """Try again as a new task while attempts remain, else ERROR."""
+    # `max_retries` N allows N + 1 attempts; a negative number, none but the first.
     if len(task.retry_of_ids) >= task.options.max_retries:
         _fail(state, task, error, now)
         return
     attempt = _next_attempt(task, now)
     state.add_task(attempt)
     for output in state.known_results(task.expected_output_ids):
+        # Whoever looks for the task of an output finds the new attempt before the old one has
+        # ended.
         state.set_owner(output, attempt.task_id)
     end(state, task, TaskStatus.RETRIED, now, error=error)
     state.set_task_status(attempt, TaskStatus.PENDING)
@@ -291,6 +314,7 @@ def retry(state: State, task: Task, error: str, now: int) -> None:
 
 def _next_attempt(task: Task, now: int) -> Task:
     return Task(
+        # The form of ArmoniK's ids of attempts.
         task_id=f"{task.initial_task_id}###{len(task.retry_of_ids) + 1}",
         session_id=task.session_id,
         payload_id=task.payload_id,
@@ -302,6 +326,8 @@ def _next_attempt(task: Task, now: int) -> Task:
         initial_task_id=task.initial_task_id,
         created_at=now,
         retry_of_ids=(*task.retry_of_ids, task.task_id),
+        # `TaskDetailed.output.success` is true from the creation of a first attempt on, and false
+        # of all others until they end: so in ArmoniK.
         success=False,
         owns_payload=task.owns_payload,
     )

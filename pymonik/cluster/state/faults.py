@@ -86,6 +86,7 @@ class Unknown(Fault):
     """What ArmoniK answers to mistakes that it did not foresee; the reason stays in the log."""
 
     def __init__(self, reason: str = "") -> None:
+        # This text is all that ArmoniK says; `reason` is what our own log says besides.
         super().__init__("Unknown exception, see ArmoniK logs")
         self.reason = reason
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-MOST_PAYLOADS = 1000
-MOST_BYTES = 64 * 1024 * 1024  # of all of them together
+MOST_PAYLOADS = 1000  # of all sessions together; older ones are deleted
+MOST_BYTES = 64 * 1024 * 1024  # the same in bytes
 
 
 class KeptPayloads:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class RequestedOptions:
     """Options of one request; empty and zero mean "inherit", except for the priority."""
 
-    max_duration: timedelta | None = None  # ArmoniK fails on a message without it
+    max_duration: timedelta | None = None  # ArmoniK answers UNKNOWN to a message without it
     max_retries: int = 0
     priority: int = 0
     partition_id: str = ""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pymonik.cluster.state.tables import State
 
-WAITING = (TaskStatus.CREATING, TaskStatus.PENDING)
+WAITING = (TaskStatus.CREATING, TaskStatus.PENDING)  # for inputs: in no queue, with no runner
 # Tasks whose outputs are lost: those that failed, are cancelled, or cannot run any more.
 WITHOUT_OUTPUT = frozenset(
     {
@@ -33,6 +33,7 @@ WITHOUT_OUTPUT = frozenset(
 def resolve(state: State, results: Iterable[Result], now: int) -> None:
     """The `results` are completed: queue the tasks that waited for nothing else."""
     for result in results:
+        # Taken away, so that a result that is uploaded a second time resolves nothing twice.
         dependents, result.dependents = result.dependents, None
         for task in state.known_tasks(dependents or ()):
             task.waiting_for -= 1
@@ -42,12 +43,15 @@ def resolve(state: State, results: Iterable[Result], now: int) -> None:
 
 def make_ready(state: State, task: Task, now: int) -> None:
     """All inputs of a task are there."""
+    # Set once: a task that is paused, or given back by a runner, keeps the instant.
     task.submitted_at = now
     queue_or_hold(state, task)
 
 
 def queue_or_hold(state: State, task: Task) -> None:
     """Queue a task, or hold it while its session is paused."""
+    # The session as it is now. ArmoniK's agent uses the one of when it took the task, and queues
+    # dependents of a session that was paused since, which no resume finds again.
     session = state.sessions.get(task.session_id)
     if session is not None and session.status is SessionStatus.PAUSED:
         state.set_task_status(task, TaskStatus.PAUSED)
@@ -68,6 +72,7 @@ def terminate(
     The reason is the same at every level; dependents end in ERROR also when the origin is a
     cancellation.
     """
+    # Level by level, not by recursion: a chain of tasks may be longer than Python's stack.
     while task_ids := set(task_ids):
         lost = [task for task in state.known_tasks(task_ids) if task.status in WITHOUT_OUTPUT]
         for task in lost:
@@ -80,6 +85,8 @@ def terminate(
         task_ids = [
             dependent
             for result in aborted
+            # A result without owner is aborted too (see `_abort`), but ArmoniK tells only the
+            # dependents of those that one of the tasks owned.
             if result.owner_task_id in task_ids
             for dependent in result.dependents or ()
         ]
@@ -100,5 +107,7 @@ def end(state: State, task: Task, status: TaskStatus, now: int, *, error: str = 
     task.success = status is TaskStatus.COMPLETED
     task.error = error
     task.ended_at = now
+    # Only an end that is written here has durations: a running task that was cancelled has none in
+    # ArmoniK.
     task.measured = True
     state.set_task_status(task, status)

@@ -27,6 +27,8 @@ class PartitionQueue:
     def push(self, task: Task) -> None:
         """Add a task."""
         task.queued = True
+        # A heap gives the smallest first: hence the sign. `number` makes it first come, first
+        # served within a priority, and no two entries equal.
         heapq.heappush(self._entries, (-task.options.priority, task.number, task.task_id))
 
     def pop(self, tasks: Mapping[str, Task]) -> Task | None:

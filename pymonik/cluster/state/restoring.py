@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pymonik.cluster.state.rows import Result, Session, Task
     from pymonik.cluster.state.tables import State
 
+# What was queued or had a runner when the cluster ended. No attempt is consumed: nothing that the
+# task has made exists unless it ended.
 _WITH_A_RUNNER = frozenset(
     {
         TaskStatus.SUBMITTED,
@@ -69,12 +71,14 @@ def restore(state: State, rows: Rows, now: int) -> None:
     for task in rows.tasks.values():
         if task.status not in FINAL:
             _go_on(state, task, now)
+    # What was collected would announce every old row; nobody has subscribed yet.
     state.take_effects()
 
 
 def _go_on(state: State, task: Task, now: int) -> None:
     if task.status is TaskStatus.CANCELLING:
         state.enqueue(task)  # a runner that takes it ends it
+        # `enqueue` has made it SUBMITTED.
         state.set_task_status(task, TaskStatus.CANCELLING)
     elif task.status in _WITH_A_RUNNER:
         let_go(task)

@@ -35,7 +35,9 @@ def create(
     The session is not looked at: it may be unknown, closed or cancelled.
     """
     session = state.sessions.get(session_id)
-    session_id = session_id if session is None else session.session_id  # requests bring copies
+    # The text of the session's own row: each request brings a copy, and there may be a million
+    # rows.
+    session_id = session_id if session is None else session.session_id
     result = Result(result_id, session_id, name, now, manual_deletion=manual_deletion)
     if stored is not None:
         result.status, result.completed_at = ResultStatus.COMPLETED, now
@@ -55,6 +57,8 @@ def upload(
     try:
         state.session(session_id)
         if result_id not in state.results:
+            # The stream has been consumed by then, as it is in ArmoniK, so its bytes have to be
+            # removed.
             raise ResultNotFound(f"Result not found {result_id}")
     except Fault:
         state.discard(stored.opaque_id)

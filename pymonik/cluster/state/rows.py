@@ -64,8 +64,8 @@ FINAL = frozenset(
         TaskStatus.RETRIED,
     }
 )
-FAILED = frozenset({TaskStatus.ERROR, TaskStatus.TIMEOUT})
-PAST = FINAL - {TaskStatus.RETRIED}  # no other attempt follows
+FAILED = frozenset({TaskStatus.ERROR, TaskStatus.TIMEOUT})  # its payload is kept, to be sent again
+PAST = FINAL - {TaskStatus.RETRIED}  # no other attempt follows, so the payload may go
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,9 @@ class Task:
     processed_at: int | None = None
     ended_at: int | None = None
     measured: bool = False  # it ended, and its durations count
-    number: int = 0  # order of creation
+    number: int = 0  # order of creation, which is the order within a priority
     waiting_for: int = 0  # how many of its inputs are not there
-    queued: bool = False
+    queued: bool = False  # whether its entry in the queue counts, see `PartitionQueue`
     environment: str = ""  # that is being made; until then the task is in no queue
     owns_payload: bool = False  # which goes with the end of it: nobody else knows of it
 
@@ -180,13 +180,16 @@ class Result:
     size: int = 0
     opaque_id: str = ""
     manual_deletion: bool = False
-    dependents: dict[str, None] | None = None  # tasks waiting for it, in order
+    # Ids of the tasks that wait for it, in order. A dict for each result would cost more than the
+    # row, so most have none.
+    dependents: dict[str, None] | None = None
 
 
 def span(start: int | None, stop: int | None) -> timedelta | None:
     """The time between two instants, if there are both."""
     if start is None or stop is None:
         return None
+    # Whole microseconds: what a `timedelta` holds, and ArmoniK's database keeps.
     return timedelta(microseconds=(stop - start) // 1000)
 
 

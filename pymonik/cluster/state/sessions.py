@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from pymonik.cluster.state.tables import State
 
+# The statuses that each request is allowed from; the others are refused with FAILED_PRECONDITION.
 ALLOWED_FROM = {
     "pause": {SessionStatus.RUNNING},
     "resume": {SessionStatus.PAUSED, SessionStatus.RUNNING},
@@ -60,6 +61,7 @@ def create(
         raise PartitionNotFound("The partition in the task options does not exist")
     session = Session(session_id, tuple(allowed), replace(options, partition_id=chosen), now)
     state.sessions[session_id] = session
+    # No event tells of sessions, but a journal keeps their rows.
     state.effects.quiet.append(session)
     return session
 
@@ -70,6 +72,7 @@ def pause(state: State, session_id: str, now: int) -> Session:  # noqa: ARG001
     session.status = SessionStatus.PAUSED
     for task in _tasks(state, session_id):
         if task.status in (TaskStatus.SUBMITTED, TaskStatus.DISPATCHED):
+            # A DISPATCHED task is taken from its runner, which hears of it when it says `start`.
             task.queued, task.environment = False, ""
             state.set_task_status(task, TaskStatus.PAUSED)
     state.sweep_queues(_tasks(state, session_id))
@@ -127,6 +130,8 @@ def cancel(state: State, session_id: str, now: int) -> Session:
     session.cancelled_at = now
     for result in state.results_of.get(session_id, {}).values():
         if result.status is ResultStatus.CREATED:
+            # Without `completed_at`, and without a look at who waits for it: all tasks of the
+            # session are cancelled next.
             state.set_result_status(result, ResultStatus.ABORTED)
     request_cancellation(state, _tasks(state, session_id), now)
     return session
@@ -142,7 +147,7 @@ def request_cancellation(state: State, tasks: Iterable[Task], now: int) -> None:
         if task.environment:  # it is in no queue, and a runner ends what is CANCELLING
             task.environment = ""
             state.enqueue(task)
-        task.ended_at = now
+        task.ended_at = now  # ArmoniK sets it with the request, not with the end
         state.set_task_status(task, TaskStatus.CANCELLING)
 
 

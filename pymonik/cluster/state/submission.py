@@ -68,6 +68,7 @@ def submit(
     base = checked_options(state, session, requested)
     if not session.client_submission:
         raise SubmissionClosed("Client submission is closed")
+    # One object for equal options: a million tasks of a map have the same.
     options = [session.shared(merged(creation.options, base)) for creation in creations]
     made = _named_outputs(state, creations, outputs)
     inputs = [(one.payload_id, *one.data_dependencies) for one in creations]
@@ -162,6 +163,8 @@ def insert(state: State, tasks: Sequence[Task], now: int, parent: Task | None = 
     if parent is not None:
         delegate(state, parent, tasks)
     for task in tasks:
+        # All are inserted, and own their outputs, before the first one is ready: a task may need
+        # the output of a neighbour.
         state.set_task_status(task, TaskStatus.PENDING)
         if not task.waiting_for:
             make_ready(state, task, now)
@@ -173,6 +176,8 @@ def delegate(state: State, parent: Task, tasks: Sequence[Task]) -> None:
     for task in tasks:
         claimed = state.known_results(mine.intersection(task.expected_output_ids))
         for output in claimed:
+            # An output that the parent does not own any more was delegated before, and stays with
+            # that task.
             if output.owner_task_id == parent.task_id:
                 state.set_owner(output, task.task_id)
 

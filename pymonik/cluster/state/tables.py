@@ -73,7 +73,7 @@ class State:
         self.kept_payloads = KeptPayloads()
         self._references: Counter[str] = Counter()  # results per object: an import shares it
         self._numbers = itertools.count()
-        self._gone = 0  # rows, since the tables were filled anew
+        self._gone = 0  # rows that were deleted since the tables were filled anew
 
     def take_effects(self) -> Effects:
         """What is to be done since the last call."""
@@ -116,6 +116,7 @@ class State:
         """Insert a task, which is CREATING."""
         task.number = next(self._numbers)
         self._share_ids(task)
+        # The payload may be that of a failed task, sent again: from now on it belongs to this task.
         self.kept_payloads.take(task.payload_id)
         self.tasks[task.task_id] = task
         _add(self.tasks_of, task.session_id, task.task_id, task)
@@ -131,6 +132,7 @@ class State:
 
     def set_task_status(self, task: Task, status: TaskStatus) -> None:
         """Change the status of a task."""
+        # Events are told of real changes only, each once; ArmoniK also repeats the present status.
         if task.status is not status:
             task.status = status
             self._announce(Kind.TASK_STATUS, task, status)
@@ -157,7 +159,8 @@ class State:
     def fill(self, result: Result, stored: Stored, now: int) -> None:
         """The same without a word: nobody waits for the payload of a task that is not there yet."""
         self.detach(result)
-        same = stored.opaque_id == result.result_id  # and then the same string
+        # Mostly the two are equal: then one string is kept for both.
+        same = stored.opaque_id == result.result_id
         result.opaque_id = result.result_id if same else stored.opaque_id
         result.size = stored.size
         self._references[result.opaque_id] += 1
@@ -181,6 +184,8 @@ class State:
 
     def discard(self, opaque_id: str) -> None:
         """Remove an object, unless a result has it."""
+        # A Counter answers 0 for an object that no result has ever had, and `del` of such a name is
+        # no error.
         if self._references[opaque_id] <= 0:
             del self._references[opaque_id]
             self.effects.garbage.append(opaque_id)
@@ -198,7 +203,7 @@ class State:
         self.sessions.pop(session_id, None)
         self.effects.gone.append(session_id)
         tasks = list(self.tasks_of.pop(session_id, {}).values())
-        queued = [task for task in tasks if task.queued]
+        queued = [task for task in tasks if task.queued]  # before the loop, which resets it
         for task in tasks:
             task.queued, task.environment = False, ""
             del self.tasks[task.task_id]
@@ -291,6 +296,8 @@ def _add(table: dict[str, dict[str, T]], session_id: str, key: str, row: T) -> N
 
 
 def _fill_anew(table: dict[str, T]) -> None:
+    # In place, since others hold the table: `clear` frees the old size, `update` takes what is
+    # needed.
     rows = dict(table)
     table.clear()
     table.update(rows)

@@ -32,6 +32,8 @@ def hold(state: State, task: Task, packages_id: str) -> None:
 def settled(state: State, packages_id: str) -> None:
     """Queue all tasks that have waited for an environment."""
     for task in state.waiting.pop(packages_id, {}).values():
+        # A task that was deleted, cancelled or paused meanwhile is still in this table, but its row
+        # says that it does not wait.
         if task.task_id in state.tasks and task.environment == packages_id:
             task.environment = ""
             state.enqueue(task)
