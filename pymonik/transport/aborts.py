@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pymonik.transport.messages import TaskInfo
     from pymonik.wire.failure import Failure
 
-# The control plane's words for what happened to a task that this one waits for.
+# Texts that ArmoniK's control plane and agents write into `Output.error`; there is no code beside
+# them. The first one is about a task that the failed one has waited for.
 _DEPENDENCY = re.compile(r"Task (\S+) (failed|timed-out|has been cancelled)[:\s]")
 _CANCELLED = re.compile(r"Client requested cancellation of tasks|Task \S+ has been cancelled")
 _LOST = re.compile(
@@ -43,6 +44,7 @@ def why(task: TaskInfo | None, result_id: str, nonce: str = "") -> BaseException
     """
     if task is None:
         return TaskFailedError("the result was aborted", "", result_id)
+    # ArmoniK leaves a cancelled task that nobody had taken CANCELLING for ever.
     if task.status in ("CANCELLED", "CANCELLING"):
         return TaskCancelledError("the task was cancelled", task.task_id, result_id)
     if task.status == "TIMEOUT":

@@ -1,4 +1,9 @@
-"""One batch of tasks as requests: functions, outputs, payloads, tasks."""
+"""One batch of tasks as requests: functions, outputs, payloads, tasks.
+
+A batch may fail at any request and is sent again by the machine of the session. So each step leaves
+what it has done on the tasks themselves (`result_id`, `payload`, `task_id`), and a step that is
+done is not repeated.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +48,9 @@ if TYPE_CHECKING:
     from pymonik.wire.containers import Buffer
     from pymonik.wire.environment import Environment
 
-_MOST_FUNCTIONS = 32  # that a payload tells of; subtasks upload others themselves
-_MOST_OPTIONS = 1000  # sets of options that are remembered
+# Uploaded functions that a payload names; a task that submits others uploads them itself.
+_MOST_FUNCTIONS = 32
+_MOST_OPTIONS = 1000  # sets of options whose complete form is remembered
 _RETRY = "###"  # in the id of a task that is a retry: the first one's id stands before it
 _PLAIN = CallMeta(1)  # the same for all that are alike
 
@@ -100,7 +106,8 @@ class _Heads:
     ) -> None:
         self._meta_of = meta_of
         self._functions = functions
-        self._like: tuple[object, ...] = ()  # of the last task that may have others like it
+        # What the last single call has in common with others that may share its head.
+        self._like: tuple[object, ...] = ()
         self._head = b""
         self._dependencies: list[str] = []
 
@@ -213,11 +220,14 @@ class BatchSender:
         for task in doubtful:
             info = found.get(task.result_id)
             owner = info.owner_task_id if info is not None else ""
+            # An output without data has no owner until a task has claimed it; one that was created
+            # with data would have the session for an owner.
             if owner and owner != self._session_id:
                 task.give_task_id(owner.partition(_RETRY)[0])
 
     def _upload_code(self, batch: Sequence[OutgoingTask]) -> None:
         with self._uploading:
+            # A repeated task comes with the payload of an earlier one, and its functions are there.
             functions = (t.function for t in batch if not isinstance(t, RepeatedTask))
             new = {f.content_id: f for f in functions if f.built_in is None}
             for content_id in self._functions:
@@ -306,6 +316,7 @@ class BatchSender:
         return records(batch, self._recording, meta_of)
 
     def _told_functions(self) -> dict[str, str]:
+        # The ones uploaded last: these are what a program is at.
         return dict(islice(reversed(self._functions.items()), _MOST_FUNCTIONS))
 
     def _meta(self, task: OutgoingTask, functions: dict[str, str]) -> PayloadMeta:
@@ -385,11 +396,13 @@ class BatchSender:
                 part.new,
                 keeps_payloads=self._recording is not None or part.repeats,
             )
-        except UnavailableError:
+        except UnavailableError:  # the tasks stay doubtful: the request may have been carried out
             raise
         except ControlPlaneError as error:
             for task in part.tasks:
                 task.is_doubtful = False
+            # A refusal is of the request as a whole, unless it is about something that tasks have
+            # for themselves: their inputs, or options of their own.
             is_of_all = not (_is_about_dependencies(error) or _has_own_options(part))
             if len(part.tasks) == 1 or is_of_all:
                 return [(task, error) for task in part.tasks]
@@ -419,6 +432,8 @@ def _call_meta(call: Packed) -> CallMeta:
 
 def _kind(options: TaskOptions) -> _Kind:
     """The same for options each of which, merged over another, is what it was."""
+    # An empty text inherits that of the request, so a task without one cannot go with others that
+    # have it.
     texts = tuple(bool(getattr(options, name)) for name in TEXTS)
     return options.partition_id, options.priority, frozenset(options.options), texts
 

@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from pymonik.transport.config import ClusterConfig
 
 _OPTIONS: list[tuple[str, Any]] = [
+    # By default a client refuses answers above 4 MiB, which a page of a list may be.
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
+    # By default gRPC waits for up to two minutes before it connects again; requests are repeated
+    # sooner.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
     # Every client has its own connection: closing one does not disturb another.
     ("grpc.use_local_subchannel_pool", 1),
 ]
-_FILES, _THREADS = 12, 8  # that a channel needs before it serves its first request
+_FILES, _THREADS = 12, 8  # open files and threads that a channel takes before its first request
 _KEEPALIVE: list[tuple[str, Any]] = [
     # Proxies cut what is silent, and a connection that is half open is known by nothing else: what
     # waits on it is repeated on a new one after 30 s. A stream of news is up all the time, so pings

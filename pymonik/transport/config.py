@@ -135,7 +135,7 @@ def _fields(file: Path) -> dict[str, Any]:
             "the deployment of ArmoniK wrote, or unset it to run on this machine"
         ) from error
     try:
-        fields = yaml.safe_load(text)  # JSON is YAML
+        fields = yaml.safe_load(text)  # reads JSON too, which is YAML
     except yaml.YAMLError as error:
         raise ConfigError(f"{file} ({VARIABLE}) is neither YAML nor JSON: {error}") from error
     if not isinstance(fields, dict):

@@ -1,4 +1,8 @@
-"""One method for each request that a client makes; deadlines, retries, our errors."""
+"""One method for each request that a client makes; deadlines, retries, our errors.
+
+What may be done twice without harm is repeated while nobody answers (`_retried`); what may not, as
+a submission, is asked once (`_once`), and whoever asked finds out whether it was carried out.
+"""
 
 from __future__ import annotations
 
@@ -58,10 +62,10 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
-IDS_PER_LIST = 500  # ids of one list request
-_FIRST_PAUSE_S = 0.05
+IDS_PER_LIST = 500  # ids of one list request: a filter of many conditions is slow in MongoDB
+_FIRST_PAUSE_S = 0.05  # before the second attempt at a request; each pause is twice the one before
 _LONGEST_PAUSE_S = 2.0
-_STREAM_S = 3600.0  # the longest that one value may take
+_STREAM_S = 3600.0  # deadline of the stream of one value, which is as long as the value is large
 _SUBMIT_TASKS = "/armonik.api.grpc.v1.tasks.Tasks/SubmitTasks"
 _RESULTS = "/armonik.api.grpc.v1.results.Results"
 _USUAL_SIZE = 16  # workers of a partition that does not say how many
@@ -153,7 +157,7 @@ class ControlPlane:
                         f"no control plane answers at {self.endpoint}: {error.detail}. Is it "
                         "running, is the port right, and is it http or https?",
                     ) from None
-                time.sleep(0.1)  # the server may be starting
+                time.sleep(0.1)  # between two attempts: the server may be starting
             else:
                 return int(answer.data_chunk_max_size)
 
@@ -224,7 +228,8 @@ class ControlPlane:
 
     def create_results_metadata(self, session_id: str, names: Iterable[str]) -> list[str]:
         """Results without data; their ids, in order."""
-        # A second attempt leaves unused results behind, at worst.
+        # Repeated without knowing whether the first attempt was carried out: at worst it leaves
+        # results behind that no task is going to have for an output.
         answer = self._retried(
             "CreateResultsMetaData",
             self._results.CreateResultsMetaData,
@@ -418,7 +423,9 @@ class ControlPlane:
     def _submission(
         self, session_id: str, options: TaskOptions, tasks: Sequence[NewTask]
     ) -> tasks_common_pb2.SubmitTasksRequest:
-        own: dict[int, Any] = {}  # by the identity of options, which the tasks hold
+        # One message for each set of options. By identity, since tasks share theirs; the tasks hold
+        # them, so no id is given to other options meanwhile.
+        own: dict[int, Any] = {}
         for task in tasks:
             if task.options is not None and id(task.options) not in own:
                 own[id(task.options)] = messages.task_options(task.options)

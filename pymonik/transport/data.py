@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-REQUEST_BYTES = 16 * 1024 * 1024  # of one request; the real control plane refuses 30 MB
-INLINE_BYTES = 1024 * 1024  # larger data does not go into a request with others
-_DIRECT_BYTES = 256 * 1024  # nor does what is larger than this, where a file can be written
-_MAPPED_BYTES = 64 * 1024  # smaller files are read: faster than mapping them
-_PARALLEL = 8
+# Bytes of one request. ASP.NET, behind which ArmoniK's control plane is, refuses unary ones of 30
+# MB.
+REQUEST_BYTES = 16 * 1024 * 1024
+INLINE_BYTES = 1024 * 1024  # bytes of data up to which they go into a request with others
+_DIRECT_BYTES = 256 * 1024  # the same where a file can be written into the storage instead
+_MAPPED_BYTES = 64 * 1024  # bytes of a file from which it is mapped: to read less is faster
+_PARALLEL = 8  # streams at the same time
 _ITEM_BYTES = 128  # of a request, for each result besides its data
 
 
@@ -52,7 +54,7 @@ class DataStore:
 
     def store(self, items: Sequence[tuple[str, Sequence[Buffer]]]) -> list[str]:
         """Create results from their (name, segments of data); their ids, in order."""
-        ids = [""] * len(items)
+        ids = [""] * len(items)  # filled by place: small and large ones are created apart
         sizes = [sum(memoryview(s).nbytes for s in segments) for _, segments in items]
         limit = INLINE_BYTES if self._folder is None else _DIRECT_BYTES
         small = [i for i, size in enumerate(sizes) if size <= limit]
@@ -126,7 +128,8 @@ class DataStore:
             return self._download(ids)
         folder = self._folder
         found = [_writable(data) for data in self._plane.small_data(ids)]
-        # We name objects by their results, and so does the embedded cluster: no need to ask.
+        # Objects of ours and of the embedded cluster have the ids of their results for names, so
+        # the control plane need not be asked where they are.
         read = (_read(folder, one) for one in _missing(ids, found))
         found = _filled(found, read)
         if missing := _missing(ids, found):
@@ -219,7 +222,7 @@ def _read(folder: Path, name: str) -> memoryview | None:
         return None
     try:
         with open(objects.path_in(folder, name), "rb") as opened:  # noqa: PTH123
-            size = opened.seek(0, 2)
+            size = opened.seek(0, 2)  # to the end, which gives its position
             if size >= _MAPPED_BYTES:
                 return mapped(opened.fileno(), size)
             opened.seek(0)

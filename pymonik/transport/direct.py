@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-_MOST_IDLE = 8  # connections
-_CONNECT_S = 10.0  # for a stream; nobody accepts while the other process stands still
+_MOST_IDLE = 8  # connections that are kept open for the next requests
+_CONNECT_S = 10.0  # to connect for a stream: nobody accepts while the other process stands still
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -55,7 +55,9 @@ class DirectChannel:
     def __init__(self, path: Path, grpc_channel: grpc.Channel) -> None:
         self._path = str(path)
         self._grpc = grpc_channel
-        self._idle: deque[_Connection] = deque()  # without a lock: signal handlers take some too
+        # Taken and given back in one step each, without a lock: a signal handler that makes a
+        # request would wait for ever for a lock of the thread that it has interrupted.
+        self._idle: deque[_Connection] = deque()
         self._most_idle = _MOST_IDLE
         self.stream_unary = grpc_channel.stream_unary
         self.stream_stream = grpc_channel.stream_stream
@@ -200,6 +202,7 @@ class _Connection:
 
     def shut_down(self) -> None:
         try:
+            # `close` alone does not wake a thread that waits for data of this socket.
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:  # it is closed
             return

@@ -36,6 +36,8 @@ MEANING: dict[Any, str] = {
 }
 
 _UNAVAILABLE = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
+# ArmoniK's texts of refusals whose codes, FAILED_PRECONDITION and NOT_FOUND, mean other things as
+# well.
 _CLOSED = ("Submission for the session is closed", "Session was not found")
 
 

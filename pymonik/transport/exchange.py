@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_THREADS = 10  # requests at the same time over one connection
-_IDLE_S = 1.0  # after which a thread leaves
+_MOST_THREADS = 10  # requests of one session at the same time
+_IDLE_S = 1.0  # seconds without a request after which a thread leaves
+# Answers after which no further attempt at a stream is made: the machine asks for lists instead.
 _NO_STREAM = frozenset({grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.PERMISSION_DENIED})
 
 
@@ -135,6 +136,7 @@ class Exchange:
         except RuntimeError:  # no thread left, or the interpreter ends
             with self._lock:
                 self._threads -= 1
+                # Threads that are there do it later; without any, nobody would.
                 if self._threads:
                     return
             raise
@@ -152,7 +154,9 @@ class Exchange:
             return self._waiting.get(timeout=_IDLE_S)
         except queue.Empty:
             pass
-        with self._lock:  # nobody can put one now
+        # Jobs are put with the lock held, so that one which comes at this moment is either seen
+        # here, or finds that this thread is gone and starts another.
+        with self._lock:
             if not self._waiting.empty():
                 return self._waiting.get()
             self._threads -= 1

@@ -27,7 +27,7 @@ class ForgottenSessions:
 
     def __init__(self) -> None:
         self._ids: deque[str] = deque()  # appended to by the garbage collector: no lock
-        self._thread: threading.Thread | None = None  # the last one
+        self._thread: threading.Thread | None = None  # of the last `delete`
 
     def expect(self, session: RemoteSession) -> None:
         """Have a closed session deleted some time after nothing refers to it any more."""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.wire.embedded import Ended
 
-_WRITABLE = 4  # POLLOUT
+_WRITABLE = 4  # POLLOUT; the engine's poller speaks in masks of poll(2)
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -67,7 +67,7 @@ class _Wire:
         self._poller = poller
         self._frame = frame
         self._lost = lost
-        self._out: deque[memoryview] = deque()
+        self._out: deque[memoryview] = deque()  # frames for which there was no room, in their order
         self._socket = socket.socket(socket.AF_UNIX)
         try:
             self._socket.setblocking(False)  # noqa: FBT003 - positional only
@@ -82,7 +82,7 @@ class _Wire:
     def send(self, request: DirectRequest) -> None:
         """Write now what there is room for, the rest when there is."""
         self._out.append(memoryview(framed(request)))
-        if len(self._out) == 1:
+        if len(self._out) == 1:  # else the poller tells when the first of them can go on
             self._write()
 
     def close(self) -> None:
@@ -116,6 +116,7 @@ class _Wire:
     def _read(self) -> None:
         try:
             is_open = self._inbox.pump()
+            # `_frame` may close this wire: what else has come is then nobody's.
             while self._fd >= 0 and (answer := self._inbox.take(answer_decoder)) is not None:
                 self._frame(answer)
         except BlockingIOError:
@@ -179,6 +180,8 @@ class Lane:
         for number, part in enumerate(parts, 1):
             self._expected.append((request, part, number == len(parts)))
         for part in parts:
+            # Before the first byte leaves: should the connection break, nobody knows what was
+            # carried out.
             for task in part.tasks:
                 task.is_doubtful = True
             submission = self._plane.direct_submission(
@@ -208,6 +211,7 @@ class Lane:
         return _Wire(self._path, self._poller, frame, lost)
 
     def _answer(self, answer: DirectAnswer) -> None:
+        # A connection answers its requests in their order, so answers need no number.
         request, part, is_last = self._expected.popleft()
         for task in part.tasks:
             task.is_doubtful = False

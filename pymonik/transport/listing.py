@@ -447,7 +447,8 @@ def _partition_is(name: str) -> Any:
 
 
 def _acquired_is_set() -> Any:
-    # Unset dates come last in one database of ArmoniK and first in the other.
+    # PostgreSQL puts unset dates first in a descending order, MongoDB last; ArmoniK has either. So
+    # tasks that no worker has taken are left out.
     condition = filters_common_pb2.FilterDate(
         operator=filters_common_pb2.FILTER_DATE_OPERATOR_NOT_EQUAL
     )

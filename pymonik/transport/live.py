@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_AGAIN_S: Final = 2.0  # after a stream has ended
-_MOST: Final = 100_000  # results that are looked for
-_COMPLETED: Final = 2  # of ResultStatus
+_AGAIN_S: Final = 2.0  # seconds from the end of a stream to the next one
+_MOST: Final = 100_000  # results of a session that are listed
+_COMPLETED: Final = 2  # of ArmoniK's ResultStatus
 
 
 class LiveEvents:
@@ -74,6 +74,8 @@ class LiveEvents:
                 self._stream = self._plane.live_events(self._session_id)
                 if self._is_over.is_set():  # before there was a stream to cancel
                     self._stream.cancel()
+                # First the stream, then the list: what is told between the two is heard twice, and
+                # not missed.
                 self._stream.initial_metadata()
                 self._list()
                 for event in self._stream:
@@ -93,5 +95,5 @@ class LiveEvents:
 
     def _list(self) -> None:
         rows = self._lists.results_named(LIVE_PREFIXES, _MOST, session_id=self._session_id)
-        for row in reversed(rows):
+        for row in reversed(rows):  # the list has the newest first
             self._live.heard(row.name, row.result_id)

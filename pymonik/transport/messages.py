@@ -1,4 +1,8 @@
-"""Our values as messages of ArmoniK's API, and back."""
+"""Our values as messages of ArmoniK's API, and back.
+
+For the requests of a session. Lists for people, which have more fields and filters, are in
+`listing`.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +47,8 @@ TEXTS = (
     "engine_type",
 )
 
-HELD: frozenset[int] = frozenset(  # a worker has the task
+# Statuses of a task that a worker has, or may have until it hears of the cancellation.
+HELD: frozenset[int] = frozenset(
     {
         task_status_pb2.TASK_STATUS_DISPATCHED,
         task_status_pb2.TASK_STATUS_PROCESSING,
@@ -77,7 +82,7 @@ class TaskInfo(msgspec.Struct, frozen=True):
     limit_s: float = 0.0
 
 
-_OPTIONS_BYTES = 300  # of a task's own options in a request, about
+_OPTIONS_BYTES = 300  # about what a task's own options take in a request
 
 
 class NewTask(msgspec.Struct, frozen=True):

@@ -88,6 +88,7 @@ def open_session(
     impatient = plane.impatient()
     data = DataStore(impatient, session_id, chunk_bytes=chunk_bytes, folder=storage_folder)
     nonces = nonces or (secrets.token_hex(16),)  # known to this session and its workers only
+    # What the machine asks for fails at once, and is repeated by it; `plane` itself is patient.
     sender = BatchSender(
         impatient,
         session_id,
@@ -161,7 +162,7 @@ def open_session(
         live_events=LiveEvents(plane, session_id, live) if hears and lane is None else None,
     )
     kept.belong_to(session, engine)
-    engine.start()
+    engine.start()  # last: its thread uses all of the above
     return session
 
 

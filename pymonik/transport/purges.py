@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_AT_EXIT_S: Final = 5.0  # that a program takes longer to end
-_MOST_RESULTS: Final = 100_000  # of a session, that are deleted one by one
+_MOST_AT_EXIT_S: Final = 5.0  # seconds that purging may keep a program from ending
+_MOST_RESULTS: Final = 100_000  # of a session that are deleted one by one
 _MOST_FAILED: Final = 1_000  # calls of a session whose data stay
-_TOGETHER: Final = 500  # results of one request
+_TOGETHER: Final = 500  # results of one request to delete data
 
 
 class _Closed(msgspec.Struct, frozen=True):

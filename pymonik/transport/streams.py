@@ -23,8 +23,8 @@ UPLOAD_FIELD = 2  # `data_chunk` in UploadResultDataRequest
 DOWNLOAD_FIELD = 1  # `data_chunk` in DownloadResultDataResponse
 _LENGTH_DELIMITED = 2  # wire type of bytes
 _MORE = 0x80  # set in all bytes of a number but the last
-_LONGEST_NUMBER = 10
-_HUGE = 4 << 20  # bytes: from here on, memory is asked for in huge pages
+_LONGEST_NUMBER = 10  # bytes of a number of 64 bits, seven bits in each
+_HUGE = 4 << 20  # bytes from which memory is asked for in huge pages: one fault each, and not 512
 
 
 def encode(field: int, data: Sequence[Buffer]) -> bytes:
@@ -75,7 +75,7 @@ def _memory(size: int) -> memoryview:
 
 def _head(field: int, size: int) -> bytes:
     head = bytearray([field << 3 | _LENGTH_DELIMITED])
-    while size >= _MORE:
+    while size >= _MORE:  # a varint: seven bits in each byte, the lowest first
         head.append(size & ~_MORE & 0xFF | _MORE)
         size >>= 7
     head.append(size)

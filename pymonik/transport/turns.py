@@ -15,11 +15,18 @@ from __future__ import annotations
 import threading
 import time
 
-_FAR_S = 0.015  # there and back
-_HEAD_START_NEAR_S = 0.1  # of a request, before the next may follow without its answer
+_FAR_S = 0.015  # seconds there and back from which a control plane counts as far away
+# Seconds that a submission has for itself before the next may follow it unanswered: near, longer
+# than most answers take; far, what reading the request takes. Less, and tasks of two requests may
+# be queued mixed up.
+_HEAD_START_NEAR_S = 0.1
 _HEAD_START_FAR_S = 0.005
-_HEAD_START_OF_TASK_S = 50e-6  # more for each of its tasks: what it takes to read one, and no less
-_MOST_S = 2.0  # for which a batch waits for others to get ready: these may have gigabytes to send
+_HEAD_START_OF_TASK_S = (
+    50e-6  # more for each of its tasks: what the control plane takes to read one
+)
+_MOST_S = (
+    2.0  # that a batch waits for the one before to get ready, which may have gigabytes to send
+)
 
 
 class Turns:
