@@ -133,8 +133,9 @@ class Reference(Referable):
         self._state = state
 
 
-# Calls that have others among their arguments, as long as somebody refers to their states, with the
-# handles that the program may still have of them.
+# Calls that have others among their arguments, by state, each with a weak reference to its handle.
+# `rerun` of a call looks here for the calls after it: they have to run again too, and their handles
+# follow.
 _dependants: weakref.WeakKeyDictionary[ResultState, Callable[[], Referable | None]]
 _dependants = weakref.WeakKeyDictionary()
 

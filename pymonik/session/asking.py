@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # between attempts while nobody answers
-_SILENT_S = 1.5  # without an answer before a line is logged
+_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between attempts while nobody answers
+_SILENT_S = 1.5  # seconds without an answer before a line is logged; a restart is mostly shorter
 
 
 class _Question(msgspec.Struct):
@@ -50,11 +50,13 @@ class Asking:
         self.patience_s = patience_s
         self._requests: list[Request] = []
         self._timers: list[tuple[float, int, Callable[[float], None]]] = []
-        self._numbers = (
-            itertools.count()
-        )  # timers of one instant go off in the order of their making
+        # Part of each timer, so that timers of one instant go off in the order of their making, and
+        # the heap never compares two actions.
+        self._numbers = itertools.count()
         self._questions: dict[Request, _Question] = {}
-        self._repetitions: dict[int, Callable[[float], None]] = {}  # that wait for their time
+        # What `again` was asked to repeat, by number. Each runs once: at its time, or as soon as
+        # somebody answers, whichever is first; its timer then finds nothing here.
+        self._repetitions: dict[int, Callable[[float], None]] = {}
         self._silent_since: float | None = None
         self.is_silence_told = False
 

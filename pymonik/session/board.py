@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 NAME: Final = "pymonik.board"
-MOST_BYTES: Final = 64 * 1024  # what a worker shows its executors
+MOST_BYTES: Final = 64 * 1024  # of a board: as many as executors have in memory for it
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -62,7 +62,8 @@ class Board:
     def __init__(self, storing: Storing, on_created: Callable[[str], object]) -> None:
         self._storing = storing
         self._on_created = on_created
-        self._lock = threading.RLock()  # a signal handler may say something, too
+        # Reentrant: a signal handler may set something while its own thread does.
+        self._lock = threading.RLock()
         self._result_id = ""
         self._said = Said()
 

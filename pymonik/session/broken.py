@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 
 def fail_pending(session: object, error: BaseException) -> None:
     """Fail each pending call of a session, in whatever table it is, or in none."""
+    # Slow, as it walks over all objects of the interpreter, and run once in the life of a session.
     found = [one for one in gc.get_objects() if isinstance(one, ResultState)]
     fail([state for state in found if state.session is session], error)
 

@@ -25,7 +25,10 @@ def no_collections() -> Iterator[None]:
         gc.disable()  # inside: an interrupt after it must not leave it so
         yield
     finally:
-        if not gc.get_freeze_count():  # as the program wants it
+        # `freeze` takes all objects out of the generations, and `unfreeze` puts them into the
+        # oldest: in two steps of constant time. Objects that the program has frozen itself must
+        # stay so.
+        if not gc.get_freeze_count():
             gc.freeze()
             gc.unfreeze()
         gc.enable()

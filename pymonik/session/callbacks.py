@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
 
 _log = logging.getLogger(__name__)
-_IDLE_S = 1.0  # after which the thread ends, until there is another callback
+_IDLE_S = 1.0  # seconds without a callback after which the thread ends, until there is another
 
 
 class Callbacks:

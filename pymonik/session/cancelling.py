@@ -61,6 +61,7 @@ class Cancelling:
         """Cancel the tasks that produce results; those on their way, as soon as they were sent."""
         tasks: dict[str, str] = {}
         for one in found:
+            # A task whose request is under way has no id that could be cancelled.
             if isinstance(one, OutgoingTask) and one.stage is not Stage.SENT:
                 one.is_cancelled = True
             elif one.result_id:

@@ -32,10 +32,11 @@ class OpenSessions:
     """
 
     def __init__(self) -> None:
-        self._newest: RemoteSession | None = None  # kept: its client may have been dropped at once
-        self._closed = ""  # the newest one, if that was closed while others are open
+        # A strong reference: `Pymonik().create()` may be all that a program does with its client.
+        self._newest: RemoteSession | None = None
+        self._closed = ""  # id of the newest one, if that was closed while others are open
         self._open: dict[str, weakref.ref[RemoteSession]] = {}
-        self._is_told = False  # that there are several
+        self._is_told = False  # whether the warning about several open sessions was given
 
     def add(self, session: RemoteSession) -> None:
         """A session was opened."""

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from pymonik.session.asking import Asking
     from pymonik.session.ends import Ends
 
-_GATHER_S = 0.05  # between the first result of a request and the request
+# Seconds from the first result that nobody holds to the request that deletes it and those that come
+# meanwhile: handles of a map mostly go together.
+_GATHER_S = 0.05
 
 
 class Deleting:

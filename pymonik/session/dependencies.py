@@ -11,7 +11,7 @@ from pymonik.session.result import Status
 if TYPE_CHECKING:
     from pymonik.code.codec import Packed
 
-_MOST_SAID = 2_000  # characters of the text of another's exception
+_MOST_SAID = 2_000  # characters of the failed call's text in the error of one that needed it
 
 
 def failed_input(call: Packed) -> BaseException | None:

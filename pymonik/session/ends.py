@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     TellPrinted = Callable[[ResultState, OpenedResult | None], object]
 
-_MOST_FAILURES = 10_000  # that are remembered until somebody asks
+# Failed states that are remembered until the session ends, for `on_unseen` and for what must not be
+# purged.
+_MOST_FAILURES = 10_000
 
 
 class Ends:

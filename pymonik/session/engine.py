@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_TOGETHER = 1000  # events of one turn
+# Events of one turn: after so many the machine acts, so that calls leave while a loop of `invoke`
+# goes on.
+_TOGETHER = 1000
+# poll(2) tells of a hang-up and of an error unasked; both mean "read, and see".
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
@@ -86,17 +89,20 @@ class Engine:
     def __init__(self, machine: Machine, channel: Channel) -> None:
         self._machine = machine
         self._channel = channel
+        # `append` and `popleft` of a deque are one step each: no lock that a finalizer, or an
+        # interrupt between two steps, could find taken.
         self._queue: deque[Any] = deque()
         self._forgotten: deque[str] = deque()
         self._is_asleep = False
-        self._wakes_at = 1  # events in the queue that are worth waking up for
+        self._wakes_at = 1  # events in the queue from which one that is not urgent wakes the thread
         self._is_started = False
-        self._event: Any = None  # that is being handled
-        self._asked: set[events.Reply] = set()  # that callers wait for
-        self._broken: BaseException | None = None
+        # The event that is being handled: if the machine breaks with it, it is refused as well.
+        self._event: Any = None
+        self._asked: set[events.Reply] = set()  # replies that callers wait for
+        self._broken: BaseException | None = None  # what escaped from the machine
         self._owner: Callable[[], object] = lambda: None
-        self._turn = _thread.allocate_lock()  # held by the thread
-        self._ident = 0
+        self._turn = _thread.allocate_lock()  # held by the thread for as long as it runs
+        self._ident = 0  # of the thread; 0 where there is none
         self._poller = Poller()
         self._pipe = os.pipe()
         for end in self._pipe:
@@ -136,6 +142,8 @@ class Engine:
 
     def start(self) -> None:
         """Start the thread; it runs when this returns."""
+        # By `_thread`, here and in `post`: `threading.Thread.start` takes locks, which a signal
+        # handler or a finalizer in the same thread could find taken.
         started = events.Reply()
         _thread.start_new_thread(self._run, (started,))
         started.wait()
@@ -200,6 +208,8 @@ class Engine:
             finally:
                 self._ident = 0
                 self._turn.release()
+            # Something may have been posted after the last look and before `_ident` was 0, so that
+            # its caller has started no thread: this one goes on.
             if not self._queue:
                 return
 
@@ -251,7 +261,9 @@ class Engine:
     def _sleep(self, until: float | None, now: float) -> None:
         """Wait for events, or the next look; what is appended meanwhile wakes it."""
         self._wakes_at = self._machine.room
-        self._is_asleep = True  # before the last look at the queue
+        # Before the last look at the queue: what is appended after that look finds this set, and
+        # wakes.
+        self._is_asleep = True
         seconds = None if until is None else max(0.0, until - now)
         self._poller.wait(0.0 if self._queue or self._forgotten else seconds)
         self._is_asleep = False

@@ -47,7 +47,7 @@ class Reply:
     def give(self, value: Any = None, error: BaseException | None = None) -> None:
         """Let the caller go on; only the first time counts."""
         if self._lock.locked():
-            self.value, self.error = value, error
+            self.value, self.error = value, error  # before the release: the caller reads them
             release(self._lock)
 
     def wait(self, timeout: float | None = None) -> bool:

@@ -36,7 +36,9 @@ class Files:
     def __init__(self, store: Callable[[Sequence[Sealed]], Sequence[str]]) -> None:
         self._store = store
         self._places: dict[str, str] = {}  # digest to result id
-        self._lock = threading.RLock()  # two threads with the same content upload it once
+        # Held during an upload, so that two threads with the same content upload it once.
+        # Reentrant, for a signal handler that makes a call.
+        self._lock = threading.RLock()
 
     def upload(self, files: Sequence[Sealed]) -> None:
         """Have each of the files in the cluster: it gets its place.

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from pymonik.session.protocol import Session
 
-# By session; `None` for those that are kept whatever happens.
+# The finalizer of each session that is to be deleted; `None` for sessions that are kept whatever
+# happens.
 _ends: weakref.WeakKeyDictionary[Session, weakref.finalize[..., Session] | None]
 _ends = weakref.WeakKeyDictionary()
-_keeping: weakref.WeakSet[Session] = weakref.WeakSet()  # those whose results are kept
+_keeping: weakref.WeakSet[Session] = weakref.WeakSet()  # sessions whose results are kept
 
 
 class Hold:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pymonik.session.run import Run
 
 _log = logging.getLogger("pymonik")
-_told: WeakSet[Run] = WeakSet()  # single calls of a function are told of once
+_told: WeakSet[Run] = WeakSet()  # of single calls: each function's are told of once
 
 
 def tell_found(submission: Submission, number: int) -> None:

@@ -51,8 +51,10 @@ class Gathering:
     """The groups that have not left, by what submits their calls."""
 
     def __init__(self) -> None:
-        self._groups: dict[int, Group] = {}  # by the address of the series, which the group holds
-        self._full: list[Group] = []
+        # By the address of the series, which no other object gets as long as the group refers to
+        # it.
+        self._groups: dict[int, Group] = {}
+        self._full: list[Group] = []  # groups that another call did not fit into: they leave next
 
     def __bool__(self) -> bool:
         return bool(self._groups or self._full)

@@ -21,11 +21,17 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
     from pymonik.wire.call import ItemMeta
 
-_KEPT_BYTES = 64 * 1024 * 1024  # of results that were read and not looked at
-_KEPT = 1024  # such results: each has small objects of which its bytes tell nothing
-LARGE_BYTES = 1024 * 1024  # of results that nobody asked for, at most
-_LARGE = 16  # a result that was not read counts as so many times the bytes that are read
-_BYTES_PER_S = 128 * 1024 * 1024  # a result that is large is long, however soon it was made
+# Opened results that are kept for states nobody has read yet, in bytes and in number (each has
+# small objects, of which its bytes tell nothing). The oldest go first; whoever reads those asks
+# again.
+_KEPT_BYTES = 64 * 1024 * 1024
+_KEPT = 1024
+LARGE_BYTES = 1024 * 1024  # bytes up to which a result is read that nobody has asked for
+# Moving a value takes its time too: a call counts for as many seconds as its bytes divided by this,
+# if that is longer than it ran. A result that was too large to be read counts as 16 times
+# `LARGE_BYTES`.
+_BYTES_PER_S = 128 * 1024 * 1024
+_LARGE = 16
 
 
 class Items:
@@ -39,7 +45,9 @@ class Items:
     def __init__(self, ends: Ends, pending: Pending) -> None:
         self._ends = ends
         self._pending = pending
-        self._being_read: dict[str, Awaited] = {}  # there, but nobody knows yet how items ended
+        # Completed results whose heads are on their way, by id: until then it is not known how
+        # their items have ended.
+        self._being_read: dict[str, Awaited] = {}
         self._kept: deque[tuple[weakref.ref[Held], int]] = deque()
         self._kept_bytes = 0
 
@@ -124,7 +132,7 @@ class Items:
             self._ends.tell_printed(state, contents.opened)
         for result_id, states in elsewhere.items():
             self.follow(result_id, states, awaited.inputs, is_ours=awaited.is_ours)
-            self._pending.look_by(0.0)
+            self._pending.look_by(0.0)  # it may have ended before anybody here knew of it
 
     def follow(
         self, result_id: str, states: list[ResultState], inputs: Sequence[Any], *, is_ours: bool
@@ -154,7 +162,7 @@ class Items:
         ):
             oldest, nbytes = self._kept.popleft()
             self._kept_bytes -= nbytes
-            known = oldest()
+            known = oldest()  # `None` where all states of it are gone
             if known is not None:
                 known.opened = None
         return held

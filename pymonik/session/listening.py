@@ -27,14 +27,24 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_EARLY_LOOKS_S = (0.1, 0.5, 2.0, 5.0)  # while it is not known whether the stream is up
-_SLOW_LOOK_S = 20.0  # while the stream is up and silent
-_SIGN_OF_LIFE = 100  # results to ask about, when the stream is silent: is somebody there?
-_MOST_LOOKED = 2000  # results of one look
+# A look is a list request about pending results. Seconds before each of the first ones while no
+# stream is up.
+_EARLY_LOOKS_S = (0.1, 0.5, 2.0, 5.0)
+_SLOW_LOOK_S = 20.0  # seconds between looks while the stream is up: an event can be lost after all
+# Results of such a look. It also finds out whether the control plane is there: a stream over a
+# connection that is half open is as silent as one without news.
+_SIGN_OF_LIFE = 100
+_MOST_LOOKED = 2000  # results of any other look
+# Where results are polled: seconds before the first look, and the factor by which the time grows
+# while nothing has ended. It starts again with every result that has.
 _FIRST_POLL_S = 0.02
 _POLL_GROWTH = 1.5
-_LATE_ROW_S = 0.5  # longest time between looks for the row of a result that was told to have failed
-_STEADY_S = 1.0  # that a stream has to last before it proves that somebody is there
+# Longest time between looks for why a result was aborted: its event may come before the row of its
+# task says so.
+_LATE_ROW_S = 0.5
+# Seconds that a stream has to last to prove that somebody is there: a proxy may accept it and then
+# end it.
+_STEADY_S = 1.0
 
 
 class Listening:
@@ -91,6 +101,7 @@ class Listening:
         pending = self._pending
         results = pending.results
         for one in ended:
+            # Events come twice, and tell of results of other programs in the same session.
             if one.result_id not in results:
                 continue
             if one.status == COMPLETED:
@@ -103,6 +114,8 @@ class Listening:
         awaited = self._pending.take(result_id)
         if awaited is None:
             return
+        # Data that come with the news are small: to delete them would cost more than they take, so
+        # nothing holds them.
         holds: tuple[Hold, ...] = ()
         if data is None and self._hold is not None:
             holds = (self._hold(result_id),)

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_END_S = 30.0  # for which ending a session is tried while nobody answers
-_END_AGAIN_S = 2.0  # before a session is ended again that nobody answered for
+_MOST_END_S = 30.0  # seconds for which closing a session is tried while nobody answers
+_END_AGAIN_S = 2.0  # seconds between two of these attempts
 
 
 class Machine:
@@ -135,6 +135,8 @@ class Machine:
 
     def tick(self, now: float) -> None:
         """Do what is due, after the events of a turn."""
+        # What is due may hurry calls, and what moves on may fill a batch, so batches leave after
+        # both. Callers are answered last: what they wait for may have happened in any of these.
         self._asking.act(now)
         self._outgoing.feed(now)
         self._outgoing.leave(now)

@@ -28,13 +28,17 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
     from pymonik.session.sending import Sending
 
-BATCH_TASKS = 1000
-BATCH_BYTES = 16 * 1024 * 1024
-MOST_WAITING = 20_000  # tasks; past these bounds callers wait
+BATCH_TASKS = 1000  # most tasks of one batch, by default
+BATCH_BYTES = 16 * 1024 * 1024  # of its arguments; as much as one request takes
+# Tasks that may wait to leave, and bytes of their arguments. Past these, `invoke` waits in its
+# caller: a loop that makes calls faster than they are sent would fill the memory.
+MOST_WAITING = 20_000
 MOST_WAITING_BYTES = 256 * 1024 * 1024
-_FIRST_TASKS = 32  # of the first batch, so that workers begin; near, the next has twice as many
-_DELAY_S = 0.003  # after the first call of a batch, for others to join it
-_LONG_DELAY_S = 0.1  # the same while a request is under way, where one request costs three
+# Tasks of the first batch, so that workers begin early; near, each following batch has twice as
+# many.
+_FIRST_TASKS = 32
+_DELAY_S = 0.003  # seconds after the first call of a batch in which others may join it
+_LONG_DELAY_S = 0.1  # the same over gRPC while a batch is under way: each costs three requests
 
 
 class Outgoing:
@@ -58,12 +62,15 @@ class Outgoing:
         self._is_near = is_near
         self._gathering = Gathering()
         self._series: list[Series] = []
-        self._behind: list[OutgoingTask] = []  # they need what has not left yet
-        self._waiting: deque[OutgoingTask] = deque()
+        # Tasks whose arguments are results of calls that have not been sent yet; they leave after
+        # those.
+        self._behind: list[OutgoingTask] = []
+        self._waiting: deque[OutgoingTask] = deque()  # tasks that can leave, in their order
         self._waiting_bytes = 0
-        self._full = min(_FIRST_TASKS, batch_tasks)  # tasks of the next batch
+        self._full = min(_FIRST_TASKS, batch_tasks)  # tasks with which the next batch is full
+        # When the first of `_waiting` has waited for long enough.
         self._leave_at: float | None = None
-        self._hurried = 0  # of the tasks that wait, so many leave now
+        self._hurried = 0  # of `_waiting`, so many of the first leave now: somebody waits for them
 
     @property
     def is_crowded(self) -> bool:

@@ -6,14 +6,17 @@ from math import ceil
 
 from pymonik.wire.call import MOST_CALLS
 
-_AIM_S = 0.4  # of a task; past 0.6 s the executor gives back what it has not begun
-_SHORTEST_S = 0.025  # of a task, so that what it costs itself does not count
-_ALONE_S = 0.1  # a call that takes so long has a task of its own
-_FIRST = 4  # calls that go alone, at once
-_DOUBLED_EVERY_S = 0.1  # so many more, while it is not known how long they take
-_AHEAD_S = 1.0  # of work that waits at the workers, while the client learns and sends
-_MOST_AHEAD = 16  # tasks for each worker
-_FORGET = 0.5  # of what is known, at each task that ended
+# Seconds that a task is to take. Must stay below `executor.chunk.LATE_S` (0.6 s), after which an
+# executor gives back the calls that it has not begun.
+_AIM_S = 0.4
+_SHORTEST_S = 0.025  # seconds of a task at least: one costs 12 to 16 ms of an agent of ArmoniK
+_ALONE_S = 0.1  # seconds from which a call has a task of its own
+_FIRST = 4  # calls that go alone at once, to learn how long they take
+# Seconds after which twice as many may be under way, as long as none has ended.
+_DOUBLED_EVERY_S = 0.1
+_AHEAD_S = 1.0  # seconds of work that wait at each worker while the client learns and sends
+_MOST_AHEAD = 16  # the same in tasks, at most
+_FORGET = 0.5  # factor of what is known at each task that ended: later ones count more
 
 
 class Pace:

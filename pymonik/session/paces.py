@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_GUESSED_WORKERS = 2  # until the partition's number is known
+_GUESSED_WORKERS = 2  # of a partition, until the control plane has said how many it may have
 
 
 class Paces:

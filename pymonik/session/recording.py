@@ -120,7 +120,8 @@ class Recording:
 
     def key(self, state: ResultState) -> bytes:
         """Of a call, or a stored value; of others, where they are."""
-        # Of handles that a file was written for without their session no more than ids is known.
+        # A handle that comes out of a file, and whose session is not recorded, is known by its
+        # place only.
         if known := self._keys.get(state.whole):
             return _digest(known + state.output.encode()) if state.output else known
         place = state.place

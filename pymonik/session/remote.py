@@ -43,8 +43,11 @@ if TYPE_CHECKING:
     from pymonik.wire.environment import Environment
 
 _log = logging.getLogger(__name__)
-_LEAVES_S = 1.0  # in which the thread of the session, which waits for nobody, says what is left
-_ENDED = "The session transition is invalid"  # somebody else closed or cancelled it
+# Seconds in which the engine, which waits for nobody, answers how many calls are unsent: longer
+# only if it broke.
+_LEAVES_S = 1.0
+# ArmoniK's refusal to close or cancel a session that somebody else has closed or cancelled before.
+_ENDED = "The session transition is invalid"
 
 
 class Store(Protocol):
@@ -174,8 +177,9 @@ class RemoteSession:
         self._live_events = live_events
         self._drawn: list[Drawn] = []
         self._before_close: list[Callable[[], object]] = []
+        # gRPC and threads do not survive a fork, so a child refuses to use this.
         self._pid = os.getpid()
-        self._closed = ""
+        self._closed = ""  # how the program ended it: "closed", "cancelled", "left"
         self._needed: set[Session] = set()  # whose results are inputs here: not to be forgotten
         self._callbacks = Callbacks()
         self._ends_of_futures = Callbacks()

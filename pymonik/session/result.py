@@ -163,7 +163,8 @@ class ResultState:
             return
         self.ended_at = time.time()
         self.status = status
-        self.awaited = None
+        self.awaited = None  # or the state would keep its task, with all inputs of that
+        # Taken away first: an observer may look at the state, or observe it once more.
         observers, self.observers = self.observers, ()
         for observer in observers:
             observer.ended(self)

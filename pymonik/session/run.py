@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
     from pymonik.wire.containers import Buffer
 
-# Arguments that are kept, in bytes. Larger ones would be in the memory of the program once more,
-# which it has not asked for.
-_MOST_OF_SINGLE: Final = 2 * 1024  # nobody counts the single calls whose handles are alive
+# Bytes of arguments that are kept for `rerun`, tables and views: of a single call, of an item of a
+# map, and of all items of one map. Larger ones would be in the memory of the program once more,
+# which it has not asked for. Single calls have the smallest bound, since there is no sum for them:
+# nobody counts those whose handles live.
+_MOST_OF_SINGLE: Final = 2 * 1024
 _MOST_OF_ITEM: Final = 64 * 1024
 _MOST_OF_RUN: Final = 64 * 1024 * 1024
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pymonik.session.pending import Pending
     from pymonik.session.result import ResultState
 
-_MOST_SENDS = 4  # requests that submit tasks, at the same time
-_QUICK_BYTES = 256 * 1024  # arguments of one task that go over the direct socket with it
+_MOST_SENDS = 4  # batches that are under way at the same time
+_QUICK_BYTES = 256 * 1024  # of the arguments of a task up to which it goes over the direct socket
 
 
 class Sending:
@@ -50,7 +50,8 @@ class Sending:
         self._sends: dict[events.Send, int] = {}  # under way, and how often each was tried
         self._uploaded: set[str] = set()  # see `OutgoingTask.uploads`
         self._refused: list[tuple[OutgoingTask, ControlPlaneError]] = []
-        # By address: tasks under way that need what was refused meanwhile.
+        # Tasks under way that need what was refused meanwhile, by address: to be cancelled once
+        # they are sent.
         self._orphans: dict[int, OutgoingTask] = {}
 
     @property

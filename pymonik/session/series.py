@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from pymonik.session.pace import Pace
     from pymonik.session.protocol import Submission
 
-_MOST_BYTES = 4 * 1024 * 1024  # of the arguments in one task
-_CALLS_TOGETHER = 2 * MOST_CALLS  # workers begin with these while the next are packed
-_GUESSED_TASKS = 1000  # about as many, when everything must leave and nothing is known
+_MOST_BYTES = 4 * 1024 * 1024  # of the arguments of all calls in one task
+_CALLS_TOGETHER = 2 * MOST_CALLS  # of one turn: workers begin with these while the next are packed
+# Tasks that the calls become, about, where all must leave at once and no call has told how long it
+# takes.
+_GUESSED_TASKS = 1000
 
 
 class Series:

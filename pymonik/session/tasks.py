@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pymonik.session.series import Series
     from pymonik.wire.call import PayloadMeta
 
-TASK_BYTES = 512  # of memory and request, besides the arguments
+TASK_BYTES = 512  # about what a task takes in memory and in its request besides the arguments
 
 
 class Stage(enum.Enum):

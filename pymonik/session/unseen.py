@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
 
 _log = logging.getLogger("pymonik")
-_MOST_TEXT = 500  # characters of an error that are shown
+_MOST_TEXT = 500  # characters of the first error that the warning shows
 
 
 def tell_unseen(unseen: Mapping[str, Sequence[ResultState]], how: str) -> None:

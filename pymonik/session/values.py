@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
     from pymonik.session.tasks import Awaited
 
-_LATE_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)  # until completed data are there
-_LATE_IN_ALL_S = 10.0  # after which whoever waits for data that are not there is told
-_READ_TOGETHER = 16  # results of one request
-_AHEAD = 64  # results that are read with one that somebody wants
+# Seconds between attempts to read a completed result whose data are not there yet: ArmoniK may tell
+# of the result a moment before its object storage has it.
+_LATE_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)
+_LATE_IN_ALL_S = 10.0  # seconds of such attempts after which whoever waits gets the error
+_READ_TOGETHER = 16  # results of one `Read`
+_AHEAD = 64  # small results that are read along with one that somebody wants
 
 
 class _Reading(msgspec.Struct):
@@ -65,8 +67,10 @@ class Values:
         self._items = items
         self._reads_ahead = reads_ahead
         self._reading: dict[str, _Reading] = {}
-        self._to_read: list[str] = []
-        self._unread: dict[str, weakref.ref[ResultState]] = {}  # completed, in order
+        self._to_read: list[str] = []  # ids to ask for at the end of this turn of the machine
+        # Completed results that may be read ahead, in the order of their ends. Weakly: a value
+        # whose handle is gone is not read.
+        self._unread: dict[str, weakref.ref[ResultState]] = {}
 
     @property
     def are_being_read(self) -> bool:
@@ -107,6 +111,7 @@ class Values:
             if reading is None:
                 reading = self._reading[result_id] = _Reading(now)
                 self._to_read.append(result_id)
+            # Somebody waits from now on, so patience begins anew, and the value is not only kept.
             reading.since = now
             reading.ahead = None
             reading.wants.append(want)

@@ -37,9 +37,9 @@ class Waits:
         self._sending = sending
         self._pending = pending
         self._items = items
-        self._flushes: list[Reply] = []
-        self._drains: list[Reply] = []
-        self._empties: list[Reply] = []
+        self._flushes: list[Reply] = []  # until everything is sent
+        self._drains: list[Reply] = []  # until there is room
+        self._empties: list[Reply] = []  # until everything has ended
 
     def observed(self, event: events.Observed, _: float) -> None:
         """Somebody wants to be told of the ends of calls."""

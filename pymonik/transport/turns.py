@@ -21,12 +21,10 @@ _FAR_S = 0.015  # seconds there and back from which a control plane counts as fa
 # be queued mixed up.
 _HEAD_START_NEAR_S = 0.1
 _HEAD_START_FAR_S = 0.005
-_HEAD_START_OF_TASK_S = (
-    50e-6  # more for each of its tasks: what the control plane takes to read one
-)
-_MOST_S = (
-    2.0  # that a batch waits for the one before to get ready, which may have gigabytes to send
-)
+# More for each of its tasks: what the control plane takes to read one.
+_HEAD_START_OF_TASK_S = 50e-6
+# That a batch waits for the one before to get ready, which may have gigabytes to send.
+_MOST_S = 2.0
 
 
 class Turns:
