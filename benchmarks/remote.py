@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from pymonik.executor.endings import Ending
     from pymonik.executor.pool import ExecutorPool
-    from pymonik.worker.agent import TaskAgent
+    from pymonik.worker.agent_requests import TaskAgent
 
 AGENT_S = (0.012, 0.016)  # of an agent, per task
 SUBMIT_S = 0.0005  # of the control plane, per submitted task

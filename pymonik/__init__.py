@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pymonik.files.completed import Completed
     from pymonik.files.file import File
     from pymonik.files.materialized import Materialize, materialize
+    from pymonik.handles.call_outcome import Outcome
     from pymonik.handles.hooks import (
         TaskCancelled,
         TaskCompleted,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
         TaskFailed,
         TaskSubmitted,
     )
-    from pymonik.handles.outcome import Outcome
     from pymonik.neighbours.futures import Executor
     from pymonik.runs.output import OutputLine
     from pymonik.tasks.commands import command
@@ -113,7 +113,7 @@ _LAZY = {
     "Materialize": "pymonik.files.materialized",
     "MonitorContext": "pymonik.tasks.monitors",
     "MonitorHandle": "pymonik.tasks.monitors",
-    "Outcome": "pymonik.handles.outcome",
+    "Outcome": "pymonik.handles.call_outcome",
     "OutputLine": "pymonik.runs.output",
     "Outputs": "pymonik.code.outputs",
     "TaskCancelled": "pymonik.handles.hooks",

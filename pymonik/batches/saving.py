@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from pymonik.batches.target import Target
 from pymonik.errors import CommandError
-from pymonik.files.reading import ClientReader, complete
+from pymonik.files.client_reader import ClientReader, complete
 from pymonik.runs.logs import logs_of
 from pymonik.session.callbacks import Callback, Callbacks
 from pymonik.session.result import Status

@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from pymonik.cluster import kept, memory
+from pymonik.cluster import freed_memory, kept
 from pymonik.cluster.folder import private_folder
 from pymonik.cluster.host import ClusterConfig, EmbeddedCluster, check_room
 from pymonik.cluster.local import DEFAULT_PARTITION, GRACE_S, LONGEST_DRAIN_S, current_folder
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     if options.stop:
         _say("stopped" if kept.stop() else "no kept cluster of yours is running")
         return 0
-    memory.set_up()
+    freed_memory.set_up()
     orphans.adopt()
     config = ClusterConfig(
         partitions=_partitions(options),

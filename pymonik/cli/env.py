@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pymonik.cli.printing import age, in_bytes, print_json, say, show
-from pymonik.environments import cache, folders, making
+from pymonik.environments import cache_folder, folders, making
 from pymonik.environments.builds import State
 from pymonik.errors import UsageError
 from pymonik.launch import sizes
@@ -66,7 +66,7 @@ def _list(options: argparse.Namespace) -> int:
         for note in making.notes()
         if note.state == State.RESOLVING.value  # later it has a folder, which is among those
     ]
-    show(rows, as_json=options.json, none=f"no environments in {cache.folder()}")
+    show(rows, as_json=options.json, none=f"no environments in {cache_folder.folder()}")
     return 0
 
 
@@ -95,7 +95,7 @@ def _show(options: argparse.Namespace) -> int:
         return 0
     for head, value in _row(entry, as_json=False).items():
         say(f"{head}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
-    say(f"folder: {cache.folder() / entry.name}")
+    say(f"folder: {cache_folder.folder() / entry.name}")
     say("\n".join(f"  {line}" for line in lines))
     return 0
 
@@ -128,7 +128,7 @@ def _clean(options: argparse.Namespace) -> int:
         removed = [entry.name for entry in found if folders.remove(entry.name)]
     if is_all:  # also what was resolved, and wheels of local packages
         for name in ("locks", "projects", "wheels"):
-            shutil.rmtree(cache.folder() / name, ignore_errors=True)
+            shutil.rmtree(cache_folder.folder() / name, ignore_errors=True)
     freed = sum(entry.about.nbytes for entry in found if entry.name in removed and entry.about)
     kept = len(found) - len(removed)
     say(

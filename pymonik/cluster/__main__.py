@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymonik.cluster import memory
+from pymonik.cluster import freed_memory
 from pymonik.cluster.folder import private_folder
 from pymonik.cluster.host import ClusterConfig, EmbeddedCluster, check_room
 from pymonik.errors import PymonikError
@@ -33,7 +33,7 @@ STOP_TIMEOUT_S = 15.0  # seconds of an orderly end; then `end_by_force`
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; the exit code is 1 if it could not start."""
     options = _parser().parse_args(arguments)
-    memory.set_up()  # before any other thread: one that has an arena of its own keeps it
+    freed_memory.set_up()  # before any other thread: one that has an arena of its own keeps it
     orphans.adopt()  # what tasks leave behind becomes a child of this process, and is ended with it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
     logging.basicConfig(format="pymonik cluster: %(levelname)s %(message)s", level=logging.WARNING)

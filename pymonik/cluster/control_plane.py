@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from pymonik.cluster.events import Interest, Subscription
+    from pymonik.cluster.event_hub import Interest, Subscription
     from pymonik.cluster.locked_state import LockedState
-    from pymonik.cluster.state.options import RequestedOptions
+    from pymonik.cluster.state.requested_options import RequestedOptions
     from pymonik.cluster.state.rows import Result, Session, Stored, Task
     from pymonik.cluster.state.tables import State
     from pymonik.cluster.state.work import TaskOptions

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pymonik.cluster.locked_state import LockedState
-    from pymonik.cluster.state.options import RequestedOptions
+    from pymonik.cluster.state.requested_options import RequestedOptions
     from pymonik.cluster.state.rows import Result, Session, Stored, Task
     from pymonik.cluster.state.tables import State
     from pymonik.cluster.storage import Storage
@@ -175,7 +175,7 @@ class Dispatch:
     def merge_options(self, session_id: str, requested: RequestedOptions | None) -> TaskOptions:
         """The options of a request for subtasks over those of the session.
 
-        Merge options of single tasks over the answer with `pymonik.cluster.state.options.merged`:
+        Options of single tasks are merged over the answer with `requested_options.merged`, since
         those are not validated.
 
         Raises:

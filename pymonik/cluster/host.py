@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 from pymonik.cluster.announcement import Announcement, announce
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.dispatch import Dispatch
+from pymonik.cluster.freed_memory import GivingBack
 from pymonik.cluster.journal import Journal
 from pymonik.cluster.locked_state import LockedState
-from pymonik.cluster.machine import Machine
-from pymonik.cluster.memory import GivingBack
+from pymonik.cluster.pod_inventories import PodInventories
 from pymonik.cluster.runners.live import Contributing
 from pymonik.cluster.runners.slots import ExecutorSlot
 from pymonik.cluster.state.rows import Partition
@@ -123,12 +123,12 @@ class EmbeddedCluster:
         storage = Storage(self.storage_folder)
         self.default_partition = next(iter(config.partitions))
         self._memory = GivingBack()
-        self._machine = Machine(
+        self._inventories = PodInventories(
             config.partitions, runs_ours=config.worker is None, gpus=config.gpus
         )
         self._state = LockedState(
             [
-                Partition(name, pod_max=count, pod_configuration=self._machine.pods(name))
+                Partition(name, pod_max=count, pod_configuration=self._inventories.pods(name))
                 for name, count in config.partitions.items()
             ],
             storage,
@@ -154,7 +154,7 @@ class EmbeddedCluster:
         # The pool first: executors start in their own processes while this one imports gRPC.
         self._start_pool()
         self._memory.start()
-        self._machine.start()
+        self._inventories.start()
         # Executors are starting: gRPC, the largest import, is loaded meanwhile.
         from pymonik.cluster.services.direct import DirectServer
         from pymonik.cluster.services.embedded import EmbeddedService
@@ -281,7 +281,7 @@ class EmbeddedCluster:
 
     def _make_slots(self) -> None:
         names = [name for name, count in self._config.partitions.items() for _ in range(count)]
-        hostname = self._machine.host
+        hostname = self._inventories.host
         for number, partition_id in enumerate(names):
             folder = self._folder / f"w{number}"
             self._slots.append(

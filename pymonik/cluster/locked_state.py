@@ -11,7 +11,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pymonik.cluster.events import EventHub, Interest, Subscription
+from pymonik.cluster.event_hub import EventHub, Interest, Subscription
 from pymonik.cluster.state import draining
 from pymonik.cluster.state.faults import NoRoom, NotKept
 from pymonik.cluster.state.restoring import restore

@@ -20,7 +20,7 @@ from armonik.protogen.common import (
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from pymonik.cluster.state.options import RequestedOptions
+from pymonik.cluster.state.requested_options import RequestedOptions
 from pymonik.cluster.state.rows import Change, Kind, Partition, Result, Session, Task
 from pymonik.cluster.state.submission import TaskCreation
 from pymonik.cluster.state.work import TaskOptions

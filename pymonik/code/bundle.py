@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pymonik.code import files, first_party
+from pymonik.code import first_party, travelling_files
 from pymonik.code.closure import Closure, code_of, find, imports_of
 from pymonik.code.first_party import Kind
 from pymonik.code.units import ArchiveUnit, Unit, data_named_by
@@ -81,7 +81,7 @@ class Contents:
         if data is None:
             unit, path = self._places[digest]
             data = unit.read(path)
-            if files.digest_of(data) != digest:
+            if travelling_files.digest_of(data) != digest:
                 raise OSError(f"{path} has changed")
         return data
 
@@ -277,7 +277,7 @@ class _Tables:
         key = (source.root, source.top)
         if key in self._units:
             return
-        archive = files.archive_of(source.root)
+        archive = travelling_files.archive_of(source.root)
         if archive is not None:
             key = (source.root, "")
             if key not in self._units:
@@ -367,8 +367,8 @@ def _in_order_of_path(roots: Mapping[str, str] | set[str]) -> list[str]:
 
 
 def _size(folder: str) -> int:
-    paths = [path for path, is_folder in files.walk(folder) if not is_folder]
-    return sum(stat[1] for path in paths if (stat := files.stat_of(path)) is not None)
+    paths = [path for path, is_folder in travelling_files.walk(folder) if not is_folder]
+    return sum(stat[1] for path in paths if (stat := travelling_files.stat_of(path)) is not None)
 
 
 def _roots_of_program() -> list[str]:

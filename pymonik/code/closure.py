@@ -16,14 +16,14 @@ from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 from pymonik.code import first_party
-from pymonik.code.files import stat_of
 from pymonik.code.imports import code_of_file, imported_names
+from pymonik.code.travelling_files import stat_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pymonik.code.files import Stat
     from pymonik.code.first_party import Source
+    from pymonik.code.travelling_files import Stat
 
 
 class Closure:

@@ -7,13 +7,13 @@ import types
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
-from pymonik.code import files
-from pymonik.code.files import hashes, stat_of
+from pymonik.code import travelling_files
+from pymonik.code.travelling_files import hashes, stat_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pymonik.code.files import Stat
+    from pymonik.code.travelling_files import Stat
 
 FILE_BYTES: Final = 32 * 1024 * 1024  # of one file that is not code; a larger one is left out
 DATA_BYTES: Final = 256 * 1024 * 1024  # of all files of a unit that are not code
@@ -69,7 +69,7 @@ class Unit:
 
     def read(self, path: str) -> bytes:
         """The bytes of one of its files, for whoever cannot wait until it changes."""
-        return files.read(os.path.join(self.root, path))
+        return travelling_files.read(os.path.join(self.root, path))
 
     def __len__(self) -> int:
         return len(self._stats)
@@ -84,9 +84,9 @@ class Unit:
             if stat is None or is_folder:
                 continue
             below = os.path.relpath(path, self.root).replace(os.sep, "/")
-            if below in self.digests or files.matches(below, self._exclude):
+            if below in self.digests or travelling_files.matches(below, self._exclude):
                 continue
-            data = 0 if path.endswith(files.CODE) else stat[1]
+            data = 0 if path.endswith(travelling_files.CODE) else stat[1]
             if why := self._too_much(data, data_bytes):
                 self.left_out[path] = why
                 continue
@@ -110,8 +110,8 @@ class Unit:
             self.left_out[path] = str(error.strerror)
             return
         if data is None and before.get(below, ("",))[0] != digest:
-            data = files.read(path)  # another session has read it
-            digest = files.digest_of(data)
+            data = travelling_files.read(path)  # another session has read it
+            digest = travelling_files.digest_of(data)
         if data is not None:
             self.new[digest] = data
         self.digests[below] = digest, stat[1] if data is None else len(data)
@@ -120,7 +120,7 @@ class Unit:
     def _all(self) -> Iterator[tuple[str, bool]]:
         for path in self._paths:
             if os.path.isdir(path):
-                yield from files.walk(path)
+                yield from travelling_files.walk(path)
             else:
                 yield path, False
 
@@ -140,7 +140,7 @@ class ArchiveUnit(Unit):
         self._stats = {self._archive: stat_of(self._archive)}
         self.digests = {}
         for below, data in self._content().items():
-            digest = files.digest_of(data)
+            digest = travelling_files.digest_of(data)
             self.new[digest] = data
             self.digests[below] = digest, len(data)
 
@@ -149,11 +149,11 @@ class ArchiveUnit(Unit):
         if stat is None:
             return {}
         below = os.path.relpath(self.root, self._archive).replace(os.sep, "/")
-        found = files.archived(self._archive, stat, "" if below == "." else below)
+        found = travelling_files.archived(self._archive, stat, "" if below == "." else below)
         return {
             path: data
             for path, data in found.items()
-            if path != "__main__.py" and not files.matches(path, self._exclude)
+            if path != "__main__.py" and not travelling_files.matches(path, self._exclude)
         }
 
 
@@ -179,7 +179,9 @@ def data_named_by(code: types.CodeType, root: str) -> list[str]:
 def _as_data(root: str, name: str) -> str | None:
     path = os.path.join(root, name)
     is_folder = os.path.isdir(path)
-    if files.is_secret_or_rubbish(name, is_folder=is_folder) or name.endswith(files.CODE):
+    if travelling_files.is_secret_or_rubbish(name, is_folder=is_folder):
+        return None
+    if name.endswith(travelling_files.CODE):
         return None
     if is_folder and (
         os.path.exists(os.path.join(path, "pyvenv.cfg"))

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pymonik.environments import cache, installer, locks
+from pymonik.environments import cache_folder, installer, locks
 from pymonik.errors import EnvironmentSetupError, UsageError
 from pymonik.launch import sizes
 
@@ -154,7 +154,7 @@ def try_lock(held: int, kind: int) -> bool:
 
 
 def _place(lock: Lock) -> Path:
-    return cache.folder() / f"{sys.implementation.cache_tag}-{lock.lock_id}"
+    return cache_folder.folder() / f"{sys.implementation.cache_tag}-{lock.lock_id}"
 
 
 def _lock_file(place: Path) -> Path:
@@ -231,7 +231,7 @@ def _nbytes(folder: Path) -> int:
 
 def _write_about(place: Path, about: About) -> None:
     _about_file(place).unlink(missing_ok=True)
-    cache.keep(_about_file(place), msgspec.json.encode(about))
+    cache_folder.keep(_about_file(place), msgspec.json.encode(about))
 
 
 def _remove_begun(place: Path) -> None:
@@ -245,7 +245,7 @@ def _remove_begun(place: Path) -> None:
 
 def entries() -> list[Entry]:
     """All folders, least recently used first, also those that are being built."""
-    files = cache.folder().glob("*.lock")
+    files = cache_folder.folder().glob("*.lock")
     return sorted(filter(None, map(_entry, files)), key=lambda entry: entry.used_at)
 
 
@@ -280,7 +280,7 @@ def _alone(place: Path) -> Iterator[bool]:
 
 def remove(name: str) -> bool:
     """Remove a folder; false if a process uses it."""
-    place = cache.folder() / name
+    place = cache_folder.folder() / name
     with _alone(place) as is_alone:
         if not is_alone:
             return False

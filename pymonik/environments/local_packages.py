@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymonik.environments import cache, installer
+from pymonik.environments import cache_folder, installer
 from pymonik.errors import EnvironmentSetupError, UsageError
 from pymonik.wire import containers
 from pymonik.wire.call import PackMeta
@@ -51,7 +51,7 @@ def wheel_of(path: Path) -> PackageFile:
 
 def path_of(file: PackageFile) -> Path:
     """Where the bytes of a wheel lie on this machine."""
-    return cache.folder() / "wheels" / file.digest / file.name
+    return cache_folder.folder() / "wheels" / file.digest / file.name
 
 
 def kept(wheel: Path) -> PackageFile:
@@ -59,7 +59,7 @@ def kept(wheel: Path) -> PackageFile:
     with wheel.open("rb") as opened:
         data = opened.read()
     file = PackageFile(wheel.name, hashlib.sha256(data).hexdigest())
-    cache.keep(path_of(file), data)
+    cache_folder.keep(path_of(file), data)
     return file
 
 
@@ -67,7 +67,7 @@ def written(lines: Sequence[str], name: str) -> PackageFile:
     """A list that is too long for every payload, as a file that is uploaded once."""
     data = "\n".join(lines).encode()
     file = PackageFile(f"{name}.txt", hashlib.sha256(data).hexdigest())
-    cache.keep(path_of(file), data)
+    cache_folder.keep(path_of(file), data)
     return file
 
 
@@ -102,11 +102,11 @@ def receive(file: PackageFile, data: bytes) -> None:
     is_plain = Path(file.name).name == file.name and file.name.endswith((".whl", ".txt"))
     if not is_plain or hashlib.sha256(data).hexdigest() != file.digest:
         raise EnvironmentSetupError(f"{file.name!r} is not the file that the client has named")
-    cache.keep(path_of(file), data)
+    cache_folder.keep(path_of(file), data)
 
 
 def _built(path: Path) -> PackageFile:
-    memo = cache.folder() / "projects" / _state(path)
+    memo = cache_folder.folder() / "projects" / _state(path)
     if (known := _known(memo)) is not None:
         return known
     folder = Path(tempfile.mkdtemp(prefix="pymonik-wheel-"))
@@ -118,7 +118,7 @@ def _built(path: Path) -> PackageFile:
         raise UsageError(f"environment: {path} builds no wheel, or several") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    cache.keep(memo, f"{file.digest} {file.name}".encode())
+    cache_folder.keep(memo, f"{file.digest} {file.name}".encode())
     return file
 
 

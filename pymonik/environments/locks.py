@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pymonik.environments import cache, installer, local_packages
+from pymonik.environments import cache_folder, installer, local_packages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,8 +157,8 @@ def remember(request: str, lock: Lock) -> None:
     """Keep what a request came to just now."""
     path = _memo(request)
     path.unlink(missing_ok=True)
-    cache.keep(path, msgspec.json.encode(lock))
+    cache_folder.keep(path, msgspec.json.encode(lock))
 
 
 def _memo(request: str) -> Path:
-    return cache.folder() / "locks" / f"{request}.json"
+    return cache_folder.folder() / "locks" / f"{request}.json"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pymonik.environments import cache
+from pymonik.environments import cache_folder
 from pymonik.environments.folders import try_lock
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def noted(note: Note) -> Iterator[Callable[[str], None]]:
 
     Gives what tells them that it is in another state.
     """
-    path = cache.folder() / "making" / f"{note.packages_id}-{os.getpid()}"
+    path = cache_folder.folder() / "making" / f"{note.packages_id}-{os.getpid()}"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -62,7 +62,7 @@ def noted(note: Note) -> Iterator[Callable[[str], None]]:
 
 def notes() -> list[Note]:
     """What all processes of this user and machine are making."""
-    return [note for path in (cache.folder() / "making").glob("*") if (note := _note(path))]
+    return [note for path in (cache_folder.folder() / "making").glob("*") if (note := _note(path))]
 
 
 def _note(path: Path) -> Note | None:

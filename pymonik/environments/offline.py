@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from pymonik.environments import cache, installer, local_packages, locks
+from pymonik.environments import cache_folder, installer, local_packages, locks
 from pymonik.environments.requirements import Packages
 from pymonik.errors import EnvironmentSetupError, UsageError
 from pymonik.wire.environment import Environment, PackageFile
@@ -65,7 +65,7 @@ def _fetched(lines: Sequence[str], indexes: Sequence[str]) -> list[PackageFile]:
         return []
     if not all(_HASH.search(line) for line in lines):  # pip checks those of all or of none
         lines = [_HASH.sub("", line) for line in lines]
-    cache.folder().mkdir(parents=True, exist_ok=True)
+    cache_folder.folder().mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="pymonik-wheels-"))
     try:
         asked = folder / "requirements.txt"
@@ -73,7 +73,9 @@ def _fetched(lines: Sequence[str], indexes: Sequence[str]) -> list[PackageFile]:
         command = ["tool", "run", "--quiet", "--python", installer.python(), "--from", "pip"]
         command += ["pip", "wheel", "--quiet", "--no-deps", "--disable-pip-version-check"]
         command += ["--wheel-dir", str(folder), "--requirement", str(asked)]
-        installer.run(command, cwd=cache.folder(), limit_s=DOWNLOAD_LIMIT_S, variables=_for_pip())
+        installer.run(
+            command, cwd=cache_folder.folder(), limit_s=DOWNLOAD_LIMIT_S, variables=_for_pip()
+        )
         return [local_packages.kept(wheel) for wheel in sorted(folder.glob("*.whl"))]
     finally:
         shutil.rmtree(folder, ignore_errors=True)

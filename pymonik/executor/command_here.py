@@ -18,8 +18,8 @@ from pymonik.executor.frames import Run
 from pymonik.executor.measures import origin_of
 from pymonik.executor.outgoing import Outgoing
 from pymonik.executor.workplace import Workplace
+from pymonik.files.client_reader import ClientReader
 from pymonik.files.completed import Completed
-from pymonik.files.reading import ClientReader
 from pymonik.wire import containers
 from pymonik.wire.call import CallMeta, Command, ResultMeta
 

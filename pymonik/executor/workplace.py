@@ -143,7 +143,7 @@ class Workplace:
     def _unpack(self, source: str | bytes, path: str) -> None:
         import io
 
-        from pymonik.files.folders import unpack
+        from pymonik.files.folder_tars import unpack
 
         with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as tar:  # noqa: PTH123
             unpack(tar, Path(path))

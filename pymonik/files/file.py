@@ -153,7 +153,7 @@ class File(Enclosed, os.PathLike[str]):
         sealed = self._seal() if self._stored is None else None
         with self._opened(self._path if sealed is None else sealed.path) as source:
             if ref.is_folder:
-                from pymonik.files.folders import unpack  # tarfile takes an executor 5 ms
+                from pymonik.files.folder_tars import unpack  # tarfile takes an executor 5 ms
 
                 unpack(source, path)
                 return

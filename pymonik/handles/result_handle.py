@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, ov
 
 from pymonik.code.references import Referable
 from pymonik.errors import UsageError
-from pymonik.files.reading import files_of
+from pymonik.files.client_reader import files_of
 from pymonik.handles.settling import UNKNOWN, ensure_saved, load, load_finished, settle, told
 from pymonik.handles.stored_ids import StoredId
 from pymonik.quantities import wait_s
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pymonik.cache.report import CacheReport
     from pymonik.files.file import File
     from pymonik.handles.call_future import CallFuture
-    from pymonik.handles.outcome import Outcome
+    from pymonik.handles.call_outcome import Outcome
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -187,7 +187,7 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
         Raises:
             WaitTimeoutError: The result is still pending after ``timeout``.
         """
-        from pymonik.handles.outcome import outcome_of  # few programs ask for it
+        from pymonik.handles.call_outcome import outcome_of  # few programs ask for it
 
         return outcome_of(self, timeout)
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pymonik.errors import WaitTimeoutError
-from pymonik.files.reading import ClientReader, complete
+from pymonik.files.client_reader import ClientReader, complete
 from pymonik.quantities import wait_s
 from pymonik.runs import waiting
 from pymonik.session.result import ResultState, Status, learn

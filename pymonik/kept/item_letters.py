@@ -16,7 +16,7 @@ from pymonik.errors import PymonikError, UsageError
 from pymonik.handles.result_handle import ResultHandle
 from pymonik.runs.attempts import attempts
 from pymonik.runs.called import arguments, blobs
-from pymonik.runs.faults import summary
+from pymonik.runs.error_lines import summary
 from pymonik.runs.repair import sent_again
 from pymonik.runs.rows import first_id
 from pymonik.runs.stored_calls import StoredTask

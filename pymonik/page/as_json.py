@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pymonik.runs.line import line
 from pymonik.runs.rows import LIVE
+from pymonik.runs.snapshot_lines import line
 from pymonik.runs.summaries import outcome
 from pymonik.runs.tally import Mark
 from pymonik.runs.tidying import client_of

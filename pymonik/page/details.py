@@ -10,7 +10,7 @@ from pymonik.page import as_json
 from pymonik.page.run_views import HeldRun, arguments_of
 from pymonik.page.stored_task import stored_task
 from pymonik.runs.attempts import attempts
-from pymonik.runs.faults import summary
+from pymonik.runs.error_lines import summary
 from pymonik.runs.figures import seconds_of
 from pymonik.runs.logs import logs_of
 from pymonik.runs.table import status

@@ -13,7 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pymonik.code.shown import shown_call
-from pymonik.runs.faults import Fault, summary
+from pymonik.runs.error_lines import Fault, summary
 from pymonik.runs.figures import measured, of_task, seconds_of
 from pymonik.runs.summaries import outcome
 from pymonik.runs.tally import ErrorGroup, Mark, Snapshot

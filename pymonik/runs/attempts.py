@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pymonik.runs.faults import summary
+from pymonik.runs.error_lines import summary
 from pymonik.runs.figures import Measured, measured
 from pymonik.runs.logs import logs_of, stored_log
 from pymonik.runs.summaries import outcome

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymonik.code import codec
 from pymonik.errors import UsageError
-from pymonik.files.reading import as_argument
+from pymonik.files.client_reader import as_argument
 from pymonik.runs.payloads import read_calls
 from pymonik.session.run import Kept, KeptCall
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pymonik.code.short_reprs import ShortReprs, cut
 from pymonik.runs.attempts import attempts
-from pymonik.runs.faults import summary
+from pymonik.runs.error_lines import summary
 from pymonik.runs.reports import heard
 from pymonik.session.again import past
 from pymonik.session.result import ResultState, Status

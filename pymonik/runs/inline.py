@@ -12,7 +12,7 @@ from pymonik.code.outcome import finished, is_lazy
 from pymonik.code.prepared import prepared
 from pymonik.code.references import Referable, ReferableGroup
 from pymonik.errors import DependencyFailedError, UsageError
-from pymonik.files.reading import as_argument
+from pymonik.files.client_reader import as_argument
 from pymonik.seeds import RandomNumbers
 from pymonik.session.result import ResultState
 from pymonik.wire.call import WHOLE

@@ -300,7 +300,7 @@ class CallsLook:
         return why_states(states, title(states))
 
     def __str__(self) -> str:
-        from pymonik.runs.line import line
+        from pymonik.runs.snapshot_lines import line
         from pymonik.runs.tally import Tally
 
         states = self._states()

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymonik.code.shown import shown_call
 from pymonik.runs import displays
-from pymonik.runs.faults import summary
+from pymonik.runs.error_lines import summary
 from pymonik.runs.figures import seconds_of
-from pymonik.runs.line import line
+from pymonik.runs.snapshot_lines import line
 from pymonik.runs.view import fragment
 from pymonik.runs.watch import Watch
 from pymonik.wording import span

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymonik.code.short_reprs import ShortReprs
 from pymonik.errors import PymonikError, TaskCancelledError, UsageError
 from pymonik.runs.called import arguments, named
-from pymonik.runs.faults import summary
+from pymonik.runs.error_lines import summary
 from pymonik.runs.figures import measured, of_task
 from pymonik.runs.payloads import read_calls
 from pymonik.runs.watch import Listed

@@ -14,14 +14,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from pymonik.errors import TaskCancelledError
-from pymonik.runs.faults import summary
+from pymonik.runs.error_lines import summary
 from pymonik.runs.figures import most_bytes, seconds_of
 from pymonik.session.result import Status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from pymonik.runs.faults import Fault
+    from pymonik.runs.error_lines import Fault
     from pymonik.session.result import ResultState
 
 RECENT_S: Final = 30.0  # the rate is that of as many seconds before the look

@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final, TextIO
 
-from pymonik.runs.line import line
+from pymonik.runs.snapshot_lines import line
 
 if TYPE_CHECKING:
     from pymonik.runs.watch import Watch

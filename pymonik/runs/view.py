@@ -9,7 +9,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from pymonik.runs.line import group, line
+from pymonik.runs.snapshot_lines import group, line
 from pymonik.runs.tally import Mark
 from pymonik.wording import count, size, span
 

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol, cast, runtime_checkable
 
 from pymonik.errors import PymonikError
-from pymonik.runs.faults import summary
+from pymonik.runs.error_lines import summary
 from pymonik.runs.looking import why
 from pymonik.runs.reasons import Reason, Why
 from pymonik.runs.rows import RUNNING, Lists

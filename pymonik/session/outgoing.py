@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pymonik.session.dependencies import dependency_failed, failed_input
-from pymonik.session.gathering import Gathering
+from pymonik.session.groups import Gathering
 from pymonik.session.result import Status
 from pymonik.session.series import Series
 from pymonik.session.tasks import OutgoingTask, RepeatedTask, Stage

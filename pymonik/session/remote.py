@@ -19,7 +19,7 @@ from pymonik.session import events, own_threads, records
 from pymonik.session.callbacks import Callback, Callbacks
 from pymonik.session.file_uploads import Files, sealed_in
 from pymonik.session.forgetting import Hold, keep
-from pymonik.session.found import tell_found
+from pymonik.session.found_calls import tell_found
 from pymonik.session.pythons import Pythons
 from pymonik.session.result import Countdown, Held, ResultState, Status
 from pymonik.session.weights import Weights

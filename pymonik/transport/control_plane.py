@@ -38,7 +38,7 @@ from armonik.protogen.common import (
 from pymonik.content import objects
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import messages, streams
-from pymonik.transport.errors import translated
+from pymonik.transport.grpc_errors import translated
 from pymonik.transport.listing import Listing
 from pymonik.transport.news import News, of_event
 from pymonik.wire import containers

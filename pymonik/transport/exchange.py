@@ -24,7 +24,7 @@ from pymonik.environments.missing import advised
 from pymonik.errors import CommandError, UnavailableError
 from pymonik.session import events, own_threads
 from pymonik.transport import aborts
-from pymonik.transport.errors import code_of, to_error
+from pymonik.transport.grpc_errors import code_of, to_error
 from pymonik.transport.turns import Turns
 from pymonik.wire.embedded import ABORTED, COMPLETED, DELETED
 

@@ -17,7 +17,7 @@ import msgspec
 from pymonik.errors import UnavailableError
 from pymonik.session.events import Answered, Send, StreamLost, StreamUp
 from pymonik.transport.direct import DirectError
-from pymonik.transport.errors import to_error
+from pymonik.transport.grpc_errors import to_error
 from pymonik.wire.embedded import (
     COMPLETED,
     RESULTS,

@@ -41,7 +41,7 @@ from armonik.protogen.common import (
 
 from pymonik.options import TaskOptions
 from pymonik.runs.rows import PartitionRow, ResultRow, SessionRow, TaskRow
-from pymonik.transport.errors import translated
+from pymonik.transport.grpc_errors import translated
 from pymonik.wire.call import SESSION_LABEL
 from pymonik.wire.error_text import for_people
 

@@ -19,7 +19,7 @@ from pymonik.session.pythons import Pythons
 from pymonik.session.recording import Recording
 from pymonik.session.remote import RemoteSession
 from pymonik.transport.batch import BatchSender
-from pymonik.transport.board import BoardData
+from pymonik.transport.board_data import BoardData
 from pymonik.transport.data import DataStore
 from pymonik.transport.exchange import Exchange
 from pymonik.transport.lane import Lane

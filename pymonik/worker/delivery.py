@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from armonik.protogen.common.agent_common_pb2 import SubmitTasksRequest
 
 from pymonik.executor.submission import bind
-from pymonik.worker.options import to_message
+from pymonik.worker.option_messages import to_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pymonik.executor.frames import Report, Subtask
-    from pymonik.worker.agent import TaskAgent
+    from pymonik.worker.agent_requests import TaskAgent
 
 
 class UndeliveredError(Exception):

@@ -14,7 +14,7 @@ from armonik.protogen.common.worker_common_pb2 import HealthCheckReply
 from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
 
 from pymonik.errors import ConfigError
-from pymonik.worker.settings import Settings
+from pymonik.worker.worker_settings import Settings
 
 ANSWER_S = 5.0
 

@@ -22,11 +22,11 @@ import msgspec
 
 from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.launch import hardware
-from pymonik.worker.agent import AgentError
+from pymonik.worker.agent_requests import AgentError
 
 if TYPE_CHECKING:
     from pymonik.wire.inventory import Gpu, Inventory
-    from pymonik.worker.agent import TaskAgent
+    from pymonik.worker.agent_requests import TaskAgent
     from pymonik.worker.live import Client, LiveWay
 
 logger = logging.getLogger(__name__)

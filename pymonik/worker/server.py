@@ -26,7 +26,7 @@ from pymonik.worker.as_client import AsClient
 from pymonik.worker.clef import OutputLog, log_as_clef
 from pymonik.worker.live import MOST_BYTES, LiveWay
 from pymonik.worker.service import WorkerService
-from pymonik.worker.settings import Settings
+from pymonik.worker.worker_settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_le
 def run_pymonik_worker() -> None:
     """Serve ArmoniK's agent until SIGTERM or SIGINT; then finish the running task and return.
 
-    Everything is set by environment variables, see `pymonik.worker.settings`.
+    Everything is set by environment variables, see `pymonik.worker.worker_settings`.
     """
     try:
         settings = Settings.read()

@@ -27,10 +27,10 @@ from pymonik.quantities import LONGEST_DURATION
 from pymonik.wire import containers
 from pymonik.wire.call import PayloadMeta
 from pymonik.wire.error_text import error_text
-from pymonik.worker.agent import AgentError, TaskAgent
+from pymonik.worker.agent_requests import AgentError, TaskAgent
 from pymonik.worker.delivery import UndeliveredError, deliver, hand_over
 from pymonik.worker.live import LiveWay
-from pymonik.worker.options import from_message
+from pymonik.worker.option_messages import from_message
 from pymonik.worker.presence import Presence
 from pymonik.worker.refusal import refusal, shortened
 

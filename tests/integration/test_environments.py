@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from pymonik import EnvironmentSetupError, LocalCluster, Pymonik, TaskCancelledError, task
-from pymonik.environments import cache, folders, local_packages, locks
+from pymonik.environments import cache_folder, folders, local_packages, locks
 from pymonik.environments.asked import environment_of
 from pymonik.environments.builds import Environments, NotReady, State
 from pymonik.environments.installer import Unwanted
@@ -284,7 +284,7 @@ def test_packages_of_before_are_used_when_the_index_is_out_of_reach(
         environments.close()
         for wheel in wheels.glob("*.whl"):  # the index is gone, and the lock is from yesterday
             wheel.unlink()
-        for lock in (cache.folder() / "locks").iterdir():
+        for lock in (cache_folder.folder() / "locks").iterdir():
             os.utime(lock, (1, 1))
     assert len(set(paths)) == 1
     assert "those of before are used" in caplog.text

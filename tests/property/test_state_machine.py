@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pymonik.cluster.state import execution, results, sessions, submission, unready
 from pymonik.cluster.state.faults import Fault
-from pymonik.cluster.state.options import RequestedOptions
+from pymonik.cluster.state.requested_options import RequestedOptions
 from pymonik.cluster.state.rows import (
     FINAL,
     Kind,

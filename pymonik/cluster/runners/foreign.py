@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from armonik.protogen.worker.agent_service_pb2_grpc import add_AgentServicer_to_server
 
-from pymonik.cluster.runners.agent import AgentService, Attempt
+from pymonik.cluster.runners.agent_service import AgentService, Attempt
 from pymonik.cluster.runners.worker_process import WorkerProcess
 from pymonik.cluster.state.work import (
     Assignment,

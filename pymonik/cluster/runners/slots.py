@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymonik.cluster.ids import new_id
 from pymonik.cluster.state.faults import Fault, SubmissionClosed
-from pymonik.cluster.state.options import RequestedOptions
+from pymonik.cluster.state.requested_options import RequestedOptions
 from pymonik.cluster.state.work import (
     Assignment,
     Failed,

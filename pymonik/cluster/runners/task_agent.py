@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from armonik.protogen.common import agent_common_pb2 as pb
 
-from pymonik.cluster.runners.agent import AgentService, Attempt
+from pymonik.cluster.runners.agent_service import AgentService, Attempt
 from pymonik.cluster.state.work import Succeeded
 from pymonik.executor.agent import DESCRIBE, Refusal
 

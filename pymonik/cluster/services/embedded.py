@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 import msgspec
 
-from pymonik.cluster.events import Interest
+from pymonik.cluster.event_hub import Interest
 from pymonik.cluster.services.answering import streaming
 from pymonik.cluster.services.fields import RESULTS as RESULT_FIELDS
 from pymonik.cluster.services.fields import TASKS as TASK_FIELDS

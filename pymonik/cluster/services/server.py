@@ -26,11 +26,11 @@ from pymonik.cluster.services.deployment import (
     PartitionsService,
     VersionsService,
 )
-from pymonik.cluster.services.events import EventsService
-from pymonik.cluster.services.results import DataStreams, ResultsService
-from pymonik.cluster.services.sessions import SessionsService
-from pymonik.cluster.services.tasks import TasksService
-from pymonik.cluster.services.threads import RequestThreads
+from pymonik.cluster.services.events_service import EventsService
+from pymonik.cluster.services.request_threads import RequestThreads
+from pymonik.cluster.services.results_service import DataStreams, ResultsService
+from pymonik.cluster.services.sessions_service import SessionsService
+from pymonik.cluster.services.tasks_service import TasksService
 
 if TYPE_CHECKING:
     from pymonik.cluster.control_plane import ControlPlane

@@ -13,8 +13,8 @@ from pymonik.cluster.state.faults import (
     SubmissionClosed,
     Unknown,
 )
-from pymonik.cluster.state.options import RequestedOptions, merged
 from pymonik.cluster.state.propagation import make_ready
+from pymonik.cluster.state.requested_options import RequestedOptions, merged
 from pymonik.cluster.state.results import create
 from pymonik.cluster.state.rows import ResultStatus, Session, Task, TaskStatus
 

@@ -9,8 +9,8 @@ import pytest
 from armonik.protogen.client.events_service_pb2_grpc import EventsStub
 from armonik.protogen.common import events_common_pb2
 
-from pymonik.cluster import events
-from pymonik.cluster.events import EventHub, Interest
+from pymonik.cluster import event_hub
+from pymonik.cluster.event_hub import EventHub, Interest
 from pymonik.cluster.services.fields import RESULTS, TASKS
 from pymonik.cluster.services.filters import Query
 from pymonik.cluster.state import sessions
@@ -29,7 +29,7 @@ MOST = 20
 
 @pytest.fixture
 def _low_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "MOST_UNREAD", MOST)
+    monkeypatch.setattr(event_hub, "MOST_UNREAD", MOST)
 
 
 def changes(count: int) -> Iterator[Change]:

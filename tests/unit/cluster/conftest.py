@@ -15,7 +15,7 @@ from pymonik.cluster.state.tables import State
 from pymonik.cluster.state.work import Outcome, Succeeded, TaskOptions
 
 if TYPE_CHECKING:
-    from pymonik.cluster.state.options import RequestedOptions
+    from pymonik.cluster.state.requested_options import RequestedOptions
 
 OPTIONS = TaskOptions(timedelta(seconds=60), max_retries=2, priority=1, partition_id="P")
 

@@ -9,7 +9,7 @@ import pytest
 
 from pymonik.cluster.state import execution, results, sessions
 from pymonik.cluster.state.faults import ResultInvalidStatus, ResultNotFound, Unknown
-from pymonik.cluster.state.options import RequestedOptions
+from pymonik.cluster.state.requested_options import RequestedOptions
 from pymonik.cluster.state.rows import Kind, ResultStatus, TaskStatus
 from pymonik.cluster.state.work import (
     Failed,

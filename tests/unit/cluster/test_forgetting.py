@@ -11,7 +11,7 @@ import pytest
 
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.dispatch import Dispatch
-from pymonik.cluster.events import Interest
+from pymonik.cluster.event_hub import Interest
 from pymonik.cluster.locked_state import LockedState
 from pymonik.cluster.services.fields import RESULTS, TASKS
 from pymonik.cluster.services.filters import Query

@@ -12,7 +12,7 @@ import pytest
 from pymonik.cluster import journal as journal_module
 from pymonik.cluster.control_plane import ControlPlane
 from pymonik.cluster.dispatch import Dispatch
-from pymonik.cluster.events import Interest
+from pymonik.cluster.event_hub import Interest
 from pymonik.cluster.journal import FILE, Journal
 from pymonik.cluster.locked_state import LockedState
 from pymonik.cluster.services.fields import RESULTS, TASKS

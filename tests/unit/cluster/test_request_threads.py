@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pymonik.cluster.services import threads
-from pymonik.cluster.services.threads import RequestThreads
+from pymonik.cluster.services import request_threads
+from pymonik.cluster.services.request_threads import RequestThreads
 
 WAIT_S = 20.0
 
@@ -43,7 +43,7 @@ def test_a_thread_that_is_free_is_used_again() -> None:
 
 
 def test_threads_end_when_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "IDLE_S", 0.01)
+    monkeypatch.setattr(request_threads, "IDLE_S", 0.01)
     pool = RequestThreads(8)
     barrier = threading.Barrier(4)
 
@@ -60,7 +60,7 @@ def test_threads_end_when_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch
 
 
 def test_no_call_is_lost_when_threads_end_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "IDLE_S", 0.0)
+    monkeypatch.setattr(request_threads, "IDLE_S", 0.0)
     pool = RequestThreads(3)
 
     def calls(number: int) -> list[int]:

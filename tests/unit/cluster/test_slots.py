@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pymonik.cluster.runners.slots import ExecutorSlot
-from pymonik.cluster.state.options import merged
+from pymonik.cluster.state.requested_options import merged
 from pymonik.cluster.state.work import (
     Assignment,
     Failed,

@@ -7,7 +7,7 @@ import array
 import pytest
 
 from pymonik.errors import TaskCancelledError
-from pymonik.runs.line import group, line
+from pymonik.runs.snapshot_lines import group, line
 from pymonik.runs.tally import Mark, Tally
 from pymonik.session.result import ResultState
 from pymonik.wire.call import Figures, ItemMeta, Origin, ResultMeta

@@ -17,9 +17,9 @@ from pymonik.executor.frames import Run
 from pymonik.executor.output import Part
 from pymonik.options import TaskOptions
 from pymonik.wire.error_text import failure_of
-from pymonik.worker.agent import REQUEST_BYTES, batches
+from pymonik.worker.agent_requests import REQUEST_BYTES, batches
 from pymonik.worker.clef import ClefFormatter, OutputLog, output_logger
-from pymonik.worker.options import from_message, to_message
+from pymonik.worker.option_messages import from_message, to_message
 from pymonik.worker.refusal import LIMIT, refusal, shortened, wire_size
 
 

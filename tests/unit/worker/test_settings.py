@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pymonik.errors import ConfigError
-from pymonik.worker.settings import Settings
+from pymonik.worker.worker_settings import Settings
 
 
 def test_without_variables_the_sockets_are_those_of_armonik() -> None:

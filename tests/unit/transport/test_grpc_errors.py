@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError
-from pymonik.transport.errors import MEANING, translated
+from pymonik.transport.grpc_errors import MEANING, translated
 
 
 class Broken(grpc.RpcError):

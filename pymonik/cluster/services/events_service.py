@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from armonik.protogen.client.events_service_pb2_grpc import EventsServicer
 
-from pymonik.cluster.events import Interest
+from pymonik.cluster.event_hub import Interest
 from pymonik.cluster.messages import event
 from pymonik.cluster.services.answering import streaming
 from pymonik.cluster.services.fields import RESULTS, TASKS

@@ -24,7 +24,7 @@ from armonik.protogen.common.worker_common_pb2 import ProcessRequest
 from pymonik.cluster.ids import new_id
 from pymonik.cluster.messages import options_message, requested_options
 from pymonik.cluster.state.faults import Fault, InvalidArgument
-from pymonik.cluster.state.options import merged
+from pymonik.cluster.state.requested_options import merged
 from pymonik.cluster.state.work import Assignment, NewResult, NewTask, Succeeded, TaskOptions
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pymonik.cluster.dispatch import Dispatch
-    from pymonik.cluster.state.options import RequestedOptions
+    from pymonik.cluster.state.requested_options import RequestedOptions
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from pymonik.cluster import memory
+from pymonik.cluster import freed_memory
 
 WAIT_S = 20.0
 
@@ -16,15 +16,15 @@ WAIT_S = 20.0
 def given_back(monkeypatch: pytest.MonkeyPatch) -> queue.SimpleQueue[int]:
     """Gets the threads that gave memory back."""
     threads = queue.SimpleQueue[int]()
-    monkeypatch.setattr(memory, "give_back", lambda: threads.put(threading.get_ident()))
-    monkeypatch.setattr(memory, "CALM_S", 0.001)
+    monkeypatch.setattr(freed_memory, "give_back", lambda: threads.put(threading.get_ident()))
+    monkeypatch.setattr(freed_memory, "CALM_S", 0.001)
     return threads
 
 
 def test_memory_is_given_back_each_time_it_is_asked_for(
     given_back: queue.SimpleQueue[int],
 ) -> None:
-    giving_back = memory.GivingBack()
+    giving_back = freed_memory.GivingBack()
     giving_back.start()
     for _ in range(3):
         giving_back.ask()
@@ -35,8 +35,8 @@ def test_memory_is_given_back_each_time_it_is_asked_for(
 def test_it_is_not_given_back_before_it_is_calm(
     given_back: queue.SimpleQueue[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "CALM_S", 3600.0)
-    giving_back = memory.GivingBack()
+    monkeypatch.setattr(freed_memory, "CALM_S", 3600.0)
+    giving_back = freed_memory.GivingBack()
     giving_back.start()
     giving_back.ask()
     giving_back.stop()  # does not wait for that
@@ -44,8 +44,8 @@ def test_it_is_not_given_back_before_it_is_calm(
 
 
 def test_what_was_never_started_can_be_stopped() -> None:
-    memory.GivingBack().stop()
+    freed_memory.GivingBack().stop()
 
 
 def test_giving_back_works_on_this_system() -> None:
-    memory.give_back()
+    freed_memory.give_back()

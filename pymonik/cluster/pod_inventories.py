@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-class Machine:
+class PodInventories:
     """The inventory of each partition.
 
     Args:

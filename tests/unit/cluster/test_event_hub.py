@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.cluster.events import MOST_TOGETHER, Interest, Subscription
+from pymonik.cluster.event_hub import MOST_TOGETHER, Interest, Subscription
 from pymonik.cluster.services.fields import RESULTS, TASKS
 from pymonik.cluster.services.filters import Query
 from pymonik.cluster.state.faults import ShuttingDown

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik.cache import installed
+from pymonik.cache import installed_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,17 +35,17 @@ class Site:
 
     def versions(self, *packages: str) -> dict[str, str]:
         """What is told of them now."""
-        installed._versions.cache_clear()
-        installed._distribution.cache_clear()
-        return {one.name: one.digest for one in installed.versions(packages)}
+        installed_packages._versions.cache_clear()
+        installed_packages._distribution.cache_clear()
+        return {one.name: one.digest for one in installed_packages.versions(packages)}
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.syspath_prepend(str(tmp_path))
     yield Site(tmp_path)
-    installed._versions.cache_clear()
-    installed._distribution.cache_clear()
+    installed_packages._versions.cache_clear()
+    installed_packages._distribution.cache_clear()
 
 
 def test_another_version_or_the_same_with_other_files_is_seen(site: Site) -> None:

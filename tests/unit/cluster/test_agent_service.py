@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from armonik.protogen.common import agent_common_pb2 as pb
 
-from pymonik.cluster.runners.agent import AgentService, Attempt
+from pymonik.cluster.runners.agent_service import AgentService, Attempt
 from pymonik.cluster.state.faults import InvalidArgument
-from pymonik.cluster.state.options import merged
+from pymonik.cluster.state.requested_options import merged
 from pymonik.cluster.state.work import Assignment, TaskOptions
 
 if TYPE_CHECKING:
