@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
     from pymonik.wire.definitions import Definition
 
+# First letter of a key: of a class by its id, or of a name of a program's `__main__`.
 _CLASS: Final = "c"
 _NAME: Final = "m"
-_pending: dict[str, Definition] = {}  # arrived, and not loaded yet
+_pending: dict[str, Definition] = {}  # definitions that have arrived and are not loaded yet, by key
+# Reentrant: to load a definition imports modules and runs code of the user, which may unpickle in
+# turn.
 _lock = threading.RLock()
 
 
 def _after_fork() -> None:
+    # In the child: a thread that does not exist here may have held the lock.
     global _lock
     _lock = threading.RLock()
     _pending.clear()
@@ -140,9 +144,11 @@ def _load(key: str) -> None:
     if not one.stream:
         _load(one.needs[0])  # sets this one too, as long as it is pending
         return
+    # Before it is loaded: a class that refers to itself asks for its own key again.
     del _pending[key]
     global _changes
     _changes += 1
+    # Whatever the pickle refers to is loaded on the way, by `class_of` and `value_in_main`.
     value = pickle.loads(one.stream)
     if type(value) is not Together:  # a lazy object may raise when it is asked for its class
         _set(key, one, value)
@@ -169,6 +175,7 @@ def definition_here(key: str) -> Definition | None:
     if main_module.is_own(main_id):
         return None
     definition, value = main_module.definitions_of(main_id).get(name, (None, None))
+    # A task may have put something else under the name: then what arrived is not what is there.
     return definition if main_module.names_of(main_id).get(name) is value else None
 
 

@@ -38,9 +38,7 @@ _log = logging.getLogger(__name__)
 
 _SHARE: Final = 40  # looking at files takes at most one part in so many of the time
 _VENDORED_BYTES: Final = 64 * 1024 * 1024  # of one package that is installed beside the program
-_MOST_CANDIDATES: Final = (
-    500  # modules of a program that are asked whether they import a reached one
-)
+_MOST_CANDIDATES: Final = 500  # modules that are asked whether they import one that travels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,6 +180,8 @@ class _Tables:
         if not self._reached:
             return True
         known = sys.modules
+        # The number of modules stands for all of them: comparing it costs nothing, and an import
+        # adds one.
         if time.monotonic() >= self._next_look or self._modules_known != len(known):
             return False
         for name in modules:  # faster than `all`: nearly always there is one
@@ -205,6 +205,7 @@ class _Tables:
             self._modules_known = len(sys.modules)
             self._add_units()
             self.bundle = self._made()
+        # `spent` is 0 where a file had changed: then the next call looks again at once.
         self._next_look = time.monotonic() + _SHARE * spent
         self._remember(self.closure.sources if is_new or changed else modules)
         return self.bundle

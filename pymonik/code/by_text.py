@@ -18,14 +18,17 @@ from pymonik.code.references import Named
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Names in code that may look up names by texts, or load a pickle that does.
 _LOOKS_UP: Final = frozenset(
     {"globals", "eval", "exec", "query", "__main__", "f_globals", "__globals__", "read_pickle"}
 )
 _PICKLES: Final = frozenset({"pickle", "dill", "cloudpickle", "joblib", "shelve", "torch"})
 _LOADS: Final = frozenset({"load", "loads", "open", "Unpickler"})
+# Names that IPython adds to those of the user.
 _OF_NOTEBOOKS: Final = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 _WORD: Final = r"[^\W\d]\w*"  # compiled when code is first packed: executors pack little
 _MOST_CODES: Final = 4096  # that are remembered
+# By address, with the code itself, so that no other code gets the address.
 _known: dict[int, tuple[types.CodeType, bool]] = {}
 
 

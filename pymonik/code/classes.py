@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pymonik.code.pickler import Pickler
 
+# Attributes that Python makes for each class, and those of `abc` that hold caches of this process.
 _MADE_BY_PYTHON: Final = frozenset(
     {
         *("__dict__", "__weakref__", "__module__", "__slots__", "__orig_bases__"),
@@ -36,8 +37,10 @@ _SET_BY_TYPE: Final = frozenset(
 _HEAP_TYPE: Final = 1 << 9  # of `type.__flags__`: made by a class statement, or like one
 # Modules that only one version of Python has, and where any version finds what they define.
 _PUBLIC: Final = {"pathlib._local": "pathlib"}
-_hooks = threading.RLock()
-_states: dict[str, frozenset[str]] = {}  # names that arrived with the class of an id
+_hooks = threading.RLock()  # held while the `__init_subclass__` of a base is replaced
+# By the id of a class: names that its last state set. The next state deletes those it does not
+# have.
+_states: dict[str, frozenset[str]] = {}
 
 
 # -- pickling ------------------------------------------------------------------------------------
@@ -174,6 +177,9 @@ def made_with_hooks_off(bases: tuple[type, ...], make: Callable[[], Any]) -> Any
         return make()
     owner, original = hook
     with _hooks:
+        # `type.__setattr__`, since a metaclass may have another. A class statement in another
+        # thread that derives from `owner` at this moment runs no hook either: there is no way to
+        # make a class by its bases without Python asking for the hook.
         type.__setattr__(owner, "__init_subclass__", classmethod(lambda _, **__: None))
         try:
             return make()

@@ -83,8 +83,9 @@ def imports_of(source: Source) -> frozenset[str]:
     return _imports(source, stat_of(source.file))
 
 
+# `stat` is a part of the key: a file that was edited is read again.
 @lru_cache(maxsize=16_384)
-def _imports(source: Source, stat: Stat | None) -> frozenset[str]:  # noqa: ARG001 - part of the key
+def _imports(source: Source, stat: Stat | None) -> frozenset[str]:  # noqa: ARG001
     code = code_of(source)
     if code is None:
         return frozenset()
@@ -119,8 +120,9 @@ def find(name: str) -> Source | None:
     if above is None or not above.folders:
         return None
     loaded = sys.modules.get(parent)
+    # `from package import name` reads the same for an attribute and for a module.
     if hasattr(loaded, last) and not isinstance(getattr(loaded, last), types.ModuleType):
-        return None  # an attribute, not a module
+        return None
     return _found(name, above.folders)
 
 

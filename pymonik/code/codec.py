@@ -146,7 +146,7 @@ def _refusal(
 def _keep_in(buffers: list[Buffer]) -> Callable[[pickle.PickleBuffer], bool]:
     def keep(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
-        if raw.nbytes < INLINE_BUFFER:
+        if raw.nbytes < INLINE_BUFFER:  # it stays in the stream: a blob of its own costs more
             return True
         buffers.append(raw)
         return False
@@ -203,8 +203,10 @@ def pack_call(
             return _packed_by(pickler, call, "arguments", buffers, copy=True)
         return pack(call)
     except SerializationError:
+        # Each argument alone, for the label in the message: the first that cannot be packed raises
+        # here.
         for label, value in _labelled(args, kwargs):
-            pack(value, label=label)  # raises for the one that is to blame
+            pack(value, label=label)
         raise
 
 
@@ -236,6 +238,8 @@ def unpack(
     """
     try:
         stream = blobs[0]
+        # A pickle begins with the opcode PROTO; anything else is a list of definitions in front of
+        # one.
         if stream[0] != pickle.PROTO[0]:
             definitions, stream = split_definitions(stream)
             arrivals.accept(definitions)

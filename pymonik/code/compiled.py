@@ -17,7 +17,9 @@ from pymonik.errors import SerializationError
 if TYPE_CHECKING:
     from pymonik.code.pickler import Pickler
 
-# Marshal's version without references between constants: equal code gives equal bytes.
+# Version of marshal's format. Later ones write references to constants that occur twice, by their
+# reference counts: then equal code does not always give equal bytes, and the function counts as
+# another one.
 _MARSHAL: Final = 2
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-_MAX_DEPTH = 8
+_MAX_DEPTH = 8  # parts of parts that the path names
 _MAX_CHILDREN = 200  # of one object: a long list of good values is not searched for ever
 _MAX_KEY = 60  # characters of a key in a path
 

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
     from pymonik.code.pickler import Pickler
 
+# Names with one underscore around them that a class statement may set; the others are made by
+# `enum`.
 _KEPT: Final = frozenset({"_missing_", "_ignore_", "_numeric_repr_"})
 _OF_MEMBERS: Final = frozenset(
     {"_value_", "_name_", "__objclass__", "_sort_order_", "_value", "_inverted_", "__dict__"}
 )
 _HOOKS: Final = ("__new__", "__init__", "__new_member__")
-_PLAIN: Final = (int, str, bytes, float, complex, tuple, frozenset)
+_PLAIN: Final = (int, str, bytes, float, complex, tuple, frozenset)  # made of one argument
 
 _object_reduce: Any = object.__reduce__
 

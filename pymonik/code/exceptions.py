@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from pymonik.wire.command_lines import Ran
     from pymonik.wire.failure import Failure, Piece, Raised
 
-_ITEM: Final = "item "
-_OTHERS: Final = " more failed"  # stands at the end of our note
-_MOST_KINDS: Final = 256  # classes that are kept unpickled
+_ITEM: Final = "item "  # begins our note on an error of a map
+_OTHERS: Final = " more failed"  # ends that note
+_MOST_KINDS: Final = 256  # classes of exceptions that are kept unpickled
 
+# Getters and setters of `BaseException` itself: `error.args` and the like would run code of the
+# user's class, which may have a property or a `__setattr__` of that name.
 _dict = BaseException.__dict__
 _set_args = _dict["args"].__set__
 _attributes = _dict["__dict__"].__get__

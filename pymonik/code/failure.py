@@ -20,11 +20,13 @@ from pymonik.wire.failure import NONE, Failure, Piece, Raised
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Bounds of a failure, which stands in `Output.error` of a task, or among the values of a chunk.
 _MOST_EXCEPTIONS: Final = 64  # of a chain; those further down are left out
 _MOST_BYTES: Final = 64 * 1024  # of one argument or attribute, and of the text
-_MOST_PIECES: Final = 100  # arguments, or attributes
+_MOST_PIECES: Final = 100  # arguments of an exception, or attributes
 _KNOWN_KINDS: Final = 256  # classes whose pickles are kept
 
+# Getters of `BaseException` and `type` themselves, see the top of this module.
 _args = BaseException.__dict__["args"].__get__
 _attributes = BaseException.__dict__["__dict__"].__get__
 _cause = BaseException.__dict__["__cause__"].__get__
@@ -78,7 +80,8 @@ class _Description:
         self._with_locals = with_locals
         self._reprs = ShortReprs()
         self._errors: list[BaseException] = []
-        self._numbers: dict[int, int] = {}  # by id; `_errors` holds them
+        # By address, which `_errors` keeps from being used again.
+        self._numbers: dict[int, int] = {}
 
     def failure(self, error: BaseException) -> Failure:
         self._number(error)

@@ -67,6 +67,7 @@ class BundleFinder:
         entered = _Entered(folder, meta, digests, frozenset(_folders(digests)))
         self._bundles = {folder: entered, **self._bundles}  # the latest first
         self._extend_path(entered)
+        # Python remembers which files a folder on the path does not have.
         importlib.invalidate_caches()
         self._import(meta.imports)
 
@@ -89,6 +90,7 @@ class BundleFinder:
 
     def _install(self) -> None:
         finders: list[Any] = sys.meta_path
+        # After the finders of built-in and frozen modules, which no file of a program replaces.
         place = finders.index(PathFinder) if PathFinder in finders else len(finders)
         finders.insert(place, self)
 

@@ -35,9 +35,10 @@ if typing.TYPE_CHECKING:
 
     _ItemsOf = Callable[[Any], tuple[object, ...]]
 
-_ABSENT: Final = object()
-_EMPTY_CELL: Final = object()
-_MOST: Final = 5000  # objects that are looked at; who reaches more is pickled each time
+_ABSENT: Final = object()  # stands for a name that is not there
+_EMPTY_CELL: Final = object()  # the same for a variable without a value
+# Objects that a walk looks at; a function that reaches more is pickled each time.
+_MOST: Final = 5000
 _LARGEST: Final = 64  # items of a container that is compared item by item
 
 _IMMUTABLE = (

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _FOLDERS_OF_PACKAGES: Final = frozenset({"site-packages", "dist-packages"})
 SUFFIXES: Final = tuple(importlib.machinery.all_suffixes())
-_environments: set[str] = set()  # of an executor that has packages of its own: one folder or none
+# The folder of packages of an executor's environment; empty in all other processes.
+_environments: set[str] = set()
 
 
 class Kind(enum.Enum):
@@ -188,6 +189,7 @@ def kind_of_file(top: str, path: str, root: str) -> Kind:
     packages, standard = _interpreter_folders()
     if any(_is_below(real, folder) or _is_below(path, folder) for folder in packages):
         return Kind.INSTALLED
+    # In a `site-packages` folder, but of another interpreter, or on PYTHONPATH.
     if _FOLDERS_OF_PACKAGES.intersection(Path(path).parts):
         return Kind.VENDORED
     if any(_is_below(real, folder) for folder in standard):

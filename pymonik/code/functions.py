@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pymonik.code.pickler import Pickler
     from pymonik.code.sources import Source
 
+# Instructions that read or write a global name.
 _GLOBAL_NAMES: Final = frozenset(
     {
         *("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL"),
@@ -37,6 +38,7 @@ _GLOBAL_NAMES: Final = frozenset(
 )
 _WORD: Final = r"[^\W\d]\w*"  # compiled when code is first packed: executors pack little
 _SINGLE_DISPATCH: Final = functools.singledispatch(lambda _: None).__code__  # type: ignore[attr-defined]
+# By address, with the code itself, so that no other code gets the address.
 _names_of_code: dict[int, tuple[types.CodeType, tuple[str, ...]]] = {}
 _MOST_CODES: Final = 4096  # whose names are remembered
 
@@ -142,7 +144,7 @@ def _need_by_text(pickler: Pickler, code: types.CodeType, names: dict[str, Any])
         pickler.need_names(names, by_text.named_in(code), optional=True, any_size=True)
 
 
-_FOR_IMPORTS = ("__name__", "__package__", "__path__", "__file__")
+_FOR_IMPORTS = ("__name__", "__package__", "__path__", "__file__")  # what relative imports look at
 
 
 def _cells(
@@ -256,6 +258,7 @@ def reduce_module(pickler: Pickler, module: types.ModuleType) -> Any:
     return as_it_is, (pickler.namespace(names),), state, None, None, set_module_state
 
 
+# Of this process.
 _NOT_OF_MODULES = frozenset({"__builtins__", "__loader__", "__spec__", "__cached__"})
 
 

@@ -36,10 +36,12 @@ from pymonik.wire.definitions import Definition
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_DIGEST_SIZE: Final = 16  # bytes
-_MOST_MADE: Final = 4096  # definitions that are remembered
-_MOST_PARTS: Final = 100  # of a container, whose sizes are added up
-_MOST_OPTIONAL: Final = 64 * 1024  # bytes of what a program may well do without
+_DIGEST_SIZE: Final = 16  # bytes of the digest of a definition
+_MOST_MADE: Final = 4096  # definitions that are remembered, to be sent again without pickling
+_MOST_PARTS: Final = 100  # of a container whose sizes are added up; the rest is left out
+# Bytes of an optional name, one that code may look up by a text: a larger one would go with every
+# function, and be missed by nearly none.
+_MOST_OPTIONAL: Final = 64 * 1024
 
 
 class CannotDefineError(Exception):

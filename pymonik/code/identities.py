@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
     from pymonik.wire.definitions import Definition
 
-_KEPT: Final = 512  # arrived objects that stay although nothing refers to them any more
+# Objects that have arrived and stay although nothing refers to them between two calls: a class that
+# is made anew for each call would lose what tasks keep on it.
+_KEPT: Final = 512
 _lock = threading.RLock()
-_ids: dict[int, tuple[Callable[[], Any], str]] = {}  # by the address of the object
+# A getter of the object, and its id, by the object's address; `id_of` checks that it is that object
+# still.
+_ids: dict[int, tuple[Callable[[], Any], str]] = {}
 _objects: dict[str, Callable[[], Any]] = {}  # by id
 _arrived: dict[str, Definition] = {}  # of the objects that another process defined
 _kept: OrderedDict[str, object] = OrderedDict()

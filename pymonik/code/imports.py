@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 _IMPORT: Final = dis.opmap["IMPORT_NAME"]
 _CONSTANT: Final = dis.opmap["LOAD_CONST"]
+# From Python 3.14 on: a number without a constant.
 _SMALL: Final = dis.opmap.get("LOAD_SMALL_INT", -1)
-_EXTENDED: Final = dis.EXTENDED_ARG
+_EXTENDED: Final = dis.EXTENDED_ARG  # carries the upper bytes of the next argument
 _BY_TEXT: Final = frozenset({"import_module", "__import__", "find_spec", "resolve_name"})
 
 

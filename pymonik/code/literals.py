@@ -45,10 +45,11 @@ def literals_of(code: types.CodeType) -> Literals:
     given: dict[str, list[Any]] = {}
     computed: set[str] = set()
     stack: list[Any] = []
+    # Offsets that some instruction jumps to: there, what stands on the stack depends on the way.
     labels = frozenset(dis.findlabels(code.co_code))  # type: ignore[arg-type]
     for offset, operation, argument in _instructions(code.co_code):
         if offset in labels:
-            stack.clear()  # what is on it may come from elsewhere
+            stack.clear()
         if operation in _IGNORED:
             continue
         if operation == "STORE_NAME":
@@ -62,6 +63,7 @@ def literals_of(code: types.CodeType) -> Literals:
     stores = _Stores()
     stores.read(code)
     own = frozenset(stores.variables)
+    # A variable that is assigned in any other way as well is computed.
     given = {n: v for n, v in given.items() if n not in computed and n not in own}
     return Literals(given, own, frozenset(stores.attributes), stores.by_text)
 

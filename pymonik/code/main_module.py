@@ -20,7 +20,7 @@ MAIN_NAMES: Final = ("__main__", "__mp_main__")  # the second in children of mul
 OF_EACH_MODULE: Final = frozenset(
     {"__name__", "__builtins__", "__annotations__", "__spec__", "__loader__", "__doc__"}
 )
-_OWN: Final = uuid.uuid4().hex[:16]
+_OWN: Final = uuid.uuid4().hex[:16]  # the id of the `__main__` of this process
 
 
 class ArrivedMain(types.ModuleType):

@@ -29,7 +29,7 @@ _KINDS: Final = (
 )
 _HEAP_TYPE: Final = 1 << 9  # flag of classes that were made by a class statement
 _NEVER: Final = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, Named)
-_LOOK_S: Final = 1.0  # an object that was not found is looked for again after so long
+_LOOK_S: Final = 1.0  # seconds after which objects that were not found are looked for again
 
 _Place = tuple[str, str]
 
@@ -54,7 +54,8 @@ class ModuleObject:
         if not self.with_content:
             return find, (*self.place, None)
         if kind in _KINDS:
-            # An object that is in its own parts is a copy there: too rare to care.
+            # The content travels as a list or dict of its own, so an object that contains itself
+            # arrives with a copy in it: too rare to care.
             state = _content_of(value), self._is_changed(kind)
             return find, (*self.place, kind), state, None, None, fill
         parts = _parts_of(value, kind)

@@ -9,7 +9,7 @@ from pymonik.code.outcome import outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_held: dict[str, tuple[Callable[[], Any], Any]] = {}
+_held: dict[str, tuple[Callable[[], Any], Any]] = {}  # the set-up and what it returned, by its name
 
 
 def prepared(setup: Callable[[], Any]) -> Any:

@@ -44,6 +44,7 @@ class Program:
         self._is_interactive = False
         self._known = 0  # how many modules travelled when `_may_change` was found
         self._last = NO_CODE
+        # Before the program sets anything: computed variables are compared with this.
         baselines.look()
 
     def code(self, function: PackedFunction, calls: Sequence[Packed]) -> Code:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _ABSENT: Final = object()
 _PROTOCOL: Final = 5  # of pickle
 _new_type: Any = typing.NewType  # to be called with a name that is no literal
+# Of classes that say nothing.
 _plain_reduce: tuple[Any, Any] = (object.__reduce_ex__, object.__reduce__)
 
 

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     from pymonik.wire.failure import Frame
 
-_MARK: Final = "__pymonik_remote__"  # among the globals of such a frame
+# Names among the globals of a made frame: that it is one, the exception that it raises, and the
+# generator that has to stay suspended as long as the frame lives.
+_MARK: Final = "__pymonik_remote__"
 _RAISED: Final = "__pymonik_raised__"
 _MAKER: Final = "__pymonik_maker__"
-_MOST_FILES: Final = 512  # whose source is known from frames only
+_MOST_FILES: Final = 512  # files in `linecache` up to which lines of frames are added to it
 
 
 class RemoteValue:

@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# Types of plain data: only such values travel as settings.
 _ATOMS: Final = (int, float, complex, bool, str, bytes, type(None))
 _GROUPS: Final = (tuple, list, set, frozenset)
 _CHANGEABLE: Final = (list, dict, set)
 _MOST_PARTS: Final = 1000  # of one list or dict that travels
-_MOST_TEXT: Final = 1 << 16  # characters of one text
+_MOST_TEXT: Final = 1 << 16  # characters of one text that travels
 _CODE: Final = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type)
 _ABSENT: Final = object()
 
@@ -157,6 +158,7 @@ class Baselines:
             literals = literals_of(script)
             attributes |= literals.attributes
             found.update(imported_names(script, "") if literals.by_text else ())
+        # Modules whose code assigns by texts may set any variable of what they import.
         sources = [first_party.source_of(sys.modules.get(name), name) for name in found]
         found.update(*(imports_of(source) for source in sources if source is not None))
         for name, baseline in known:

@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from pymonik.code.pickler import Pickler
     from pymonik.code.references import Referable
 
-_SHARED_FROM: Final = 16 * 1024  # bytes of an argument
+_SHARED_FROM: Final = 16 * 1024  # bytes from which an argument of several calls is stored once
 _MOST_INNER: Final = 1000  # objects in shared values that calls may name too
-_MOST_MORE: Final = 4 * 1024  # bytes that naming them may add
-_LONGEST_NAMED: Final = 256 * 1024  # bytes of a stream, without arrays
+_MOST_MORE: Final = 4 * 1024  # bytes by which a part may grow so that objects in it can be named
+# Bytes of a stream, without arrays, up to which its objects are looked at one by one.
+_LONGEST_NAMED: Final = 256 * 1024
 _CONTAINERS: Final = (list, dict, set, bytearray)
 _HEAP_TYPE: Final = 1 << 9  # flag of classes that were made by a class statement
 _CODE: Final = (type, types.FunctionType, types.ModuleType, types.MethodType, enum.Enum)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 MOST_CHARACTERS: Final = 4096  # of one repr
-_MOST_OF_A_TEXT: Final = 1024
-_MOST_ITEMS: Final = 20
-_MOST_DEPTH: Final = 4
-_MOST_BITS: Final = 4096  # of a whole number: a larger one takes long to write, or is refused
-_MOST_S: Final = 0.02  # of one repr: others want their share
-_FEW_ITEMS: Final = 32  # of an array whose items are shown
+_MOST_OF_A_TEXT: Final = 1024  # characters, or bytes
+_MOST_ITEMS: Final = 20  # of a container
+_MOST_DEPTH: Final = 4  # containers in containers
+_MOST_BITS: Final = 4096  # of a whole number: a larger one takes long to write, or Python refuses
+_MOST_S: Final = 0.02  # seconds of one repr, so that something is left for the others
+_FEW_ITEMS: Final = 32  # of an array up to which its items are shown
 _HEAP_TYPE: Final = 1 << 9  # flag of classes that were made by a class statement
 
 PLAIN: Final = frozenset({int, float, str, bytes, bool, type(None), complex})
@@ -117,7 +117,9 @@ class ShortReprs:
         self._deadline = min(self._last, now + _MOST_S)
         traced = sys.gettrace()
         try:
-            if traced is None:  # else a debugger, or a measure of coverage, is at work
+            # A trace function is the only thing that can stop a loop of Python code in this thread.
+            # One that is set already belongs to a debugger or to a measure of coverage, and stays.
+            if traced is None:
                 sys.settrace(self._look)
             text = make(value)
             return text if type(text) is str else str.__str__(text)

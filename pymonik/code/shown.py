@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pymonik.wire.containers import Buffer
 
+# Bounds of what is shown: it has to fit into a line of a table.
 _LONGEST_VALUE: Final = 40  # characters of one argument
 _MOST_VALUES: Final = 6  # of a list, and entries of a dict
 _SAFE: Final = frozenset(  # classes that only hold what they are given

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CLOSING = (")", "]", "}")
+_CLOSING = (")", "]", "}")  # begin lines that end a statement at its own indentation
 
 Source = tuple[str, int, str]  # file name, number of the first line, text
 

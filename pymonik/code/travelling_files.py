@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+# What never travels, whatever is asked for: caches, keys and passwords, sockets, leftovers of
+# editors.
 _NEVER_FOLDERS: Final = frozenset({"__pycache__", "node_modules"})
 _NEVER_FILES: Final = (
     *("*.pyc", "*.pyo", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx"),
@@ -60,6 +62,8 @@ def walk(folder: str) -> Iterator[tuple[str, bool]]:
         if not is_folder:
             if entry.is_file():
                 yield entry.path, False
+        # Not into virtual environments, nor along links, which may lead in circles or out of the
+        # program.
         elif not os.path.exists(os.path.join(entry.path, "pyvenv.cfg")) and not entry.is_symlink():
             yield from walk(entry.path)
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from pymonik.code.travelling_files import Stat
 
-FILE_BYTES: Final = 32 * 1024 * 1024  # of one file that is not code; a larger one is left out
+# Bounds of what travels unasked, for which a warning tells what stays here: a folder beside a
+# module may hold the data of years. What `include=` names has no bounds of bytes.
+FILE_BYTES: Final = 32 * 1024 * 1024  # of one file that is not code
 DATA_BYTES: Final = 256 * 1024 * 1024  # of all files of a unit that are not code
 MOST_FILES: Final = 20_000  # of one unit
 
