@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
     from pymonik.wire.environment import Environment
 
-_MOST_DIGESTED: Final = 256 * 1024  # bytes of arguments; larger ones are known by their pickle
+# Bytes of arguments up to which they are unpickled and digested by content. Larger ones are known
+# by their pickle: the same for arrays and texts, and another one, so that the call is made again,
+# for a set.
+_MOST_DIGESTED: Final = 256 * 1024
 
 
 class CallKeys:
@@ -72,6 +75,7 @@ def _arguments(call: Packed, refs: list[bytes]) -> bytes:
             pass
     digest = blake2b()
     for blob in call.blobs:
+        # The size goes first, or two blobs cut at another place would give the same digest.
         digest.update(len(memoryview(blob)).to_bytes(8, "little"))
         digest.update(blob)
     for one in (*refs, *files):

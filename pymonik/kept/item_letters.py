@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from pymonik.runs.rows import ResultRow, TaskRow
     from pymonik.session.remote import RemoteSession
 
-MOST_LETTERS: Final = 10_000
-_END_S: Final = 30.0  # for the heads of results to be read that are there
+MOST_LETTERS: Final = 10_000  # of one listing
+# Seconds in which the heads of the letters' results, which are there, are read.
+_END_S: Final = 30.0
 
 
 class ItemLetter:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pymonik.session.remote import RemoteSession
 
-_MOST_LETTERS: Final = 10_000
+_MOST_LETTERS: Final = 10_000  # of one listing
 
 
 class DeadLetter:

@@ -17,12 +17,16 @@ import msgspec
 
 from pymonik.wire.environment import Environment
 
+# Of all heads below; written into each, for those who read files of others.
 FORMAT_VERSION: Final = 3
 WHOLE: Final = -1  # the item of a reference that means the whole result
-PICKLED: Final = 0  # forms of a value: a pickle, then its buffers
-JSON: Final = 1  # a text
-COMPLETED: Final = 2  # a `pymonik.wire.command_lines.Ran`
-MOST_CALLS: Final = 4096  # of a chunk: a pipe of any system holds as many bytes
+# Forms of a value, see `ItemMeta.form`: a pickle with its buffers, a text, a `command_lines.Ran`.
+PICKLED: Final = 0
+JSON: Final = 1
+COMPLETED: Final = 2
+# Calls of a chunk at most. There is a byte in a pipe for each (`executor.tokens`), and a pipe of
+# any system holds as many, so that offering all of them never blocks.
+MOST_CALLS: Final = 4096
 NEW: Final = "new:"  # starts the stand-in for the id of a result that a task creates
 
 # Keys of the free map of task options, which ArmoniK's own tools show and can filter by.
@@ -251,7 +255,7 @@ class PayloadLabel(msgspec.Struct, frozen=True, tag="payload"):
         return index_in(self, place)
 
 
-_NO_INDEX: Final = 0xFFFFFFFF
+_NO_INDEX: Final = 0xFFFFFFFF  # -1 in four bytes without a sign: a call that has no number
 
 
 def index_in(meta: PayloadMeta | PayloadLabel, place: int) -> int:
@@ -494,7 +498,7 @@ def result_ids(meta: PayloadMeta) -> list[str]:
     wheels = [file.result_id for file in meta.environment.files]
     function = _results_of(meta.function)
     found = dict.fromkeys([*function, *bundle, *wheels, *refs, *files])
-    found.pop("", None)  # of an empty file
+    found.pop("", None)  # an empty file has no result
     return list(found)
 
 

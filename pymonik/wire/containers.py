@@ -28,19 +28,24 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 Buffer = bytes | bytearray | memoryview
 
-INLINE_BUFFER = 2048  # bytes; a smaller blob is not aligned: its gap would cost more than it helps
+# Bytes from which a blob is aligned, and a buffer of a pickle becomes a blob. Below, the gap and
+# the entry in the head would cost more than a mapped array saves.
+INLINE_BUFFER = 2048
 
 _MAGIC = b"PMK2"
-_PRELUDE = struct.Struct("<4sIQ")
-_PRELUDE_OF_ONE = struct.Struct("<4sIQQ")  # with the size of the only blob
-_ALIGNMENT = 64
-_SHORT_HEAD = 1024  # bytes: those of single calls, which are the same for all calls alike
+_PRELUDE = struct.Struct("<4sIQ")  # magic, size of the head, number of blobs
+_PRELUDE_OF_ONE = struct.Struct("<4sIQQ")  # the same, with the size of the only blob
+_ALIGNMENT = 64  # bytes: a line of a processor's cache, which vector instructions read at once
+# Heads up to this size (bytes) are kept decoded, so many of them: single calls that are alike have
+# the same one, byte by byte.
+_SHORT_HEAD = 1024
 _KEPT_HEADS = 64
 
 _encoder = msgspec.msgpack.Encoder()
 _needs_decoder = msgspec.msgpack.Decoder(PayloadNeeds)
 _label_decoder = msgspec.msgpack.Decoder(PayloadLabel)
-# What reading a head raises that we did not write; texts that are none, and depth, have their own.
+# What reading a head raises that is none of ours: texts that are not UTF-8, and lists that are too
+# deep, are no `MsgspecError`.
 _NO_HEAD = (struct.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decoder: msgspec.msgpack.Decoder[Meta] = msgspec.msgpack.Decoder(Meta)
 

@@ -31,10 +31,11 @@ from pymonik.wire.traceback_text import traceback_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MOST_LINE: Final = 64 * 1024  # bytes of the last line, where nobody else limits it
-_MARK: Final = "--- pymonik: "
+MOST_LINE: Final = 64 * 1024  # bytes of the last line, where the caller gives no smaller bound
+_MARK: Final = "--- pymonik: "  # begins the line; as a mark only, the code behind it is what counts
 _LINE = re.compile(rf"^{_MARK}([0-9a-f]{{32}}) ([A-Za-z0-9+/=]+)[ \t\r]*$", re.MULTILINE)
-_MOST_FAILURE: Final = 16 * 1024 * 1024  # bytes: what a small line may unpack to
+# Bytes that a line may unpack to: zlib packs a thousandfold.
+_MOST_FAILURE: Final = 16 * 1024 * 1024
 
 
 def error_text(
@@ -65,6 +66,8 @@ def failure_of(text: str, nonce: str) -> Failure | None:
     """The failure in the error of a task, also of one that quotes another's; else ``None``."""
     if not nonce or _MARK not in text:
         return None
+    # The last line first: a text that quotes another task's error has that one's line before its
+    # own.
     for match in reversed(list(_LINE.finditer(text))):
         code, data = match.groups()
         if hmac.compare_digest(code, _code(data, nonce)):

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_HEAD = struct.Struct("<4sQ")
-_MARK = b"\xc1pmk"  # no msgpack begins like this
-_MOST_BYTES = 1 << 31  # of a frame: large data lie in files
-_CHUNK = 1 << 16  # bytes read at once; the allocator maps larger blocks anew each time
+_HEAD = struct.Struct("<4sQ")  # the mark, and the length of the body
+_MARK = b"\xc1pmk"  # 0xc1 begins no value of msgpack, nor UTF-8
+_MOST_BYTES = 1 << 31  # of a frame; large data lie in files, so a larger one is garbage
+_CHUNK = 1 << 16  # bytes read at once; for larger blocks the allocator asks the system each time
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -51,7 +51,7 @@ class Inbox:
         """
         try:
             data = self._socket.recv(_CHUNK)
-        except ConnectionError:
+        except ConnectionError:  # the other side was killed with bytes of ours unread
             return False
         self._buffer += data
         return bool(data)
@@ -73,6 +73,8 @@ class Inbox:
         Raises:
             FramingError: It is none, or not one that the decoder knows.
         """
+        # As soon as a byte differs, though the head is not complete: what follows garbage may never
+        # come.
         if not _MARK.startswith(self._buffer[:4]) and self._buffer[:4] != _MARK:
             raise FramingError("what came on a socket is no frame")
         if len(self._buffer) < _HEAD.size:

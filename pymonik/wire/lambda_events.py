@@ -19,7 +19,7 @@ import msgspec
 
 from pymonik.errors import SerializationError
 
-_MOST_DEPTH = 50  # to which a culprit is looked for
+_MOST_DEPTH = 50  # levels of an event that are searched for what JSON does not have
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from pymonik.wire.failure import NONE, Failure, Frame, Raised, follows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_CHARACTERS = 200_000
+MOST_CHARACTERS = 200_000  # of the whole text, which ArmoniK keeps in a row of its database
 FIRST_FRAMES = 20  # of a deep traceback, before those that are left out
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n"
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n"

@@ -1,4 +1,8 @@
-"""The agent as one running task sees it."""
+"""`TaskAgent`: the requests of one running task to ArmoniK's agent.
+
+The agent accepts them only with the token of the attempt, and keeps what they ask for until the
+attempt has ended well.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +22,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-REQUEST_BYTES = 2_000_000  # of one request; the agent takes 4 MiB at most
-REQUEST_ITEMS = 1_000
-REQUEST_TIMEOUT_S = 60.0
+REQUEST_BYTES = 2_000_000  # of one request; the agent has gRPC's limit of 4 MiB
+REQUEST_ITEMS = 1_000  # results or tasks of one request
+REQUEST_TIMEOUT_S = 60.0  # the agent answers at once: without an answer, it is gone
 
 _REQUESTS: dict[str, Any] = {
     "SubmitTasks": pb.SubmitTasksRequest,
@@ -153,7 +157,7 @@ def batches(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
     batch: list[T] = []
     total = 0
     for item in items:
-        nbytes = size(item) + 64
+        nbytes = size(item) + 64  # and what protobuf and ids add to each
         if batch and (len(batch) == REQUEST_ITEMS or total + nbytes > REQUEST_BYTES):
             yield batch
             batch, total = [], 0

@@ -14,8 +14,8 @@ from pymonik.transport.control_plane import ControlPlane
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_CONNECT_S: Final = 2.0
-_REQUEST_S: Final = 10.0
+_CONNECT_S: Final = 2.0  # seconds for the first request, while the worker starts
+_REQUEST_S: Final = 10.0  # seconds in which any other must be answered
 
 
 class AsClient:

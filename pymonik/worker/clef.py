@@ -24,7 +24,7 @@ _LEVELS = {
     "ERROR": "Error",
     "CRITICAL": "Fatal",
 }
-READY = "is_clef"  # of a record whose message is such a line already
+READY = "is_clef"  # attribute of a record whose message is a CLEF line already
 _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", READY}
 _encoder = msgspec.json.Encoder(enc_hook=str)
 

@@ -16,7 +16,7 @@ from armonik.protogen.worker.worker_service_pb2_grpc import WorkerStub
 from pymonik.errors import ConfigError
 from pymonik.worker.worker_settings import Settings
 
-ANSWER_S = 5.0
+ANSWER_S = 5.0  # seconds for the worker's answer, as ArmoniK's agent gives it
 
 
 def problem(address: str, timeout_s: float = ANSWER_S) -> str:

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES: Final = 10 * 1024 * 1024  # of what a task prints and reports
-_MOST_WAITING: Final = 1000  # results that are to be sent
-_SETTLE_S: Final = 2.0  # that the end of a task waits for what it has told before
-_PAUSES_S: Final = (0.1, 0.5, 1.0)  # between attempts while nobody answers
-_BOARD_S: Final = 1.0  # between two looks at the board
+MOST_BYTES: Final = 10 * 1024 * 1024  # of what one task prints, and of what it reports
+_MOST_WAITING: Final = 1000  # results that wait to be sent; what comes after goes the other way
+_SETTLE_S: Final = 2.0  # seconds that the end of a task waits for what it has told before
+_PAUSES_S: Final = (0.1, 0.5, 1.0)  # seconds between attempts while nobody answers
+_BOARD_S: Final = 1.0  # seconds between two looks at the board, each of which is a request
 
 
 class Client(Protocol):
@@ -77,9 +77,10 @@ class LiveWay:
     def __init__(self, client: Client | None = None) -> None:
         self.client = client
         self._waiting: queue.Queue[_Told | _Forgotten] = queue.Queue(_MOST_WAITING)
-        self._left: list[tuple[str, bytes]] = []  # reports for the end of the task
+        # Names and data of reports for the end of the task.
+        self._left: list[tuple[str, bytes]] = []
         self._left_bytes = 0
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of both: the thread that sends leaves some too
         self._read: Callable[[str], bytes | None] = _no_board
         self._read_at = 0.0
         if client is not None:

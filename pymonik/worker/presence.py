@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEAT_S: Final = 30.0  # from one word of a worker to the next; who reads it waits for four of them
-_REMEMBERED: Final = 1_000  # sessions; one that comes back after as many others is told once more
+# Sessions that are remembered; one that comes back after as many others is told once more.
+_REMEMBERED: Final = 1_000
 
 _Key = tuple[str, str]  # session, partition
 
@@ -51,7 +52,8 @@ class Presence:
         self._host = socket.gethostname()  # as the agent of the pod names it
         self._started = time.time()
         self._gpus: tuple[Gpu, ...] = ()
-        # Where it was said; the id of the result, where it is said again.
+        # The result by which it was said, by session and partition; "" where it cannot be replaced:
+        # an agent has stored it, or the control plane refuses.
         self._told: OrderedDict[_Key, str] = OrderedDict()
         self._newest: _Key | None = None
         self._is_due = threading.Event()

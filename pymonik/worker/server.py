@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_THREADS_OF_GRPC = 8
-THREADS = 8  # one runs the task, the others answer HealthCheck
-STOP_S = 2.0
-WAKE_S = 1.0
+_THREADS_OF_GRPC = 8  # beside those below
+THREADS = 8  # that answer: one runs the task, the others are for HealthCheck meanwhile
+STOP_S = 2.0  # seconds for requests that are being answered when the server stops
+WAKE_S = 1.0  # seconds between two looks at processes that have ended and nobody waits for
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -90,6 +90,7 @@ def serve(settings: Settings, stopping: Stopping) -> None:
         pool.start()
         channel = stack.enter_context(_agent_channel(settings.agent))
         service = WorkerService(pool, AgentStub(channel), live=live)
+        # Last in, first out: the server stops before the pool and the channel, which it uses.
         server = _listen(service, settings)
         stack.callback(lambda: server.stop(STOP_S).wait(2 * STOP_S))
         logger.info("worker serves on %s, agent at %s", settings.worker, settings.agent)

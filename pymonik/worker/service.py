@@ -41,9 +41,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TURN_S = 30.0  # for the executor of a task that was given up to be gone
-CANCEL_AGAIN_S = 0.1
-LOOK_S = 0.05  # between two looks at whether somebody is in a hurry
+# Seconds that a task waits for the one before it, which the agent has given up: that long its
+# executor may take to end. Past it the call fails, and ArmoniK retries the task.
+TURN_S = 30.0
+CANCEL_AGAIN_S = 0.1  # seconds between two attempts to cancel a task in the pool
+LOOK_S = 0.05  # seconds between two looks at whether `hurried` is set
 
 
 class WorkerService(WorkerServicer):  # type: ignore[misc]
@@ -105,6 +107,7 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
         if self._draining.is_set() or not self._turn.acquire(timeout=TURN_S):
             context.abort(grpc.StatusCode.UNAVAILABLE, "the worker takes no task now")
         try:
+            # Asked again: it may have been set while this one waited for its turn.
             if self._draining.is_set():
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the worker is shutting down")
             yield
@@ -145,6 +148,8 @@ class WorkerService(WorkerServicer):  # type: ignore[misc]
 
     def _answer(self, ending: Ending, request: Any, context: Any, agent: TaskAgent) -> Any:
         told = self._live.end()
+        # `Output.error` is final for ArmoniK, which retries every other status than
+        # DEADLINE_EXCEEDED.
         if isinstance(ending, Failed):
             return _error(error_text(ending.failure, _nonce(request)))
         if isinstance(ending, Retry | Lost):
@@ -234,6 +239,7 @@ def _head(path: Path) -> object:
 def _to_run(request: Any) -> Run:
     folder = Path(request.data_folder)
     inputs = dict.fromkeys([request.payload_id, *request.data_dependencies])
+    # ArmoniK tells a worker the attempt by the id of the task only: "<first id>###<retries>".
     _, _, retry = request.task_id.rpartition("###")
     return Run(
         task_id=request.task_id,

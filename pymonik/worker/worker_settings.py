@@ -16,6 +16,7 @@ from pymonik.launch.user_cache import user_cache
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Where ArmoniK's own Python worker has them, unless the deployment says another place.
 WORKER_SOCKET = "/cache/armonik_worker.sock"
 AGENT_SOCKET = "/cache/armonik_agent.sock"
 DRAIN_S = 25.0  # Kubernetes kills 30 s after SIGTERM unless told otherwise
