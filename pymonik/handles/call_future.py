@@ -35,7 +35,9 @@ class CallFuture(Future[R], Generic[R]):
     def follow(self, handle: ResultHandle[R]) -> None:
         """The call was sent, and ``handle`` stands for it; whoever calls this calls `end` later."""
         self._handle = handle
-        if self.cancelled():  # meanwhile, by a thread that saw no handle
+        # After the assignment: a thread that cancels either finds the handle, or has cancelled
+        # before this.
+        if self.cancelled():
             handle.cancel()
 
     def end(self, handle: ResultHandle[R]) -> None:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 H = TypeVar("H", bound=Referable)
 
-_MOST_DRAWN = 20_000  # calls of an iterator that have not been consumed
+# Handles that may wait to be consumed before no more calls are drawn: a program that is slower than
+# its calls would otherwise have all values in its memory.
+_MOST_DRAWN = 20_000
 
 
 class More(Protocol[H]):
@@ -138,8 +140,9 @@ class _Waiting(Generic[H]):
         self.pending = 0
         self._has_end = has_end
         self._ended: queue.SimpleQueue[ResultState | BaseException] = queue.SimpleQueue()
-        self._handles: dict[ResultState, list[H]] = {}  # several may share a state
-        self._wake: Callable[[], object] | None = None  # an event loop that waits
+        self._handles: dict[ResultState, list[H]] = {}  # by state: two handles of one call share it
+        # Wakes the event loop that waits, if one does.
+        self._wake: Callable[[], object] | None = None
         self.add(handles)
 
     def add(self, handles: Iterable[H]) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pymonik.session.result import ResultState
 
-_SETTLE_S = 10.0  # that the end of a session waits for hooks which are being called
+_SETTLE_S = 10.0  # seconds that the end of a session waits for hooks that are being called
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Hooks:
     def __init__(self) -> None:
         self._hooks: tuple[Hook, ...] = ()  # replaced, never changed: threads go over it
         self._callbacks = Callbacks()
-        self._thread = 0  # that calls them
+        self._thread = 0  # id of the thread that calls them, which must not wait for itself
 
     def add(self, kind: type[E], function: Callable[[E], object]) -> Callable[[], None]:
         """Have ``function`` called for each event of this kind; gives what ends that.

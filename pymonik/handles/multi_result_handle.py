@@ -37,8 +37,9 @@ R_co = TypeVar("R_co", covariant=True)
 _OfCoroutines: TypeAlias = "MultiResultHandle[Coroutine[Any, Any, R]]"
 _OfGenerators: TypeAlias = "MultiResultHandle[Generator[R, Any, Any]]"
 
-_LOADED_TOGETHER = 4096  # values
-_SPENT: list[ResultHandle[Any]] = []  # stands for handles that `as_completed` has consumed
+_LOADED_TOGETHER = 4096  # values that `result` fetches while the calls behind them still run
+# In the place of handles that `as_completed` has consumed; known by its identity, and always empty.
+_SPENT: list[ResultHandle[Any]] = []
 
 
 class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]]):

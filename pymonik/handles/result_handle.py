@@ -255,7 +255,8 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
         if (error := told(self._state)) is not None:
             from pymonik.code.exceptions import again  # most calls end well
 
-            # Raised a second time, it must not show the frames that the first one went through.
+            # The same exception object is raised each time: without `again`, its traceback would
+            # also show the frames of the program through which it was raised before.
             raise again(error)
 
     def __reduce__(self) -> tuple[object, ...]:

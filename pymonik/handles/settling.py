@@ -135,7 +135,7 @@ def _left(deadline: float | None) -> float | None:
 def told(state: ResultState) -> BaseException | None:
     """Why a call failed, with a note of which one it was of several."""
     error, run = state.error, state.run
-    state.is_seen = state.is_final
+    state.is_seen = state.is_final  # from here on no warning tells of the failure as unseen
     if error is not None:
         complete(error, state)
         if run is not None and state.index >= 0:

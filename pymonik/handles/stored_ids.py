@@ -16,7 +16,7 @@ from typing import Any, Final
 from pymonik.code.references import Referable
 from pymonik.errors import UsageError
 
-_NOT_HERE: Final = object()
+_NOT_HERE: Final = object()  # the value of an id that came alone, as a text
 
 
 class StoredId(str):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _Kind = inspect._ParameterKind
 _BY_POSITION = (_Kind.POSITIONAL_ONLY, _Kind.POSITIONAL_OR_KEYWORD)
+# Keywords of `invoke` and `map_invoke` that a function cannot have as keywords of its own.
 RESERVED: Final = frozenset({"pymonik", "delegate", "task_options", "chunk_size"})
 
 
@@ -50,7 +51,7 @@ class Parameters:
             return 0, 1 << 30
         needed = [p for p in self.all if p.default is p.empty]
         if any(p.kind is _Kind.KEYWORD_ONLY for p in needed):
-            return 1, 0
+            return 1, 0  # no number is between the two, so `check` binds the arguments
         most = sum(p.kind in _BY_POSITION for p in self.all)
         if any(p.kind is _Kind.VAR_POSITIONAL for p in self.all):
             most = 1 << 30
@@ -115,6 +116,7 @@ class Parameters:
 
     def _is_keywords(self, item: dict[Any, Any], common: dict[str, object]) -> bool:
         free = [p for p in self.all if p.name not in common]
+        # A function with one free parameter takes the dict as its argument, any other as keywords.
         single = len(free) == 1 and free[0].kind is not _Kind.VAR_KEYWORD
         if self.signature is None or (single and item.keys() == {free[0].name}):
             raise UsageError(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
     from pymonik.tasks.resumed import Batch
 
-_MOST_TOGETHER = 1024  # calls of one submission
+_MOST_TOGETHER = 1024  # calls of one submission, however many have ended at the same time
 
 
 class BoundedDrawing(Drawing):
@@ -48,7 +48,7 @@ class BoundedDrawing(Drawing):
     ) -> None:
         super().__init__(calls, session, submission, batch)
         self._most = most
-        self._room = threading.Semaphore(0)
+        self._room = threading.Semaphore(0)  # released once for each call that has ended
         # Guards what the feeder gives and others take; its lock may be entered again by a signal.
         self._changed = threading.Condition()
         self._unanswered: BaseException | None = None

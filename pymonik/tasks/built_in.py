@@ -15,7 +15,7 @@ from pymonik.tasks.task import P, R, Task
 if TYPE_CHECKING:
     from pymonik.options import TaskOptions
 
-# Of `task`, those that only a function of Python can have.
+# Options of `task` that only a function of Python can have.
 _OF_FUNCTIONS: Final = frozenset(
     {
         "require_context",

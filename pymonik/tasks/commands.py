@@ -60,8 +60,8 @@ _HINTS: Final = {
     "shell": "a text is a line for the shell, a list is the words of a program",
     "environ": "did you mean env?",
 }
-_MOST_FILES_SHOWN: Final = 20
-_MOST_TURNS: Final = 1_000_000_000
+_MOST_FILES_SHOWN: Final = 20  # by `dry_run`
+_MOST_TURNS: Final = 1_000_000_000  # the largest `repeat`: as good as without an end
 _definition_encoder = msgspec.msgpack.Encoder()
 
 

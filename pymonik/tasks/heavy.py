@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from pymonik.session.remote import RemoteSession
     from pymonik.session.result import ResultState
 
-_MOST_KEPT: Final = 8  # values of a session: those before are stored again if they come back
+# Stored values that a session remembers; the data of others go once their calls have ended, and
+# they are stored again if they come back.
+_MOST_KEPT: Final = 8
 
 
 def places(session: RemoteSession, values: Iterable[object], name: str) -> dict[int, Place]:

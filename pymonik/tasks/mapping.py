@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 DRAWN_AT_FIRST = 20_000  # calls of an iterator; a longer one is drawn as results are consumed
-_DRAWN_TOGETHER = 4096
-_SHARED_FROM = 16 * 1024  # bytes of an argument
-_SMALL = frozenset({int, float, bool, type(None), complex})  # cannot be worth sharing
+_DRAWN_TOGETHER = 4096  # calls that are drawn and submitted at a time after that
+_SHARED_FROM = 16 * 1024  # bytes from which an argument of several calls is stored once
+_SMALL = frozenset({int, float, bool, type(None), complex})  # types that are never worth sharing
 
 
 class Items:
@@ -126,6 +126,7 @@ class Items:
         if isinstance(self._iterable, list | tuple):
             seen: set[int] = set()
             for value in self._arguments_in(self._iterable):
+                # By identity: the list keeps its items, so no address is used twice meanwhile.
                 if id(value) in seen:
                     found[id(value)] = value
                 seen.add(id(value))

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from pymonik.handles.multi_result_handle import MultiResultHandle
     from pymonik.session.remote import RemoteSession
 
-_MOST_PODS: Final = 100  # of a partition; the deployment may allow thousands
-_STAY_S: Final = 0.2  # so that one pod does not take the tasks of all
-_WAIT_S: Final = 15.0  # pods that are started for it take longer than anybody waits for a list
+_MOST_PODS: Final = 100  # of a partition that are probed; a deployment may allow thousands
+# Seconds that a probe holds its pod, so that one pod does not take all of them.
+_STAY_S: Final = 0.2
+# Seconds for all probes: pods that are started for them take longer than anybody waits for a list.
+_WAIT_S: Final = 15.0
 
 
 def probe(session: RemoteSession) -> None:

@@ -95,7 +95,7 @@ class Batch:
         self._ledger = Ledger(target)
         self.saving = Saving(target, self._ledger)
         self._entries = self._ledger.entries() if resumes else {}
-        self._index = 0  # of the next call
+        self._index = 0  # of the next call; calls that are not run again count too
         session.before_close(self.saving.finish)
 
     # -- keys ------------------------------------------------------------------------------------
