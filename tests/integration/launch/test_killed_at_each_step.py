@@ -107,6 +107,7 @@ PYPROJECT = (
 WORDS = {
     "cluster": "pymonik.cluster",
     "executor": "pymonik.executor",
+    "supervisor": "pymonik.executor",
     "worker": "pymonik.worker",
     "uv": "/uv",
 }
@@ -114,11 +115,18 @@ STEPS = {
     "client": ("starting", "building", "running", "draining", "stopping"),
     "cluster": ("starting", "building", "running", "draining", "stopping"),
     "executor": ("starting", "running", "draining", "stopping"),
+    "supervisor": ("running", "draining", "stopping"),
     "worker": ("starting", "building", "running", "draining", "stopping"),
     "uv": ("building",),
 }
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-KILLS = [(who, step, how) for who, steps in STEPS.items() for step in steps for how in SIGNALS]
+KILLS = [
+    (who, step, how)
+    for who, steps in STEPS.items()
+    for step in steps
+    for how in SIGNALS
+    if who != "supervisor" or how == signal.SIGKILL  # it ignores the others
+]
 
 
 @dataclass
@@ -145,8 +153,9 @@ class Running:
         for one in self.process.children(recursive=True):
             try:
                 # A supervisor has the command line of the process below it, which has none below.
-                if any(WORDS[who] in word for word in one.cmdline()) and not any(
-                    one.cmdline() == below.cmdline() for below in one.children()
+                is_supervisor = any(one.cmdline() == below.cmdline() for below in one.children())
+                if is_supervisor == (who == "supervisor") and any(
+                    WORDS[who] in word for word in one.cmdline()
                 ):
                     found.append(one)
                     return True
@@ -223,7 +232,9 @@ def test_nothing_is_left(
 ) -> None:
     program = start(step, is_worker=who == "worker")
     if step == "starting":
-        victim = program.victim(who)
+        # A program that has started nobody yet would leave nobody: its cluster is there first.
+        victim = program.victim("cluster" if who == "client" else who)
+        victim = program.process if who == "client" else victim
     else:
         victim = program.victim(who) if step == "stopping" else None
         program.await_step(step)
