@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from pymonik.environments import folders, local_packages, locks, making
 from pymonik.environments.installer import Unwanted
 from pymonik.errors import EnvironmentSetupError
+from pymonik.launch.user_cache import about_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,7 +225,7 @@ class Environments:
         except Exception as error:
             # A thread that dies in silence would have its tasks wait for ever.
             expected = isinstance(error, EnvironmentSetupError | OSError)
-            text = error.message if isinstance(error, EnvironmentSetupError) else str(error)
+            text = _in_words(error)
             level = logging.INFO if expected else logging.ERROR  # the calls tell what is expected
             logger.log(level, "environment %s failed: %s", key, text, exc_info=not expected)
             self._settle(one, State.FAILED, error=_about_failure(one.environment, text))
@@ -320,6 +321,12 @@ def _outdated(request: str, error: EnvironmentSetupError) -> Lock:
     folder.close()
     logger.warning("packages cannot be resolved, and those of before are used: %s", error.message)
     return lock
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return about_cache(error)
+    return error.message if isinstance(error, EnvironmentSetupError) else str(error)
 
 
 def _about_failure(environment: Environment, text: str) -> str:

@@ -30,6 +30,7 @@ import msgspec
 from pymonik.environments import cache_folder, installer, locks
 from pymonik.errors import EnvironmentSetupError, UsageError
 from pymonik.launch import sizes
+from pymonik.launch.user_cache import about_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -110,7 +111,7 @@ def obtain(environment: Environment, lock: Lock, is_wanted: Callable[[], bool]) 
             os.close(held)
             raise
     except OSError as error:
-        raise EnvironmentSetupError(f"no room for packages in {place.parent}: {error}") from error
+        raise EnvironmentSetupError(f"no room for packages: {about_cache(error)}") from error
 
 
 def known(lock: Lock) -> UsedFolder | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from pymonik.environments import cache_folder, installer
 from pymonik.errors import EnvironmentSetupError, UsageError
+from pymonik.launch.user_cache import about_cache
 from pymonik.wire import containers
 from pymonik.wire.call import PackMeta
 from pymonik.wire.environment import PackageFile
@@ -46,7 +47,9 @@ def wheel_of(path: Path) -> PackageFile:
             return kept(path)
         return _built(path)
     except OSError as error:
-        raise UsageError(f"environment: {path} cannot be made a wheel: {error}") from error
+        raise UsageError(
+            f"environment: {path} cannot be made a wheel: {about_cache(error)}"
+        ) from error
 
 
 def path_of(file: PackageFile) -> Path:

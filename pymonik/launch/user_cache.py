@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tempfile
@@ -22,11 +23,29 @@ def user_cache(variables: Mapping[str, str] = os.environ) -> Path:
         PermissionError: Somebody else has made that one: what lies there would be run as code.
     """
     if base := variables.get("XDG_CACHE_HOME"):
-        return Path(base) / "pymonik"
+        return _made(Path(base) / "pymonik")
     try:
-        return Path.home() / ".cache" / "pymonik"
+        return _made(Path.home() / ".cache" / "pymonik")
     except RuntimeError:
         return _without_home()
+
+
+def about_cache(error: OSError) -> str:
+    """What the system says of a file in the cache, and what helps where no room can be made."""
+    return f"{error}; the variable XDG_CACHE_HOME moves the cache of pymonik"
+
+
+def _made(place: Path) -> Path:
+    """Have it, if that can be, for its user alone, as XDG asks for the folders around it too.
+
+    A program may have a umask that lets everybody write to what it makes. Who can write to one of
+    these folders can put another in the place of the one below, and what lies there is run as code.
+    """
+    with contextlib.suppress(OSError):  # whoever puts something there says what is wrong with it
+        missing = [one for one in (place, *place.parents) if not one.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+    return place
 
 
 def _without_home() -> Path:

@@ -154,8 +154,8 @@ class ControlPlane:
                 if time.monotonic() + 0.2 >= end:
                     raise UnavailableError(
                         "connect",
-                        f"no control plane answers at {self.endpoint}: {error.detail}. Is it "
-                        "running, is the port right, and is it http or https?",
+                        f"no control plane answers at {self.endpoint}: {error.detail}. "
+                        f"{_what_to_look_at(self.endpoint)}",
                     ) from None
                 time.sleep(0.1)  # between two attempts: the server may be starting
             else:
@@ -506,6 +506,12 @@ class ControlPlane:
                 return attempt()
         except UnavailableError as error:
             return error
+
+
+def _what_to_look_at(endpoint: str) -> str:
+    if endpoint.startswith("unix:"):
+        return "Is it running, and as the same user as this program?"
+    return "Is it running, is the port right, and is it http or https?"
 
 
 def _results_without_data(session_id: str, names: Iterable[str]) -> Any:
