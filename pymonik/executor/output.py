@@ -16,6 +16,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pymonik.executor.last_words import last_words
 from pymonik.executor.output_files import (
     ERR,
     KEPT,
@@ -43,7 +44,6 @@ _MOST_PARTS: Final = 4096  # parts that are given on together: one line each, sa
 # the thread that reads, and with it the run, behind for ever.
 _MOST_BEHIND: Final = 64 * 1024 * 1024
 _EMPTY_FROM: Final = 1 << 20  # bytes above which the files are emptied when the executor is idle
-_LINES: Final = 20  # that the failure of a lost executor shows
 
 
 class Part(NamedTuple):
@@ -249,8 +249,8 @@ class Output:
         """The last lines that the present call has printed."""
         number = NAMES.index(stream)
         parts = [span for span in self._of_present() if span[0] == number]
-        data = b"".join(read(self.fds, span) for span in last(parts, KEPT // 16))
-        return "\n".join(_text(data).splitlines()[-_LINES:])
+        data = b"".join(read(self.fds, span) for span in last(parts, KEPT // 4))
+        return last_words(_text(data))
 
     def last_of_present(self) -> str:
         """The last that the present call has printed."""

@@ -20,6 +20,7 @@ class Death:
         status: The exit code, or the negative number of the signal.
         peak_bytes: Memory of the largest process of its tree.
         is_oom: Whether the kernel killed a process for lack of memory meanwhile.
+        time_limit_s: Seconds of processor time that the process had, if it died of using them.
         is_of_supervisor: Whether its supervisor was killed, and the process with it.
         error: Why it could not be started.
     """
@@ -27,6 +28,7 @@ class Death:
     status: int | None = None
     peak_bytes: int = 0
     is_oom: bool = False
+    time_limit_s: int = 0
     is_of_supervisor: bool = False
     error: str = ""
 
@@ -36,6 +38,11 @@ class Death:
         if self.is_of_supervisor:
             return f"its supervisor was ended by {ending(self.status)}, not by pymonik"
         text = ending(self.status)
+        if self.time_limit_s:
+            return (
+                f"{text}, sent by the system because it had used its processor time of "
+                f"{self.time_limit_s} s (`ulimit -t`)"
+            )
         if self.status != -signal.SIGKILL:
             return text
         if self.is_oom:

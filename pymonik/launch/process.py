@@ -150,8 +150,9 @@ class Supervised:
         elif word == "error":
             self.death = Death(error=rest)
         else:
-            status, kib = map(int, rest.split())
-            self.death = Death(status, int(kib) * 1024, is_oom=self._oom_kills.has_new(status))
+            status, kib, limit_s = map(int, rest.split())
+            is_oom = self._oom_kills.has_new(status)
+            self.death = Death(status, kib * 1024, is_oom=is_oom, time_limit_s=limit_s)
 
     def _bury_lost(self) -> None:
         """The supervisor is gone without a word: the kernel killed the process with it."""

@@ -31,6 +31,7 @@ from typing import Any
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # of prctl; linux/prctl.h
 _END_S = 5.0  # for killed processes to be gone: the kernel may be busy with one of them
 _STOP_ROUNDS = 20  # of stopping a tree that forks meanwhile
+_OF_LIMIT = 0.8  # of a limit of processor time: who dies with so much of it used dies of it
 _KNOWS_CHILDREN = os.path.exists("/proc/self/task")  # noqa: PTH110 - else the group has to do
 
 
@@ -76,6 +77,7 @@ class _Supervisor:
         self._pid = pid
         self._status: int | None = None  # as `os.wait` gives it
         self._peak_kib = 0
+        self._time_limit_s = 0  # of processor time, if that is what ended it
         self._kill_at: float | None = None  # of the monotonic clock
         self._unread = b""
         self._is_owned = True
@@ -100,7 +102,8 @@ class _Supervisor:
             self._wait()
             self._reap()
         self._end_tree()
-        self._tell(f"ended {os.waitstatus_to_exitcode(self._status)} {self._peak_kib}")
+        status = os.waitstatus_to_exitcode(self._status)
+        self._tell(f"ended {status} {self._peak_kib} {self._time_limit_s}")
 
     def _wait(self) -> None:
         """Until a child ends, the owner says something, or the grace is over."""
@@ -137,6 +140,8 @@ class _Supervisor:
         _send(-self._pid, number)
 
     def _reap(self) -> None:
+        if self._status is None:
+            self._time_limit_s = _time_limit_that_ended(self._pid)
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -181,6 +186,29 @@ class _Supervisor:
             os.write(self._control, f"{line}\n".encode())
         except OSError:  # the owner is gone
             return
+
+
+def _time_limit_that_ended(pid: int) -> int:
+    """The seconds of processor time that a child had, if it has just died of using them; else 0.
+
+    The kernel tells it by nothing but the signal, which anybody may send. The limit, and the time
+    of the process without its children, can be read until it is reaped.
+    """
+    if sys.platform != "linux":
+        return 0
+    ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if ended is None or ended.si_status not in (signal.SIGXCPU, signal.SIGKILL):
+        return 0
+    import resource  # 0.2 ms, which few need
+
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_CPU)
+    # With each SIGXCPU the kernel adds a second to the soft limit.
+    limit_s = soft - 1 if ended.si_status == signal.SIGXCPU else hard
+    with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123 - no pathlib here
+        user, system = file.read().rpartition(")")[2].split()[11:13]
+    used_s = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    # The kernel compares the limit with ticks, which are more than that where a machine is shared.
+    return limit_s if 0 < limit_s * _OF_LIMIT <= used_s else 0
 
 
 def below(pid: int) -> set[int]:
