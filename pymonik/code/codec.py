@@ -46,6 +46,7 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
         compiled: The name of code in it that only this minor version of Python can run; ``""``
             where there is none.
         digest: Of the value, where somebody compares it with others; see `pymonik.cache`.
+        trace: Of a call that is followed: the context of its span, see `pymonik.tracing`.
     """
 
     blobs: Sequence[Buffer]
@@ -55,6 +56,7 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
     compiled: str = ""
     digest: bytes = b""
     files: Sequence[Sealed] = ()
+    trace: dict[str, str] | None = None
 
 
 # -- values ------------------------------------------------------------------------------------

@@ -104,8 +104,15 @@ def main() -> None:
     # finds.
     surroundings.learn_handlers()
     _serve(sock, share, int(memory_limit))
+    _settle_spans()
     # Threads that user code left behind must not keep the process.
     os._exit(0)
+
+
+def _settle_spans() -> None:
+    """Wait until the last spans have left, where calls were followed."""
+    if (module := sys.modules.get("pymonik.executor.span_exports")) is not None:
+        module.exports.settle()
 
 
 def _serve(sock: socket.socket, share: _Share, memory_limit: int) -> None:
@@ -144,6 +151,7 @@ class _Share:
     ) -> None:
         self.claims = claims
         self.printed = printed
+        self._marks = marks
         self.reporting = Reporting(self.send, printed, marks)
         # Two frames that are written at the same time would be mixed up on the socket: threads of a
         # call report while the main thread answers.
@@ -197,6 +205,7 @@ class _Share:
         reason = self._surroundings.put_back()
         if reason := self._reason or reason:
             self.send_bytes(framed(Retires(reason=reason)))  # no call begins here any more
+            _settle_spans()
             os._exit(0)
 
     def item_ended(self, place: int, seconds: float) -> None:
@@ -230,6 +239,10 @@ class _Share:
         if self._stop_request.was_asked(self._number):
             flush()
             os._exit(0)
+
+    def sends(self, *, is_sending: bool) -> None:
+        """Say whether spans of the calls are leaving."""
+        self._marks.send(is_sending=is_sending)
 
     def is_stopping(self) -> bool:
         """Whether the running call is to come to its end."""

@@ -39,6 +39,8 @@ class Beside(Attempt):
         )
         if self._function.setup is not None:
             self._context().setup = attempt._context().setup
+        if traces := self._meta.traces_of([index]):
+            (self._session.trace,) = traces
         self._mark = self._session.begin_call()
 
     @property
@@ -64,6 +66,13 @@ class Beside(Attempt):
         return self._ended(made)
 
     async def _awaited(self) -> Made | None:
+        if self._spans is None:
+            return await self._value()
+        with self._spans.call(self._index, self._session) as span:
+            span.enter()  # the context is this call's own
+            return await self._value()
+
+    async def _value(self) -> Made | None:
         try:
             args, kwargs = self._arguments(self._index)
             function = self._function

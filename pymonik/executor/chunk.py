@@ -214,6 +214,7 @@ class Chunk:
             earlier=self._meta.earlier + earlier,
             first=first,
             indexes=indexes,
+            traces=self._meta.traces_of(range(start, stop)),
         )
         blobs = self._blobs[self._starts[start] : self._starts[stop]]
         tasks.add(meta, blobs, max(0, self._run.max_retries - earlier))

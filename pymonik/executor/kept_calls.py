@@ -57,7 +57,8 @@ def kept_calls(
         return []
     first, indexes = numbers([index_in(meta, place) for place in kept])
     calls = tuple(meta.calls[place] for place in kept)
-    own = msgspec.structs.replace(meta, calls=calls, first=first, indexes=indexes)
+    traces = meta.traces_of(kept)
+    own = msgspec.structs.replace(meta, calls=calls, first=first, indexes=indexes, traces=traces)
     data, path = files.store(run.folder, containers.join(own, blobs))
     name = f"{LETTER_PREFIX}{run.output_id}"
     return [Created(stand_in=_STAND_IN, name=name, data=data, path=path)]

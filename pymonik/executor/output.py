@@ -99,6 +99,11 @@ class Output:
         return self._files.fds
 
     @property
+    def is_sending(self) -> bool:
+        """Whether the executor says that spans of its calls are leaving."""
+        return self._marks.is_sending
+
+    @property
     def marks_fd(self) -> int:
         """The file of the marks."""
         return self._marks_file.fileno()

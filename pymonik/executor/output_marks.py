@@ -14,7 +14,8 @@ that print nothing leave no mark. Each mark is complete before the number of mar
 there; of more than `_ROOM` marks between two looks the first are lost, with them the knowledge
 whose their text was: it is then the next call's.
 
-Behind the marks stands the *board*: what the program tells its running tasks.
+Behind the marks stands the *board*: what the program tells its running tasks. Between them is one
+number by which the executor says that spans of its calls are leaving.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ _ROOM: Final = 1 << 14
 _VERSION: Final = (
     _FIRST + 3 * _ROOM
 )  # place of the version of the board, and of its size behind that
-_BOARD: Final = 8 * (_VERSION + 2)  # where it begins, in bytes
+_SENDING: Final = _VERSION + 2  # place of a number that is 1 while spans are leaving
+_BOARD: Final = 8 * (_SENDING + 1)  # where it begins, in bytes
 MOST_BOARD: Final = 64 * 1024  # bytes of a board; a larger one is not shown to running tasks
 _BYTES: Final = _BOARD + MOST_BOARD
 _TURN: Final = 0  # stands in a mark instead of a call, whose numbers begin at 1 * MOST_CALLS
@@ -97,6 +99,10 @@ class Marks(SharedNumbers):
         """From here on the other stream is written to."""
         self.end(_TURN, out, err)
 
+    def send(self, *, is_sending: bool) -> None:
+        """Say whether spans of calls are leaving."""
+        self._places[_SENDING] = is_sending
+
     @property
     def board_version(self) -> int:
         """Changes when the parent has written to the board."""
@@ -113,6 +119,11 @@ class Marks(SharedNumbers):
                 return data
 
     # The parent's side.
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether spans are leaving, which a kill would lose."""
+        return bool(self._places[_SENDING])
 
     def write_board(self, data: bytes) -> None:
         """Have this stand on the board."""

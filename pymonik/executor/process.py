@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from pymonik.executor.chunk import Chunk
     from pymonik.wire.failure import Failure
 
+_SPANS_S = 2.0  # that an executor may take to send the last spans of its calls
+_SPANS_LOOK_S = 0.01  # nothing wakes the parent when it has
 GRACE_S = 5.0  # from asking a run to end until it is killed
 _START_LIMIT_S = 120.0
 _LONGEST_POLL_S = 86_400.0
@@ -321,10 +323,20 @@ class ExecutorProcess:
 
     def close(self) -> None:
         """Kill it, wait for it, and free what belongs to it."""
+        self._let_spans_leave()
         self._process.close()
         self._opened.close()
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _let_spans_leave(self) -> None:
+        """Wait for spans of calls that have ended, which a kill would lose, for a moment at most.
+
+        Only executors whose calls are followed ever have some.
+        """
+        end = time.monotonic() + _SPANS_S
+        while self._output.is_sending and self.is_alive and time.monotonic() < end:
+            time.sleep(_SPANS_LOOK_S)
 
     def _await_start(self) -> Ending | None:
         started = self._await(_START_LIMIT_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import sys
 import time
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from pymonik.executor.beside import Beside
     from pymonik.executor.cache import FunctionCache, Runnable
     from pymonik.executor.frames import Created, Run
+    from pymonik.executor.run_spans import CallSpan, RunSpans
     from pymonik.executor.share import Share
     from pymonik.executor.workplace import Workplace
     from pymonik.wire.call import BuiltIn, FileRef, Origin
@@ -110,6 +112,9 @@ class _RetryWantedError(Exception):
 class Attempt:
     """One attempt at a task: at its call, or at its calls one after the other."""
 
+    _spans: RunSpans | None = None  # of calls that are followed
+    _span: CallSpan | None = None  # of the present one
+
     def __init__(
         self,
         run: Run,
@@ -145,6 +150,26 @@ class Attempt:
             back_off(self._function.retry_backoff_s, run.attempt + self._meta.earlier)
         if (setup := self._function.setup) is not None:
             self._context().setup = self._surroundings().copy().run(prepared, setup)
+        if self._meta.traces:  # last: what was imported until now may have set a provider
+            self._follow()
+
+    def _follow(self) -> None:
+        """Have calls make spans, if there is anywhere to send them."""
+        from pymonik.executor import run_spans  # most programs are not followed
+
+        self._session.trace = self._meta.traces[0]
+        self._spans = run_spans.of(self._run, self._meta, self._share)
+        if self._spans is not None:
+            self._made = partial(self._followed, self._made)
+
+    def _followed(self, made_by: Callable[[int], Made | None], index: int) -> Made | None:
+        """What a call gives that runs within a span."""
+        assert self._spans is not None
+        with self._spans.call(index, self._session) as self._span:
+            made = made_by(index)
+            if made is not None and made[0].failed:
+                self._span.failed(decode(made[1][0]).raised[0].name)
+            return made
 
     def _runnable(self, functions: FunctionCache) -> Runnable:
         function = self._meta.function
@@ -297,6 +322,8 @@ class Attempt:
         surroundings = self._surroundings()
         if self._meta.chunked:  # else it is the only call
             surroundings = surroundings.copy()
+        if self._span is not None:
+            surroundings.run(self._span.enter)
         return surroundings.run(outcome, function.func, args, kwargs, collects=function.collects)
 
     def _surroundings(self) -> contextvars.Context:
@@ -460,9 +487,10 @@ class Attempt:
             pymonik=self._context,
         )
         handler = lambda_call.handler_of(definition.handler)
-        given = (
-            self._surroundings().copy().run(outcome, handler, (event, context), {}, collects=False)
-        )
+        surroundings = self._surroundings().copy()
+        if self._span is not None:
+            surroundings.run(self._span.enter)
+        given = surroundings.run(outcome, handler, (event, context), {}, collects=False)
         return lambda_call.answer(given)
 
     def _command(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]]:

@@ -36,5 +36,8 @@ class Share(Protocol):
     def end_if_asked(self) -> None:
         """End this process if the run was asked to end: what the call gave is not wanted."""
 
+    def sends(self, *, is_sending: bool) -> None:
+        """Say whether spans of the calls are leaving: the parent waits a moment for them."""
+
     def is_stopping(self) -> bool:
         """Whether the running call is to come to its end."""

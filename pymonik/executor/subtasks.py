@@ -75,7 +75,13 @@ class SubtaskSession:
         forgotten: Results whose data nobody needs once the task has ended well.
         is_output_given: Whether the function has sent the task's output itself, or has had a task
             promise it, through ArmoniK's handler.
+        trace: The context that the running call came with, where somebody follows it: an executor
+            that makes no spans passes it on to subtasks.
+        span: Gives that of the span of the running call, where there is one.
     """
+
+    trace: dict[str, str] | None = None
+    span: Callable[[], dict[str, str]] | None = None
 
     def __init__(self, run: Run, meta: PayloadMeta, prefix: str = "") -> None:
         """Nothing is submitted.
@@ -408,10 +414,16 @@ class SubtaskSession:
             log_level=self._meta.log_level,
             archive=archive_of(function),
             board=self._meta.board,
+            traces=self._traces(),
         )
         output = self._pend(meta, [blob for packed in calls for blob in packed.blobs], options)
         places = range(len(calls)) if meta.chunked else (WHOLE,)
         return [ResultState(self, function.name, output, item) for item in places]
+
+    def _traces(self) -> tuple[dict[str, str], ...]:
+        """The context that subtasks carry which are submitted now."""
+        carried = self.trace if self.span is None else self.span()
+        return (carried,) if carried else ()
 
     def _call_meta(self, packed: Packed) -> CallMeta:
         refs = (
@@ -458,6 +470,7 @@ class SubtaskSession:
             first=first,
             indexes=indexes,
             archive=self._meta.archive,
+            traces=self._meta.traces_of([index]),
         )
         output = self._pend(meta, blobs, options)
         item = 0 if meta.chunked else WHOLE

@@ -128,7 +128,9 @@ class KeptItemLetter(ItemLetter):
     def invoke(self) -> ResultHandle[Any]:
         """Send it again, alone, with the same arguments and options; gives the handle."""
         call, blobs = self._task.call(self._number)
-        meta = msgspec.structs.replace(self._task.meta, calls=(call,), first=-1, indexes=b"")
+        stored = self._task.meta
+        traces = stored.traces_of([self._number])
+        meta = msgspec.structs.replace(stored, calls=(call,), first=-1, indexes=b"", traces=traces)
         data = b"".join(containers.join(meta, blobs))
         (payload,) = self._session.store_notes([(self.function, data)])
         state = ResultState(self._session, self.function, None, 0)

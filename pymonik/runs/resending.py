@@ -128,7 +128,9 @@ def _again(
     is_whole = [place.item for place in calls] == list(range(len(meta.calls)))
     if not is_whole:
         meta = msgspec.structs.replace(
-            meta, calls=tuple(stored.call(place.item)[0] for place in calls)
+            meta,
+            calls=tuple(stored.call(place.item)[0] for place in calls),
+            traces=meta.traces_of([place.item for place in calls]),
         )
         blobs = [blob for place in calls for blob in stored.call(place.item)[1]]
         data = b"".join(containers.join(meta, blobs))

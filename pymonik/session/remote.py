@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import tempfile
 import weakref
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from pymonik import tracing
 from pymonik.code.opened_result import OpenedResult, join_value
 from pymonik.code.program import Program
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError, UsageError
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from pymonik.code.references import Sealed
     from pymonik.code.with_calls import Code
     from pymonik.session.board import Board
+    from pymonik.session.call_spans import CallSpan, CallSpans
     from pymonik.session.engine import Engine
     from pymonik.session.protocol import Drawn, Session, Submission
     from pymonik.session.recorded import RecordedRun
@@ -173,6 +176,7 @@ class RemoteSession:
         self.live = live
         self.board = board
         self.hooks: Hooks | None = None  # told of each call, once somebody wants to know
+        self._spans: CallSpans | None = None  # once the program has a module of OpenTelemetry
         self.monitors: list[Any] = []  # handles of those that were started here
         self._live_events = live_events
         self._drawn: list[Drawn] = []
@@ -235,8 +239,12 @@ class RemoteSession:
         if code is not submission.code:
             submission = submission.with_code(code)
         self.weights.look(submission)
+        # Asked before anything of ours is imported: most programs have no OpenTelemetry.
+        span = self._span_of(submission) if tracing.API in sys.modules else None
+        if span is not None:
+            submission = span.on(submission)
         if self._recording is not None:
-            return self._submit_recorded(submission, self._recording)
+            return self._submit_recorded(submission, self._recording, span)
         name = submission.function.name
         states = [ResultState(self, name) for _ in submission.calls]
         if submission.run is not None:  # before one of them can end: an error names its item
@@ -244,10 +252,22 @@ class RemoteSession:
             submission.run.add(states, submission.calls, submission.options)
         if self.hooks is not None:
             self.hooks.submitted(states)
+        if span is not None:
+            span.follow(states)
         self._send_calls(submission, states)
         return states
 
-    def _submit_recorded(self, submission: Submission, recording: Recording) -> list[ResultState]:
+    def _span_of(self, submission: Submission) -> CallSpan | None:
+        if self._spans is None:
+            from pymonik.session.call_spans import CallSpans
+
+            self._spans = CallSpans(self._session_id)
+            self.before_close(self._spans.settle)
+        return self._spans.begin(submission)
+
+    def _submit_recorded(
+        self, submission: Submission, recording: Recording, span: CallSpan | None
+    ) -> list[ResultState]:
         """The same where calls may be there already: only the others are sent."""
         keys, found = recording.submitted(submission)
         name = submission.function.name
@@ -257,6 +277,8 @@ class RemoteSession:
             submission.run.add(states, submission.calls, submission.options)
         if self.hooks is not None:
             self.hooks.submitted(states)
+        if span is not None:
+            span.follow(states)
         recording.add(states, keys)
         known = [(s, item) for s, item in zip(states, found, strict=True) if item is not None]
         if known:

@@ -114,7 +114,14 @@ class _Heads:
     def container(self, task: OutgoingTask) -> list[Buffer]:
         """The payload of a task, which learns what it depends on."""
         (first, *others) = calls = task.calls
-        if others or first.refs or first.files or task.chunked or task.states[0].index >= 0:
+        if (
+            others
+            or first.refs
+            or first.files
+            or first.trace
+            or task.chunked
+            or task.states[0].index >= 0
+        ):
             meta = self._meta_of(task, self._functions)
             task.dependencies = result_ids(meta)
             return containers.join(meta, [blob for call in calls for blob in call.blobs])
@@ -338,6 +345,7 @@ class BatchSender:
             first=first,
             indexes=indexes,
             archive=archive_of(function),
+            traces=_traces(task.calls),
         )
 
     def _function(self, function: PackedFunction) -> FunctionRef | BuiltIn:
@@ -419,6 +427,14 @@ class BatchSender:
 
 def _nbytes(segments: Sequence[Buffer]) -> int:
     return sum(memoryview(segment).nbytes for segment in segments)
+
+
+def _traces(calls: Sequence[Packed]) -> tuple[dict[str, str], ...]:
+    """Contexts of the spans of calls: one where all have the same, as those of a map do."""
+    first = calls[0].trace
+    if first is calls[-1].trace and all(call.trace is first for call in calls):
+        return () if first is None else (first,)
+    return tuple(call.trace or {} for call in calls)
 
 
 def _call_meta(call: Packed) -> CallMeta:

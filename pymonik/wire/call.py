@@ -11,11 +11,14 @@ nothing that could refer to them.
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from pymonik.wire.environment import Environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Of all heads below; written into each, for those who read files of others.
 FORMAT_VERSION: Final = 3
@@ -214,6 +217,8 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
         first: The number of the first call among those of its run; -1 where they have none.
         indexes: Those of all calls, four bytes each, where they do not follow it.
         archive: Digest of the zip of a `LambdaHandler`: its executor serves no other.
+        traces: Contexts of the spans that calls belong to, as propagators of OpenTelemetry write
+            them: one for all calls, or one for each. Without any, executors make no spans.
     """
 
     function: FunctionRef | BuiltIn
@@ -232,8 +237,15 @@ class PayloadMeta(msgspec.Struct, frozen=True, kw_only=True, tag="payload", omit
     first: int = -1
     indexes: bytes = b""
     archive: str = ""
+    traces: tuple[dict[str, str], ...] = ()
     python: tuple[int, int] = msgspec.field(default_factory=_python)
     version: int = msgspec.field(default_factory=_format)
+
+    def traces_of(self, places: Sequence[int]) -> tuple[dict[str, str], ...]:
+        """``traces`` of a payload with these of the calls."""
+        if len(self.traces) < 2:
+            return self.traces
+        return tuple(self.traces[place] for place in places)
 
     def numbers_of(self, start: int, stop: int) -> tuple[int, bytes]:
         """``first`` and ``indexes`` of a part of the calls."""
