@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pymonik.cache.codes import Part, atom, digest_of_code, part_of
 from pymonik.code import by_text, first_party, functions, main_module, places, statements
+from pymonik.code.class_making import HEAP_TYPE
 from pymonik.code.references import Enclosed, Known, Named, Referable, ReferableGroup
 
 if TYPE_CHECKING:
@@ -58,7 +59,6 @@ _OF_ENUMS: Final = frozenset(
 _REDUCE_OF_SETS: Final = (set.__reduce__, frozenset.__reduce__)
 _SINGLE_DISPATCH: Final = functools.singledispatch(lambda _: None).__code__  # type: ignore[attr-defined]
 _EMPTY_CELL: Final = b"cell without a value"
-_HEAP_TYPE: Final = 1 << 9  # of `type.__flags__`: made by a class statement, not in C
 _HAVE_PARTS: Final = (types.FunctionType, type, types.ModuleType, Named)
 _UNKNOWN: Final = object()
 
@@ -399,7 +399,7 @@ class _Walk:
         self.tag(f"lock {type(value).__name__}")  # made anew where it arrives
 
     def _class(self, value: type) -> None:
-        if places.is_by_name(value) or not value.__flags__ & _HEAP_TYPE:
+        if places.is_by_name(value) or not value.__flags__ & HEAP_TYPE:
             self._named(value.__module__, value.__qualname__)
             return
         self.tag("class")

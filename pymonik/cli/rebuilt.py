@@ -15,6 +15,7 @@ from pymonik.code.finder import bundles
 from pymonik.code.opened_result import OpenedResult
 from pymonik.code.packed_function import LoadedFunction
 from pymonik.code.settings import applied, baselines
+from pymonik.code.spawned import MainSpec
 from pymonik.code.stack import OWN_FOLDER
 from pymonik.content.unpacked import UnpackedBundles
 from pymonik.environments.builds import Environments
@@ -214,7 +215,7 @@ def _set_up_environment(call: RebuiltCall, environments: Environments) -> None:
 
 def _set_up_files(call: RebuiltCall, unpacked: UnpackedBundles) -> None:
     """Let modules of the program be imported as they were, and its ``__main__`` be what it was."""
-    main_module.Turns.taken = True
+    main_module.take_turns(MainSpec)
     baselines.is_watching = False
     bundles.uses_originals = True
     if (ref := call.task.meta.bundle) is not None:

@@ -12,7 +12,7 @@ import re
 import types
 from typing import TYPE_CHECKING, Any, Final
 
-from pymonik.code.reducers import may_pose
+from pymonik.code.posing import may_pose
 from pymonik.code.references import Named
 
 if TYPE_CHECKING:

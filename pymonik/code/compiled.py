@@ -15,7 +15,7 @@ import cloudpickle
 from pymonik.errors import SerializationError
 
 if TYPE_CHECKING:
-    from pymonik.code.pickler import Pickler
+    from pymonik.code.reduction import Reduction
 
 # Version of marshal's format. Later ones write references to constants that occur twice, by their
 # reference counts: then equal code does not always give equal bytes, and the function counts as
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MARSHAL: Final = 2
 
 
-def reduce_code(pickler: Pickler, code: types.CodeType) -> Any:
+def reduce_code(pickler: Reduction, code: types.CodeType) -> Any:
     """What `pickle` takes for code, with its file names as they are."""
     name = getattr(code, "co_qualname", code.co_name)  # from Python 3.11 on
     pickler.compiled = pickler.compiled or name

@@ -10,12 +10,15 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from pymonik.code import classes, identities, places
+from pymonik.code import identities, places
+from pymonik.code.class_making import made_with_hooks_off
+from pymonik.code.class_state import set_class_state, state_of
+from pymonik.code.functions import need_annotations
 
 if TYPE_CHECKING:
     import enum
 
-    from pymonik.code.pickler import Pickler
+    from pymonik.code.reduction import Reduction
 
 # Names with one underscore around them that a class statement may set; the others are made by
 # `enum`.
@@ -31,7 +34,7 @@ _object_reduce: Any = object.__reduce__
 Member = tuple[str, Any, Any]  # name, value, arguments for the type that is mixed in
 
 
-def reduce_member(pickler: Pickler, member: enum.Enum) -> Any:
+def reduce_member(pickler: Reduction, member: enum.Enum) -> Any:
     """What `pickle` takes for a member: its name, which is unique, unlike its value."""
     del pickler
     cls = type(member)
@@ -40,13 +43,13 @@ def reduce_member(pickler: Pickler, member: enum.Enum) -> Any:
     return member_of, (cls, member.name)
 
 
-def define(pickler: Pickler, cls: type[enum.Enum]) -> Any:
+def define(pickler: Reduction, cls: type[enum.Enum]) -> Any:
     """What makes the class with its members, then its state."""
     mixed = cast("Any", cls)._member_type_
     members: list[Member] = [
         (name, member._value_, _content(member, mixed)) for name, member in cls.__members__.items()
     ]
-    classes.need_annotations(pickler, cls)
+    need_annotations(pickler, cls)
     attributes = {
         name: {k: v for k, v in vars(member).items() if k not in _OF_MEMBERS}
         for name, member in cls.__members__.items()
@@ -58,7 +61,7 @@ def define(pickler: Pickler, cls: type[enum.Enum]) -> Any:
     )
     state = {
         name: value
-        for name, value in classes.state_of(cls).items()
+        for name, value in state_of(cls).items()
         if name not in cls.__members__ and (not _is_sunder(name) or name in _KEPT)
     }
     return make_enum, arguments, (state, attributes), None, None, set_enum_state
@@ -126,9 +129,7 @@ def make_enum(
         names["__new__"], names["__init__"] = _stand_in(members), _do_nothing
     for member, value, _ in members:
         names[member] = value
-    cls = classes.made_with_hooks_off(
-        bases, lambda: meta.__new__(meta, name, bases, names, **keywords)
-    )
+    cls = made_with_hooks_off(bases, lambda: meta.__new__(meta, name, bases, names, **keywords))
     if made_by_hooks:
         for hook in _HOOKS:
             if hook in vars(cls) and hook != "__new__":
@@ -161,6 +162,6 @@ def _do_nothing(*_: object) -> None:
 def set_enum_state(cls: Any, state: tuple[dict[str, Any], dict[str, dict[str, Any]]]) -> None:
     """Set the attributes of an enumeration, and of its members."""
     of_class, of_members = state
-    classes.set_class_state(cls, of_class)
+    set_class_state(cls, of_class)
     for name, attributes in of_members.items():
         vars(cls.__members__[name]).update(attributes)

@@ -16,6 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pymonik.code import codec
+from pymonik.code.class_making import HEAP_TYPE
 from pymonik.code.remote_frames import remote_part, traceback_of
 from pymonik.errors import CommandError, TaskFailedError
 from pymonik.wire.failure import NONE
@@ -46,7 +47,6 @@ _suppress = _dict["__suppress_context__"].__get__
 _set_traceback = _dict["__traceback__"].__set__
 _traceback = _dict["__traceback__"].__get__
 _flags = type.__dict__["__flags__"].__get__
-_HEAP_TYPE: Final = 1 << 9  # flag of classes that were made by a class statement
 
 
 class Note(str):
@@ -291,7 +291,7 @@ def _set_attribute(error: BaseException, name: str, value: object) -> None:
 
 def _python_base(kind: type[BaseException]) -> type[BaseException]:
     """The nearest class that is written in C, as nearly all of Python's own are."""
-    return next(base for base in type.mro(kind) if not _flags(base) & _HEAP_TYPE)
+    return next(base for base in type.mro(kind) if not _flags(base) & HEAP_TYPE)
 
 
 # -- classes -------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from pymonik.code.references import Named
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pymonik.code.pickler import Pickler
+    from pymonik.code.reduction import Reduction
     from pymonik.code.sources import Source
 
 # Instructions that read or write a global name.
@@ -53,7 +53,7 @@ class Namespace:
 # -- pickling ------------------------------------------------------------------------------------
 
 
-def reduce_function(pickler: Pickler, function: types.FunctionType) -> Any:
+def reduce_function(pickler: Reduction, function: types.FunctionType) -> Any:
     """What `pickle` takes for a function."""
     if places.is_by_name(function):
         return NotImplemented
@@ -80,7 +80,7 @@ def _function_of(task: Any) -> Any:
     return task.wrapped()
 
 
-def _reduce_by_value(pickler: Pickler, function: types.FunctionType) -> Any:
+def _reduce_by_value(pickler: Reduction, function: types.FunctionType) -> Any:
     code, names = function.__code__, function.__globals__
     home = places.home_of(names)
     captured: dict[str, Any] = {}
@@ -136,7 +136,7 @@ class _IfThere:
         return imported_if_there, (self._name,)
 
 
-def _need_by_text(pickler: Pickler, code: types.CodeType, names: dict[str, Any]) -> None:
+def _need_by_text(pickler: Reduction, code: types.CodeType, names: dict[str, Any]) -> None:
     from pymonik.code import by_text  # executors pickle few functions
 
     if by_text.is_used_by(code, names):
@@ -148,7 +148,7 @@ _FOR_IMPORTS = ("__name__", "__package__", "__path__", "__file__")  # what relat
 
 
 def _cells(
-    pickler: Pickler, closure: Iterable[types.CellType]
+    pickler: Reduction, closure: Iterable[types.CellType]
 ) -> tuple[tuple[types.CellType, ...], list[tuple[types.CellType, object]]]:
     """The cells, and the contents of those that the pickle has not had yet.
 
@@ -182,6 +182,16 @@ def names_of(code: types.CodeType) -> tuple[str, ...]:
         _names_of_code.clear()
     _names_of_code[id(code)] = code, tuple(names)
     return tuple(names)
+
+
+def need_annotations(pickler: Reduction, cls: type) -> None:
+    """Names that only annotations have are needed too, by `typing.get_type_hints`."""
+    if cls.__module__ not in main_module.MAIN_NAMES:
+        return
+    current = main_module.current_names()
+    words = names_in_annotations(vars(cls).get("__annotations__"))
+    if current is not None and words:
+        pickler.need_names(current[1], words, optional=True)
 
 
 def names_in_annotations(annotations: object) -> list[str]:
@@ -229,7 +239,7 @@ def _attributes_in(code: types.CodeType) -> Iterator[str]:
             yield from _attributes_in(constant)
 
 
-def reduce_cell(pickler: Pickler, cell: types.CellType) -> Any:
+def reduce_cell(pickler: Reduction, cell: types.CellType) -> Any:
     """What `pickle` takes for a variable of a closure."""
     if pickler.has_cell(cell):
         return types.CellType, ()
@@ -247,7 +257,7 @@ def _reduce_single_dispatch(function: Any) -> Any:
     return functools.singledispatch, (plain,), state, None, None, set_dispatch_state
 
 
-def reduce_module(pickler: Pickler, module: types.ModuleType) -> Any:
+def reduce_module(pickler: Reduction, module: types.ModuleType) -> Any:
     """What `pickle` takes for a module."""
     if places.travels_by_name(module.__name__) and sys.modules.get(module.__name__) is module:
         return imported, (module.__name__,)
@@ -262,7 +272,7 @@ def reduce_module(pickler: Pickler, module: types.ModuleType) -> Any:
 _NOT_OF_MODULES = frozenset({"__builtins__", "__loader__", "__spec__", "__cached__"})
 
 
-def reduce_namespace(pickler: Pickler, namespace: Namespace) -> Any:
+def reduce_namespace(pickler: Reduction, namespace: Namespace) -> Any:
     """What `pickle` takes for the names of a module that cannot be imported."""
     del pickler
     return make_module, (str(namespace.names.get("__name__")),)

@@ -14,6 +14,9 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from importlib.machinery import ModuleSpec
+
     from pymonik.wire.definitions import Definition
 
 MAIN_NAMES: Final = ("__main__", "__mp_main__")  # the second in children of multiprocessing
@@ -29,9 +32,7 @@ class ArrivedMain(types.ModuleType):
     def __init__(self, main_id: str) -> None:
         super().__init__("__main__")
         self.__dict__["__builtins__"] = __builtins__
-        from pymonik.code.spawned import MainSpec  # needs what this module has
-
-        self.__spec__ = MainSpec(main_id)
+        self.__spec__ = None if Turns.spec_of is None else Turns.spec_of(main_id)
         state = _State(self, main_id)
         _arrived[main_id] = state
         _by_names[id(self.__dict__)] = state
@@ -94,9 +95,17 @@ class Turns:
 
     Attributes:
         taken: If not, ``sys.modules["__main__"]`` is the program's own and stays so.
+        spec_of: Makes the spec of a ``__main__`` that arrives, by which `multiprocessing` finds it
+            in children of this process.
     """
 
     taken = False
+    spec_of: Callable[[str], ModuleSpec] | None = None
+
+
+def take_turns(spec_of: Callable[[str], ModuleSpec]) -> None:
+    """From now on each call finds the ``__main__`` of its program in place."""
+    Turns.taken, Turns.spec_of = True, spec_of
 
 
 def put_in_place(main_id: str) -> None:

@@ -18,7 +18,8 @@ import time
 import types
 from typing import Any, Final
 
-from pymonik.code import reducers, settings
+from pymonik.code import posing, settings
+from pymonik.code.class_making import HEAP_TYPE
 from pymonik.code.references import Named
 
 _PROTOCOL: Final = 5  # of pickle
@@ -27,7 +28,6 @@ _KINDS: Final = (
     *(*_GROUPS, collections.deque, collections.defaultdict),
     *(collections.OrderedDict, collections.Counter),
 )
-_HEAP_TYPE: Final = 1 << 9  # flag of classes that were made by a class statement
 _NEVER: Final = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, Named)
 _LOOK_S: Final = 1.0  # seconds after which objects that were not found are looked for again
 
@@ -131,9 +131,9 @@ def may_be_one(value: object) -> bool:
     # Only the class is asked: a proxy, such as that of Flask's request, answers for another object,
     # or raises where there is none.
     return (
-        bool(kind.__dictoffset__ or kind.__flags__ & _HEAP_TYPE)
+        bool(kind.__dictoffset__ or kind.__flags__ & HEAP_TYPE)
         and kind.__reduce_ex__ is object.__reduce_ex__
-        and not reducers.may_pose(kind)
+        and not posing.may_pose(kind)
     )
 
 

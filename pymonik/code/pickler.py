@@ -23,6 +23,7 @@ from pymonik.code import (
     functions,
     main_module,
     places,
+    posing,
     reducers,
 )
 from pymonik.code.imports import imported_names
@@ -58,7 +59,7 @@ def _reducer_of(kind: type) -> _Reducer | None:
     for base, of_subclass in _SUBCLASSES:
         if issubclass(kind, base):
             return of_subclass
-    if reducers.may_pose(kind):
+    if posing.may_pose(kind):
         return reducers.reduce_posing
     return reducers.reduce_sentinel if reducers.may_be_sentinel(kind) else None
 

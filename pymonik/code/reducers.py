@@ -14,11 +14,13 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from pymonik.code import arrivals, functions, identities, main_module, places
+from pymonik.code.class_making import HEAP_TYPE
+from pymonik.code.posing import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pymonik.code.pickler import Pickler
+    from pymonik.code.reduction import Reduction
 
 _ABSENT: Final = object()
 _PROTOCOL: Final = 5  # of pickle
@@ -44,7 +46,7 @@ def _reduce_the_one(obj: object, make: Callable[..., Any], *arguments: Any) -> A
     return the_one, (identities.id_of(obj), make, arguments)
 
 
-def _reduce_context_variable(pickler: Pickler, variable: Any) -> Any:
+def _reduce_context_variable(pickler: Reduction, variable: Any) -> Any:
     del pickler
     return _reduce_the_one(variable, make_context_variable, variable.name, *_default_of(variable))
 
@@ -64,7 +66,7 @@ def make_context_variable(name: str, *default: Any) -> Any:
     return contextvars.ContextVar(name)
 
 
-def _reduce_new_type(pickler: Pickler, made: Any) -> Any:
+def _reduce_new_type(pickler: Reduction, made: Any) -> Any:
     del pickler
     if places.is_by_name(made):
         return NotImplemented
@@ -79,7 +81,7 @@ def make_new_type(name: str, module: str, qualname: str, supertype: Any) -> Any:
     return made
 
 
-def _reduce_type_variable(pickler: Pickler, variable: Any) -> Any:
+def _reduce_type_variable(pickler: Reduction, variable: Any) -> Any:
     del pickler
     module = getattr(variable, "__module__", None)
     name = variable.__name__
@@ -108,7 +110,7 @@ def make_type_variable(
     return made
 
 
-def _reduce_type_alias(pickler: Pickler, alias: Any) -> Any:
+def _reduce_type_alias(pickler: Reduction, alias: Any) -> Any:
     del pickler
     if places.travels_by_name(alias.__module__):
         return NotImplemented
@@ -121,7 +123,7 @@ def make_type_alias(kind: Any, name: str, value: Any, parameters: tuple[Any, ...
     return kind(name, value, type_params=parameters)
 
 
-def _reduce_of_parameters(pickler: Pickler, part: Any) -> Any:
+def _reduce_of_parameters(pickler: Reduction, part: Any) -> Any:
     del pickler
     return type(part), (part.__origin__,)
 
@@ -129,7 +131,7 @@ def _reduce_of_parameters(pickler: Pickler, part: Any) -> Any:
 # -- wrappers ------------------------------------------------------------------------------------
 
 
-def _reduce_cached(pickler: Pickler, wrapper: Any) -> Any:
+def _reduce_cached(pickler: Reduction, wrapper: Any) -> Any:
     """A function of `functools.lru_cache`: what it has cached stays behind."""
     if places.is_by_name(wrapper):
         return NotImplemented
@@ -151,7 +153,7 @@ def make_cached(function: Any, maxsize: int | None, typed: bool) -> Any:  # noqa
     return functools.lru_cache(maxsize, typed)(function)
 
 
-def _reduce_method(pickler: Pickler, method: types.MethodType) -> Any:
+def _reduce_method(pickler: Reduction, method: types.MethodType) -> Any:
     """A method: by its name where its object's class has it."""
     del pickler
     function, owner = method.__func__, method.__self__
@@ -179,30 +181,30 @@ def bound_method(owner: Any, cls: type, name: str) -> types.MethodType:
 # -- weak collections ----------------------------------------------------------------------------
 
 
-def _reduce_weak_mapping(pickler: Pickler, mapping: Any) -> Any:
+def _reduce_weak_mapping(pickler: Reduction, mapping: Any) -> Any:
     del pickler
     return type(mapping), (), None, None, iter(list(mapping.items()))
 
 
-def _reduce_weak_reference(pickler: Pickler, reference: Any) -> Any:
+def _reduce_weak_reference(pickler: Reduction, reference: Any) -> Any:
     return (weakref.ref, (reference(),)) if pickler.is_code else NotImplemented
 
 
 # -- locks ---------------------------------------------------------------------------------------
 
 
-def _reduce_lock(pickler: Pickler, lock: Any) -> Any:
+def _reduce_lock(pickler: Reduction, lock: Any) -> Any:
     """A lock of code guards what is of this process: elsewhere a new one guards what is there."""
     del lock
     return (threading.Lock, ()) if pickler.is_code else NotImplemented
 
 
-def _reduce_reentrant_lock(pickler: Pickler, lock: Any) -> Any:
+def _reduce_reentrant_lock(pickler: Reduction, lock: Any) -> Any:
     del lock
     return (threading.RLock, ()) if pickler.is_code else NotImplemented
 
 
-def _reduce_local(pickler: Pickler, local: Any) -> Any:
+def _reduce_local(pickler: Reduction, local: Any) -> Any:
     del local
     return (threading.local, ()) if pickler.is_code else NotImplemented
 
@@ -210,38 +212,7 @@ def _reduce_local(pickler: Pickler, local: Any) -> Any:
 # -- objects that pose as others -----------------------------------------------------------------
 
 
-class _Asked:
-    """What is known of classes: a pickler is made for each call, and asks again each time.
-
-    Args:
-        ask: Looks at a class and its bases, which takes some microseconds.
-    """
-
-    def __init__(self, ask: Callable[[type], bool]) -> None:
-        self._ask = ask
-        self._known: dict[int, tuple[weakref.ref[type], bool]] = {}  # by the address of the class
-
-    def __call__(self, kind: type) -> bool:
-        known = self._known.get(id(kind))
-        if known is not None and known[0]() is kind:
-            return known[1]
-        if len(self._known) >= _MOST_ASKED:
-            self._known.clear()
-        answer = self._ask(kind)
-        self._known[id(kind)] = weakref.ref(kind), answer
-        return answer
-
-
-_MOST_ASKED: Final = 1024  # classes that are remembered
-
-
-@_Asked
-def may_pose(kind: type) -> bool:
-    """Whether objects of this class may tell another class than theirs, as proxies do."""
-    return any("__class__" in vars(base) for base in kind.__mro__[:-1])
-
-
-def reduce_posing(pickler: Pickler, obj: Any) -> Any:
+def reduce_posing(pickler: Reduction, obj: Any) -> Any:
     """What its class says, as `pickle` refuses an object whose ``__class__`` is not its class.
 
     In code, a proxy such as Flask's ``request`` is that of the module that has it: what it stands
@@ -264,7 +235,7 @@ def new_object(kind: Any, *arguments: Any) -> Any:
 # -- sentinels -----------------------------------------------------------------------------------
 
 
-@_Asked
+@Asked
 def may_be_sentinel(kind: type) -> bool:
     """Whether objects of this class have nothing but an identity, as ``MISSING = object()``."""
     if kind is object:
@@ -275,7 +246,7 @@ def may_be_sentinel(kind: type) -> bool:
         and not hasattr(kind, "__getnewargs__")
         and not hasattr(kind, "__getnewargs_ex__")
         and getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None)
-        and bool(kind.__flags__ & 1 << 9)
+        and bool(kind.__flags__ & HEAP_TYPE)
         and not any(map(_has_slots, kind.__mro__))
     )
 
@@ -292,7 +263,7 @@ class _Empty:
 _LARGEST_SENTINEL: Final = _Empty.__basicsize__
 
 
-def reduce_sentinel(pickler: Pickler, obj: Any) -> Any:
+def reduce_sentinel(pickler: Reduction, obj: Any) -> Any:
     """What `pickle` takes for an object without content: the name under which a module has it."""
     kind = type(obj)
     if kind is not object and has_attributes(obj):

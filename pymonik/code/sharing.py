@@ -18,6 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pymonik.code import codec
+from pymonik.code.class_making import HEAP_TYPE
 from pymonik.code.fingerprint import is_constant
 from pymonik.code.pickler import Place
 from pymonik.errors import SerializationError
@@ -35,7 +36,6 @@ _MOST_MORE: Final = 4 * 1024  # bytes by which a part may grow so that objects i
 # Bytes of a stream, without arrays, up to which its objects are looked at one by one.
 _LONGEST_NAMED: Final = 256 * 1024
 _CONTAINERS: Final = (list, dict, set, bytearray)
-_HEAP_TYPE: Final = 1 << 9  # flag of classes that were made by a class statement
 _CODE: Final = (type, types.FunctionType, types.ModuleType, types.MethodType, enum.Enum)
 
 
@@ -107,7 +107,7 @@ def _has_identity(value: object) -> bool:
         return True
     if issubclass(kind, _CODE) or is_constant(value):
         return False
-    return bool(kind.__flags__ & _HEAP_TYPE) or _is_buffer(value)
+    return bool(kind.__flags__ & HEAP_TYPE) or _is_buffer(value)
 
 
 def _is_buffer(value: Any) -> bool:

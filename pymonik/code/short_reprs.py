@@ -13,6 +13,8 @@ import types
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from pymonik.code.class_making import HEAP_TYPE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -23,7 +25,6 @@ _MOST_DEPTH: Final = 4  # containers in containers
 _MOST_BITS: Final = 4096  # of a whole number: a larger one takes long to write, or Python refuses
 _MOST_S: Final = 0.02  # seconds of one repr, so that something is left for the others
 _FEW_ITEMS: Final = 32  # of an array up to which its items are shown
-_HEAP_TYPE: Final = 1 << 9  # flag of classes that were made by a class statement
 
 PLAIN: Final = frozenset({int, float, str, bytes, bool, type(None), complex})
 _BRACKETS: dict[type, Sequence[str]] = {
@@ -77,7 +78,7 @@ class ShortReprs:
                 return self._of_container(value, base, depth)
         if kind.__module__ == "numpy" and hasattr(kind, "shape") and hasattr(kind, "dtype"):
             return self._of_array(value)
-        if not kind.__flags__ & _HEAP_TYPE and (size := _length(value)) > _MOST_ITEMS:
+        if not kind.__flags__ & HEAP_TYPE and (size := _length(value)) > _MOST_ITEMS:
             return f"<{kind.__name__} of {size} items>"
         if _repr_of(kind) is BaseException.__repr__:
             return f"{_name_of(kind)}{self._of_container(value.args, tuple, depth)}"

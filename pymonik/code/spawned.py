@@ -13,8 +13,7 @@ import zlib
 from importlib.machinery import ModuleSpec
 from typing import Any, Final
 
-from pymonik.code import gathering, main_module
-from pymonik.code.pickler import Pickler
+from pymonik.code import main_module
 from pymonik.wire.definitions import split_definitions, with_definitions
 
 VARIABLE: Final = "PYMONIK_MAIN"
@@ -47,6 +46,9 @@ def _hand_down(main_id: str | None) -> bool:
     """Put the definitions into the environment; ``False`` if they are too large for it."""
     if main_id is None:
         return True
+    from pymonik.code import gathering  # an executor's start has no need of either
+    from pymonik.code.pickler import Pickler
+
     names = main_module.names_of(main_id)
     pickler = Pickler()
     pickler.need_names(names, main_module.definitions_of(main_id), optional=True)
@@ -70,7 +72,7 @@ def handed_down() -> dict[str, Any]:
     parts = (os.environ.get(f"{VARIABLE}_{number}", "") for number in range(_MOST_PARTS))
     definitions, main_id = split_definitions(zlib.decompress(base64.b64decode("".join(parts))))
     program = bytes(main_id).decode()
-    main_module.Turns.taken = True
+    main_module.take_turns(MainSpec)
     main_module.put_in_place(program)
     codec.accept(definitions)
     return main_module.names_of(program)

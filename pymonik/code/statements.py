@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymonik.code import arrivals, functions, identities, main_module, places
 
 if TYPE_CHECKING:
-    from pymonik.code.pickler import Pickler
+    from pymonik.code.reduction import Reduction
 
 _WORD: Final = r"[^\W\d]\w*"  # compiled when code is first packed: executors pack little
 # In Python or in C: `msgspec` makes its classes in C, with what it knows of their fields.
@@ -62,7 +62,7 @@ def statement_of(cls: type) -> tuple[str, int, str] | None:
     return file, max(first, 1), text
 
 
-def define(pickler: Pickler, cls: type, statement: tuple[str, int, str]) -> Any:
+def define(pickler: Reduction, cls: type, statement: tuple[str, int, str]) -> Any:
     """What makes the class by running its statement."""
     main_id, names = main_module.current_names() or ("", {})
     file, first, text = statement

@@ -23,6 +23,7 @@ import msgspec
 from pymonik.code import first_party, main_module
 from pymonik.code.finder import bundles
 from pymonik.code.settings import baselines
+from pymonik.code.spawned import MainSpec
 from pymonik.errors import ControlPlaneError, UsageError
 from pymonik.executor import task_logging
 from pymonik.executor.ahead import Behind
@@ -80,7 +81,7 @@ def main() -> None:
     task_logging.set_up()
     _set_up_path(packages, archive)
     # Calls of several programs take turns here, so `__main__` is set before each of them.
-    main_module.Turns.taken = True
+    main_module.take_turns(MainSpec)
     # User code that parses `sys.argv` must not find the numbers of our descriptors.
     del sys.argv[1:]
     # Only the client compares variables of modules with what the files give; here it would be
