@@ -57,6 +57,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     slots: tuple[str, ...] = ()
 
 
+# Made once: a line is written for each call.
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Entry).decode
 
@@ -110,6 +111,7 @@ class Ledger:
         with self._lock:
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             try:
+                # Else half a line of a program that died would swallow this one.
                 if self._ends_in_a_line(fd):
                     line = b"\n" + line
                 os.write(fd, line)  # in one piece: others may add lines too
@@ -127,6 +129,7 @@ class Ledger:
 
     def _saved(self, path: Path) -> SavedFile:
         about = path.stat()
+        # The folder may be moved, with its files, and the ledger still tells of them.
         relative = os.path.relpath(path, self._folder)
         return SavedFile(relative, about.st_size, about.st_mtime_ns, path.is_dir())
 

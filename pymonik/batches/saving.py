@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_OF_VALUE: Final = 4 * 1024 * 1024  # bytes that the ledger keeps of a value
+# Bytes that the ledger keeps of a value: it is a text file that is read as a whole. A call with a
+# larger value is run again.
+_MOST_OF_VALUE: Final = 4 * 1024 * 1024
 
 
 class _Waiting:
@@ -108,8 +110,12 @@ class Saving:
 
     def _save_once(self, waiting: _Waiting) -> None:
         with waiting.lock:
+            # Asked with the lock held: the thread of callbacks and whoever gets the value come here
+            # at once.
             if id(waiting.state) in self._waiting:
                 self._save(waiting)
+                # After it was saved: an error leaves it among those that wait, and the next one
+                # tries again.
                 self._waiting.pop(id(waiting.state), None)
 
     def _save_quietly(self, state: ResultState) -> None:

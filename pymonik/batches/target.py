@@ -52,6 +52,8 @@ class Target:
         try:
             parsed = list(string.Formatter().parse(self.pattern))
             if all(field in (None, *_FIELDS) for _, field, _, _ in parsed):  # else it is named
+                # Tried once: a format such as ``{name:d}`` is an error at the call and not when the
+                # first call ends.
                 self.pattern.format(i=0, name="a.b", stem="a", suffix=".b")
         except ValueError as error:
             raise UsageError(f"{self.pattern!r}: {error}") from None

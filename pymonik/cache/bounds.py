@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_BYTES: Final = 10 * 1024**3  # of values
-MOST_AGE_S: Final = 30 * 86_400.0
+MOST_BYTES: Final = 10 * 1024**3  # of values, all together
+MOST_AGE_S: Final = 30 * 86_400.0  # seconds (30 days) after which a value is deleted
 MOST_KEPT: Final = 50_000  # entries: as many names must be listed
-_WRITTEN: Final = 2_000  # entries after which the bounds are looked at again
+# Entries after which the bounds are looked at again: a look lists all names and asks for all sizes,
+# and too much for a short time harms nobody.
+_WRITTEN: Final = 2_000
 
 
 class Limits(NamedTuple):
@@ -46,6 +48,7 @@ class Bounds:
     def __init__(self, entries: Entries) -> None:
         self._entries = entries
         self._written = _WRITTEN  # so that the first value written has them looked at
+        # One look at a time: who writes while another thread looks goes on without.
         self._looking = threading.Lock()
 
     def written(self, number: int) -> None:
@@ -85,6 +88,8 @@ def surplus(
     gone: list[Entry] = []
     for number, entry in enumerate(reversed(entries)):
         result_id = entry.place.result_id
+        # Values of one chunk stand in one result, whose bytes count once; it goes with the last of
+        # them.
         size = 0 if result_id in kept else sizes.get(result_id, 0)
         is_old = now - entry.created > limits.age_s
         is_there = result_id in sizes
@@ -93,5 +98,6 @@ def surplus(
             continue
         kept_bytes += size
         kept.add(result_id)
+    # Collected from the newest to the oldest, since the newest are kept.
     gone.reverse()
     return gone

@@ -32,12 +32,16 @@ if TYPE_CHECKING:
 
     from pymonik.session.result import ResultState
 
+# Values that have no parts. They get no number in `_seen`: whether two of them are one object is an
+# accident of the interpreter.
 _ATOMS: Final = frozenset(
     {str, int, float, bool, bytes, complex, type(None), type(Ellipsis), type(NotImplemented)}
 )
 _MOST_OBJECTS: Final = 1_000_000  # of one value: whoever has more does not wait for a digest of it
 _PROTOCOL: Final = 4  # with a higher one arrays give buffers that stand outside of the pickle
+# Locks cannot be pickled; pymonik makes new ones where they arrive.
 _LOCKS: Final = (type(threading.Lock()), type(threading.RLock()))
+# What classes that are written in C have for their attributes: known by kind and name.
 _DESCRIPTORS: Final = (
     *(types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType),
     *(types.MethodDescriptorType, types.ClassMethodDescriptorType, types.MethodWrapperType),
@@ -56,10 +60,14 @@ _OF_ENUMS: Final = frozenset(
         *("_hashable_values_", "_unhashable_values_map_", "__new__"),
     }
 )
+# A subclass that keeps these is pickled as a set, in an order that differs between processes.
 _REDUCE_OF_SETS: Final = (set.__reduce__, frozenset.__reduce__)
+# The code of every function that `functools.singledispatch` makes: one of them is known by its
+# registry.
 _SINGLE_DISPATCH: Final = functools.singledispatch(lambda _: None).__code__  # type: ignore[attr-defined]
 _EMPTY_CELL: Final = b"cell without a value"
 _HAVE_PARTS: Final = (types.FunctionType, type, types.ModuleType, Named)
+# The mark of a name that is not there, as ``None`` is a value.
 _UNKNOWN: Final = object()
 
 
@@ -104,6 +112,7 @@ def digested(
     walk = _Walk(key_of, takes_files=takes_files)
     try:
         walk.add(value)
+    # A value as deep as that cannot be pickled either.
     except RecursionError:
         raise CannotDigestError("it is nested too deeply") from None
     return Digested(
@@ -165,6 +174,8 @@ class _Walk:
             return True
         if len(self._seen) >= _MOST_OBJECTS:
             raise CannotDigestError(f"it has more than {_MOST_OBJECTS} objects")
+        # Numbers and not addresses go into the digest: the order in which objects are met is the
+        # same in every process.
         self._seen[id(value)] = len(self._seen), value
         return False
 
@@ -175,6 +186,7 @@ class _Walk:
         for base, of_subclass in _SUBCLASSES:
             if issubclass(kind, base):
                 return of_subclass
+        # By name: nothing is imported here for programs that do not use these packages.
         if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
             return _Walk._array
         if kind.__module__.startswith("numba.") and hasattr(kind, "py_func"):
@@ -204,6 +216,7 @@ class _Walk:
 
     def _set(self, value: set[object] | frozenset[object]) -> None:
         self.tag(type(value).__name__, len(value))
+        # Sorted by digest: the order of a set depends on addresses and on the seed of hashes.
         for digest in sorted(map(self._alone, value)):
             self._hash.update(digest)
 
@@ -238,6 +251,8 @@ class _Walk:
         self._class(type(value))
         self.add(tuple(map(int, value.shape)))
         self.add(value.dtype)
+        # The transposed array is of one piece in the order of C, so `tobytes` takes the bytes as
+        # they lie.
         order = value.T if is_fortran else value
         self._hash.update(order.tobytes())
 
@@ -312,6 +327,7 @@ class _Walk:
             return
         if value.__code__ is _SINGLE_DISPATCH:
             self.tag("dispatch")
+            # Its closure holds caches beside the registry, which a call fills.
             self.add(dict(value.registry))  # type: ignore[attr-defined]
             return
         self.tag("function")
@@ -336,6 +352,8 @@ class _Walk:
             function.__code__, names
         ):
             wanted.update(by_text.meant_by(function.__code__, names))
+        # Builtins are not among the globals and are passed over: Python's version is part of the
+        # key.
         for name in sorted(wanted):
             value = names.get(name, _UNKNOWN)
             if value is _UNKNOWN or name in main_module.OF_EACH_MODULE:
@@ -360,6 +378,7 @@ class _Walk:
         for name, one in annotations.items():
             self.add(name)
             try:
+                # Tried on its own first: half of an annotation must not be in the digest.
                 digest_of(one)
             except CannotDigestError:
                 one = repr(one) if " at 0x" not in repr(one) else type(one).__name__
@@ -399,6 +418,7 @@ class _Walk:
         self.tag(f"lock {type(value).__name__}")  # made anew where it arrives
 
     def _class(self, value: type) -> None:
+        # A class made in C has no code to look at; its package counts by what is installed.
         if places.is_by_name(value) or not value.__flags__ & HEAP_TYPE:
             self._named(value.__module__, value.__qualname__)
             return
@@ -485,6 +505,8 @@ class _Walk:
         if kind.__reduce__ not in _REDUCE_OF_SETS or kind.__reduce_ex__ is not object.__reduce_ex__:
             self._object(value)
             return
+        # The class and what the instance has beside its members count, as in the pickle of an
+        # object.
         self.add(type(value))
         self._set(value)
         self.add(getattr(value, "__dict__", None))
@@ -516,6 +538,8 @@ class _Walk:
                 self._named(module, reduced)
                 return
             raise CannotDigestError(f"a {type(value).__name__} that no module has by its name")
+        # The tuple has two to six parts, as the protocol of `pickle` says: what is left out is
+        # ``None``.
         parts: list[Any] = list(reduced)
         make, arguments, state, items, pairs, setter = parts + [None] * (6 - len(parts))
         self.tag("object", len(parts))
@@ -543,6 +567,7 @@ def _reduced(value: Any) -> Any:
 
 
 _OF_MEMBERS: Final = frozenset({"__objclass__", "_sort_order_", "_hash_"})
+# Exact types first, as most values have one of these; subclasses are looked for one by one.
 _WRITERS: Final[dict[type, Callable[[_Walk, Any], None]]] = {
     list: _Walk._list,
     tuple: _Walk._list,

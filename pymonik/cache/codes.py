@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # What of an object of code says how it runs. The stack size follows from the instructions.
 _NAMES: Final = ("co_names", "co_varnames", "co_freevars", "co_cellvars")
 _NUMBERS: Final = ("co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_flags")
+# Functions that import or run what a text names, so that the instructions do not tell what is
+# needed.
 _DYNAMIC: Final = frozenset(
     {
         *("import_module", "__import__", "find_spec", "iter_modules", "walk_packages"),
@@ -95,6 +97,8 @@ def digest_of_code(code: types.CodeType) -> bytes:
     """Of code and the code in it."""
     digest = hashlib.sha256()
     digest.update(constant(code.co_name))
+    # ``co_code`` is the code as it was compiled: what the interpreter specializes in place while it
+    # runs is not in it.
     digest.update(constant(code.co_code))
     digest.update(constant(code.co_consts))
     for name in (*_NAMES, *_NUMBERS):
@@ -141,6 +145,8 @@ def parts_of_module(code: types.CodeType, module: str) -> list[Part]:
     body = hashlib.sha256(constant(code.co_code))
     for one in code.co_consts:
         is_code = isinstance(one, types.CodeType)
+        # Functions are parts of their own: of them only the name is a part of the module's
+        # statements.
         body.update(constant(one.co_name) if is_code else constant(one))
     for names in _NAMES:
         body.update(constant(getattr(code, names)))

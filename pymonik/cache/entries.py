@@ -41,8 +41,10 @@ _log = logging.getLogger("pymonik")
 PREFIX: Final = "pymonik.cache/"
 CODE_PREFIX: Final = "pymonik.cache-code/"
 MOST_ENTRIES: Final = 100_000  # that are listed; of more the oldest are not found
-_FRESH_S: Final = 2.0  # a list of names serves looks for as long
-_COMPLETED: Final = "COMPLETED"
+# Seconds for which a list of names serves further looks: a loop that invokes one call after the
+# other does not list the names for each. What others write meanwhile is computed again.
+_FRESH_S: Final = 2.0
+_COMPLETED: Final = "COMPLETED"  # the status of a result that is there, by ArmoniK's name
 
 
 class Entry(NamedTuple):
@@ -82,7 +84,11 @@ class Entries:
     def __init__(self, session: RemoteSession) -> None:
         self._session = session
         self._known: dict[str, _Known] = {}  # by what keys start with
-        self._ended: deque[ResultState] = deque()  # to be written
+        # To be written: added to in the thread that hears of results, which must not wait for a
+        # request.
+        self._ended: deque[ResultState] = deque()
+        # An RLock: a finalizer that submits may come here in the middle of a write, in the same
+        # thread.
         self._writing = threading.RLock()
         self._writer = Callbacks()
         self._written_codes: set[str] = set()
@@ -91,6 +97,7 @@ class Entries:
         self.limits = Limits()
         self._bounds = Bounds(self)
         keep(session)  # values outlive the handles of this program, and the session
+        # The writer may not have had its turn when the session is closed.
         session.before_close(self.write)
 
     # -- looking -------------------------------------------------------------------------------
@@ -110,6 +117,7 @@ class Entries:
         ids = {one.place.result_id for some in candidates.values() for one in some}
         if not ids:
             return {}
+        # An entry may be there whose value somebody has deleted.
         rows = self._session.lists.results(sorted(ids))
         there = {row.result_id for row in rows.values() if row.status == _COMPLETED}
         found = {}
@@ -198,6 +206,8 @@ class Entries:
         self._known.clear()
         # Entries first: somebody who looks meanwhile must not find a value that goes.
         self._session.delete([one.entry_id for one in entries if one.entry_id])
+        # Listed again: a result holds the values of a whole chunk, and others of them may still be
+        # wanted.
         kept = {one.place.result_id for one in self.all()}
         self._session.delete(sorted({one.place.result_id for one in entries} - kept))
 
@@ -267,5 +277,6 @@ def entries_of(session: RemoteSession) -> Entries:
     """Those that a session uses."""
     entries = _of_sessions.get(session)
     if entries is None:
+        # Two threads may come here at once; both get the one that was first.
         entries = _of_sessions.setdefault(session, Entries(session))
     return entries

@@ -45,6 +45,7 @@ def explain(state: ResultState) -> str:
 
 def _why(lists: Any, cached: CachedCall, function: str) -> str:
     code, environment, arguments = cached.key.split(".")
+    # Only what was there when the call was looked for: its own entry may have been written since.
     others = [one for one in listed(lists, "") if one.created < cached.at]
     same_call = [one for one in others if one.key.endswith(f".{arguments}")]
     names = _names_of_code(lists)

@@ -51,10 +51,12 @@ class Finding:
         """The call, with the digest of its arguments; the same without one where there is none."""
         if self._session is None:
             return call
+        # The value may hold one of these files, whose bytes may be deleted before it is.
         if call.files or getattr(self._task, "has_folder", False):
             self._tell("it has files")
             return call
         if not self._sees_order:
+            # ``f(a=1, b=2)`` and ``f(b=2, a=1)`` are the same call then.
             kwargs = dict(sorted(kwargs.items()))
         try:
             key = arguments_key(args, kwargs, seed)
@@ -105,6 +107,7 @@ class Finding:
     ) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
         try:
+            # Mostly one, so a map of any length is looked up with two lists.
             for start in dict.fromkeys(starts):
                 some = [key for key in whole if key.startswith(start)]
                 found |= entries_of(session).find(start, some)

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from importlib.metadata import Distribution
 
+# Names that are no package of the call's: pymonik itself does not decide what a function gives.
 _OURS: Final = frozenset({"", "__main__", "builtins", "pymonik", "__future__"})
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
-_EXTRA: Final = re.compile(r"extra\s*==\s*['\"]([^'\"]+)")
+_EXTRA: Final = re.compile(r"extra\s*==\s*['\"]([^'\"]+)")  # in the marker of a requirement
 # Extras for who works on a package, and those that name all others once more.
 _TOOLS: Final = frozenset(
     {
@@ -40,6 +41,7 @@ _TOOLS: Final = frozenset(
         *("build", "benchmark", "benchmarks", "all", "complete", "full", "release", "ci", "style"),
     }
 )
+# Files of a `.dist-info` folder that say who installed the package and how, not what is in it.
 _NOTES: Final = ("INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "RECORD")
 _LENGTH: Final = 32  # characters of a digest
 
@@ -73,6 +75,7 @@ def _versions(packages: frozenset[str]) -> tuple[Part, ...]:
 
 def _distributions_of(package: str) -> list[Distribution]:
     """Those that have files of a package; mostly one, of the same name."""
+    # Asked first: to go through all that is installed reads a file of each.
     own = _distribution(package)
     if own is not None and _has(own, package):
         return [own]
@@ -101,6 +104,8 @@ def _name(one: Distribution) -> str:
 def _required(one: Distribution, *, optional: bool) -> Iterator[str]:
     for line in one.requires or ():
         extra = _EXTRA.search(line)
+        # Other markers (the platform, the version of Python) are not looked at: what is required
+        # elsewhere only is not installed here, and `_distribution` does not find it.
         if extra is not None and (not optional or extra[1].lower() in _TOOLS):
             continue
         if (found := _NAME.match(line)) is not None:

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from pymonik.options import TaskOptions
     from pymonik.wire.environment import Environment
 
-_FORMAT: Final = b"pymonik cache 1"  # another one: keys of before are not found
+# Part of each digest: raised where the same code comes to another digest, and keys of older
+# versions are not found.
+_FORMAT: Final = b"pymonik cache 1"
 _LENGTH: Final = 32  # characters of a digest in a key
 _MOST_KNOWN: Final = 512  # functions, and sets of modules, whose digests are remembered
 
@@ -137,6 +139,7 @@ class Keys:
         is_dynamic = any(map(imports_by_text, own.codes))
         there = self._files(modules | own.modules, program, is_dynamic=is_dynamic)
         firsts = {name.partition(".")[0] for name in there.modules}
+        # Data of settings and versions of packages may change without any file of the bundle.
         more = [
             *_settings(program.settings, there.modules),
             *versions((own.packages | there.packages) - firsts),
@@ -208,6 +211,7 @@ def _key_of(state: ResultState) -> bytes:
         raise CannotDigestError(
             "a handle of a call that is not cached and has not ended (give it cache=True too)"
         )
+    # The value is opened for its digest only and let go of again: its handle opens it anew.
     (opened,) = state.session.fetch([state])
     value = opened.value(state.item, output=state.output)
     try:
@@ -233,6 +237,8 @@ def _add(digest: Any, parts: Iterable[Part]) -> None:
 
 def _remember(known: dict[Any, Any], key: object, value: object) -> None:
     if len(known) >= _MOST_KNOWN:
+        # All at once: a program with more functions than that makes them in a loop, and finds none
+        # of them again.
         known.clear()
     known[key] = value
 

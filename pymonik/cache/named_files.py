@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 255  # characters of a text that may be a path
 _MOST_READ: Final = 64 << 20  # bytes; of a larger file its size and time count
-_PORTION: Final = 1 << 20
+_PORTION: Final = 1 << 20  # bytes that are read at once
 
 
 def texts_of(codes: Iterable[types.CodeType]) -> frozenset[str]:
@@ -45,6 +45,7 @@ def _strings(values: tuple[object, ...]) -> Iterator[str]:
 
 
 def _may_be_path(text: str) -> bool:
+    # Most texts of a program are words and messages: a look at the disk for each would be felt.
     has_sign = "." in text.strip(".") or "/" in text
     return has_sign and len(text) <= _LONGEST and text.isprintable()
 
@@ -57,6 +58,7 @@ def named_files(texts: frozenset[str], made_in: str = "") -> list[Part]:
         made_in: A folder that is left out.
     """
     left_out = os.path.join(os.path.abspath(made_in), "") if made_in else None  # noqa: PTH100, PTH118
+    # A program may be started from elsewhere and go to its folder in the task only.
     folders = dict.fromkeys((os.curdir, _folder_of_program()))
     return [
         Part(f"file {text}", digest)

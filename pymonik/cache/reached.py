@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pymonik.code.first_party import Source
     from pymonik.wire.call import BundleFile
 
-_CODE: Final = ".py"
+_CODE: Final = ".py"  # all other files of a bundle are data, or extension modules
 
 
 class Reached(NamedTuple):
@@ -129,6 +129,7 @@ class _Walk:
         """Modules that are imported first since they import a reached one: they may change it."""
         reached = set(self.whole)
         for name in self._bundle.meta.imports:
+            # A walk of its own, which is thrown away: most of these modules are not reached.
             walk = _Walk(self._bundle)
             walk.follow([name])
             if not reached.isdisjoint(walk.whole):
@@ -162,6 +163,8 @@ def _code_of(bundle: Bundle, file: BundleFile, path: str) -> types.CodeType:
     if known is None:
         try:
             data = bundle.contents.get(file.digest)
+            # ``dont_inherit``: the ``from __future__`` lines of this file are not those of that
+            # one.
             known = compile(data, path, "exec", dont_inherit=True)
         except (OSError, SyntaxError, ValueError) as error:
             raise CannotDigestError(f"{path} cannot be read: {error}") from error
@@ -172,7 +175,7 @@ def _code_of(bundle: Bundle, file: BundleFile, path: str) -> types.CodeType:
 
 
 _codes: dict[str, types.CodeType] = {}  # by the digest of the file
-_MOST_CODES: Final = 4096
+_MOST_CODES: Final = 4096  # compiled modules that are remembered
 
 
 def _path_at_client(bundle: Bundle, path: str) -> str:

@@ -32,10 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_BYTES: Final = 4 << 30  # of one zip, unpacked; AWS allows 250 MB
+# Files of one zip: each costs an inode and a row in the folder, whatever its size.
 MOST_FILES: Final = 200_000
-KEPT_BYTES: Final = 8 << 30  # of all that are kept; those used longest ago go first
+KEPT_BYTES: Final = 8 << 30  # of all zips that are kept, unpacked; those used longest ago go first
 _LONGEST_NAME: Final = 255  # bytes: what file systems of Linux take
 _lzma: Any = getattr(zipfile, "lzma", None)  # some Pythons are built without it
+# What `zipfile` raises for bytes that are no zip, or a damaged one. There is no class that they
+# share: each of its decompressors has its own.
 _UNREADABLE: Final = (
     zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, zlib.error,
     UnicodeDecodeError, *((_lzma.LZMAError,) if _lzma is not None else ()),
@@ -49,6 +52,7 @@ def entries_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     Raises:
         SerializationError: It holds what leads out of its folder, or too much.
     """
+    # Entries of folders are left out: a folder is made for the files in it, with our mode.
     entries = list({one.filename: one for one in archive.infolist() if not one.is_dir()}.values())
     if len(entries) > MOST_FILES:
         raise SerializationError(f"the zip has {len(entries)} files, at most {MOST_FILES} may")
@@ -73,12 +77,17 @@ def _check_places(entries: list[zipfile.ZipInfo]) -> None:
 
 def _check(entry: zipfile.ZipInfo) -> None:
     path = PurePosixPath(entry.filename)
+    # A backslash is part of a name here and a separator on Windows: no tool that writes zips for
+    # Linux uses one.
     if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or not path.parts:
         raise SerializationError(f"the zip holds {entry.filename!r}, which leads out of its folder")
     if any(len(part.encode(errors="replace")) > _LONGEST_NAME for part in path.parts):
         raise SerializationError(f"the zip holds {entry.filename!r}: no file can be called that")
+    # The upper half of ``external_attr`` is the mode of Unix, or 0 where the zip comes from
+    # elsewhere. A link could lead out of the folder, and what is written through it with it.
     if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
         raise SerializationError(f"the zip holds {entry.filename!r}, which is no plain file")
+    # Bit 0 of the flags says that the entry is encrypted.
     if entry.flag_bits & 1:
         raise SerializationError(f"the zip holds {entry.filename!r}, which needs a password")
 
@@ -136,15 +145,20 @@ def _unpack(digest: str, source: str | bytes, place: Path) -> None:
     """Called by one builder at a time; what a killed one has left goes first."""
     for left in place.parent.glob(f".{digest}-*"):
         _remove(left)
+    # The digest names the folder that all later calls share: a file that was changed after it was
+    # sent must not get into it.
     if _digest_of(source) != digest:
         raise SerializationError("the zip is not what it was when it was sent")
     building = Path(tempfile.mkdtemp(prefix=f".{digest}-", dir=place.parent))
     try:
         with opened(source) as archive:
+            # Counted again while it is written: `entries_of` can only add up what the zip says of
+            # itself.
             left_bytes = MOST_BYTES
             for entry in entries_of(archive):
                 left_bytes -= _extract(archive, entry, building, left_bytes)
         _seal(building)
+        # Others look for ``place`` without a lock of the builder's, so it appears complete.
         building.rename(place)
     finally:
         _remove(building)
@@ -157,6 +171,8 @@ def _seal(folder: Path) -> None:
     """
     for place, _, names in os.walk(folder, topdown=False):
         if any(name.endswith(".py") for name in names):
+            # Made before the folder is closed to writers: without it Python would compile each
+            # module again in every executor.
             with contextlib.suppress(FileExistsError):
                 Path(place, "__pycache__").mkdir(mode=0o700)
         Path(place).chmod(0o555)
@@ -164,6 +180,7 @@ def _seal(folder: Path) -> None:
 
 def _remove(folder: Path) -> None:
     """Delete a folder; who is not root has to be let into its folders first."""
+    # From the top: a folder must be opened before `os.walk` can look into it.
     for place, _, _ in os.walk(folder):
         with contextlib.suppress(OSError):
             Path(place).chmod(0o700)
@@ -200,6 +217,8 @@ def _digest_of(source: str | bytes) -> str:
 
 def _make_room(folder: Path) -> None:
     """Remove zips that nobody uses, those used longest ago first, while there is too much."""
+    # `KeptFolders` sets the time of the lock at each use. The lock files stay, empty: a process may
+    # have one open and wait for it, and would hold a lock that nobody else sees.
     locks = sorted(folder.glob("*.lock"), key=lambda path: path.stat().st_mtime)
     sizes = {lock: _nbytes(lock.with_suffix("")) for lock in locks}
     total = sum(sizes.values())

@@ -8,6 +8,9 @@ from typing import Final
 
 _PORTION: Final = 1 << 20  # bytes that pass through this process at once
 _SYSTEM_PORTION: Final = 1 << 30  # bytes of one `copy_file_range`
+# Answers of ``copy_file_range`` after which the bytes are copied by hand: the files lie on two file
+# systems, the file system or the kernel does not know the call, or a container forbids it. A disk
+# that fails says so to the copy by hand once more.
 _CANNOT: Final = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EIO)
 _CLONE: Final = 0x40049409  # FICLONE: both files share their blocks until one is written to
 
@@ -18,6 +21,8 @@ def copy(source: int, target: int, size: int, offset: int = 0) -> int:
     Raises:
         OSError: One of them cannot be read or written.
     """
+    # Sharing blocks needs no time that depends on the size, but takes whole files: a part is
+    # copied.
     if not offset and _clone(source, target):
         return os.fstat(target).st_size
     copied = _by_system(source, target, size, offset)
@@ -46,6 +51,8 @@ def _by_system(source: int, target: int, size: int, offset: int) -> int:
             if error.errno not in _CANNOT:
                 raise
             break
+        # Nothing is left, or the file is one that the kernel makes while it is read (as those of
+        # /proc are), of which this call copies nothing; the copy by hand finds out.
         if not count:
             break
         copied += count
@@ -80,6 +87,7 @@ def copy_file(source: str, target: str, *, offset: int = 0, size: int | None = N
         try:
             return copy(read, written, whole if size is None else size, offset)
         except BaseException:
+            # The name must be free again: a second try makes the file anew, too.
             os.unlink(target)  # noqa: PTH108
             raise
         finally:

@@ -42,7 +42,9 @@ class KeptFolders(Generic[T]):
         self._home = home
         self._instead = instead
         self._in_use: dict[str, T] = {}
-        self._locks: list[int] = []  # descriptors
+        # Descriptors that hold the locks: closing one gives its lock up, and so does the end of the
+        # process, however it comes.
+        self._locks: list[int] = []
         self._has_told = False
 
     def find(self, digest: str, fill: Callable[[Path], Any], use: Callable[[Path], T]) -> T:
@@ -59,6 +61,8 @@ class KeptFolders(Generic[T]):
         """
         if (known := self._in_use.get(digest)) is not None:
             return known
+        # The digest comes with a task and becomes the name of a folder: it must not lead out of its
+        # home.
         if not digest.isalnum():
             raise SerializationError("what is kept here is known by its digest")
         try:
@@ -85,12 +89,16 @@ class KeptFolders(Generic[T]):
                 fcntl.flock(lock, fcntl.LOCK_SH)
                 if not place.is_dir():
                     fill(place)
+            # The time of the lock file is that of the last use, by which those that make room
+            # choose.
             os.utime(lock)
             found = use(place)
         except BaseException:
             os.close(lock)
             raise
         self._locks.append(lock)
+        # Two threads may have found the same folder at once. Both locks are kept, which does no
+        # harm, and both threads get the same object.
         return self._in_use.setdefault(place.name, found)
 
     def _tell(self, error: OSError) -> None:
@@ -122,6 +130,8 @@ def alone(lock: Path) -> Iterator[bool]:
     """Whether nobody uses the folder of a lock, and nobody begins to in the block."""
     with lock.open("a") as file:
         try:
+            # Without waiting: a folder that is used is no candidate, and its users may run for
+            # days.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             yield False

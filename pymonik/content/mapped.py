@@ -13,6 +13,7 @@ import os
 import weakref
 from typing import Any
 
+# ``MAP_FAILED``: the answer of mmap where it could not map, since 0 is an address.
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -34,6 +35,8 @@ def mapped(fd: int, size: int) -> memoryview:
         raise OSError(number, os.strerror(number))
     memory = (ctypes.c_char * size).from_address(address)
     # The view and all that is made of it keep the array, and the array keeps the memory mapped.
+    # At the end of the process the kernel unmaps everything; before that, other finalizers may
+    # still read the memory.
     weakref.finalize(memory, system.munmap, address, size).atexit = False
     return memoryview(memory).cast("B")
 
@@ -41,6 +44,7 @@ def mapped(fd: int, size: int) -> memoryview:
 @functools.cache
 def _system() -> Any:
     library: Any = ctypes.CDLL(None, use_errno=True)
+    # Without these types ctypes would pass and return C ints, which cut an address in half.
     library.mmap.restype = ctypes.c_void_p
     library.mmap.argtypes = [
         ctypes.c_void_p,

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from pymonik.wire.containers import Buffer
 
 LARGE = 1 << 20  # bytes: from here on, what the pages of a file cost is more than making it
-LARGE_FOLDER = ".large"
+LARGE_FOLDER = ".large"  # the dot keeps it apart from objects: `is_name` refuses such names
 _RESERVE = 1 << 30  # bytes of memory that are left to small files
+# Where Linux tells how many pages wait for the disk, and from how many on it begins to write.
 _STATE = Path("/proc/vmstat")
+# Answers of ``posix_fallocate`` that only say that blocks cannot be reserved here.
 _NOT_RESERVING = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 _MAX_SEGMENTS = 512  # of one writev; the system takes 1024
 # What is written at once gets pages of that size. Larger ones are mapped faster, but are what a
@@ -73,6 +75,8 @@ def _has_room(folder: Path, size: int) -> bool:
     about = os.statvfs(folder)
     free, used = about.f_bavail * about.f_frsize, (about.f_blocks - about.f_bfree) * about.f_frsize
     total = _memory()
+    # Half of the memory stays with programs, and one file gets no more than an eighth: what is in
+    # such a file system cannot be given up under pressure, only swapped.
     return free > size + _RESERVE and size <= total // 8 and used + size <= total // 2
 
 
@@ -90,6 +94,8 @@ def show(folder: Path, place: Path, name: str) -> None:
         FileExistsError: Another one is.
     """
     if place != folder:
+        # Relative, so that the folder can be reached by another path (in a container, say). A link
+        # is made in one step: whoever finds the name finds the whole file.
         os.symlink(f"{LARGE_FOLDER}/{name}", path_in(folder, name))  # noqa: PTH211
 
 
@@ -119,6 +125,8 @@ def create(folder: Path, name: str, segments: Sequence[Buffer]) -> Path:
     path = path_in(place, name)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
+        # Only on the disk: memory is taken page by page in any case.
+        # Only on the disk: memory is taken page by page in any case.
         if place != folder:
             _reserve(fd, size)
         write(fd, segments)
@@ -184,11 +192,15 @@ def _reserve(fd: int, size: int) -> None:
 def write(fd: int, segments: Sequence[Buffer]) -> None:
     """Write all of ``segments`` at the position of ``fd``."""
     for portion in cut(segments, _PORTION):
+        # Turned round, so that the first segment can be taken off at the end of the list, in
+        # constant time.
         left = portion[::-1]
         while left:
             written = os.writev(fd, left[: -_MAX_SEGMENTS - 1 : -1])
             while written:
                 first = left.pop()
+                # `writev` may write less than it was given: the rest of this segment goes first in
+                # the next call.
                 if written < first.nbytes:
                     left.append(first[written:])
                     break

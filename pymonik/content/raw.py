@@ -62,8 +62,11 @@ def place(file: Sealed, folder: Path, name: str) -> None:
     path = objects.path_in(home, name)
     try:
         with open(file.path, "rb", buffering=0) as source, open(path, "xb") as target:  # noqa: PTH123
+            # An object is its owner's alone, as `objects.create` makes it, whatever the umask is.
             os.fchmod(target.fileno(), 0o600)
             copies.copy(source.fileno(), target.fileno(), file.ref.size)
+            # Checked after the copy, and before the object can be found: a file that was written to
+            # meanwhile may be copied half old and half new.
             _check(file, source.fileno())
         objects.show(folder, home, name)
     except BaseException:

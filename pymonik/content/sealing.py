@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 
 _PORTION: Final = 1 << 20  # bytes that are read at once
 _GRAIN_S: Final = 0.05  # of the times of files; that of Linux is 10 ms at most
-_REMEMBERED: Final = 100_000
+_REMEMBERED: Final = 100_000  # digests of files
 _REMEMBERED_FOLDERS: Final = 32  # each has its tar on the disk
 
 Mark = tuple[int, ...]
 
+# Both in the order of their last use: the one that was not used for the longest time goes first.
 _digests: OrderedDict[tuple[str, Mark], str] = OrderedDict()
 _folders: OrderedDict[str, _Folder] = OrderedDict()
 _lock = threading.RLock()  # guards both
+# Of a thread, since calls that are made together are made in one: see `one_moment`.
 _moment = threading.local()
 
 
@@ -51,6 +53,7 @@ def seal(path: str, name: str, *, is_linked: bool | None = None) -> Sealed:
         return _sealed(path, name, is_linked=is_linked)
     if key not in memo:
         memo[key] = _sealed(path, name, is_linked=is_linked)
+    # A copy for each call: the session writes into a `Sealed` where its bytes have gone to.
     known = memo[key]
     return Sealed(known.ref, path=known.path, data=known.data, mark=known.mark, owner=known.owner)
 
@@ -112,9 +115,11 @@ def digest_of(path: str, mark: Mark) -> str:
     began_ns = time.time_ns()
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123
         digest = _hash(file)
+        # Asked of the open file: under the path there may be another one by now.
         after = mark_of(os.fstat(file.fileno()))
     if after != mark:
         raise OSError(f"{path} changes while it is read")
+    # The times of the last change of the content and of the inode.
     changed_ns = max(mark[3:])
     if began_ns - changed_ns > _GRAIN_S * 1e9:
         with _lock:
@@ -228,7 +233,10 @@ def _entries(top: str) -> Iterator[tuple[str, Mark]]:
 
 
 def forget_folders(around: str) -> None:
-    """Let go of the tars of folders that are removed with the one around them."""
+    """Let go of the tars of folders that are removed with the one around them.
+
+    Folders that a task returns lie in a folder of its call, under names that no later call uses.
+    """
     with _lock:
         for path in [path for path in _folders if path.startswith(f"{around}/")]:
             del _folders[path]
@@ -243,5 +251,7 @@ def _same_for_all(info: tarfile.TarInfo) -> tarfile.TarInfo:
     info.mtime = 0
     info.uid = info.gid = 0
     info.uname = info.gname = ""
+    # Modes depend on the umask of whoever made the files: only the bit for programs means
+    # something.
     info.mode = 0o755 if info.isdir() or info.mode & stat.S_IXUSR else 0o644
     return info

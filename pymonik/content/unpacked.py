@@ -90,6 +90,7 @@ def _unpack(ref: BundleRef, load: Callable[[str], Buffer], place: Path) -> None:
     home = place.parent.parent
     manifest, *packs = ref.result_ids
     container = load(manifest)
+    # Results come from whoever may submit to the session: nothing in them is taken for granted.
     meta, _ = containers.split(container)
     if not isinstance(meta, BundleMeta):
         raise SerializationError("the manifest of a bundle is none")
@@ -152,6 +153,8 @@ def _link(meta: BundleMeta, folder: Path, home: Path) -> None:
             made.add(target.parent)
         source = _file(home, file.digest)
         try:
+            # Bundles of one program share nearly all their files, and a link costs neither bytes
+            # nor page cache.
             os.link(source, target)
         except OSError:  # no links here, or too many
             shutil.copy(source, target)
@@ -197,6 +200,7 @@ def make_room(folder: Path, most_bytes: int) -> None:
         with alone(lock) as is_unused:
             if is_unused:
                 shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+        # A file goes with the last bundle that has it, so there is more room only after this.
         _remove_unlinked(files)
         if _nbytes(files) <= most_bytes:
             return
@@ -205,6 +209,7 @@ def make_room(folder: Path, most_bytes: int) -> None:
 def _remove_unlinked(files: Path) -> None:
     for path in files.glob("*/*"):
         with contextlib.suppress(OSError):
+            # Linked from nowhere else: no bundle has it any more.
             if path.is_file() and path.stat().st_nlink == 1:
                 path.unlink()
                 for compiled in path.parent.glob(f"__pycache__/{path.name}.*"):

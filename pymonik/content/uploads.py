@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     Store = Callable[[Sequence[tuple[str, list[Buffer]]]], Sequence[str]]
 
-PACK_BYTES: Final = 16 * 1024 * 1024  # of one pack, unless a single file is larger
+# Bytes of one pack, unless a single file is larger: a worker that lacks one file reads the pack.
+PACK_BYTES: Final = 16 * 1024 * 1024
 MOST_PACKS: Final = 8  # that a task depends on; after so many edits all goes up again as one
 
 
@@ -50,6 +51,8 @@ class Uploads:
         sizes = {file.digest: file.size for file in bundle.meta.files}
         packs = {self._packs[digest] for digest in sizes if digest in self._packs}
         new = [digest for digest in sizes if digest not in self._packs]
+        # Files that were edited since they were read cannot be sent once more under their old
+        # digests; then the dependencies grow by one more pack.
         if len(packs) >= MOST_PACKS and _can_be_read(bundle, sizes):
             packs, new = set(), list(sizes)
         groups = list(_grouped(new, sizes))
@@ -58,6 +61,7 @@ class Uploads:
         *pack_ids, manifest_id = self._store(results)
         for group, result_id in zip(groups, pack_ids, strict=True):
             self._packs.update(dict.fromkeys(group, result_id))
+        # The bytes need not be kept in memory any longer.
         bundle.contents.uploaded(new)
         return BundleRef(bundle.digest, (manifest_id, *sorted({*packs, *pack_ids})))
 

@@ -11,9 +11,10 @@ from typing import IO, TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_EARLIEST: Final = (1980, 1, 1, 0, 0, 0)  # the time of each file
+_EARLIEST: Final = (1980, 1, 1, 0, 0, 0)  # the time of each file; the format knows none before it
+# Folders that tools make beside a program: large, and no part of what it does.
 _NEVER_PACKED: Final = frozenset({"__pycache__", ".git", ".venv", "venv", ".mypy_cache"})
-_COMPRESSION: Final = {True: zipfile.ZIP_DEFLATED, False: zipfile.ZIP_STORED}
+_COMPRESSION: Final = {True: zipfile.ZIP_DEFLATED, False: zipfile.ZIP_STORED}  # by `is_small`
 _PORTION: Final = 1 << 20  # bytes that are read at once
 
 
@@ -41,6 +42,7 @@ def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
         OSError: A link leads nowhere, or to a folder around it.
     """
     for place, folders, names in os.walk(folder, followlinks=True):
+        # In place: `os.walk` goes into what is left in this list.
         folders[:] = [name for name in folders if name not in _NEVER_PACKED]
         for name in folders:
             _refuse_circle(Path(place, name))
@@ -61,6 +63,7 @@ def _add(archive: zipfile.ZipFile, name: str, path: Path) -> None:
     is_program = path.stat().st_mode & stat.S_IXUSR
     info.external_attr = (stat.S_IFREG | (0o755 if is_program else 0o644)) << 16
     info.compress_type = archive.compression
+    # The size is not known to `zipfile` yet, which otherwise refuses what grows past 2 GB.
     with path.open("rb") as source, archive.open(info, "w", force_zip64=True) as target:
         while data := source.read(_PORTION):
             target.write(data)

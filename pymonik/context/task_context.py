@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pymonik.session.protocol import Session
 
 T = TypeVar("T")
+# The mark of a missing argument: ``None`` is a default that a task may give.
 _NOT_GIVEN: Any = object()
 
 
@@ -95,6 +96,8 @@ class PymonikContext:
         self.environment = environment or Environment()
         self.partition = partition or self.options.partition_id or ""
         self.setup: Any = None
+        # ArmoniK's handler and the random numbers are made when they are asked for: both need
+        # packages whose import takes longer than a small call.
         self._make_handler = task_handler
         self._handler: Any = None
         self._objects = ObjectFiles()
@@ -114,7 +117,9 @@ class PymonikContext:
         context = cls()
         if session is not None:
             session_id = session.session_id
-            again = session if isinstance(session, InlineSession) else None  # a replay
+            # A replay repeats a task in the user's own process: it has the numbers and the setup
+            # that the task had.
+            again = session if isinstance(session, InlineSession) else None
             context = cls(
                 session,
                 session_id=session_id,
@@ -288,7 +293,7 @@ class PymonikContext:
         return f"<PymonikContext {self.task_id or 'local'} attempt {self.attempt}>"
 
 
-# What gives it: most functions never ask.
+# A function that makes the context, not the context: most tasks never ask for it.
 _current: ContextVar[Callable[[], PymonikContext] | None]
 _current = ContextVar("pymonik context", default=None)
 
@@ -300,6 +305,8 @@ def get_context() -> PymonikContext:
         UsageError: Outside a task. A new thread does not inherit it: hand it over there.
     """
     provider = _current.get()
+    # In a replay the function runs as a local call, but `get_context` must work as it did in the
+    # task.
     if provider is None and isinstance(active_session(), InlineSession):
         return PymonikContext.from_local()
     if provider is None:

@@ -18,9 +18,11 @@ from pymonik.code.failure import describe
 from pymonik.code.short_reprs import ShortReprs, readable
 from pymonik.wire.traceback_text import traceback_text
 
-FORMAT_VARIABLE: Final = "PYMONIK_LOG_FORMAT"  # "clef" in a pod; else lines are for people
+# ``clef`` in our worker of a pod; with anything else lines are written for people.
+FORMAT_VARIABLE: Final = "PYMONIK_LOG_FORMAT"
 CLEF: Final = "clef"  # one JSON object a line, which ArmoniK's log tools read
 
+# The names of levels in CLEF, which are Serilog's and not Python's.
 _LEVELS = {
     logging.DEBUG: "Debug",
     logging.INFO: "Information",
@@ -28,6 +30,8 @@ _LEVELS = {
     logging.ERROR: "Error",
     logging.CRITICAL: "Fatal",
 }
+# Types whose values go into a line as they are. Types are compared exactly: a subclass may run code
+# of the user's when JSON asks it for its text.
 _JSON = frozenset({str, int, float, bool, type(None)})
 
 
@@ -77,6 +81,7 @@ class ContextLogger:
         text = _message(message, args)
         if not self._task_id:
             extra = _shown(fields)
+            # Three frames up is the line of the user's function that logs.
             self._local.log(level, "%s%s", text, extra, exc_info=with_exception, stacklevel=3)
             return
         trace = _exception() if with_exception else ""
@@ -126,6 +131,8 @@ def _plain(value: object) -> object:
     if type(value) in _JSON:
         return value
     try:
+        # Written and read once more: what JSON changes (tuples, keys that are numbers) is changed
+        # here, and a value that fails does so before the line is begun.
         return json.loads(json.dumps(value))
     except Exception:  # noqa: BLE001 - not of JSON's kinds, a circle, or code of the user's
         return ShortReprs().of(value)

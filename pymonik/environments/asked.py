@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from pymonik.environments.requirements import Packages
 
 _KEYS = ("pip", "env_variables", "offline")
+# Keys of environment files of conda, which get a message of their own.
 _CONDA = ("conda", "channels", "dependencies", "name")
-_MOST_CHARACTERS = 1000  # of a list in a payload; a longer one, as a lock is, goes as a file
+# Characters of a list in the payload of each task; a longer one, as a lock is, is uploaded once as
+# a file.
+_MOST_CHARACTERS = 1000
 _FORMS = (
     "write a list such as ['numpy', 'pandas>=2'], the path of a requirements.txt, pyproject.toml "
     "or uv.lock, 'script', 'here', or a dict with 'pip', 'env_variables' and 'offline'"
@@ -77,6 +80,7 @@ def _environment(pip: object, variables: dict[str, str], *, is_offline: bool) ->
         return Environment(env_variables=variables)
     packages = _packages(pip)
     if is_offline:
+        # Imported here: it starts uv, and most programs say nothing of environments.
         from pymonik.environments.offline import downloaded
 
         packages = downloaded(packages)
@@ -95,6 +99,7 @@ def _short(lines: Sequence[str], packages: Packages, name: str, option: str) -> 
     """The lines, if every payload can hold them, else one that names a file of them."""
     from pymonik.environments import local_packages
 
+    # Sorted, so that the same packages in another order have the same id, and are built once.
     found = sorted(set(lines))
     if sum(map(len, found)) <= _MOST_CHARACTERS:
         return tuple(found)

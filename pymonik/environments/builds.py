@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FAILED_S = 30.0  # so long a failure answers for all calls; then one more attempt is made
+# Seconds in which one failure answers for all calls that ask: a map of a thousand calls does not
+# ask the index a thousand times. The next call after it makes one more attempt.
+FAILED_S = 30.0
 _AT_ONCE = 2  # environments that are made at the same time: each fills a processor and the network
 
 
@@ -93,6 +95,7 @@ class _One:
     folder: UsedFolder | None = None
     error: str = ""
     waiting: int = 0  # threads in `Environments.wait`
+    # Set when the state is final, or when nobody wants the environment any more.
     settled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -117,6 +120,8 @@ class Environments:
         self._lock = threading.Lock()
         self._all: dict[str, _One] = {}
         self._makers: set[threading.Thread] = set()
+        # Taken by a maker before it starts uv; one that had to wait asks first whether its
+        # environment is still wanted.
         self._turn = threading.Semaphore(_AT_ONCE)
         self._is_closed = False
 
@@ -176,6 +181,8 @@ class Environments:
         with self._lock:
             self._is_closed = True
             makers = list(self._makers)
+        # Without the lock, which a maker needs for its end. Each looks at `_is_closed` within a
+        # tenth of a second and ends its uv.
         for maker in makers:
             maker.join()
         with self._lock:
@@ -193,10 +200,13 @@ class Environments:
             one = self._all.get(key)
             if one is not None and not _is_outdated(one):
                 return one
+            # Asked with the lock held: `close` has set it before it took the list of makers, so no
+            # maker begins that nobody joins.
             if self._is_closed:
                 raise EnvironmentSetupError("this worker is being stopped")
             one = self._all[key] = _One(environment)
         try:
+            # In the thread of the caller, since ``read`` is of its task.
             _receive(environment, read)
             folder = _in_cache(environment)
         except Exception as error:  # noqa: BLE001 - tasks of other slots wait for it already
@@ -214,12 +224,15 @@ class Environments:
     def _make(self, one: _One) -> None:
         key = one.environment.packages_id
         try:
+            # The place among those that are made is held to the end, also while uv only resolves.
             with self._turn:
                 self._make_now(one, lambda: self._is_still_wanted(one))
         except Unwanted:
             logger.info("environment %s is given up: nobody waits for it any more", key)
             with self._lock:
                 self._all.pop(key, None)
+            # Forgotten first: a thread that is woken, or a task that is queued again, asks anew and
+            # has it made.
             one.settled.set()
             self._on_settled(key)
         except Exception as error:
@@ -255,6 +268,7 @@ class Environments:
         with self._lock:
             one.folder, one.error, one.ended = folder, error, time.monotonic()
             one.state = state
+        # After the state: who is woken reads it without waiting.
         one.settled.set()
         # However it came about: another slot may have looked meanwhile, and have its task wait.
         self._on_settled(one.environment.packages_id)
@@ -262,7 +276,9 @@ class Environments:
     def _is_still_wanted(self, one: _One) -> bool:
         if self._is_closed:
             return False
-        is_new = time.monotonic() - one.begun < 1.0  # who asked may not wait for it yet
+        # Within a second whoever asked may not have begun to wait: `path` raises `NotReady` first,
+        # and the task is put among those that wait afterwards.
+        is_new = time.monotonic() - one.begun < 1.0
         return is_new or one.waiting > 0 or self._is_wanted(one.environment.packages_id)
 
     def _wait_for(self, key: str, is_given_up: Callable[[], bool]) -> None:
@@ -272,6 +288,7 @@ class Environments:
                 return
             one.waiting += 1
         try:
+            # The caller may be cancelled meanwhile, of which no event tells.
             while not one.settled.wait(0.1) and not is_given_up():
                 pass
         finally:
@@ -318,6 +335,8 @@ def _outdated(request: str, error: EnvironmentSetupError) -> Lock:
     folder = folders.known(lock) if lock is not None else None
     if lock is None or folder is None:
         raise error
+    # Only asked whether it is there; `folders.obtain` takes it once more, for as long as it is
+    # used.
     folder.close()
     logger.warning("packages cannot be resolved, and those of before are used: %s", error.message)
     return lock
@@ -331,6 +350,7 @@ def _in_words(error: Exception) -> str:
 
 def _about_failure(environment: Environment, text: str) -> str:
     wanted = ", ".join(locks.in_words(environment))
+    # The message is in the output of each task that asked: a lock of a hundred packages is cut.
     if len(wanted) > 200:
         wanted = f"{wanted[:200]}… ({len(environment.pip)} packages)"
     return f"the packages {wanted} could not be installed:\n{text}"

@@ -32,6 +32,7 @@ def keep(path: Path, data: bytes) -> None:
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Cut: names of wheels may be as long as a file system allows, and this one is longer.
     fd, name = tempfile.mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
     try:
         with os.fdopen(fd, "wb") as file:

@@ -38,10 +38,12 @@ if TYPE_CHECKING:
     from pymonik.environments.locks import Lock
     from pymonik.wire.environment import Environment
 
+# Seconds for making the folder, and for installing into it: gigabytes of wheels over a slow line
+# take minutes, and a uv that hangs must end some time.
 BUILD_LIMIT_S = 1800.0
-LIMIT_BYTES = 20 << 30  # of all folders; see `limit`
+LIMIT_BYTES = 20 << 30  # of all folders together, where `LIMIT_VARIABLE` says nothing
 LIMIT_VARIABLE = "PYMONIK_ENVIRONMENTS_LIMIT"
-_LOOK_S = 0.05  # between two tries to get a lock that another process holds
+_LOOK_S = 0.05  # seconds between two tries to get a lock that another process holds
 
 
 class About(msgspec.Struct, frozen=True):
@@ -120,6 +122,7 @@ def known(lock: Lock) -> UsedFolder | None:
     if not place.is_dir():
         return None
     held = os.open(_lock_file(place), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Looked at once more with the lock held: until then another process could remove the folder.
     if try_lock(held, fcntl.LOCK_SH) and place.is_dir():
         os.utime(held)
         return UsedFolder(place, held)
@@ -140,6 +143,8 @@ def _obtain(
                 _build(place, environment, lock, is_wanted)
                 make_room(limit())
             continue
+        # Another process builds. A wait in `flock` itself could not be given up when nobody wants
+        # the folder any more.
         if not is_wanted():
             raise installer.Unwanted
         time.sleep(_LOOK_S)
@@ -180,6 +185,7 @@ def _build(
     """Called with the lock held exclusively."""
     _remove_begun(place)
     about = About(asked=locks.in_words(environment), lines=lock.lines)
+    # Written before as well as after: `pymonik env list` shows what is being built.
     _write_about(place, about)
     begun = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
@@ -202,6 +208,8 @@ def _install(
     installer.run(make, cwd=folder.parent, limit_s=BUILD_LIMIT_S, is_wanted=is_wanted)
     asked = folder / "packages.txt"
     asked.write_text(locks.requirements_text(environment, lock.lines))
+    # The lock names all packages: without ``--no-deps`` uv would resolve once more, and perhaps
+    # otherwise.
     command = ["pip", "install", "--quiet", "--no-progress", "--no-deps"]
     command += ["--python", str(folder / "bin" / "python"), "--requirement", str(asked)]
     command += ["--offline"] if environment.is_offline else []
@@ -217,6 +225,8 @@ def _add_packages_of_worker(folder: Path, place: Path) -> None:
     """
     paths = [*site.getsitepackages(), *_user_site()]
     line = f"import sys, site; sys.prefix == {str(place)!r} and [*map(site.addsitedir, {paths!r})]"
+    # Python runs the lines of a ``.pth`` file that begin with an import, in each interpreter that
+    # adds this folder as a site. The prefix tells the folder's own from the executor's.
     (_site_packages(folder) / "_packages_of_worker.pth").write_text(line + "\n")
 
 

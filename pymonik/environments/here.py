@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from importlib.metadata import Distribution
 
+# Modules of ours are not looked into: what they import is needed at every worker anyway.
 _OURS = "pymonik"
 _NOT_OURS_TO_SEND = ("pymonik", "pip", "setuptools", "wheel", "uv")  # workers have their own
 
@@ -54,6 +55,7 @@ def _modules_of_program() -> Iterator[types.ModuleType]:
     installed = tuple(
         {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     )
+    # A copy: other threads may import while this goes on.
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == _OURS or not isinstance(module, types.ModuleType):
             continue
@@ -67,6 +69,7 @@ def _in_source(module: types.ModuleType) -> Iterator[str]:
     if path is None:
         return
     try:
+        # The source is read and not the values alone, since a function imports when it is called.
         tree = ast.parse(Path(path).read_bytes())
     except (OSError, SyntaxError, ValueError):  # no file, or none in Python
         return
@@ -138,6 +141,7 @@ def _direct(one: Distribution) -> dict[str, Any]:
 def _needed_by(wanted: Iterable[Distribution]) -> list[Distribution]:
     """What is installed here of all that these need, and of what that needs."""
     seen: dict[str, Distribution] = {}
+    # Markers of requirements without an extra are evaluated with the extra ``""``.
     waiting = [(one, frozenset({""})) for one in wanted]
     while waiting:
         for name, extras in _requires(*waiting.pop()):

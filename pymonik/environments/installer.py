@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
     from pymonik.launch.death import Death
 
-_KEPT_MESSAGE = 8000  # characters of what the installer says
-_LOOK_S = 0.1  # between two looks at whether anybody still wants what uv makes
-_SECRET = re.compile(r"://[^/@\s]+@")
+# Characters of what the installer says, its last ones: the text goes into the output of each task
+# that asked for the packages.
+_KEPT_MESSAGE = 8000
+_LOOK_S = 0.1  # seconds between two looks at whether anybody still wants what uv makes
+_SECRET = re.compile(r"://[^/@\s]+@")  # the user and password in an address
 
 # What pip reads, what uv calls it, and what separates several values. pip separates by spaces.
 _SETTINGS = {
@@ -44,10 +46,11 @@ _SETTINGS = {
 }
 _PLACES = ("index-url", "extra-index-url", "find-links")
 _NO_INDEX = "no-index"  # uv has only an option for it
-_OLD_PLACES = ("UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
+_OLD_PLACES = ("UV_INDEX_URL", "UV_EXTRA_INDEX_URL")  # names that uv still reads
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # certificates, for pip's own library
 _PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy")
 _HOMELESS = "~"  # stays as it is for a user without a home
+# What a variable holds that says no; anything else counts as a yes.
 _FALSE = ("", "0", "false", "no", "off", "f", "n")
 
 
@@ -78,6 +81,7 @@ def run(
     """
     environ = {**installer_variables(os.environ), **(variables or {})}
     plan = Plan(arguments=[uv(), *arguments, *_options(arguments[0])], folder=str(cwd))
+    # Files and not pipes: nobody reads while uv runs, and a full pipe would stop it.
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complaints:
         try:
             process = Supervised(plan, stdout=said, stderr=complaints, variables=environ)
@@ -147,6 +151,7 @@ def installer_variables(environ: Mapping[str, str]) -> dict[str, str]:
     indexes that nobody wrote down.
     """
     variables = dict(environ)
+    # A user of a container may have no home, where uv would keep its cache and fail.
     if os.path.expanduser(_HOMELESS) == _HOMELESS and not environ.get("XDG_CACHE_HOME"):  # noqa: PTH111
         variables.setdefault("UV_CACHE_DIR", str(user_cache(environ) / "uv"))
     settings = _of_pip(environ, tuple(_SETTINGS))
@@ -174,6 +179,7 @@ def _of_pip(environ: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
     with contextlib.suppress(configparser.Error, OSError, UnicodeDecodeError):
         parser.read(_pip_files(environ), encoding="utf-8")
     for setting in names:
+        # The sections that pip itself reads for ``pip install``; the later one wins.
         for section in ("global", "install"):
             if parser.has_option(section, setting):
                 settings[setting] = parser.get(section, setting)

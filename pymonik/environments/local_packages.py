@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from pymonik.wire.containers import Buffer
 
 TRAVELLING = "travelling:"  # stands in a requirement before the name of one of its wheels
-BUILD_LIMIT_S = 600.0
+BUILD_LIMIT_S = 600.0  # seconds for building one project, with what its build needs
 _MOST_FILES = 50_000  # of a project; more means that the folder is not what the user thinks
+# Folders of a project that do not go into its wheel, or that a build itself writes: with them the
+# state of the project would be another after each build.
 _PASSED_OVER = frozenset(
     (".git", ".hg", "__pycache__", ".venv", "venv", "node_modules", "build", "dist", ".tox")
 )
@@ -137,6 +139,7 @@ def _known(memo: Path) -> PackageFile | None:
 def _build(path: Path, folder: Path) -> None:
     command = ["build", "--wheel", "--python", installer.python(), "--out-dir", str(folder)]
     # Dates in a wheel would give the same files another digest each time.
+    # The value is the start of 1980, the earliest time in a zip.
     variables = {"SOURCE_DATE_EPOCH": "315532800"}
     try:
         installer.run([*command, str(path)], cwd=folder, limit_s=BUILD_LIMIT_S, variables=variables)

@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 
     from pymonik.wire.environment import Environment
 
-RESOLVE_LIMIT_S = 600.0
+RESOLVE_LIMIT_S = 600.0  # seconds; uv may have to build packages only to learn what they need
+# Variables of uv that decide which packages it finds, and which of them it takes.
 _PLACES = (
     "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS",
     "UV_INDEX_STRATEGY", "UV_EXCLUDE_NEWER", "UV_RESOLUTION", "UV_PRERELEASE", "UV_CONSTRAINT",
     "UV_OVERRIDE",
 )  # fmt: skip
-FRESH_S = 86_400.0  # so long a lock stands for what the indexes have; `pymonik env clean` forgets
-_MOST_WHEELS = 4096  # of a folder that are looked at
+# Seconds (a day) in which a lock stands for what the indexes have; `pymonik env clean` forgets it.
+FRESH_S = 86_400.0
+_MOST_WHEELS = 4096  # files of a folder that are looked at; each costs a `stat` at each request
 
 
 class Lock(msgspec.Struct, frozen=True):
@@ -104,6 +106,8 @@ def _resolved(environment: Environment, is_wanted: Callable[[], bool]) -> tuple[
         text = installer.run(command, cwd=folder, limit_s=RESOLVE_LIMIT_S, is_wanted=is_wanted)
     for file in environment.files:
         path = local_packages.path_of(file)
+        # uv writes the path as an address or as it is. In the lock stands neither: the cache of
+        # another user or machine lies elsewhere, and the same packages must have the same id.
         for written in (path.as_uri(), str(path)):
             text = text.replace(written, f"{local_packages.TRAVELLING}{file.name}")
     joined = text.replace("\\\n", " ")
@@ -121,6 +125,7 @@ def _identity() -> list[str]:
         sys.version,
         sysconfig.get_platform(),
         "-".join(platform.libc_ver()),
+        # The folder's interpreter sees the packages of this one behind its own.
         sys.prefix,
     ]
 

@@ -51,6 +51,8 @@ def noted(note: Note) -> Iterator[Callable[[str], None]]:
 
         def tell(state: str) -> None:
             data = msgspec.json.encode(msgspec.structs.replace(note, state=state))
+            # Written over the text before and cut to its length: a reader may see a mixture for a
+            # moment, which `_note` takes for no note.
             file.truncate(os.pwrite(file.fileno(), data, 0))
 
         tell(note.state)

@@ -11,7 +11,8 @@ from pymonik.code import closure
 from pymonik.code.first_party import Kind
 from pymonik.errors import SerializationError, TaskFailedError
 
-_MOST_CAUSES: Final = 10
+_MOST_CAUSES: Final = 10  # links of a chain of causes, which may be a circle
+# The dict of an exception, past a ``__getattribute__`` or ``__setattr__`` of the user's class.
 _attributes = BaseException.__dict__["__dict__"].__get__
 
 
@@ -29,6 +30,7 @@ def advised(error: BaseException) -> BaseException:
         error.args = (f"{error}; {text}",)
         return error
     attributes = _attributes(error)
+    # What `add_note` does, which Python 3.10 does not have.
     attributes["__notes__"] = [text, *attributes.get("__notes__", ())]
     cause = error.__cause__
     if type(cause) is TaskFailedError:
@@ -72,6 +74,8 @@ def _advice(name: str) -> str:
             f"the worker has no module {name!r}; here it is installed ({shown}): "
             f"environment={{'pip': {lines!r}}} brings it"
         )
+    # Last, as it searches the whole path; ``top`` is a top-level name, so nothing is imported by
+    # it.
     if importlib.util.find_spec(top) is not None:
         return f"the worker has no module {name!r}; here it is there, from no package with a name"
     return (

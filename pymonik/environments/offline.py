@@ -23,6 +23,7 @@ from pymonik.wire.environment import Environment, PackageFile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Seconds for all wheels together, some of which may have to be built.
 DOWNLOAD_LIMIT_S = 1800.0
 _HASH = re.compile(r"\s--hash[= ]\S+")
 _OF_PIP = {  # pip is to look where uv has looked
@@ -70,6 +71,7 @@ def _fetched(lines: Sequence[str], indexes: Sequence[str]) -> list[PackageFile]:
     try:
         asked = folder / "requirements.txt"
         asked.write_text("\n".join((*indexes, *lines)) + "\n")
+        # uv runs pip in an environment of its own: the program's may have none.
         command = ["tool", "run", "--quiet", "--python", installer.python(), "--from", "pip"]
         command += ["pip", "wheel", "--quiet", "--no-deps", "--disable-pip-version-check"]
         command += ["--wheel-dir", str(folder), "--requirement", str(asked)]

@@ -27,7 +27,8 @@ else:
 
 # The regular expression of PEP 723.
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
-_EXPORT_LIMIT_S = 120.0
+_EXPORT_LIMIT_S = 120.0  # seconds; uv only reads the lock and writes it in another syntax
+# The registry that uv takes without being told: it need not travel as an option.
 _PUBLIC = "https://pypi.org/simple"
 
 
@@ -80,6 +81,8 @@ def of_lock(path: Path) -> Packages:
 
 def _exported(path: Path) -> list[str]:
     """The lock in the syntax of requirements files, as uv writes it."""
+    # ``--frozen``: the versions of the lock as it is, without a look at whether it fits the
+    # project.
     command = ["export", "--frozen", "--quiet", "--no-header", "--no-dev", "--no-emit-project"]
     command += ["--format", "requirements-txt", "--project", str(path.parent)]
     with tempfile.TemporaryDirectory(prefix="pymonik-lock-") as folder:
@@ -113,6 +116,8 @@ def _of_tables(about: Mapping[str, Any], whole: Mapping[str, Any], path: Path) -
     }
     indexes = uv.get("index", [])
     placed = [_placed(line, sources, path) for line in lines]
+    # An explicit index is for the packages that name it as their source. A requirements file knows
+    # no such bond, so it counts for all packages if one of them names it.
     options = [_index(index) for index in indexes if not index.get("explicit")]
     used = {source.get("index") for source in sources.values() if isinstance(source, dict)}
     options += [

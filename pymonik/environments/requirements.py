@@ -31,10 +31,12 @@ _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 _EXTRAS = re.compile(r"^(?P<path>.+?)(?P<extras>\[[^\]]*\])?$")
 _SECRET_HOLDER = re.compile(r"://[^/@\s]+@")
 _SCHEMES = ("http://", "https://", "git+", "hg+", "svn+", "bzr+", "ssh://")
+# Options as pip has them, by their short names.
 _SHORT = {
     "-r": "--requirement", "-c": "--constraint", "-e": "--editable", "-i": "--index-url",
     "-f": "--find-links",
 }  # fmt: skip
+# Options that mean the same at the worker: they go along with the packages.
 _TRAVELLING = ("--index-url", "--extra-index-url", "--find-links", "--no-binary", "--only-binary")
 _TRAVELLING_FLAGS = ("--no-index", "--pre")
 # uv checks each hash that it is given, and prefers wheels by itself.
@@ -53,6 +55,7 @@ class Packages:
 
     def add_project(self, path: Path, extras: str = "") -> None:
         """Add a package that lies at the client, as a wheel."""
+        # Built at once: an error of the build is raised where the user has written the path.
         wheel = local_packages.wheel_of(path)
         name = wheel.name.partition("-")[0].replace("_", "-")
         self.pip.append(f"{name}{extras} @ {local_packages.TRAVELLING}{wheel.name}")
@@ -97,6 +100,8 @@ def readable_text(path: Path) -> str:
         UsageError: It cannot be read.
     """
     try:
+        # Some editors begin a file with a mark of its encoding, which would be part of the first
+        # name.
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"environment: {path} cannot be read: {error.strerror}") from error
@@ -244,6 +249,8 @@ def _refuse_secrets(text: str, source: _Source) -> None:
     """Refuse a password in an address, and never repeat it."""
     for found in _SECRET_HOLDER.finditer(text):
         holder = found.group().removeprefix("://").removesuffix("@")
+        # ``git@`` is the user that all servers of git have, and no secret; variables are filled in
+        # at the worker.
         if holder == "git" or _VARIABLE.fullmatch(holder) or _is_all_variables(holder):
             continue
         shown = _SECRET_HOLDER.sub("://***@", text)

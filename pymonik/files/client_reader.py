@@ -50,6 +50,7 @@ def as_argument(sealed: Sealed, contents: Contents) -> File:
     from pymonik.files.file import File  # most calls that are made again have no files
     from pymonik.files.stored import Stored
 
+    # It came with a value or as bytes: there is no file of it on this machine.
     if not sealed.path:
         stored = Stored(contents, sealed.ref.result_id, sealed.data)
         return File.of(sealed.ref, stored=stored)

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from pymonik.wire.call import FileRef
 
 _PORTION: Final = 1 << 20  # bytes that are written at once
+# What ``rename`` answers where a folder is in the way, or a file in the way of a folder.
 _OF_FOLDERS: Final = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+# Two threads may save to one folder: each of their partial files has a name of its own.
 _numbers = itertools.count()
 
 
@@ -138,6 +140,7 @@ class File(Enclosed, os.PathLike[str]):
             target /= self._name
         target.parent.mkdir(parents=True, exist_ok=True)
         # Its own name may be as long as the file system takes.
+        # In the same folder, since a file can be renamed within one file system only.
         partial = target.with_name(f".pymonik-{os.getpid()}-{next(_numbers)}.part")
         try:
             self._write(partial)
@@ -182,6 +185,7 @@ class File(Enclosed, os.PathLike[str]):
         if self._ref is None or self._was_changed() or (self._path and not self._ref.result_id):
             # At its place in a folder, where it has no result if it came with a value.
             return sealing.seal(self._path, self._name, is_linked=self._link)
+        # The owner keeps the pack open that gives the bytes.
         if self._stored is None or self._ref.result_id:
             return Sealed(self._ref, path=self._path, owner=self._stored)
         # It came with a value, and has no result yet: what else is known of it goes on.

@@ -15,7 +15,7 @@ from pymonik.errors import UsageError
 if TYPE_CHECKING:
     import os
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 20  # bytes that are read at once
 
 
 @dataclass

@@ -49,9 +49,12 @@ class Stored:
             file = self._contents.open_file(self._result_id)
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
+            # The raw result is this file alone: whoever opened it closes it, and it is fetched anew
+            # next time.
             if size == ref.size:
                 return file
             self._pack = file
+            # Closed when no file of the pack is left; at the end of the process the system does it.
             weakref.finalize(self, file.close).atexit = False
         return io.BufferedReader(_Part(self, file, ref.offset, ref.size))
 
@@ -78,6 +81,7 @@ class _Part(io.RawIOBase):
         """Read as much as fits."""
         count = max(0, min(len(buffer), self._size - self._position))
         place = self._start + self._position
+        # Read by position: the parts share one file, and a `seek` of one would move all.
         if isinstance(self._file, io.BytesIO):
             data = bytes(self._file.getbuffer()[place : place + count])
         else:

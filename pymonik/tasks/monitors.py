@@ -48,11 +48,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _NOT_GIVEN: Any = object()
 
-BLOCK: Final = 100  # turns that are submitted together
-STOP_S: Final = 5.0  # that a client waits for its monitors before it cancels them
-_LONGEST_TURN_S: Final = 300.0  # of calls that change nothing and report nothing
-_LOOK_S: Final = 0.1  # between two looks at whether somebody stops it: nothing can wake a call
-_SHARED_S: Final = (0.05, 5.0)  # shortest and longest wait of one that shares its worker
+BLOCK: Final = 100  # turns that are submitted together; each row lists its ancestors, see above
+STOP_S: Final = 5.0  # seconds that a client waits for its monitors before it cancels them
+# Seconds of one turn whose calls change nothing and report nothing: a turn that goes on costs no
+# row in the tables, but nobody sees it end, and its time limit counts for all its calls.
+_LONGEST_TURN_S: Final = 300.0
+# Seconds between two looks at whether somebody stops the monitor: no event reaches a call.
+_LOOK_S: Final = 0.1
+# Shortest and longest wait, in seconds, of a turn that shares its worker: after it the turn ends,
+# so that other tasks get the worker.
+_SHARED_S: Final = (0.05, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ class MonitorContext(PymonikContext):
     """
 
     def __init__(self, around: PymonikContext, state: _State, monitor: str) -> None:
+        # Made at each call, so it shares everything of the task's context and makes nothing anew.
         self.__dict__.update(around.__dict__)
         self.state: dict[str, Any] = state.values
         self.count = state.count
@@ -157,11 +163,15 @@ class _Turns(Generic[P]):
         """One turn."""
         behind = _forget_behind(context, state, place)
         if not place.monitor:
+            # The first turn has the output of the monitor for its own, and hands its promise on:
+            # the handle of the client keeps this one id through all turns.
             (output,) = context.expected_results
             place = replace(place, monitor=output)
         if not state.is_over:
             state = self._turn(context, job, state, place.monitor)
         state = replace(state, behind=behind)
+        # Only the last turn of a block goes on: the others have a successor already, which waits
+        # for this state.
         if place.left:
             return state
         if not state.is_over:
@@ -181,7 +191,11 @@ class _Turns(Generic[P]):
             if not self._is_due(own, state.due):
                 is_asked = monitor in context._board().get("stops", ())
                 return replace(state, is_over=True) if is_asked else state
+            # As bytes, since the function changes the dict in place: compared afterwards, and what
+            # the state falls back to if it cannot travel.
             before = codec.dumps(state.values)
+            # The next call is due one period after this one was, not after it ended; calls that
+            # were missed (the worker was away) are not made up for, except one.
             due = max(state.due, time.time() - self._every_s) + self._every_s
             error, after = self._call(own, job, before)
             state = replace(state, count=own.count, values=own.state, due=due)
@@ -201,6 +215,7 @@ class _Turns(Generic[P]):
         A state that cannot travel is an error of the call, and the one before it stays.
         """
         args, kwargs = job
+        # The call sees the `MonitorContext` in `get_context`, and the turn keeps its own.
         around = contextvars.copy_context()
         around.run(enter, lambda: own)
         raised: BaseException | None = None
@@ -225,6 +240,8 @@ class _Turns(Generic[P]):
             max(shortest, min(self._every_s / 4, longest)) if self._is_shared else _LONGEST_TURN_S
         )
         end = time.monotonic() + most_s
+        # Due times are of the wall clock, as they travel between machines; how long this turn may
+        # wait is measured with the clock that nobody sets.
         while not own.stopping:
             left_s = due - time.time()
             if left_s <= 0:
@@ -244,6 +261,8 @@ class _Turns(Generic[P]):
         if place.job:
             job = ResultHandle(ResultState(session, "monitor", place.job))
         last: Any = state
+        # Each turn takes the result of the one before, so they run one after the other. The last
+        # has the output of the monitor delegated to it.
         for left in range(BLOCK - 1, -1, -1):
             call = codec.pack_call((job, last, replace(place, left=left)), {})
             submission = Submission(function, [call], delegate=left == 0)
@@ -260,6 +279,7 @@ def _forget_behind(context: Any, state: _State, place: _Place) -> str:
         context.session.forgotten.append(state.behind)
     if not place.monitor or place.left == BLOCK - 1:
         return ""  # the first turn, or the first of a block: its state is in its payload
+    # The references of a call are in the order of its arguments: the state comes last.
     return str(context.session.references[-1].result_id)
 
 
