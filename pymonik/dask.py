@@ -46,8 +46,11 @@ if TYPE_CHECKING:
 
     from pymonik.session.protocol import Session
 
-_STORED_FROM = 16 * 1024  # bytes of a value in the graph that several nodes need
-_ROOT_S = 5.0  # the failure that others come from is told a moment before theirs
+# Bytes from which a value in the graph is stored once, if several nodes need it; smaller ones
+# travel with each node.
+_STORED_FROM = 16 * 1024
+# Seconds to wait for the failure that others come from: it is told about when theirs are.
+_ROOT_S = 5.0
 
 
 def get(
@@ -115,6 +118,8 @@ def _compute(
         submission = _Submission(graph, set(wanted), session)
         errored = True
         try:
+            # In dask's own order, which has few intermediate values stay at a time.
+            # Each node comes after those that it needs.
             for key in sorted(graph, key=order(graph).__getitem__):
                 told.submitted(key, submission.submit(key))
             told.follow()
@@ -162,6 +167,8 @@ class _Submission:
         try:
             values = MultiResultHandle([self._values[key] for key in keys]).get()
         except DependencyFailedError:
+            # dask raises what a node raised; which node failed first is not said by the failures of
+            # those that needed it.
             if self._has_root.wait(_ROOT_S) and self._root is not None:
                 raise self._root from None
             raise

@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 
     from pymonik.handles.multi_result_handle import MultiResultHandle
 
+# Keys of the configuration that `Pymonik` takes.
 _OF_CLIENT: Final = ("endpoint", "partition", "certificate_authority", "client_certificate",
                      "client_key")  # fmt: skip
+# Keys that `Task.from_lambda` takes.
 _OF_TASK: Final = ("name", "environment", "max_duration", "max_retries", "priority", "memory")
 _STATES: Final = ("finished", "cancelled", "failed")
 _RUN: Final = "vector"  # the label of the calls of one `send`
-_TASK_TIMEOUT_S: Final = 3600  # those of HTC-Grid
+# Limits that HTC-Grid sets where its clients say nothing: seconds of an attempt, and attempts after
+# the first.
+_TASK_TIMEOUT_S: Final = 3600
 _RETRIES: Final = 5
 
 
@@ -169,6 +173,7 @@ class AWSConnector:
 
     def _cancel(self, session_id: str) -> dict[str, int]:
         client, run = self._known(session_id)
+        # Asked before: afterwards nothing tells which of the cancelled tasks had a worker.
         before = run.summary()
         client.cancel()
         after = run.summary()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pymonik.handles.result_handle import ResultHandle
     from pymonik.session.protocol import Session, SessionOwner
 
-_BATCH_S = 0.1  # of work in one task; several of them wait for each worker
+_BATCH_S = 0.1  # seconds of work in one task; several of them wait for each worker
 _STORED_FROM = 1_000_000  # bytes of an argument, as joblib's own `max_nbytes`
 _LIBRARIES = {"numpy", "pandas", "scipy", "polars", "pyarrow", "torch"}  # whose values are sized
 _SMALL = frozenset({int, float, bool, str, type(None), complex})  # types that are never stored
@@ -117,7 +117,8 @@ class PymonikBackend(ParallelBackendBase):  # type: ignore[misc]
         count = self.effective_n_jobs(n_jobs)
         if count == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
-        if in_task():  # which cannot wait for other tasks
+        # A task cannot wait for other tasks, which nested calls would have to.
+        if in_task():
             raise FallbackToBackend(ThreadingBackend(nesting_level=self.nesting_level))
         self.parallel = parallel
         self._where = self._find_session()

@@ -19,10 +19,10 @@ from pymonik.quantities import duration, whole_number
 from pymonik.wire.environment import Environment
 
 DEFAULT_MAX_DURATION = timedelta(hours=1)
-DEFAULT_MAX_RETRIES = 3
+DEFAULT_MAX_RETRIES = 3  # attempts after the first
 DEFAULT_PRIORITY = 1
 MAX_PRIORITY: Final = 10  # a session may have up to 99, but ArmoniK's queues refuse more than this
-_MOST_RETRIES = 1_000_000
+_MOST_RETRIES = 1_000_000  # ArmoniK has 32 bits for them
 
 
 class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,11 +75,14 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
             _set(self, "environment", environment_of(self.environment))
 
     def __hash__(self) -> int:
+        # `msgspec` cannot hash the dict of labels: equal options have the same pairs in any order.
         plain = tuple(getattr(self, name) for name in FIELD_NAMES if name != "environment")
         return hash((*plain, frozenset(self.options.items()), self.environment))
 
     def over(self, base: TaskOptions) -> TaskOptions:
         """These options where they say something, those of ``base`` elsewhere."""
+        # Most calls say nothing of their own: they share the value of the task, and nothing is
+        # made.
         if self == _NOTHING:
             return base
         if base == _NOTHING:
@@ -134,6 +137,7 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         return short.over(cls.of(task_options))
 
 
+# The struct is frozen: this is how ``__post_init__`` puts checked values in.
 _set = msgspec.structs.force_setattr
 FIELD_NAMES = tuple(name for name in TaskOptions.__struct_fields__ if name != "options")
 _TEXTS = (

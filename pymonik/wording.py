@@ -9,6 +9,7 @@ _ID: Final = 8  # characters of an id that tell tasks of one session apart
 
 def span(seconds: float) -> str:
     """A span of time in its two largest units: ``0.25 s``, ``2 min 10 s``, ``3 h 5 min``."""
+    # From a tenth of a millisecond on ``0.1 ms`` says enough.
     if 0 < seconds < 0.000_1:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.01:

@@ -58,14 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 0
-    if sys.stdout is None:  # the shell has closed it: `pymonik ps >&-`
+    # The shell has closed it, as in `pymonik ps >&-`: what is printed goes nowhere.
+    if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - until the process ends
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=options.log_level)
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:  # `pymonik tasks | head`
+    # As in `pymonik tasks | head`. Standard error is closed, since Python would complain there that
+    # it cannot flush standard output.
+    except BrokenPipeError:
         sys.stderr.close()
         return 0
     except PymonikError as error:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-_LIMIT_S: Final = 1800.0
+_LIMIT_S: Final = 1800.0  # seconds for the installation, as for an environment
 # What differs from one machine or run to the next, and what a handler has no use for.
 _LEFT_OUT: Final = frozenset({"RECORD", "direct_url.json", "REQUESTED", "uv_cache.json"})
 
@@ -51,9 +51,11 @@ def run(options: argparse.Namespace) -> int:
             _install(options, packages)
         files = dict(_of_packages(packages))
         own = dict(files_below(options.folder))
+        # A zip of before must not get into the new one.
         own.pop(_name_below(options.output, options.folder), None)
         if twice := sorted(files.keys() & own.keys()):
             sys.stderr.write(f"pymonik: {twice[0]} of the folder hides that of a package\n")
+        # Written beside it and renamed: whoever uses the zip meanwhile has the old or the new one.
         partial = options.output.with_name(f".{options.output.name}.part")
         try:
             write_zip(partial, {**files, **own}.items(), is_small=True)

@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
     with connection.listing(options) as lists:
         sessions = [one for one in options.ids if lists.session(one) is not None]
         tasks = [one for one in options.ids if one not in sessions]
+        # Asked before anything is cancelled: ArmoniK passes over ids that it does not know.
         known = {row.task_id for row in lists.tasks(ids=tasks)} if tasks else set()
         if unknown := [one for one in tasks if one not in known]:
             raise UsageError(f"there is no session and no task {', '.join(unknown)}")

@@ -18,8 +18,8 @@ from pymonik.launch.chosen_gpus import gpu_names
 from pymonik.launch.sizes import size
 from pymonik.launch.stopping import Stopping, end_by_force
 
-STOP_TIMEOUT_S = 15.0
-LINGER_S = 5.0  # for clients to read the values of tasks that have just ended
+STOP_TIMEOUT_S = 15.0  # seconds until a stop that does not come to its end is ended by force
+LINGER_S = 5.0  # seconds for clients to read the values of tasks that have just ended
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
     if options.stop:
         _say("stopped" if kept.stop() else "no kept cluster of yours is running")
         return 0
+    # Both are settings of the process, and must stand before it has threads and children.
     freed_memory.set_up()
     orphans.adopt()
     config = ClusterConfig(
@@ -42,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
         gpus=options.gpus,
     )
     check_room(config)
+    # From here on signals are kept: one that comes while the cluster starts ends it.
     stopping = Stopping()
     with private_folder(options.folder) as folder:
         cluster = EmbeddedCluster(config, folder)

@@ -46,10 +46,12 @@ def _names(program: str) -> frozenset[str]:
     """Modules that a script imports, or the module itself."""
     path = Path(program)
     if not path.is_file():
+        # `python -m` has the current folder there, a command that is installed has its own.
         sys.path.insert(0, os.getcwd())  # noqa: PTH109 - an entry of the path of imports
         if closure.find(program) is None:
             raise UsageError(f"there is no file {program!r}, and no module of that name here")
         return frozenset({program})
+    # As Python does for a script.
     sys.path.insert(0, str(path.absolute().parent))
     code = code_of_file("__main__", str(path))
     if code is None:

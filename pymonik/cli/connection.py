@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pymonik.transport.config import ClusterConfig
     from pymonik.transport.listing import Listing
 
-_CONNECT_S = 10.0
+_CONNECT_S = 10.0  # seconds for each request: a person waits for the answer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

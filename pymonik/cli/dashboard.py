@@ -57,4 +57,5 @@ def _tell(dashboard: Dashboard, options: argparse.Namespace) -> None:
             say(f"behind the hub: {dashboard.proxied_address}")
         say("whoever has this address may look and cancel; Ctrl-C ends it")
     if options.open:
+        # In a thread, since some browsers return only when they are closed.
         threading.Thread(target=webbrowser.open, args=(dashboard.address,), daemon=True).start()

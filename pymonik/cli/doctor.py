@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pymonik.transport.listing import Listing
 
 _CLOCKS_S: Final = 5.0  # clocks that differ more make times of calls useless
-_INDEX_S: Final = 3.0
+_INDEX_S: Final = 3.0  # seconds for a connection to the index of packages
 _INDEX_VARIABLES: Final = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 
 
@@ -123,6 +123,7 @@ def _partition(config: ClusterConfig, partition: PartitionRow, timeout: float) -
         told["pymonik"] == importlib.metadata.version("pymonik"),
         f"pymonik {told['pymonik']}, Python {told['python']} on {told['host']}",
     )
+    # The worker looked at its clock between these two instants; what is outside is a difference.
     differs = max(asked - float(told["clock"]), float(told["clock"]) - time.time(), 0.0)
     yield Check(f"{name}, clock", differs < _CLOCKS_S, f"differs by at least {span(differs)}")
     yield Check(f"{name}, package index", told["index"] == "", told["index"] or "answers")
@@ -141,6 +142,8 @@ def _told_by_worker(config: ClusterConfig, partition: str, timeout: float) -> di
         override_target_name=config.override_target_name,
     ).create()
     try:
+        # A function of pymonik travels by its name: an older worker says here that it does not know
+        # it.
         handle = Task(report, func_name="doctor").invoke(pymonik=client)
         return handle.result(timeout=timeout)
     finally:

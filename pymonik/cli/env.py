@@ -16,7 +16,7 @@ from pymonik.launch import sizes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_DAY_S = 86_400.0
+_DAY_S = 86_400.0  # seconds of the unit of ``--unused-for``
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

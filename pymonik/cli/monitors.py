@@ -95,6 +95,8 @@ def _stop(endpoint: str, monitors: list[_Known]) -> None:
 
     for one in monitors:
         with Pymonik(endpoint, session=one.session_id, on_exit="keep", output="quiet") as client:
+            # Through a client that joins the session: the board is one result, and whoever changes
+            # it has to tell the tasks that run.
             for there in client.monitors():
                 if there.result_id_of_state == one.result_id:
                     there.stop()

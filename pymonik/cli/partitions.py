@@ -38,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
 def _row(
     lists: Listing, partition: PartitionRow, counted: Counter[tuple[str, str]]
 ) -> dict[str, object]:
+    # One small request for each partition, of which there are few.
     last = lists.tasks(partition=partition.name, acquired_last=True, limit=1)
     return {
         "partition": partition.name,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 _LONGEST: Final = 60  # characters of a cell in a table
-_EMPTY: Final = "-"
+_EMPTY: Final = "-"  # so that the columns of a line can be counted by a program, too
 
 
 def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, none: str = "none") -> None:
@@ -64,6 +64,7 @@ def in_bytes(nbytes: int) -> str:
     """``"1.2 GB"``: powers of 1024, as commands take them."""
     size = float(nbytes)
     for unit in ("B", "KB", "MB", "GB"):
+        # Up to 1000 and not 1024, so that no number has four digits.
         if size < 1000:
             return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024

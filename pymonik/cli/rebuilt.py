@@ -89,7 +89,9 @@ class RebuiltCall:
         )
         args, kwargs, seed = codec.arguments_of(packed)
         if call.files or getattr(function, "outputs", ()):
-            os.chdir(self.place.folder)  # where its files are, and what it makes is looked for
+            # Its files are there, and what it makes is looked for there. The folder is not left
+            # again: this process does nothing else.
+            os.chdir(self.place.folder)
         return session.call(function, args, kwargs, seed)
 
     @property
@@ -117,6 +119,8 @@ class RebuiltCall:
         return fill
 
     def _value(self, ref: ResultRef, what: str) -> object:
+        # A copy that can be written to: the function may change its arguments, as it can on a
+        # worker.
         opened = OpenedResult(bytearray(self._there(ref.result_id, what)))
         return opened.value(
             ref.item, lambda other: self._value(other, what), _Files(self), ref.output
@@ -215,6 +219,8 @@ def _set_up_environment(call: RebuiltCall, environments: Environments) -> None:
 
 def _set_up_files(call: RebuiltCall, unpacked: UnpackedBundles) -> None:
     """Let modules of the program be imported as they were, and its ``__main__`` be what it was."""
+    # No other program runs here: the `__main__` of the call may take the place of this one for
+    # good.
     main_module.take_turns(MainSpec)
     baselines.is_watching = False
     bundles.uses_originals = True

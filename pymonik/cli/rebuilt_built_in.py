@@ -62,6 +62,7 @@ def handler(
     event, client_context = lambda_call.arguments(blobs, value)
     with tempfile.NamedTemporaryFile(suffix=".zip") as zipped:
         zipped.write(place.source(given.files[0]))
+        # The archive is opened by its path, in the next line.
         zipped.flush()
         folder = UnpackedArchives().get(given.files[0].digest, zipped.name)
     sys.path.insert(0, folder)  # this process does nothing else

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pymonik.cli.rebuilt import RebuiltCall
 
-_TARGET = re.compile(r"(?P<id>.+?)(?:\[(?P<item>\d+)\])?")
+_TARGET = re.compile(r"(?P<id>.+?)(?:\[(?P<item>\d+)\])?")  # an id, perhaps with ``[3]``
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +72,7 @@ def _tell(call: RebuiltCall) -> None:
 def _failed(error: Exception, call: RebuiltCall, options: argparse.Namespace) -> int:
     _tell(call)
     trace: Any = error.__traceback__
+    # The frames of this command and of the replay say nothing of the function.
     while trace is not None and trace.tb_next is not None and call.is_ours(trace.tb_frame):
         trace = trace.tb_next
     error = error.with_traceback(trace)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pymonik.client.pymonik_client import Pymonik
 
-_LOOK_S: Final = 5.0  # in which it must be known how the calls stand
+_LOOK_S: Final = 5.0  # seconds in which it must be known how the calls stand
 _OPTIONS: Final = ("partition", "memory", "max_retries", "max_duration", "priority")
 
 

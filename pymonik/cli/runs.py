@@ -70,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
         recorded = _recorded(lists, options.session)
         partly = partly_failed(lists, options.session)
     listed = [(run.key, _row(run)) for run in by_run(tasks, partly)]
+    # A record counts calls, a list counts tasks: where there is a record it says more.
     rows = [recorded.pop(key, row) for key, row in listed]
     rows += recorded.values()
     show(rows, as_json=options.json, none="no runs")

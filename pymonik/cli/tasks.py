@@ -1,4 +1,4 @@
-"""`pymonik tasks` and `pymonik ps`: tasks, the newest first; those that a worker has."""
+"""`pymonik tasks`: tasks, the newest first; and how a task is shown, for other commands too."""
 
 from __future__ import annotations
 

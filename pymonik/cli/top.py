@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pymonik.transport.listing import Listing
 
 _CLEAR: Final = "\x1b[H\x1b[2J"  # to the upper left corner; erases the screen
-_MOST_TASKS: Final = 5_000
-_MOST_ROWS: Final = 15
+_MOST_TASKS: Final = 5_000  # that have not ended; of more, those submitted first are shown
+_MOST_ROWS: Final = 15  # of each table, so that both fit on a screen
 _RUN: Final = ("label", "function", "running", "pending")
 _TASK: Final = ("function", "run", "partition", "worker", "seconds", "attempt", "task_id")
 

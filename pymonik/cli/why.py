@@ -58,4 +58,5 @@ def _why(lists: Listing, what: str) -> Why:
 
 
 def _session_that_waits(lists: Listing) -> str:
+    # The oldest comes first.
     return next((task.session_id for task in lists.tasks(statuses=LIVE, limit=1)), "")

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from pymonik.tasks.arguments import Arguments
     from pymonik.tasks.task import Task
 
-_SOON_S = 0.1  # a call that comes back so soon after it was sent did not wait for others
+# Seconds: a call that comes back so soon after it was sent did not wait for others.
+_SOON_S = 0.1
 
 
 class Window:
@@ -121,6 +122,7 @@ class Backlog:
             waiting, self._waiting = self._waiting, deque()
         for call in waiting:
             call.future.cancel()
+            # As Python's executors do: a cancelled future tells those who `wait` for it only then.
             call.future.set_running_or_notify_cancel()
         self._look_whether_idle()
 
@@ -188,6 +190,8 @@ class Backlog:
         try:
             handles = task.map_invoke(items, pymonik=self._client)
         except Exception as error:  # noqa: BLE001 - the future of the call has it
+            # What is wrong with one call (an argument that cannot be pickled) must not fail the
+            # others: they are sent one by one.
             if len(calls) == 1:
                 self._fail(calls[0].future, _as_python_says(error))
                 return
@@ -227,6 +231,8 @@ class Backlog:
             if not self._is_idle():
                 return
             self._idle.notify_all()
+            # Taken out with the lock held, so that it is called once; called without it, as it
+            # closes things.
             callback, self._when_idle = self._when_idle, None
         if callback is not None:
             callback()

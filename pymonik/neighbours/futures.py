@@ -32,7 +32,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
-_MOST_TASKS = 256  # functions of modules whose pickles an executor keeps
+_MOST_TASKS = 256  # functions of modules whose pickles an executor keeps; the first ones
 
 
 class Executor(concurrent.futures.Executor):
@@ -79,6 +79,8 @@ class Executor(concurrent.futures.Executor):
         self._place = _Place(where, max_workers, options)
         self._tasks = _Tasks(initializer, initargs)
         # Whoever drops the executor without `shutdown` still gets what was submitted.
+        # At the end of the interpreter `_Unfinished` does it, before threads can no longer be
+        # started.
         weakref.finalize(self, self._place.finish_later).atexit = False
 
     @property
@@ -182,6 +184,8 @@ def _values(
     """The values in order; calls that were not sent are cancelled when the iteration is left."""
     try:
         while futures:
+            # One is submitted for each value that is taken: as many are under way as ``buffersize``
+            # allows.
             if (future := one_more()) is not None:
                 futures.append(future)
             del future
@@ -197,6 +201,7 @@ def _value(future: CallFuture[R], deadline: float | None) -> R:
     try:
         return future.result(None if deadline is None else deadline - time.monotonic())
     finally:
+        # A traceback would keep this frame, and with it the future.
         del future
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pymonik.runs.tally import Snapshot
     from pymonik.runs.workers import Worker
 
+# Letters and words of marks as the script of the page knows them.
 MARKS: Final = {
     Mark.PENDING: "p",
     Mark.RUNNING: "r",
@@ -39,9 +40,10 @@ WORDS: Final = {
     Mark.CANCELLED: "cancelled",
 }
 ENDED: Final = frozenset({"CANCELLED", "CLOSED", "PURGED"})  # statuses of sessions
+# A byte and its repetitions; see `marks`.
 _SAME: Final = re.compile(rb"(.)\1*", re.DOTALL)
 _BINS: Final = 32  # of the histogram
-_MOST_ERRORS: Final = 50  # groups
+_MOST_ERRORS: Final = 50  # groups of errors; the largest ones, as a tally orders them
 
 
 def run(view: RunView, snapshot: Snapshot) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def marks(snapshot: Snapshot) -> str:
 
 def histogram(seconds: Sequence[float]) -> dict[str, Any]:
     """How many calls took how long, in bins that grow by a constant factor."""
+    # A call of no time has no logarithm: a microsecond stands for it.
     times = [max(one, 1e-6) for one in seconds]
     if not times:
         return {"from": 0, "to": 0, "bins": []}

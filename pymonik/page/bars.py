@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pymonik.runs.rows import TaskRow
 
 _STEPS: Final = 600  # of the whole span; shorter gaps between two bars are not seen
-_MOST_LANES: Final = 64
+_MOST_LANES: Final = 64  # workers that are drawn
 
 
 class Bar(NamedTuple):
@@ -79,6 +79,8 @@ def merged(bars: list[Bar], step: float) -> Iterator[Bar]:
     for bar in bars:
         if open_bar is None:
             open_bar = bar
+        # The second condition keeps long bars apart, which can be told from each other without a
+        # gap.
         elif bar.start - open_bar.end < step and bar.end - open_bar.start < 2 * step:
             open_bar = _together(open_bar, bar)
         else:

@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 
 
 _SHARE: Final = 20  # a look at the cluster that took a second is not repeated for as many
-_EVERY_S: Final = 1.0
-_WORKERS_EVERY_S: Final = 5.0
+_EVERY_S: Final = 1.0  # seconds between two looks at tasks; the page asks as often
+_WORKERS_EVERY_S: Final = 5.0  # seconds between two looks at workers, partitions and sessions
 _MOST_ROWS: Final = 200  # of one answer
-_SEARCH_S: Final = 0.3  # for texts among the calls of a run
-_FROZEN_RUNS: Final = 50
-_MOST_SESSIONS: Final = 100
-_OLD_S: Final = 86_400.0
+_SEARCH_S: Final = 0.3  # seconds for texts among the calls of a run; other questions wait
+_FROZEN_RUNS: Final = 50  # runs of a frozen page, which share its room
+_MOST_SESSIONS: Final = 100  # that are listed, and from which old ones are deleted
+_OLD_S: Final = 86_400.0  # seconds after which a session without a name may be deleted with others
 _HISTORY: Final = 50  # tasks of a worker
 
 
@@ -157,6 +157,8 @@ class Board:
             except PymonikError as error:
                 self._trouble = str(error)
             took = time.monotonic() - began
+            # A little less than the interval of the page, whose questions come now and then
+            # somewhat early.
             self._look_at = now + max(_EVERY_S * 0.9, _SHARE * took)
             self._group()
         self._seen = {key: view.look(now) for key, view in list(self._runs.items())}
@@ -164,6 +166,7 @@ class Board:
     def _look_for_failures(self) -> None:
         """Failures among the calls of tasks that ended well: asked for when more tasks have."""
         ended = sum(row.status == "COMPLETED" for row in self._table.rows)
+        # Their names are listed with another request, which would be in vain while nothing ends.
         if ended != self._ended:
             self._partly = partly_failed(self._lists)
             self._ended = ended

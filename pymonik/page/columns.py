@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_DETAILS: Final = 300  # calls with traceback and output; failed ones first
 _MOST_ASKED: Final = 50  # calls of which the control plane is asked for attempts
-_DETAILS_BYTES: Final = 1_500_000
+_DETAILS_BYTES: Final = 1_500_000  # of those details, about, as they stand in the file
 _ROWS_BYTES: Final = 2_500_000  # arguments and errors of all calls: the file stays below 5 MB
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pymonik.runs.rows import Lists, TaskRow
     from pymonik.session.result import ResultState
 
-_LONGEST_ARGUMENTS: Final = 4_000  # characters
+_LONGEST_ARGUMENTS: Final = 4_000  # characters of the arguments of one call
 _LONGEST_TEXT: Final = 20_000  # of a traceback and of an output; their ends say most
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
 
 _MOST_TASKS: Final = 20_000  # of which bars are drawn
-_ASKED_TOGETHER: Final = 500
+_ASKED_TOGETHER: Final = 500  # tasks in one request
 
 
 def report(states: Sequence[ResultState], title: str, started: float) -> str:
@@ -68,6 +68,8 @@ def write(path: str | os.PathLike[str], text: str) -> Path:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
+        # `mkstemp` gives a file to its owner alone: this one is to be as readable as any other of
+        # the user.
         Path(name).chmod(0o666 & ~_umask())
         Path(name).replace(path)
     except BaseException:
@@ -77,6 +79,7 @@ def write(path: str | os.PathLike[str], text: str) -> Path:
 
 
 def _umask() -> int:
+    # It can only be asked for by setting another one.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
@@ -94,5 +97,6 @@ def _tasks(view: HeldRun) -> list[TaskRow]:
     with contextlib.suppress(PymonikError):
         for start in range(0, len(ids), _ASKED_TOGETHER):
             part = ids[start : start + _ASKED_TOGETHER]
+            # With their retried attempts, which have bars of their own.
             found += lists.tasks(first_ids=part, limit=4 * len(part))
     return found

@@ -30,6 +30,7 @@ class Gate:
 
     def __init__(self, port: int, hosts: Iterable[str] = ()) -> None:
         self.token = secrets.token_urlsafe(24)
+        # A browser sends the host with the port, unless that is the port of the scheme.
         self._hosts = {f"{name}:{port}" for name in _OURS}
         self._proxied = {name.lower() for name in hosts}
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
 
 _LOOKED_INTO: Final = 1_000  # tasks whose inputs are listed, the newest
-_MOST_INPUTS: Final = 2_000
-_MOST_STATES: Final = 20_000
+_MOST_INPUTS: Final = 2_000  # results whose owners are looked up
+_MOST_STATES: Final = 20_000  # calls that are gone through where the program holds them
 _Name = tuple[str, str]  # function and label
 
 

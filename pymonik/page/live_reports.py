@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pymonik.runs.rows import ResultRow
 
 _MOST_RESULTS: Final = 200  # the newest of a session
-_MOST_TOLD: Final = 200  # reports
+_MOST_TOLD: Final = 200  # reports of one answer
 _REMEMBERED: Final = 2_000  # results whose reports were read; they do not change
 
 

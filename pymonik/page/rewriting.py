@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_STOP_S: Final = 5.0  # for the last version, before the client closes
+_LONGEST_STOP_S: Final = 5.0  # seconds for the last version, before the client closes
 
 
 class Rewriting:
@@ -41,6 +41,7 @@ class Rewriting:
         self._board = board
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pymonik-page", daemon=True)
+        # Once in the thread of the caller, who is told at once why it cannot be written.
         self._write()
 
     def start(self) -> None:
@@ -62,6 +63,7 @@ class Rewriting:
                 _log.warning("the page %s is not written: %s", self.path, error)
 
     def _write(self) -> None:
+        # The last version does not change any more: the browser need not read it again.
         refresh_s = 0 if self._every_s is None or self._stopping.is_set() else self._every_s
         text = frozen.cluster_page(self._board, math.ceil(refresh_s))
         frozen.write(self.path, text)

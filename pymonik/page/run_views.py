@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
 
 _EXAMPLES: Final = 5  # items of a group of errors that are named
-_RECENT_S: Final = 30.0
-_LONGEST_ARGUMENTS: Final = 120
+_RECENT_S: Final = 30.0  # the rate is that of as many seconds, as `runs.tally` has it
+_LONGEST_ARGUMENTS: Final = 120  # characters, in a line of the table of calls
 _MARKS: Final = {
     "pending": Mark.PENDING,
     "retried": Mark.PENDING,
@@ -104,6 +104,8 @@ class HeldRun:
             if state.again is not None
             for earlier in past(state)
         }
+        # Those whose tasks may still change: a run of a million calls that ended is not gone
+        # through again.
         self._unended = list(states)
 
     def look(self, now: float) -> Snapshot:

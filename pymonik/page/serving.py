@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_IDLE_S: Final = 30.0  # a connection on which nothing comes is closed, so its thread ends
+# Seconds after which a connection on which nothing comes is closed, so that its thread ends.
+_IDLE_S: Final = 30.0
 _MOST_SENT: Final = 10_000  # bytes that a request may have
 _PREFIX: Final = "JUPYTERHUB_SERVICE_PREFIX"  # of a notebook behind a hub, such as /user/ada/
 
@@ -64,7 +65,10 @@ class Dashboard:
         self._closing = threading.RLock()
         self._is_closed = False
         self._thread = threading.Thread(
-            target=partial(self._server.serve_forever, 0.1), name="pymonik-dashboard", daemon=True
+            # The server looks ten times a second whether it is to stop: as long `close` takes.
+            target=partial(self._server.serve_forever, 0.1),
+            name="pymonik-dashboard",
+            daemon=True,
         )
         self._thread.start()
 
@@ -128,6 +132,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # The header tells neither the version of Python nor that of its library.
     server_version = "pymonik"
     sys_version = ""
     timeout = _IDLE_S
@@ -168,6 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
         return what
 
     def _body(self) -> Mapping[str, str] | None:
+        # Without a length the end of a request is not known, and reading it would wait for the
+        # browser.
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > _MOST_SENT:
             return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _LARGEST_READ: Final = 1_000_000  # bytes of a payload or a result
 _MOST_CALLS: Final = 50  # whose arguments are shown
-_MOST_TRACEBACKS: Final = 5
+_MOST_TRACEBACKS: Final = 5  # of calls that failed; more say the same, mostly
 _LONGEST_CALL: Final = 200  # characters
 
 

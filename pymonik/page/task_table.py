@@ -9,9 +9,9 @@ from pymonik.runs.rows import LIVE, Lists, TaskRow
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MOST_TASKS: Final = 20_000
+MOST_TASKS: Final = 20_000  # rows that are kept
 _FIRST: Final = 5_000  # that are listed by the first look
-_AT_ONCE: Final = 1_000  # that are listed by a look, if all of them are new it asks for more
+_AT_ONCE: Final = 1_000  # that are listed by a look; if all of them are new it asks for more
 _LIVE = frozenset(LIVE)
 
 
@@ -45,6 +45,7 @@ class TaskTable:
         live = self._lists.tasks(statuses=LIVE, limit=_FIRST)
         fresh += live
         listed = {row.task_id for row in fresh}
+        # They have ended since, too long ago to be among the newest.
         if gone := [one for one in unended if one not in listed]:
             fresh += self._lists.tasks(ids=gone, limit=len(gone))
         self._rows.update((row.task_id, row) for row in fresh)

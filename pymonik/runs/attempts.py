@@ -71,6 +71,8 @@ def _printed(row: TaskRow, state: ResultState, *, is_last: bool) -> str:
     if not isinstance(session, Listed) or state.result_id is None:
         return ""
     place = 0 if state.item < 0 else state.item
+    # All attempts promise the same output, so their logs are told apart by the number of the
+    # attempt.
     log = stored_log(session.lists, session.session_id, state.result_id, place, row.attempt)
     if log:
         return log
@@ -81,6 +83,8 @@ def _printed(row: TaskRow, state: ResultState, *, is_last: bool) -> str:
 def _attempt(row: TaskRow, state: ResultState, *, is_last: bool) -> Attempt:
     known = measured(state.head, state.item) if state.head is not None and is_last else Measured()
     seconds = known.seconds
+    # The time of the whole task: what an executor measured of the call is more exact, but only the
+    # last attempt leaves a result.
     if seconds is None and row.started and row.ended:
         seconds = row.ended - row.started
     status, cause = outcome(row.status), _last_line(row.error)

@@ -89,6 +89,7 @@ def blobs(call: KeptCall | bytes) -> Sequence[Buffer]:
 
 def named(state: ResultState, args: Sequence[object], kwargs: dict[str, object]) -> dict[str, Any]:
     """Arguments by the names of their parameters; what has no name is ``arg0``, ``arg1``..."""
+    # Parameters in their order; ``*args`` have no names of their own.
     names = state.run.parameters if state.run is not None else ()
     by_position = {
         names[place] if place < len(names) else f"arg{place}": value

@@ -36,5 +36,6 @@ class CancelReport(NamedTuple):
             _log.debug("tasks could not be counted: %s", error)
             return cls()
         # ArmoniK never ends what waited for an input: such a task stays CANCELLING.
+        # What a worker has is counted as cancelled, too: it is being stopped while this is asked.
         left = sum(found.get(name, 0) for name in ("cancelled", "running", "pending"))
         return cls(found.get("ok", 0), found.get("failed", 0), left)

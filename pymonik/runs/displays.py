@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 _log = logging.getLogger(__name__)
 
-INTERVAL_S: Final = 0.25
+INTERVAL_S: Final = 0.25  # seconds between two refreshes; each display may do less than that
 
 
 class Display(Protocol):
@@ -48,6 +48,8 @@ class Displays:
         shown: list[Display] = []
         while True:
             with contextlib.suppress(queue.Empty):
+                # The wait for a new display is the pause between two refreshes. Without displays it
+                # has no end, and the thread costs nothing.
                 shown.append(self._new.get(timeout=INTERVAL_S if shown else None))
             shown = [display for display in shown if _refreshed(display)]
 
@@ -70,7 +72,8 @@ def add(display: Display) -> None:
 
 def _after_fork() -> None:
     global _displays
-    _displays = Displays()  # the thread is the parent's
+    # The thread is the parent's, and the lock may have been held at the fork.
+    _displays = Displays()
 
 
 if hasattr(os, "register_at_fork"):

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 from pymonik.code.short_reprs import ShortReprs
 
-_LONGEST: Final = 200  # characters of a text
-_NUMBER: Final = re.compile(r"\d+(\.\d+)?")
+_LONGEST: Final = 200  # characters of a text: it stands in a line of a display or a log
+_NUMBER: Final = re.compile(r"\d+(\.\d+)?")  # whatever an error names: items, sizes, times
 
 
 class Fault(NamedTuple):

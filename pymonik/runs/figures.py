@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
     from pymonik.wire.call import ResultMeta
 
-_TOGETHER: Final = 4_096  # results of one request
+_TOGETHER: Final = 4_096  # results that are fetched together, and held in memory meanwhile
+# Columns of figures, as executors write them: a number for each call of a task, packed.
 _FLOAT: Final = struct.Struct("<f")
 _WHOLE_NUMBER: Final = struct.Struct("<Q")
 
@@ -111,6 +112,7 @@ def most_bytes(meta: ResultMeta) -> int:
 
 def _seconds_in(meta: ResultMeta, place: int) -> float | None:
     seconds = None if meta.figures is None else _at(meta.figures.seconds, _FLOAT, place)
+    # The seconds of a whole result say nothing of one call among several.
     if seconds is None and not meta.chunked:
         seconds = meta.seconds or None
     return seconds
@@ -118,6 +120,7 @@ def _seconds_in(meta: ResultMeta, place: int) -> float | None:
 
 def _at(column: bytes, kind: struct.Struct, place: int) -> float | None:
     offset = place * kind.size
+    # A head of another version may have shorter columns, or none.
     if offset + kind.size > len(column):
         return None
     value: float = kind.unpack_from(column, offset)[0]

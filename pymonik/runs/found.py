@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pymonik.session.remote import RemoteSession
 
 Row = TypeVar("Row")
-_TOGETHER: Final = 1_000  # tasks of one request
+_TOGETHER: Final = 1_000  # ids of tasks in one request to cancel them
 
 
 class Found(list[Row]):
@@ -121,6 +121,7 @@ class FoundSessions(Found[KnownSession]):
 
     def cancel(self) -> int:
         """Stop all that runs in those that have not ended; how many these were."""
+        # Each session is cancelled by a request of its own: ArmoniK takes one at a time.
         open_ones: Sequence[KnownSession] = self.where(status="RUNNING")
         for one in open_ones:
             self._session.lists.cancel_session(one.session_id)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from pymonik.session.result import ResultState
 
-_NEWS_S: Final = 10.0  # a list has told the ends already: longer than reading their heads takes
+# Seconds: a list has told the ends already, and reading their heads takes less time than that.
+_NEWS_S: Final = 10.0
 _ENDED: Final = frozenset({"COMPLETED", "ABORTED", "DELETED"})  # results
 
 

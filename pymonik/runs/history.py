@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pymonik.code.short_reprs import ShortReprs, cut
 from pymonik.runs.attempts import attempts
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _LONGEST: Final = 80  # characters of a value
-_ID: Final = 4  # of the id of a function's content
+_ID: Final = 4  # characters of the id of a function's content: enough to see that it changed
 
 
 class Event(NamedTuple):
@@ -128,9 +128,5 @@ def _item(state: ResultState) -> str:
     return f"item {state.index}" if state.index >= 0 else state.name
 
 
-def _words(event: Event) -> tuple[Any, ...]:
-    if event.what == "submitted":
-        return ("submitted:", event.function)
-    if event.what == "attempt":
-        return ("attempt", event.text)
+def _words(event: Event) -> tuple[str, str]:
     return (f"{event.what}:" if event.text else event.what, event.text)

@@ -80,6 +80,8 @@ class InlineSession:
     ) -> object:
         """What a call gives: with its own random numbers, and its setup, as on a worker."""
         __tracebackhide__ = True
+        # Put back afterwards: a call that is run here may submit another one, which is run inside
+        # it.
         around = self.numbers, self.setup
         try:
             setup: Callable[[], object] | None = getattr(function, "setup", None)
@@ -185,6 +187,8 @@ def _beside_loops(function: Callable[..., Any], *args: Any, **kwargs: Any) -> An
         return function(*args, **kwargs)
     from concurrent.futures import ThreadPoolExecutor
 
+    # `asyncio` runs one loop in a thread. The context goes along, with the session that is
+    # replayed.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(copy_context().run, function, *args, **kwargs).result()
 

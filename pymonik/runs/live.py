@@ -42,10 +42,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_KEPT_OF_CALL: Final = 64 * 1024  # characters
+_KEPT_OF_CALL: Final = 64 * 1024  # characters: as much as `logs()` promises
 _KEPT_IN_ALL: Final = 16 * 1024 * 1024  # characters, and bytes in the cluster
-_STUCK_S: Final = 5.0  # without any progress, whoever waits for what was heard gives up
-_CATCH_UP_S: Final = 2.0  # the same where somebody waits for values
+# Seconds without any progress after which whoever waits for what was heard gives up: the thread may
+# be in a callable of the program that does not return.
+_STUCK_S: Final = 5.0
+_CATCH_UP_S: Final = 2.0  # the same where somebody waits for values, and output is a by-product
 
 Key = tuple[str, int]  # a task's output, and the place of the call in the task
 _behind: weakref.WeakSet[Live] = weakref.WeakSet()  # those that have heard more than was handled
@@ -115,6 +117,7 @@ class Live:
         self._starting = threading.RLock()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        # A fork has the tables, but not the thread: it hears nothing.
         self._pid = os.getpid()
 
     def heard(self, name: str, result_id: str, data: bytes | None = None) -> None:
@@ -143,6 +146,8 @@ class Live:
             return
         self._count += 1
         self._heard.put(one)
+        # Last: a `catch_up` that runs meanwhile takes this out of the set, and must have seen what
+        # was put into the queue.
         _behind.add(self)
         if self._thread is None:
             self._start()
@@ -161,6 +166,7 @@ class Live:
         end, last = time.monotonic() + stuck_s, self._handled
         with self._changed:
             while self._handled < goal:
+                # Woken after each thing that is handled; the limit is looked at in between.
                 self._changed.wait(0.1)
                 if self._handled != last:
                     end, last = time.monotonic() + stuck_s, self._handled
@@ -252,6 +258,7 @@ class Live:
             key = name.output_id, entry.place
             if key in self._ended:
                 continue
+            # Taken out and put in again, so that the table is in the order of the last use.
             before = self._tails.pop(key, "")
             tail = (before + entry.text)[-_KEPT_OF_CALL:]
             self._tails[key] = tail

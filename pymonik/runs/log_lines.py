@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pymonik")
 
-_MOST_RETRIES: Final = 1000  # attempts that are looked at
+_MOST_RETRIES: Final = 1000  # attempts that are looked at, in one request
 _CLASS: Final = re.compile(r"^([A-Za-z_][\w.]*)(?::|$)")  # the last line of a traceback
 
 

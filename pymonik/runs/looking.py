@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
     from pymonik.environments.making import Note
 
-_LISTED_BY_ID: Final = 500  # tasks; of more, all of the session are listed that have not ended
+# Tasks that are listed by their ids; of more, all of the session are listed that have not ended.
+# Each id is a condition of its own in the filter of the request.
+_LISTED_BY_ID: Final = 500
 _MOST_TASKS: Final = 5_000  # rows of a session
 _LOOKED_INTO: Final = 20  # tasks of each level whose inputs are listed
 _MOST_INPUTS: Final = 500  # results of each level
 _DEEPEST: Final = 10  # levels of inputs of inputs
-_MOST_PARTITIONS: Final = 5
+_MOST_PARTITIONS: Final = 5  # those in which most tasks are queued; two requests for each
 
 
 def why(
@@ -144,6 +146,8 @@ class _Look:
         asked = set(first_ids)
         live = self._lists.tasks(session_id=session_id, statuses=LIVE, limit=_MOST_TASKS)
         self._add(row for row in live if row.first_id in asked)
+        # Calls whose news has not come yet: their tasks have ended, and are not among those that
+        # live.
         ended = [one for one in first_ids if one not in self.tasks][:_LISTED_BY_ID]
         if ended:
             self._add(self._lists.tasks(first_ids=ended, limit=_MOST_TASKS))
@@ -151,6 +155,7 @@ class _Look:
 
     def _add(self, rows: Iterable[TaskRow]) -> None:
         for row in rows:
+            # An attempt that was retried is no task's latest, whatever the order of the rows.
             if row.status == "RETRIED":
                 self.earlier.setdefault(row.first_id, []).append(row)
             else:

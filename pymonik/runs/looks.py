@@ -162,7 +162,7 @@ class CallLook:
         return rerun([self], [self], with_, options_of(options), cascade=cascade)
 
     def history(self) -> History:
-        """What happened to the call: submitted, attempts, ended, run again; prints as text.
+        """What happened to the call: created, started, reports, end, run again; prints as text.
 
         Asks the control plane.
         """

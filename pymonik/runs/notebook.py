@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pymonik.runs.tally import Snapshot
     from pymonik.session.result import ResultState
 
-_OFTEN_S: Final = 0.5  # between two updates, as long as they are small
+_OFTEN_S: Final = 0.5  # seconds between two updates, as long as they are small
 _BYTES_PER_S: Final = 100_000  # of updates: larger ones come less often
 _open: weakref.WeakSet[NotebookView] = weakref.WeakSet()  # those that may still change
 
@@ -102,6 +102,7 @@ class NotebookView:
 
         show: Any = IPython.display.display if is_new else IPython.display.update_display
         html = self.html(snapshot)
+        # Nothing has changed: the front end need not draw it again.
         if html == self._shown:
             return
         self._shown = html

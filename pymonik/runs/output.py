@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pymonik")
 
-_MOST_LINES: Final = 200  # of a second that are shown to a person
-_MOST_TEXT: Final = 64 * 1024  # characters of them
+_MOST_LINES: Final = 200  # of a second that are shown to a person, who cannot read more
+_MOST_TEXT: Final = 64 * 1024  # characters of them, since a line may be long
 _ERASE: Final = "\r\x1b[K"  # what stands in the line of a terminal: how calls come along
 
 
@@ -116,6 +116,8 @@ class Output:
         folded, self._folded = self._folded, {}
         for label, number in folded.items():
             name, _, index = label.rpartition(" ")
+            # The label is taken apart again: lines are counted by label, and written with name and
+            # number.
             known = int(index) if name and index.isdecimal() else None
             text = f"… {count(number, 'more line')}: logs() of the handle has the last of them"
             self._write(OutputLine(text, "stderr", label if known is None else name, known))
@@ -160,6 +162,7 @@ def _write(line: OutputLine) -> None:
     try:
         stream.write(f"{_ERASE}{text}" if _is_terminal(stream) else text)
         stream.flush()
+    # The stream has an encoding that does not know a character: the text goes on in ASCII.
     except UnicodeError:
         stream.write(text.encode("ascii", "backslashreplace").decode())
     except (OSError, ValueError):  # it was closed

@@ -17,7 +17,7 @@ class Lines:
     """
 
     def __init__(self) -> None:
-        self._begun: dict[Hashable, str] = {}
+        self._begun: dict[Hashable, str] = {}  # lines without their ends yet, by stream
 
     def add(self, stream: Hashable, text: str) -> list[str]:
         """The lines that are whole with this text, without their ends.
@@ -28,6 +28,7 @@ class Lines:
         """
         *whole, rest = (self._begun.pop(stream, "") + text).split("\n")
         if rest:
+            # Cut at once: a bar that is drawn a million times before its line ends is kept once.
             self._begun[stream] = rest = _without_past(rest, is_whole=False)
             if len(rest) > _LONGEST:
                 whole.append(self._begun.pop(stream))
@@ -49,5 +50,6 @@ def _without_past(line: str, *, is_whole: bool) -> str:
         return line
     if is_whole:
         return line.rstrip("\r").rpartition("\r")[2]
+    # A carriage return at the end has not written over anything yet.
     shown, end = (line[:-1], "\r") if line.endswith("\r") else (line, "")
     return shown.rpartition("\r")[2] + end

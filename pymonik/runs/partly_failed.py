@@ -12,7 +12,7 @@ from pymonik.wire.call import FAILED_PREFIX
 if TYPE_CHECKING:
     from pymonik.runs.rows import Lists
 
-_MOST_TASKS: Final = 20_000
+_MOST_TASKS: Final = 20_000  # names that are listed; of more, the oldest are not told
 
 
 class PartlyFailed(NamedTuple):

@@ -58,6 +58,8 @@ def _tasks(session: Any, outputs: Sequence[str]) -> list[TaskRow]:
 
 def _payload(session: Any, row: TaskRow) -> tuple[PayloadMeta, Sequence[Buffer]] | None:
     try:
+        # A payload is split and not unpickled: code of the user's runs when somebody asks for the
+        # arguments.
         meta, blobs = containers.split(session.content(row.payload))
     except PymonikError:  # it was deleted, or is of another program
         return None

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MOST_RECORDS: Final = 100_000  # of one listing
-_SIDE_BY_SIDE: Final = 10  # downloads over one connection
-_MOST_HEAD_BYTES: Final = 256 * 1024  # of a result that is read for how many of its items failed
+_SIDE_BY_SIDE: Final = 10  # downloads at the same time, over one connection
+# Bytes of a result that is read for how many of its items failed; of larger ones all items count as
+# ok.
+_MOST_HEAD_BYTES: Final = 256 * 1024
 
 
 @dataclass(slots=True)
@@ -177,6 +179,7 @@ def _side_by_side(lists: Lists, rows: Sequence[ResultRow]) -> list[bytes | None]
     def read(row: ResultRow) -> bytes | None:
         try:
             return lists.data(row)
+        # Nobody answers: that is said, and not taken for data that are gone.
         except UnavailableError:
             raise
         except ControlPlaneError as error:  # somebody has deleted it meanwhile

@@ -30,9 +30,13 @@ from pymonik.wording import count, short, span
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-NOT_BEGUN_S: Final = 10.0  # an agent of ArmoniK gives a task back after this time
-_DEEPEST: Final = 10  # inputs of inputs that are followed
+# Seconds after which an agent of ArmoniK gives a task back that it has taken ahead: a task that is
+# held longer without being begun waits for its worker.
+NOT_BEGUN_S: Final = 10.0
+_DEEPEST: Final = 10  # inputs of inputs that are followed: a chain may be as long as it likes
 _SHOWN: Final = 3  # functions that are named of those that run in a partition; packages
+# Statuses that a task has while its environment is made: the embedded cluster leaves it queued, a
+# worker of ArmoniK has taken it.
 _WITHOUT_ENVIRONMENT: Final = ("SUBMITTED", "DISPATCHED")
 _MADE: Final = {"resolving": "being resolved", "building": "being installed"}
 
@@ -134,6 +138,8 @@ class Why:
 
 def explain(evidence: Evidence) -> Why:
     """The reasons that the evidence gives."""
+    # Calls with the same state, text and hint are one reason: of a thousand that wait for one task
+    # a person reads one line.
     found: Counter[tuple[str, str, str]] = Counter()
     for task_id, calls in evidence.waiting.items():
         found[_reason(evidence, task_id)] += calls

@@ -37,6 +37,8 @@ def states_of(
         run: Without the items that never left.
         numbers: Of the items; ``None`` for all.
     """
+    # A call has one state in a program, whoever finds it and how often: to run it again changes all
+    # of its handles.
     known = session.recorded_states()
     states, new = {}, []
     for number, item in run.items.items():

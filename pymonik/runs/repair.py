@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from pymonik.session.protocol import Session
 
 _log = logging.getLogger("pymonik")
-_DOOMED_S: Final = 10.0  # for calls that will fail, since one they need has failed, to be told so
+# Seconds for the news of calls that will fail, since one that they need has failed. ArmoniK aborts
+# them by itself.
+_DOOMED_S: Final = 10.0
 
 
 class Pointing(Protocol):
@@ -203,12 +205,15 @@ class _Again:
             chunk_size=AUTO if len(calls) > 1 else 1,
             run=RunAgain(function, packed.name, run, olds, options),
         )
+        # Added group by group: where a later one fails, `rerun` still points the handles of this
+        # one.
         self.new.update(zip(olds, session.submit(submission), strict=True))
 
     # -- what follows --------------------------------------------------------------------------
 
     def follow(self, *, cascade: bool) -> None:
         """Run those again that needed what is run again, and those that needed these."""
+        # Weakly held: a call whose handles are gone is not run again for nobody.
         known = dependants()
         _wait_for_doomed(list(known), set(self.new))
         while level := self._next_level(known, cascade=cascade):

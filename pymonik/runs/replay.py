@@ -44,6 +44,7 @@ def replay(
         function = state.run.function
     args, kwargs, seed = arguments_and_seed(state, value_of, value_of)
     session = InlineSession(state.session.session_id, value_of)
+    # Put back afterwards: the program may be in a ``with`` of a session of its own.
     before = entered_session()
     activate(session)
     try:

@@ -24,7 +24,7 @@ Report = dict[str, Any]
 Key = tuple[str, int]  # a task's output, and the place of the call in the task
 
 _MOST: Final = 10_000  # reports of one call that are kept: the last ones
-_MOST_CALLS: Final = 10_000
+_MOST_CALLS: Final = 10_000  # calls whose reports are kept; those that reported first go
 
 
 class _OfCall:
@@ -72,6 +72,7 @@ class Reports:
                 if mark in self._known:  # the same may come on two ways
                     continue
                 if len(self._known) > 10 * _MOST:
+                    # All at once: a report that comes a second time does so soon after the first.
                     self._known.clear()
                 self._known.add(mark)
                 self._of(key).add(entry)
@@ -181,6 +182,8 @@ def follow(state: ResultState, timeout: float | None) -> Iterator[Report]:
     live, number = session.live, 0
     with _Waiting(state, timeout) as waiting:
         while True:
+            # Asked before the reports are read: those that come between the two belong to this
+            # round.
             is_last = state.is_final
             if is_last:
                 _catch_up(state, session, key)
@@ -250,6 +253,8 @@ def _catch_up(state: ResultState, session: _Hearing, key: Key) -> None:
     """Have all that was told so far, also by calls that another program has started."""
     live = session.live
     live.catch_up()
+    # Without a request, in general: what was heard is all. A call of another program may have
+    # reported before this one listened, and over gRPC an end may be heard before the last report.
     if live.reports.count(key) and not (live.is_late and state.is_final):
         return
     with contextlib.suppress(PymonikError):  # it may be forbidden, or deleted meanwhile

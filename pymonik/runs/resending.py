@@ -72,6 +72,7 @@ def _rows(session: RemoteSession, states: Sequence[ResultState]) -> dict[ResultS
         for state in states
         if state.result_id in results
     }
+    # A result that no task makes has its session for an owner, or nobody.
     wanted = sorted(set(firsts.values()) - {"", session.session_id})
     rows: dict[str, TaskRow] = {}
     for row in session.lists.tasks(first_ids=wanted, details=True) if wanted else ():
@@ -125,8 +126,10 @@ def _again(
     row, meta = stored.row, stored.meta
     assert row.limits is not None
     payload, dependencies = row.payload, row.dependencies
+    # Then the payload can be used as it lies in the cluster.
     is_whole = [place.item for place in calls] == list(range(len(meta.calls)))
     if not is_whole:
+        # Only some of its calls are run again: a smaller payload with the same head.
         meta = msgspec.structs.replace(
             meta,
             calls=tuple(stored.call(place.item)[0] for place in calls),

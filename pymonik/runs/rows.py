@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 RUNNING: Final = frozenset({"DISPATCHED", "PROCESSING", "PROCESSED"})  # a worker has the task
 LIVE: Final = ("CREATING", "PENDING", "SUBMITTED", "PAUSED", "CANCELLING", *sorted(RUNNING))
-FAILED: Final = frozenset({"ERROR", "TIMEOUT"})
+FAILED: Final = frozenset({"ERROR", "TIMEOUT"})  # an attempt that another one followed is RETRIED
 # Words for statuses, as people give them to commands and programs.
 STATES: Final = {
     "live": LIVE,

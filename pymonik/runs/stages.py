@@ -29,8 +29,8 @@ STAGES: Final = (
     "packed", "waiting", "retried", "queued", "inputs", "user", "others", "stored", "told", "total",
 )  # fmt: skip
 _LISTED_BY_ID: Final = 500  # tasks; of more, those of the session are listed
-_MOST_TASKS: Final = 1_000_000
-_ALLOWED_S: Final = 0.001  # by which stamps of one clock may be rounded
+_MOST_TASKS: Final = 1_000_000  # rows: all of a session, since each call has a stage
+_ALLOWED_S: Final = 0.001  # seconds by which stamps of one clock may be rounded
 PERCENTILES: Final = (50.0, 90.0, 99.0)
 
 
@@ -61,6 +61,7 @@ class Stages:
         if not values:
             return None
         place = (len(values) - 1) * percent / 100
+        # Between two values the percentile is interpolated, as numpy does it by default.
         low = int(place)
         high = min(low + 1, len(values) - 1)
         return values[low] + (values[high] - values[low]) * (place - low)

@@ -56,6 +56,7 @@ def find_task(lists: Lists, identifier: str) -> TaskRow:
         UsageError: There is none.
         ControlPlaneError: It cannot be asked.
     """
+    # Ids of tasks and of results look alike: the identifier is tried as one and then as the other.
     rows = _attempts(lists, first_id(identifier))
     if not rows:
         result = lists.results([identifier]).get(identifier)

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 COLUMNS: Final = (
     "status", "value", "seconds", "cpu", "peak_mb", "attempt", "worker", "waited", "error",
 )  # fmt: skip
-_MOST_ASKED: Final = 1_000  # tasks without a result to read figures from
-_MB: Final = 1_000_000
+# Tasks that the control plane is asked about: those without a result to read figures from.
+_MOST_ASKED: Final = 1_000
+_MB: Final = 1_000_000  # bytes of the unit of ``peak_mb``
 
 
 def rows(states: Sequence[ResultState], values: Sequence[object]) -> list[dict[str, Any]]:

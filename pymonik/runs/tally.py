@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
 
 RECENT_S: Final = 30.0  # the rate is that of as many seconds before the look
-_SOON_S: Final = 1.0  # less history than this says nothing about the rate
+_SOON_S: Final = 1.0  # seconds; less history than this says nothing about the rate
 _REMEMBERED: Final = 2_000  # durations of which the median is taken: a look must stay short
 _EXAMPLES: Final = 5  # items of a group of errors that are named
 
@@ -122,6 +122,8 @@ class Tally:
         self.states = states
         self._title = title
         self._started = started
+        # A byte for each call: a map of a million has a snapshot of one megabyte, which is copied
+        # at once.
         self._marks = bytearray(len(states))
         self._indexes = [
             place if state.index < 0 else state.index for place, state in enumerate(states)
@@ -144,6 +146,7 @@ class Tally:
         self._count(now)
         marks = self._marks
         if running:
+            # What runs is so for this look only; in `_marks` stands what is final.
             marks = self._marks.copy()
             for place in self._left:
                 if self.states[place].task_id in running:

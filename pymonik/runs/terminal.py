@@ -51,6 +51,7 @@ class TerminalLine:
         snapshot = self._watch.look(now)
         text = f"▸ {line(snapshot)}"
         if snapshot.why:
+            # The first line says how many wait, which the counts say already.
             text += f" · {snapshot.why.splitlines()[1].strip()}"
         width = shutil.get_terminal_size().columns
         with self._lock:

@@ -60,6 +60,7 @@ def user() -> str:
 
 def this_client() -> str:
     """``user@host pid start``: a process that is gone, or another one with its number, shows."""
+    # The number alone is used again by the system; with the start of the process it is one process.
     return f"{user()}@{socket.gethostname()} {os.getpid()} {process_start(os.getpid())}"
 
 
@@ -68,6 +69,7 @@ def process_start(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
             # The name of the program stands in brackets, and may contain anything.
+            # Field 22 of the line, ``starttime``; two fields stand before the bracket.
             return file.read().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""
@@ -114,6 +116,7 @@ def is_lost(lists: Lists, row: SessionRow) -> bool:
         return False
     if process_start(int(pid)) == started:
         return False
+    # A session with records was left on purpose: another program comes back to it.
     return not lists.results_named(RUN_RECORD_PREFIX, 1, session_id=row.session_id)
 
 
@@ -129,6 +132,8 @@ def delete(lists: Lists, row: SessionRow) -> None:
         # Deleting a session leaves its data in the object storage: they go first.
         lists.purge_session(row.session_id)
     except ControlPlaneError as error:
+        # The text is ArmoniK's, which has one status for several refusals: here the session was
+        # purged before.
         if not error.detail.startswith("The session transition is invalid"):  # they are gone
             raise
     lists.delete_session(row.session_id)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pymonik.runs.tally import Snapshot
 
 MOST_TILES: Final = 2_000
-_BINS: Final = 500
+_BINS: Final = 500  # tiles of a view with more items than that
 _ERRORS: Final = 5  # groups of errors that are shown
 
 _CLASSES: Final = {

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-QUIET_S: Final = 0.5  # nobody needs to be told why a shorter wait takes so long
-_POLL_S: Final = 0.1  # shorter waits ask whether something is there, perhaps thousands of times
+QUIET_S: Final = 0.5  # seconds; nobody needs to be told why a shorter wait takes so long
+# Seconds; shorter waits ask whether something is there, perhaps thousands of times, and reasons
+# cost a few requests.
+_POLL_S: Final = 0.1
 
 
 def wait(
@@ -139,6 +141,7 @@ def _shown(states: Sequence[ResultState]) -> Iterator[None]:
 
 def update_views() -> None:
     """Bring what is shown up to date: somebody has waited for it, perhaps in a cell that ends."""
+    # A module that nobody has imported shows nothing: it is not imported for that.
     if (live := sys.modules.get("pymonik.runs.live")) is not None:
         live.catch_up()
     if (notebook := sys.modules.get("pymonik.runs.notebook")) is not None:

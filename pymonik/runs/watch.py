@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-ASKED_EVERY_S: Final = 2.0  # what runs is asked for: one request for each session
-SILENT_S: Final = 30.0  # without any end, before reasons are looked for
+ASKED_EVERY_S: Final = 2.0  # seconds between two requests for what runs, one for each session
+SILENT_S: Final = 30.0  # seconds without any end, before reasons are looked for
 _MOST_FAULTS: Final = 5  # kinds of failures that `why` tells where nothing is left to wait for
 _MOST_SESSIONS: Final = 3  # that the calls of one display belong to
 
@@ -71,6 +71,7 @@ class Watch:
         snapshot = self.look(now)
         if not snapshot.left or now < self._ask_at:
             return
+        # Before the request, which may fail or take long: it is not repeated at once.
         self._ask_at = now + ASKED_EVERY_S
         try:
             self._running = running(self._states)

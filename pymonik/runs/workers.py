@@ -25,9 +25,10 @@ from pymonik.wire.inventory import POD_KEY, WORKER_PREFIX, Gpu, Inventory, decod
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-ACTIVE_S: Final = 120.0
-LOST_S: Final = 3_600.0
-SILENT_S: Final = 120.0  # of workers that say that they are there: four times their interval
+ACTIVE_S: Final = 120.0  # seconds since the last task
+LOST_S: Final = 3_600.0  # seconds since anything was heard of a worker, or of its tasks
+# Seconds, for workers that say that they are there: four times their interval.
+SILENT_S: Final = 120.0
 _RECENT: Final = 1_000  # tasks, those that were taken last
 _COUNTED: Final = 50  # workers whose tasks are counted one by one; of more, the recent tasks are
 
@@ -90,6 +91,7 @@ def workers(lists: Lists, now: float) -> list[Worker]:
             now,
             is_here=key in present,
         )
+        # By host first, and by partition of each.
         for key in sorted(keys, key=lambda key: key[::-1])
     ]
 
@@ -105,6 +107,7 @@ def of_results(lists: Lists) -> dict[_Key, Inventory]:
     found: dict[_Key, Inventory] = {}
     for row in lists.results_named(WORKER_PREFIX):
         partition, _, host = row.name.removeprefix(WORKER_PREFIX).rpartition("/")
+        # Rows come with the newest first: what a worker said later counts.
         if (partition, host) in found:
             continue
         try:
