@@ -130,7 +130,7 @@ class PymonikBackend(ParallelBackendBase):  # type: ignore[misc]
         self._sizes = BatchSizes()
 
     def stop_call(self) -> None:
-        """It has ended."""
+        """The call of `joblib.Parallel` has ended."""
         self._stored.forget()
 
     def terminate(self) -> None:
@@ -182,7 +182,7 @@ class PymonikBackend(ParallelBackendBase):  # type: ignore[misc]
         return self._own
 
     def _session(self) -> Session | SessionOwner:
-        """That of the thread that called `joblib.Parallel`: joblib submits from others too."""
+        """The session of the thread that called `joblib.Parallel`; batches come from others too."""
         if self._where is None:
             self._where = self._find_session()
         return self._where

@@ -80,7 +80,7 @@ class TaskOptions(msgspec.Struct, frozen=True, omit_defaults=True):
         return hash((*plain, frozenset(self.options.items()), self.environment))
 
     def over(self, base: TaskOptions) -> TaskOptions:
-        """These options where they say something, those of ``base`` elsewhere."""
+        """These options where they say something, and ``base`` elsewhere."""
         # Most calls say nothing of their own: they share the value of the task, and nothing is
         # made.
         if self == _NOTHING:

@@ -18,7 +18,7 @@ _MOST = 2**128 - 1  # what `numpy.random.SeedSequence` mixes without loss
 
 
 class Seed(NamedTuple):
-    """Of one call.
+    """The seed of one call.
 
     Attributes:
         of_map: What the program gave.
@@ -43,12 +43,12 @@ class RandomNumbers:
         self.begin(None)
 
     def begin(self, seed: Seed | None) -> None:
-        """Another call begins, with numbers of its own."""
+        """A call begins, with numbers of its own."""
         self._seed = seed
         self._generator: Generator | None = None
 
     def generator(self) -> Generator:
-        """The same at each look.
+        """The generator of the present call, the same at each look.
 
         Raises:
             UsageError: numpy is not installed here.

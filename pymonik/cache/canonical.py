@@ -155,7 +155,7 @@ class _Walk:
         self.codes: list[types.CodeType] = []
 
     def digest(self) -> bytes:
-        """Of all that was added."""
+        """The digest of all that was added."""
         return self._hash.digest()
 
     def add(self, value: Any) -> None:

@@ -94,7 +94,7 @@ def atom(value: Any) -> bytes:
 
 @lru_cache(maxsize=16_384)
 def digest_of_code(code: types.CodeType) -> bytes:
-    """Of code and the code in it."""
+    """The digest of code and of the code in it."""
     digest = hashlib.sha256()
     digest.update(constant(code.co_name))
     # ``co_code`` is the code as it was compiled: what the interpreter specializes in place while it

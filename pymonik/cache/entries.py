@@ -66,7 +66,7 @@ class Entry(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of the result."""
+        """The name of the result that is the entry."""
         place = self.place
         return f"{PREFIX}{self.key}/{place.result_id}/{place.item}/{round(self.seconds * 1000)}"
 
@@ -151,7 +151,7 @@ class Entries:
             self._writer.put(self.write)
 
     def unanswered(self, _: BaseException) -> None:
-        """Nobody waits for entries; see `Observer`."""
+        """Nothing to do: nobody waits for entries; see `Observer`."""
 
     def write(self) -> None:
         """Write entries for the calls that have ended; returns when they are there."""
@@ -262,7 +262,7 @@ def _entry_of(state: ResultState) -> Entry | None:
 
 
 def _taken(states: deque[ResultState]) -> list[ResultState]:
-    """Those that wait, each for one thread."""
+    """The states that wait to be written, taken out: each goes to one thread."""
     taken = []
     with contextlib.suppress(IndexError):  # none is left
         while True:
@@ -274,7 +274,7 @@ _of_sessions: WeakKeyDictionary[RemoteSession, Entries] = WeakKeyDictionary()
 
 
 def entries_of(session: RemoteSession) -> Entries:
-    """Those that a session uses."""
+    """The entries of the cluster, as this session uses them."""
     entries = _of_sessions.get(session)
     if entries is None:
         # Two threads may come here at once; both get the one that was first.

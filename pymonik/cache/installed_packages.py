@@ -74,7 +74,7 @@ def _versions(packages: frozenset[str]) -> tuple[Part, ...]:
 
 
 def _distributions_of(package: str) -> list[Distribution]:
-    """Those that have files of a package; mostly one, of the same name."""
+    """The distributions that have files of a package; mostly one, of the same name."""
     # Asked first: to go through all that is installed reads a file of each.
     own = _distribution(package)
     if own is not None and _has(own, package):
@@ -125,7 +125,7 @@ def _installed(one: Distribution) -> str:
 
 
 def _content(package: str) -> str:
-    """Of what nobody has installed: the files themselves."""
+    """A digest of the files of a package that no installer has put there."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):

@@ -59,7 +59,7 @@ class CodeKey(NamedTuple):
 
 
 class _Code(NamedTuple):
-    """The same without the files that it names, and the texts that may name some."""
+    """A code key without the files that the code names, and the texts that may name some."""
 
     key: CodeKey
     texts: frozenset[str]
@@ -85,7 +85,7 @@ class Keys:
         program: Code,
         made_in: str = "",
     ) -> CodeKey:
-        """Of the code of a call.
+        """The key of the code of a call.
 
         Args:
             task: What is called.

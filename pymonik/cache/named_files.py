@@ -51,7 +51,7 @@ def _may_be_path(text: str) -> bool:
 
 
 def named_files(texts: frozenset[str], made_in: str = "") -> list[Part]:
-    """Those of the texts that name files which lie here now, with their contents.
+    """The files that lie here now under names among these texts, with their contents.
 
     Args:
         texts: In the code.
@@ -85,7 +85,7 @@ def _content(path: str) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _digest(path: str, size: int, time_ns: int, inode: int) -> str | None:
-    """Of a file that has not changed since; large ones are known by what is asked for here."""
+    """The digest of a file, remembered as long as size, time and inode are the same."""
     if size > _MOST_READ:
         return f"{size} bytes, {time_ns}, {inode}"
     digest = hashlib.sha256()

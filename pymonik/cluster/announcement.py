@@ -46,7 +46,7 @@ def announce(folder: Path, cluster: Announcement) -> None:
 
 
 def running_clusters() -> list[Announcement]:
-    """Those of this user on this machine that are running, the newest first."""
+    """The running clusters of this user on this machine, the newest first."""
     parents = dict.fromkeys((MEMORY, Path(tempfile.gettempdir())))
     folders = (folder for parent in parents for folder in parent.glob(f"{PREFIX}*"))
     found = {cluster.pid: cluster for folder in folders for cluster in _announced(folder)}

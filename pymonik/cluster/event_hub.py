@@ -107,7 +107,7 @@ class Subscription:
             yield from changes
 
     def batches(self, pause: Callable[[], None] = lambda: None) -> Iterator[list[Change]]:
-        """The same, several at a time: what comes during a `pause` is given together."""
+        """The changes in lists: what comes during a `pause` is in one list."""
         is_over = False
         while not is_over:
             self._wake.get()

@@ -304,7 +304,7 @@ def _processors() -> int:
 
 
 def current_folder() -> str | None:
-    """Of this process; ``None`` when it was removed."""
+    """The current folder of this process; ``None`` when it was removed."""
     try:
         return os.getcwd()  # noqa: PTH109 - no need for a Path
     except OSError:  # it was removed

@@ -95,7 +95,7 @@ class LockedState:
         self.draining = False
 
     def asked(self, nbytes: int = 0, *, deletes: bool = False) -> AbstractContextManager[Moment]:
-        """The same as `changing` for a request, which is acknowledged by the end of the block.
+        """Like `changing`, for a request, which is acknowledged by the end of the block.
 
         Where rows are kept, it is refused as long as they cannot be written.
 
@@ -302,7 +302,7 @@ class _Changing:
 
 
 class _Asked:
-    """The same for a request of a client, of a cluster that keeps its rows.
+    """The block of `LockedState.asked`, of a cluster that keeps its rows.
 
     Args:
         locked: The state.

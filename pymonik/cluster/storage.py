@@ -274,7 +274,7 @@ class Storage:
         self._forget(opaque_id)
 
     def _forget(self, opaque_id: str) -> None:
-        """It is no file any more."""
+        """Note that this object has no file any more."""
         with self._lock:
             self._filed.discard(opaque_id)
             if not self._filed:

@@ -48,7 +48,7 @@ def load_code(data: bytes, python: tuple[int, int], name: str) -> Any:
 
 
 def make_code(arguments: tuple[Any, ...], python: tuple[int, int], name: str) -> types.CodeType:
-    """The same from the arguments of the class of code."""
+    """The code from the arguments of its class; the Python that made it must be this one."""
     _check(python, name)
     return types.CodeType(*arguments)
 

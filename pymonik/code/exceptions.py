@@ -189,13 +189,13 @@ class _Rebuilding:
         return made
 
     def _other(self, number: int) -> BaseException | None:
-        """Another exception; ``None`` if there is none, or it is not there yet."""
+        """The exception of this number; ``None`` if there is none, or it is not there yet."""
         if not 0 <= number < len(self._failure.raised) or number in self._waiting:
             return None
         return self.exception(number)
 
     def _new(self, raised: Raised) -> BaseException | None:
-        """Of the class itself; ``None`` where that is not possible here."""
+        """An exception of the class that was raised; ``None`` where that is not possible here."""
         kind = _kind_of(raised)
         if kind is None:
             return None

@@ -126,7 +126,7 @@ def installed_in(folder: str) -> None:
 
 @functools.cache
 def source_of_file(name: str, file: str) -> Source | None:
-    """The same for a module that was found and not imported."""
+    """Like `source_of`, for a module that was found and not imported."""
     if name.partition(".")[0] == "pymonik":
         return None  # the worker has its own
     path = os.path.abspath(file)
@@ -141,7 +141,7 @@ def source_of_file(name: str, file: str) -> Source | None:
 
 @functools.cache
 def namespace_source(name: str, folders: tuple[str, ...]) -> Source | None:
-    """The same for a package without an ``__init__``, whose modules may lie in several folders."""
+    """Like `source_of`, for a package without ``__init__``, which may lie in several folders."""
     depth = name.count(".") + 1
     for folder in folders:
         path = os.path.abspath(folder)

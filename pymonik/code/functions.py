@@ -332,7 +332,7 @@ def imported(name: str) -> types.ModuleType:
 
 
 def imported_if_there(name: str) -> types.ModuleType | None:
-    """The same, or ``None`` where there is none."""
+    """The module of this name, imported; ``None`` where it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError:

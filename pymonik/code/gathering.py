@@ -302,7 +302,7 @@ def _needs_of(arrived: Definition) -> dict[str, Need]:
 
 
 def together(found: dict[str, _Made]) -> dict[str, _Made]:
-    """The same, with names and classes in one pickle that share objects which can change.
+    """The names and classes, with those in one pickle that share objects which can change.
 
     Two names of ``__main__`` may stand for the same list, a class may have it as an attribute, or
     two functions may share a variable of the function that made them: so it is in the task too.
@@ -337,7 +337,7 @@ def _may_share(made: _Made) -> bool:
 
 
 def _groups(sharing: list[_Made]) -> list[list[_Made]]:
-    """Those that share something, put together."""
+    """The names and classes in groups: those of a group share an object."""
     owner: dict[int, int] = {}  # address of an object -> number of the first that has it
     group_of = list(range(len(sharing)))
     for number, made in enumerate(sharing):

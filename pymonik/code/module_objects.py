@@ -68,7 +68,7 @@ class ModuleObject:
         return kind not in _GROUPS or not settings.baselines.is_literal(*self.place, self.value)
 
     def alone(self) -> ModuleObject:
-        """The same without what the object holds."""
+        """The reference without what the object holds: its place is enough."""
         return ModuleObject(self.place, self.value, with_content=False)
 
 

@@ -136,7 +136,7 @@ class OpenedResult:
         }
 
     def file_names(self, item: int) -> list[str]:
-        """Of the files of an item, in order.
+        """The names of the files of an item, in order.
 
         The second ``x.txt`` is ``2/x.txt``, so that none gets lost.
         """

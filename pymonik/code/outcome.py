@@ -62,7 +62,7 @@ async def outcome_awaited(
     *,
     collects: bool,
 ) -> Any:
-    """The same on an event loop that others run on too."""
+    """Like `outcome`, on an event loop that other calls run on too."""
     value = function(*args, **kwargs)
     if isinstance(value, types.CoroutineType):
         return await value

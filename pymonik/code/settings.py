@@ -124,7 +124,7 @@ class Baselines:
             self._seen.add(name)  # last: an interrupt may end this look anywhere
 
     def of(self, name: str, module: types.ModuleType) -> _Baseline | None:
-        """That of a module, a new one after it was reloaded."""
+        """The baseline of a module; a new one after the module was reloaded."""
         known = self._known.get(name)
         if known is None or known.spec is not module.__spec__:
             self._add(name, module)
@@ -148,7 +148,7 @@ class Baselines:
         return baseline is not None and baseline.is_in_place(name, value)
 
     def that_may_change(self, names: Iterable[str]) -> frozenset[str]:
-        """Those of these modules whose variables the code of the program's modules may set."""
+        """The modules among these whose variables the program's own code may set."""
         known = list(self._known.items())
         attributes = {one for _, baseline in known for one in baseline.literals.attributes}
         found = {name for name, baseline in known if baseline.literals.by_text}

@@ -118,7 +118,7 @@ def _is_buffer(value: Any) -> bool:
 
 
 def _groups(large: list[_Large]) -> list[list[_Large]]:
-    """Those that have an object in common, together."""
+    """The large arguments in groups: those of a group have an object in common."""
     group_of = list(range(len(large)))
     first: dict[int, int] = {}
     for number, one in enumerate(large):

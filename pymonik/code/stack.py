@@ -97,7 +97,7 @@ def _source(trace: types.TracebackType, line: int, end_line: int) -> str:
 
 
 def _locals(frame: types.FrameType, reprs: ShortReprs) -> dict[str, str]:
-    """Of a module or a function; without what a reader knows from the source anyway."""
+    """The local variables of a frame as texts, without what a reader knows from the source."""
     found: dict[str, str] = {}
     for name, value in list(frame.f_locals.items()):
         if len(found) >= _MOST_LOCALS:

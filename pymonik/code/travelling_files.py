@@ -29,7 +29,7 @@ Stat = tuple[int, int]  # what changes when a file does: time in nanoseconds, si
 
 
 def stat_of(path: str) -> Stat | None:
-    """Of the file at ``path``, ``None`` if there is none that can be looked at."""
+    """Time and size of the file at ``path``; ``None`` if it cannot be looked at."""
     try:
         found = os.stat(path)
     except OSError:

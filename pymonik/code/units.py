@@ -135,7 +135,7 @@ class ArchiveUnit(Unit):
         super().__init__(root, [archive], exclude)
 
     def read(self, path: str) -> bytes:
-        """See `Unit.read`."""
+        """The bytes of a file of the archive; see `Unit.read`."""
         return self._content()[path]
 
     def _read(self) -> None:

@@ -52,7 +52,7 @@ def home(folder: Path, size: int) -> Path:
 
 
 def large_folder(folder: Path) -> Path:
-    """Its folder for large files, or else itself."""
+    """The folder for large files that belongs to a folder, or else the folder itself."""
     large = folder / LARGE_FOLDER
     return large if large.is_dir() else folder
 
@@ -142,7 +142,7 @@ def create(folder: Path, name: str, segments: Sequence[Buffer]) -> Path:
 
 
 def about(error: OSError, path: str) -> OSError:
-    """The same error with the path of its file, which the system does not tell of a full disk."""
+    """The error with the path of its file, which the system does not tell of a full disk."""
     if error.filename or error.errno is None or isinstance(error, ConnectionError):
         return error  # a stream that broke is no fault of the disk
     return OSError(error.errno, error.strerror, path)

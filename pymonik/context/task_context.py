@@ -43,7 +43,7 @@ class LiveSide(Protocol):
         """Tell the program something."""
 
     def progress(self, done: float, total: float | None) -> None:
-        """The same of how far the call is, as often as somebody can follow."""
+        """Tell how far the call is, as often as somebody can follow."""
 
     def board(self) -> dict[str, Any]:
         """What the program has set, as it is now."""

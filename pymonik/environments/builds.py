@@ -153,7 +153,7 @@ class Environments:
         read: Callable[[str], bytes],
         is_given_up: Callable[[], bool],
     ) -> str:
-        """The same, once it is ready.
+        """Like `path`, once the environment is ready.
 
         Raises:
             EnvironmentSetupError: It cannot be made.

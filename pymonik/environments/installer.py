@@ -55,7 +55,7 @@ _FALSE = ("", "0", "false", "no", "off", "f", "n")
 
 
 class Unwanted(Exception):  # noqa: N818 - no error: everybody has left
-    """Nobody waits any more for what the installer makes."""
+    """The installer was ended, as nobody waits any more for what it makes."""
 
 
 def run(

@@ -259,7 +259,7 @@ class _Share:
         self.send_bytes(framed(frame))
 
     def send_bytes(self, data: bytes) -> None:
-        """The same of frames."""
+        """Send frames that are encoded already."""
         with self._sending:
             self._sock.sendall(data)
 

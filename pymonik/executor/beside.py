@@ -49,7 +49,7 @@ class Beside(Attempt):
         return self._surroundings()
 
     async def awaited(self) -> Ended:
-        """Its value, or what stands in the place of one."""
+        """The value of the call, or the failure that stands in its place."""
         try:
             made = await self._awaited()
         # An asyncio task that raised would end the loop, and with it the neighbours of this call.

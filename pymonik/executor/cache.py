@@ -54,7 +54,7 @@ class BuiltInFunction:
         raise TypeError(f"{self.name} is no function")
 
     def adopt(self, content_id: str) -> None:
-        """It needs none."""
+        """Nothing to do: a built-in function is known by its name."""
 
 
 class FunctionCache:

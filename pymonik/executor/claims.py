@@ -1,4 +1,4 @@
-"""Who runs which call of a chunk, and which have ended: kernel objects shared with an executor.
+"""Claims: which executor runs which call of a chunk, and which have ended, in kernel objects.
 
 ::
 
@@ -111,7 +111,7 @@ class Offer:
         return found
 
     def _records(self) -> Iterator[tuple[int, int, int, int]]:
-        """Of each record: where what follows begins, and what it starts with."""
+        """The records of the journal: where the content of each begins, and its head."""
         end = os.fstat(self._journal.fileno()).st_size
         position = 0
         while position + _RECORD.size <= end:

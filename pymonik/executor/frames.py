@@ -37,7 +37,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
 
     @property
     def options(self) -> TaskOptions:
-        """Those of the task, shared with other runs that have the same."""
+        """The options of the task, shared with other runs that have the same."""
         return unpacked(self.packed_options)
 
     def input(self, result_id: str) -> str | bytes:

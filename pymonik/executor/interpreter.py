@@ -84,7 +84,7 @@ class Interpreter:
         self._path = path, list(path)
 
     def _put_back_finders(self) -> None:
-        """Those that came later stay where they are: they stand in front on purpose."""
+        """Put back finders that are gone; new ones stay in front, where somebody wanted them."""
         for name, before in self._finders.items():
             finders = getattr(sys, name, None) or []
             if finders == before:

@@ -41,7 +41,7 @@ def lambda_variables(definition: LambdaHandler, folder: str) -> dict[str, str]:
 
 
 class Identity:
-    """Who has called, as AWS knows callers of mobile applications: nobody here."""
+    """The identity that AWS gives of callers in mobile applications: empty here."""
 
     cognito_identity_id: str | None = None
     cognito_identity_pool_id: str | None = None
@@ -105,7 +105,7 @@ class LambdaContext:
 
     @cached_property
     def aws_request_id(self) -> str:
-        """Of the call, another one for each call of a chunk; the same for all of its attempts."""
+        """The id of the call: each of a chunk has its own, and keeps it at all attempts."""
         return _request_id(self._run, self._index)
 
     @cached_property
@@ -146,7 +146,7 @@ def _log_group(definition: LambdaHandler) -> str:
 
 
 def _request_id(run: Run, index: int) -> str:
-    """The same for all attempts at a call that stays in its task."""
+    """An id made of output and place, so that all attempts at the call have the same."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run.output_id or run.task_id}/{index}"))
 
 
@@ -160,5 +160,5 @@ def _memory_mb(run: Run) -> int:
 
 @functools.cache
 def _memory_of_machine() -> int:
-    """It is read from files, which takes as long as a short call."""
+    """The memory that this machine has, in bytes; kept, as reading it takes as long as a call."""
     return memory.total()

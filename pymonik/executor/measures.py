@@ -91,7 +91,7 @@ class Measures:
 
     @property
     def seconds(self) -> float:
-        """Of all calls so far."""
+        """Seconds of all calls so far."""
         return self._since - self._began
 
     def ended(self) -> None:
@@ -113,7 +113,7 @@ class Measures:
         self._share_all(now)
 
     def figures(self) -> Figures:
-        """Of all calls that have ended."""
+        """The figures of all calls that have ended."""
         if self._cpu and len(self._cpu) < len(self._seconds):
             self._share(self._since)
         if self._unmeasured_s >= usage.MEASURED_S:
@@ -129,7 +129,7 @@ class Measures:
         self._share_by(now - self._looked, now)
 
     def _share_all(self, now: float) -> None:
-        """The same where their seconds overlap: together they are more than have passed."""
+        """Share the processor time among calls that overlap: they took more than has passed."""
         self._share_by(sum(self._seconds[len(self._cpu) :]), now)
 
     def _share_by(self, seconds: float, now: float) -> None:

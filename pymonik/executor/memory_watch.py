@@ -65,7 +65,7 @@ class MemoryWatch:
         self._of_one = _of_one()
 
     def begin_call(self) -> None:
-        """Another call begins: what runs by now was left by those before it."""
+        """A call begins: processes that are older than this were left by calls before it."""
         self._begun = _ticks_now()
 
     def is_exceeded(self) -> bool:
@@ -166,7 +166,7 @@ def _start_of(pid: int) -> int:
 
 
 def _ticks_now() -> int:
-    """The same clock; 0 where there is none: then no process counts as left."""
+    """Now, in the ticks of ``/proc``; 0 on systems without that clock: no process is old then."""
     if not hasattr(time, "CLOCK_BOOTTIME"):
         return 0
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))

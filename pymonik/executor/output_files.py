@@ -91,7 +91,7 @@ class OutputFiles:
 
     @property
     def fds(self) -> tuple[int, int]:
-        """Their descriptors."""
+        """The descriptors of the two files."""
         return self._files[OUT].fileno(), self._files[ERR].fileno()
 
     def release(self, consumed: Ends) -> None:

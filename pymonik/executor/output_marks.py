@@ -1,4 +1,4 @@
-"""Who printed what: marks in memory that an executor shares with its parent.
+"""Marks of who printed what, in memory that an executor shares with its parent.
 
 ::
 

@@ -29,7 +29,7 @@ def unpacked(options: msgspec.Raw) -> TaskOptions:
 
 
 def copied(options: TaskOptions) -> TaskOptions:
-    """The same with labels of its own, which a call may change without the next one seeing it."""
+    """The options with labels of their own, which a call may change without others seeing it."""
     return msgspec.structs.replace(options, options=dict(options.options))
 
 

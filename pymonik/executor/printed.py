@@ -78,7 +78,7 @@ class Printed:
         self._marks.begin(self._base)
 
     def turn(self) -> None:
-        """Another stream of Python is about to be written to."""
+        """Note that Python is about to write to its other stream."""
         if self._is_ours:
             if len(self._turns) >= _MOST_TURNS:
                 self._turns.clear()
@@ -166,7 +166,7 @@ class Printed:
         return self._kept.get(place, b"").decode("utf-8", "backslashreplace")
 
     def columns(self, calls: int) -> tuple[list[bytes], list[int]]:
-        """Of each of the first calls, what is kept, and how many bytes it has printed."""
+        """What is kept of each of the first calls, and how many bytes each has printed."""
         places = range(calls)
         kept, sizes = self._kept, self._sizes
         return [kept.get(one, b"") for one in places], [sizes.get(one, 0) for one in places]

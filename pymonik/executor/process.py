@@ -541,7 +541,7 @@ def _needed_folders() -> tuple[str, ...]:
 
 
 def _hash_seed() -> str:
-    """The same for all executors: programs that divide data by ``hash(text) % n`` rely on it.
+    """The seed of hashes, equal in all executors: programs rely on it that divide data by hashes.
 
     A constant, since workers of one session run on many machines that share nothing. What it gives
     up, protection against chosen keys, tasks do not need: they run their users' code anyway.

@@ -51,7 +51,7 @@ class StandardStreams:
 
     @property
     def and_files_are_there(self) -> bool:
-        """The same of the files below them; most calls leave them alone."""
+        """Whether the files below the streams are there, too; most calls leave them alone."""
         try:
             return (
                 list(map(file_of, _STANDARD)) == self._all_files

@@ -123,7 +123,7 @@ class SubtaskSession:
 
     @property
     def options(self) -> TaskOptions:
-        """Those of the running task."""
+        """The options of the running task."""
         return self._run.options
 
     @property

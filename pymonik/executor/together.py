@@ -60,7 +60,7 @@ class OneCall(Protocol):
         """The context of the call."""
 
     async def awaited(self) -> Ended:
-        """Its value, or what stands in the place of one; never raises."""
+        """The value of the call, or the failure that stands in its place; never raises."""
 
 
 class Together:
@@ -109,7 +109,7 @@ class Together:
 
     @property
     def seconds(self) -> list[float]:
-        """Of the calls that ran here, in their order."""
+        """Seconds of the calls that ran here, in their order."""
         return [self._seconds[number] for number in range(self._begun)]
 
     async def _all(self) -> None:

@@ -1,4 +1,4 @@
-"""Who does a thing: a byte in a pipe for each, and whoever reads it owns one of them.
+"""Tokens: a byte in a pipe for each thing to be done; whoever reads it is the one to do it.
 
 So two processes agree without a word, whatever each of them is doing, and when one has died.
 """

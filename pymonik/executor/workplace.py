@@ -149,7 +149,7 @@ class Workplace:
             unpack(tar, Path(path))
 
     def _link(self, source: str, path: str, ref: FileRef) -> None:
-        """Another name of the stored file, which others read too: this one may not write to it."""
+        """Have a link to the stored file, which other calls read too: it is made read-only."""
         real = os.path.realpath(source)
         try:
             # Before the link is there: a link has the mode of its file, which from now on must not

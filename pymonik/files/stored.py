@@ -70,11 +70,11 @@ class _Part(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Always."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Always."""
         return True
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]

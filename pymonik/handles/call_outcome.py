@@ -39,7 +39,7 @@ class Outcome(Generic[R_co]):
 
 
 def outcome_of(handle: Any, timeout: float | None) -> Outcome[Any]:
-    """Of a call, waiting for its end."""
+    """The outcome of a call; waits for its end."""
     error = handle.exception(timeout)
     if error is not None:
         return Outcome(handle.status, error=error)

@@ -157,11 +157,11 @@ class _Waiting(Generic[H]):
             session.observe(some, self)
 
     def ended(self, state: ResultState) -> None:
-        """One of them is final; see `Observer`."""
+        """One of the calls is final; see `Observer`."""
         self._put(state)
 
     def unanswered(self, error: BaseException) -> None:
-        """Nobody has answered for long; see `Observer`."""
+        """The control plane has not answered for long; see `Observer`."""
         if not self._has_end:
             self._put(error)
 
@@ -176,7 +176,7 @@ class _Waiting(Generic[H]):
             self.add(more.draw())
 
     async def next_awaited(self, timeout: float | None) -> H:
-        """The same as `next`, without blocking the event loop."""
+        """Like `next`, without blocking the event loop."""
         from pymonik.handles.event_loops import wake  # only who awaits needs it
 
         waited = wake(timeout)
@@ -204,7 +204,7 @@ class _Waiting(Generic[H]):
         return handle
 
     def states(self) -> list[ResultState]:
-        """Of those that have not ended, or were not told of."""
+        """The states of the calls that have not ended, or were not told of."""
         return list(self._handles)
 
     def forget(self) -> None:

@@ -83,7 +83,7 @@ Hook = tuple[type[TaskEvent], "Callable[[Any], object]"]
 
 
 class Hooks:
-    """Those of one session: an observer of all of its calls."""
+    """The hooks of one session: an observer of all of its calls."""
 
     def __init__(self) -> None:
         self._hooks: tuple[Hook, ...] = ()  # replaced, never changed: threads go over it
@@ -123,7 +123,7 @@ class Hooks:
             self._callbacks.put(partial(self._tell_end, state))
 
     def unanswered(self, error: BaseException) -> None:
-        """Nobody is kept waiting by it."""
+        """Nothing to do: a hook waits for nothing."""
 
     def settle(self) -> None:
         """Wait until hooks were told of what has happened until now, for some seconds at most."""

@@ -77,7 +77,7 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
         return self._drawn
 
     def _spend(self) -> tuple[list[ResultHandle[R_co]], More[ResultHandle[R_co]] | None]:
-        """Those that there are, and what gives the others, if not all are there."""
+        """The handles that there are, and what draws the others, if some are not drawn yet."""
         if self._more is None or self._more.is_exhausted:
             return self._handles, None
         drawn, self._drawn = self._drawn, _SPENT

@@ -8,7 +8,7 @@ from pymonik.handles.result_handle import ResultHandle
 
 
 class StoredArgument(ResultHandle[Any]):
-    """Its calls keep it: the program has given a value and holds no handle of it.
+    """A stored argument that its calls keep: the program gave a value and holds no handle of it.
 
     So what the calls were called with can be told, and they can be run again. Handles that a
     program has given are not kept: a chain of calls would keep all values on its way.

@@ -43,7 +43,7 @@ class CallKeys:
     def __call__(
         self, submission: Submission, call: Packed, key_of: Callable[[ResultState], bytes]
     ) -> bytes:
-        """Of one call: code, environment, arguments; handles by the keys of their calls."""
+        """The key of a call: code, environment, arguments; handles by the keys of their calls."""
         digest = blake2b(digest_size=KEY_BYTES)
         digest.update(_code(submission, call))
         digest.update(environment_key(submission.options, self._environment).encode())

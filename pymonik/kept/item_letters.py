@@ -84,7 +84,7 @@ class ItemLetter:
 
 
 class KeptItemLetter(ItemLetter):
-    """The same of a call that another program has sent; see `pymonik.executor.kept_calls`."""
+    """The letter of a call that another program has sent; see `pymonik.executor.kept_calls`."""
 
     def __init__(
         self,

@@ -90,7 +90,7 @@ class LeftHandles:
         self._handles: list[ResultHandle[Any]] = []
 
     def now(self, session: RemoteSession) -> list[ResultHandle[Any]]:
-        """They, for what their calls are now: another program may have run some again."""
+        """The handles, for what their calls are now: another program may have run some again."""
         session.send()  # what was run again here is in the records then
         known = states_at(session, [at for _, at, _ in self._left])
         new: list[ResultState] = []

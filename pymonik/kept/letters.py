@@ -56,7 +56,7 @@ class DeadLetter:
 
     @cached_property
     def handle(self) -> ResultHandle[Any]:
-        """Of its result, which will never be there: `ResultHandle.exception` says why."""
+        """A handle of its result, which will never be there: `ResultHandle.exception` says why."""
         output = self._output()
         return self._handle(output, WHOLE, self.function, self._row.first_id)
 
@@ -129,7 +129,7 @@ class DeadLetter:
     def _handle(
         self, result_id: str, item: int, name: str = "", task_id: str = ""
     ) -> ResultHandle[Any]:
-        """Of a result of the session that the task belongs to."""
+        """A handle of a result of the session that the task belongs to."""
         session = self._session
         if self._row.session_id != session.session_id:
             session = session.other(self._row.session_id) or session

@@ -323,7 +323,7 @@ class _Place:
         self._close()
 
     def finish_later(self) -> None:
-        """The same without waiting; the calls still end."""
+        """Like `finish`, without waiting; the calls still end."""
         self.shut()
         if self._backlog is not None:
             self._backlog.when_idle(self._close_elsewhere)

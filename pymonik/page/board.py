@@ -254,7 +254,7 @@ class Board:
         self._workers_at = now + max(_WORKERS_EVERY_S, _SHARE * took)
 
     def _environments(self) -> list[dict[str, Any]]:
-        """Those that are being made on this machine, and those that tasks wait for."""
+        """Environments that are being made on this machine, and those that tasks wait for."""
         waiting: dict[str, int] = {}
         for row in self._table.rows:
             if row.status in LIVE and (name := row.options.get(ENVIRONMENT_LABEL)):
@@ -457,7 +457,7 @@ def _places(snapshot: Snapshot, status: str) -> list[int]:
 
 
 def _with_text(view: RunView, places: Iterable[int], text: str) -> tuple[list[int], bool]:
-    """Those whose lines hold a text, and whether there was time to look at all of them."""
+    """The places whose lines hold a text, and whether there was time to look at all."""
     end = time.monotonic() + _SEARCH_S
     found = []
     for place in places:

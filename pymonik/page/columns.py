@@ -67,7 +67,7 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def _details(view: RunView, marks: bytes, room: int) -> dict[int, dict[str, Any]]:
-    """Of failed calls first, then of others, as long as there is room."""
+    """Details of failed calls first, then of others, as long as there is room."""
     if not isinstance(view, HeldRun):
         return {}
     order = sorted(range(len(marks)), key=lambda place: marks[place] != Mark.FAILED)

@@ -29,7 +29,7 @@ _LONGEST_TEXT: Final = 20_000  # of a traceback and of an output; their ends say
 
 
 def of_call(run: HeldRun, place: int, *, asks: bool = True) -> dict[str, Any]:
-    """Of a call whose handle the program holds.
+    """Details of a call whose handle the program holds.
 
     Args:
         run: The run.
@@ -75,7 +75,7 @@ def _output(state: ResultState, *, asks: bool) -> str:
 
 
 def of_task(run: ListedRun, place: int, rows: Iterable[TaskRow], lists: Lists) -> dict[str, Any]:
-    """Of a task, with all of its attempts among these rows."""
+    """Details of a task, with all of its attempts among these rows."""
     row = run.rows[place]
     tried = sorted(
         (one for one in rows if one.first_id == row.first_id), key=lambda one: one.attempt

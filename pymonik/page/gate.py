@@ -1,4 +1,4 @@
-"""Who may talk to the live page: whoever has its address, from a page of the same address.
+"""The gate of the live page: it lets in who has the address, from a page of the same address.
 
 The page shows arguments and output and can cancel. Any program of the machine can reach a port of
 loopback, and any site that is open in the same browser. So there is a token in the address; a

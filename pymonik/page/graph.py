@@ -39,7 +39,7 @@ def of_rows(lists: Lists, session_id: str, rows: Iterable[TaskRow]) -> dict[str,
 
 
 def of_states(states: Sequence[ResultState]) -> dict[str, Any]:
-    """The same of calls that a program holds, as far as it holds what they were given."""
+    """The graph of calls that a program holds, as far as it holds what they were given."""
     counts: dict[_Name, Counter[str]] = {}
     edges: Counter[tuple[_Name, _Name]] = Counter()
     for state in states[:_MOST_STATES]:

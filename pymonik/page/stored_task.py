@@ -84,7 +84,7 @@ def _opened(lists: Lists, result: ResultRow | None) -> OpenedResult | None:
 
 
 def _tracebacks(opened: OpenedResult) -> str:
-    """Of the calls that failed among others."""
+    """Tracebacks of the calls that failed among others."""
     texts: list[str] = []
     for place, item in enumerate(opened.meta.items):
         if not item.failed or len(texts) == _MOST_TRACEBACKS:

@@ -112,6 +112,6 @@ def _of_row(row: TaskRow) -> Attempt:
 
 
 def _last_line(text: str) -> str:
-    """Of a traceback that is the exception."""
+    """The last line of a text: of a traceback that is the exception."""
     lines = text.strip().splitlines()
     return lines[-1].strip() if lines else ""

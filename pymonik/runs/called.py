@@ -45,7 +45,7 @@ def arguments_and_seed(
     handle_of: Callable[[ResultState], object],
     value_of: Callable[[ResultState], object],
 ) -> ArgumentsAndSeed:
-    """The same with the seed of the call's random numbers; see `arguments`."""
+    """Arguments, and the seed of the call's random numbers; see `arguments`."""
     if state.run is not None and not state.run.has_pickles:
         raise UsageError(
             f"{state.name} is a command or a handler: it has no arguments of Python; "

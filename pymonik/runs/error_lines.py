@@ -19,7 +19,7 @@ class Fault(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The same for exceptions that differ in numbers only."""
+        """A text that is equal for exceptions that differ in numbers only."""
         return f"{self.kind}: {_NUMBER.sub('0', self.text)}"
 
     def __str__(self) -> str:

@@ -38,7 +38,7 @@ class Found(list[Row]):
         self._session = session
 
     def where(self, predicate: Callable[[Row], object] | None = None, **fields: object) -> Self:
-        """Those that fit.
+        """The rows that fit.
 
         Args:
             predicate: Gets a row.
@@ -56,7 +56,7 @@ class Found(list[Row]):
         return type(self)(chosen, self._session)
 
     def order_by(self, field: str, *, descending: bool = False) -> Self:
-        """The same ordered by an attribute; rows that have none come last.
+        """The rows ordered by an attribute; those that have none come last.
 
         Raises:
             UsageError: Rows have no such attribute.

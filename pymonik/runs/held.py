@@ -23,7 +23,7 @@ if TYPE_CHECKING:
             """Run calls again: these, or those that failed or were cancelled."""
 
         def __getitem__(self, index: int) -> Any:
-            """One of them."""
+            """The handle of one call."""
 
 
 _maps: weakref.WeakSet[Held] = weakref.WeakSet()
@@ -35,5 +35,5 @@ def add(handles: Held) -> None:
 
 
 def maps() -> list[Held]:
-    """Those that the program still has."""
+    """The maps that the program still has."""
     return list(_maps)

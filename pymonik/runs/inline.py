@@ -151,7 +151,7 @@ class InlineSession:
         self._refuse()
 
     def ignore(self, *_: object) -> None:
-        """Nobody observes."""
+        """Nothing to do: nobody observes."""
 
     def call_back(self, *_: object, **__: object) -> None:
         """Refused, as in a task."""

@@ -77,7 +77,7 @@ class Ended(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of the function."""
+        """The name of the function."""
         return self.entry.name
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class CallLook:
-    """Of one call."""
+    """What a handle of one call offers."""
 
     __slots__ = ()
     _state: ResultState
@@ -40,7 +40,7 @@ class CallLook:
 
     @property
     def index(self) -> int | None:
-        """Its number among the items of its `map_invoke`; ``None`` for a call alone, or data."""
+        """The number of the call among the items of its `map_invoke`; ``None`` for others."""
         return self._state.index if self._state.index >= 0 else None
 
     @property
@@ -188,7 +188,7 @@ class CallLook:
 
 
 class CallsLook:
-    """Of several calls."""
+    """What handles of several calls offer."""
 
     __slots__ = ()
 
@@ -202,7 +202,7 @@ class CallsLook:
 
     @property
     def failed(self) -> Self:
-        """Those that have failed so far; those that were cancelled are none of them.
+        """The calls that have failed so far; cancelled ones are none of them.
 
         Of calls that another program has made the control plane is asked which have ended.
         """
@@ -210,7 +210,7 @@ class CallsLook:
 
     @property
     def running(self) -> Self:
-        """Those whose task a worker has now; asks the control plane."""
+        """The calls whose task a worker has now; asks the control plane."""
         from pymonik.runs.watch import running
 
         tasks = running([one._state for one in self._handles])
@@ -223,7 +223,7 @@ class CallsLook:
         )
 
     def slowest(self, number: int = 10) -> Self:
-        """Those that took longest, the slowest first, of those that gave a value."""
+        """The calls that took longest, the slowest first, of those that gave a value."""
         from pymonik.runs.figures import read_heads, seconds_of
 
         read_heads(one._state for one in self._handles)

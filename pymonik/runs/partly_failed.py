@@ -33,7 +33,7 @@ class PartlyFailed(NamedTuple):
 
 
 def partly_failed(lists: Lists, session_id: str = "") -> dict[str, PartlyFailed]:
-    """Those of a session, or of all, by the id of the task."""
+    """What is told of tasks some calls of which failed, of a session or of all, by task id."""
     rows = lists.results_named(FAILED_PREFIX, _MOST_TASKS, session_id=session_id)
     told = {row.created_by: _read(row.name.removeprefix(FAILED_PREFIX)) for row in rows}
     return {task_id: one for task_id, one in told.items() if one is not None}

@@ -141,7 +141,7 @@ def _is_known(row: ResultRow) -> bool:
 
 
 def _cancelled(lists: Lists, rows: Iterable[ResultRow]) -> set[str]:
-    """Those of the owners of aborted results that were cancelled."""
+    """The ids of those owners of aborted results that were cancelled."""
     owners = list(dict.fromkeys(row.owner for row in rows if row.status == "ABORTED"))
     if not owners:
         return set()

@@ -316,7 +316,7 @@ def _function(run: Run, given: Callable[..., Any] | None) -> PackedFunction:
 
 
 def _options(run: Run, function: Callable[..., Any] | None) -> TaskOptions:
-    """Those of the task; of a plain function there are none."""
+    """The options of the task; a plain function has none."""
     for one in (run.function, function):
         options: object = getattr(one, "options", None)
         if isinstance(options, TaskOptions):

@@ -140,7 +140,7 @@ def reports_of(state: ResultState) -> list[Report]:
 
 
 def heard(state: ResultState) -> list[Report]:
-    """The same where nobody has to be asked."""
+    """The reports of a call that this session has heard, without asking anybody."""
     if not isinstance(state.session, _Hearing) or state.result_id is None:
         return []
     session = cast("_Hearing", state.session)
@@ -220,11 +220,11 @@ class _Waiting:
         self.error: BaseException | None = None
 
     def ended(self, _state: ResultState) -> None:
-        """It has ended."""
+        """The call has ended."""
         self._live.wake()
 
     def unanswered(self, error: BaseException) -> None:
-        """Nobody has answered for long."""
+        """The control plane has not answered for long; see `Observer`."""
         if not self._has_end:
             self.error = error
             self._live.wake()

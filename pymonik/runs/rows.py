@@ -170,7 +170,7 @@ class Lists(Protocol):
         """How many tasks of the partition the host has or had, by status."""
 
     def results(self, ids: Sequence[str]) -> dict[str, ResultRow]:
-        """These results by id; those that do not exist are left out."""
+        """The results with these ids, by id; those that do not exist are left out."""
 
     def results_named(
         self,

@@ -105,7 +105,7 @@ class Snapshot:
         return self.left / self.rate if self.left and self.rate else None
 
     def with_reasons(self, why: str) -> Snapshot:
-        """The same, with reasons for its silence."""
+        """The snapshot with reasons for its silence."""
         return replace(self, why=why)
 
 

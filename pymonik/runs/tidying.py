@@ -94,7 +94,7 @@ def known(lists: Lists, row: SessionRow) -> KnownSession:
 
 
 def client_of(row: SessionRow) -> str:
-    """Who opened a session, as `this_client` says it; ``""`` where nobody says."""
+    """The client that opened a session, as `this_client` says it; ``""`` where nobody says."""
     return row.options.get(CLIENT_LABEL, "")
 
 

@@ -34,11 +34,11 @@ class Listed(Protocol):
 
     @property
     def session_id(self) -> str:
-        """Its id."""
+        """The id of the session."""
 
     @property
     def lists(self) -> Lists:
-        """They."""
+        """The lists of its control plane."""
 
 
 class Watch:

@@ -73,7 +73,7 @@ class Worker:
 
 
 def workers(lists: Lists, now: float) -> list[Worker]:
-    """Those that said what they have, and those whose tasks tell of them, by host and partition.
+    """The workers that said what they have, or whose tasks tell of them, by host and partition.
 
     Raises:
         ControlPlaneError: It cannot be asked.
@@ -131,7 +131,7 @@ def recent_tasks(lists: Lists) -> dict[_Key, list[TaskRow]]:
 
 
 def host_of(row: TaskRow) -> str:
-    """Of a machine with several workers the rows tell their number too."""
+    """The host of a task's worker: a machine with several workers adds their number to it."""
     return row.worker.partition("/")[0]
 
 

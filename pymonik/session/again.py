@@ -103,7 +103,7 @@ class RunAgain(Run):
 
     @property
     def title(self) -> str:
-        """Of the run as it was started."""
+        """The title of the run as it was started."""
         return self.root.title
 
     def add(

@@ -128,7 +128,7 @@ class Asking:
         return True
 
     def repeated(self, request: Request, event: events.Answered, now: float) -> None:
-        """Nobody waits for the answer, but the request must be done."""
+        """The answer to a request that must be done, though nobody waits for it."""
         if isinstance(event.error, UnavailableError) and not self._ends.is_over:
             self.ask_again(request, now + _PAUSES_S[-1])
         elif event.error is not None:
@@ -166,7 +166,7 @@ class Asking:
     # -- end -----------------------------------------------------------------------------------
 
     def give_up(self, error: BaseException) -> None:
-        """Nobody will answer: whoever has a question gets the error."""
+        """Give all questions this error: there will be no answers."""
         for question in self._questions.values():
             question.reply.give(error=error)
         self._questions.clear()

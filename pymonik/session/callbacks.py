@@ -64,7 +64,7 @@ class Callback:
         self._callbacks.put(self._callback)
 
     def unanswered(self, _: BaseException) -> None:
-        """Nobody is kept waiting by it."""
+        """Nothing to do: a callback waits for nothing."""
 
 
 def call(callback: Callable[[], object]) -> None:

@@ -58,7 +58,7 @@ class OpenSessions:
             self._closed = session.session_id if others and not was_block else ""
 
     def others(self) -> list[RemoteSession]:
-        """Those that are open."""
+        """All sessions that are open."""
         found = (known() for known in list(self._open.values()))
         return [session for session in found if session is not None]
 

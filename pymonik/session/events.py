@@ -89,14 +89,14 @@ class Observed(msgspec.Struct):
 
 
 class Unobserved(msgspec.Struct):
-    """The same does not wait any more."""
+    """An observer does not want to hear of these states any more."""
 
     states: Sequence[ResultState]
     observer: Observer
 
 
 class Cancelled(msgspec.Struct):
-    """Nobody wants the values of these calls."""
+    """The calls of these states are to be cancelled."""
 
     states: Sequence[ResultState]
 

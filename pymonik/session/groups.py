@@ -84,5 +84,5 @@ class Gathering:
         return min((one.since for one in self._groups.values()), default=None)
 
     def states(self) -> Iterator[ResultState]:
-        """Those of the calls that have not left."""
+        """The states of the calls that have not left."""
         return (state for one in [*self._full, *self._groups.values()] for state in one.states)

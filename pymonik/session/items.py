@@ -57,7 +57,7 @@ class Items:
         return bool(self._being_read)
 
     def states(self) -> Iterator[ResultState]:
-        """Those that end when the head of their result was read."""
+        """The states that end when the head of their result was read."""
         return (state for one in self._being_read.values() for state in one.states)
 
     def read(self, awaited: Awaited) -> None:
@@ -82,7 +82,7 @@ class Items:
             awaited.leave_series()
 
     def are_unreadable(self, result_id: str, error: BaseException) -> None:
-        """Nobody will ever know how the items of a result have ended."""
+        """Fail the items of a result whose head cannot be read."""
         awaited = self._being_read.pop(result_id, None)
         if awaited is not None:
             self._ends.fail_all([state for state in awaited.states if is_item(state)], error)

@@ -1,4 +1,4 @@
-"""Who hears of the ends of results: news of the stream, and lists where these may be missed."""
+"""Listening: ends of results, from the news of the stream, and from lists where these miss some."""
 
 from __future__ import annotations
 

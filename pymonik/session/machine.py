@@ -290,7 +290,7 @@ class Machine:
             reply.give(error=error)
 
     def _gone(self, event: events.Gone, _: float) -> None:
-        """Nobody will answer: nothing is waited for."""
+        """The control plane will not answer any more: all that waits is let go."""
         self._give_up(event.error, self._ends.closed or event.error)
 
     def collapse(self, error: BaseException) -> None:

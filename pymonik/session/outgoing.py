@@ -89,7 +89,7 @@ class Outgoing:
         return max(1, self._full - len(self._waiting)) if self._waiting else 1
 
     def states(self) -> Iterator[ResultState]:
-        """Those of the calls that have not left."""
+        """The states of the calls that have not left."""
         tasks = (state for task in (*self._waiting, *self._behind) for state in task.states)
         series = (one.states() for one in self._series)
         return chain(tasks, self._gathering.states(), *series)

@@ -89,7 +89,7 @@ class OutputState(ResultState):
             observer.ended(self)
 
     def unanswered(self, error: BaseException) -> None:
-        """Nobody has answered for long."""
+        """The control plane has not answered for long; see `Observer`."""
         for observer in self.observers:
             observer.unanswered(error)
 

@@ -14,7 +14,7 @@ _marks = threading.local()
 
 
 def mark() -> None:
-    """This thread is one of them, for as long as it lives."""
+    """Mark this thread as one that others wait for, for as long as it lives."""
     _marks.is_own = True
 
 

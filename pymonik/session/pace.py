@@ -60,7 +60,7 @@ class Pace:
 
     @property
     def _workers(self) -> int:
-        """Those that have run a task, once some have; until then those that there may be."""
+        """Workers that have run a task, once some have; until then those that there may be."""
         return min(len(self._seen), self._most_workers) or self._most_workers
 
     def learn(self, seconds: float, calls: int) -> None:

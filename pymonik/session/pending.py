@@ -47,7 +47,7 @@ class Pending:
             self.unseen[awaited.result_id] = None
 
     def states(self) -> Iterator[ResultState]:
-        """Those that end with the results."""
+        """The states that end with the results."""
         return (state for one in self.results.values() for state in one.states)
 
     def listed(self) -> Iterator[str]:
@@ -72,20 +72,20 @@ class Pending:
             self.look_at = at
 
     def take(self, result_id: str) -> Awaited | None:
-        """Its end is known: it is pending no more."""
+        """Take a result out, whose end is known."""
         self.unseen.pop(result_id, None)
         self.aborted.pop(result_id, None)
         return self.results.pop(result_id, None)
 
     def fail(self, result_id: str, error: BaseException) -> None:
-        """It will never be there."""
+        """Fail what waits for a result that will never be there."""
         awaited = self.take(result_id)
         if awaited is not None:
             self._ends.fail_all(awaited.states, error)
             awaited.leave_series()
 
     def fail_all(self, error: BaseException) -> None:
-        """Nobody will tell of any of them."""
+        """Fail all that is pending: the news of it will not come."""
         for awaited in list(self.results.values()):
             self._ends.fail_all(awaited.states, error)
         self.results.clear()

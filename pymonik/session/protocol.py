@@ -53,11 +53,11 @@ class Submission(msgspec.Struct, frozen=True):
     finder: Finder | None = None
 
     def of(self, calls: Sequence[Packed]) -> Submission:
-        """The same for these calls."""
+        """The submission with these calls instead of its own."""
         return msgspec.structs.replace(self, calls=calls)
 
     def with_code(self, code: Code) -> Submission:
-        """The same with what the session has found out."""
+        """The submission with the code that the session has found for it."""
         return msgspec.structs.replace(self, code=code)
 
 

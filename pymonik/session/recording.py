@@ -77,7 +77,7 @@ class Recording:
             return keys, [numbering.take(number, key) for number, key in enumerate(keys, run.total)]
 
     def add(self, states: Sequence[ResultState], keys: Sequence[bytes]) -> None:
-        """These states are those of calls with these keys.
+        """Remember the keys of the calls of these states.
 
         A call that is run again, by another function perhaps, stands for the one that it was.
         """
@@ -98,7 +98,7 @@ class Recording:
         return b"" if numbering is None else numbering.keys.get(state.index, b"")
 
     def states(self) -> dict[tuple[str, int], ResultState]:
-        """Those that the program holds, by where their values stand."""
+        """The states that the program holds, by where their values stand."""
         held = list(self._keys)
         found = {(one.result_id, one.item): one for one in held if one.result_id is not None}
         return dict(self._came) | found
@@ -119,7 +119,7 @@ class Recording:
                 self._keys[state] = item.key
 
     def key(self, state: ResultState) -> bytes:
-        """Of a call, or a stored value; of others, where they are."""
+        """The key of a call or of a stored value; of another result one made of its place."""
         # A handle that comes out of a file, and whose session is not recorded, is known by its
         # place only.
         if known := self._keys.get(state.whole):
@@ -182,12 +182,12 @@ class _Numbering:
         return item if item is not None and item.key == key else None
 
     def number(self, state: ResultState) -> int:
-        """Of a call."""
+        """The number of a call in its run: its index."""
         return state.index
 
 
 class _Single(_Numbering):
-    """The same of single calls: they have no numbers in the program, and come in any order."""
+    """The numbering of single calls, which have no index and come in any order: by their keys."""
 
     def __init__(self, found: RecordedRun | None) -> None:
         super().__init__(found)
@@ -204,7 +204,7 @@ class _Single(_Numbering):
         return items.popleft() if items else None
 
     def number(self, state: ResultState) -> int:
-        """The same whenever it is asked for: a request may be repeated.
+        """The number of a call; the same at each look, since a request may be repeated.
 
         A call that is run again has the number that it had.
         """

@@ -87,7 +87,7 @@ def _task(run: Run, task: OutgoingTask, recording: Recording) -> RunTask:
 def of_cached(
     run: Run, label: str, states: Sequence[ResultState], recording: Recording, nonce: str
 ) -> list[tuple[str, list[Buffer]]]:
-    """The same for calls whose values are those of earlier ones: no task is submitted for them.
+    """Records of calls whose values are those of earlier ones: no task is submitted for them.
 
     Args:
         run: Of the calls.
@@ -129,7 +129,7 @@ def _cached_task(result_id: str, places: dict[int, tuple[int, bytes]]) -> RunTas
 
 
 def of_states(states: Sequence[ResultState], nonce: str) -> list[tuple[str, list[Buffer]]]:
-    """The same for calls of a session that is not recorded, of which only handles are known.
+    """Records of calls of a session that is not recorded, of which only handles are known.
 
     Nothing of them can be compared with other calls, and where the function is they do not know.
 

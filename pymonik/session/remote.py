@@ -102,7 +102,7 @@ class LiveEvents(Protocol):
         """Hear no more."""
 
     def stop(self) -> None:
-        """The same, after a last look at what was missed."""
+        """Stop hearing of tasks, after a last look at what was missed."""
 
 
 class Hooks(Protocol):
@@ -268,7 +268,7 @@ class RemoteSession:
     def _submit_recorded(
         self, submission: Submission, recording: Recording, span: CallSpan | None
     ) -> list[ResultState]:
-        """The same where calls may be there already: only the others are sent."""
+        """Submit calls of a recorded session: only those are sent that are not there already."""
         keys, found = recording.submitted(submission)
         name = submission.function.name
         states = [ResultState(self, name) for _ in keys]
@@ -540,7 +540,7 @@ class RemoteSession:
         self._be_left()
 
     def leave_at_once(self) -> int:
-        """The same without sending anything more; gives how many calls may not have been sent."""
+        """Leave without sending anything more; gives how many calls may not have been sent."""
         reply = events.Reply()
         self._engine.post(events.Dropped(reply))
         self._be_left()
@@ -730,7 +730,7 @@ def _abandon(engine: Engine) -> None:
 
 
 def _let_go(engine: Engine) -> None:
-    """The same of a session that others can find: it goes on."""
+    """End the engine of a session that others can find; the session goes on in the cluster."""
     engine.post(events.Ending(is_cancelled=False, reply=events.Reply(), is_left=True))
 
 

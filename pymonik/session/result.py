@@ -40,13 +40,13 @@ class Status(enum.Enum):
 
 
 class Observer(Protocol):
-    """Who wants to know of the end of results."""
+    """Hears of the end of results."""
 
     def ended(self, state: ResultState) -> None:
         """The state is final. The session's thread calls this: it must neither block nor raise."""
 
     def unanswered(self, error: BaseException) -> None:
-        """Nobody has answered for long: whoever waits without an end of his own is let go.
+        """The control plane has not answered for long: waits without a limit are let go.
 
         The states stay as they are. The session's thread calls this, as it calls `ended`.
         """
@@ -197,13 +197,13 @@ class Countdown:
             self._lock.acquire()
 
     def ended(self, state: ResultState) -> None:
-        """One of them is final."""
+        """One of the states is final."""
         is_last = next(self._ended) == len(self._states)
         if is_last or (self._until_failure and state.error is not None):
             release(self._lock)
 
     def unanswered(self, error: BaseException) -> None:
-        """Nobody has answered for long."""
+        """The control plane has not answered for long; see `Observer`."""
         if not self._has_end:
             self._error = error
             release(self._lock)

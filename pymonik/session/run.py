@@ -154,7 +154,7 @@ class SingleCalls(Run):
         self._own_options = weakref.WeakKeyDictionary()
 
     def options_of(self, state: ResultState) -> TaskOptions | None:
-        """Those that this call was given, over those of the task; ``None`` if it was given none."""
+        """The options that this call was given, over those of the task; ``None`` without any."""
         return self._own_options.get(state)
 
     def add(
@@ -203,7 +203,7 @@ class KeptCall(NamedTuple):
     held: tuple[ResultState | None, ...] = ()
 
     def holding(self) -> KeptCall:
-        """The same, which keeps what it needs."""
+        """The call with strong references to the states that it needs."""
         return self._replace(held=tuple(ref() for ref in self.refs))
 
 

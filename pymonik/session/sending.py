@@ -76,7 +76,7 @@ class Sending:
         return bool(self._sends or self._refused)
 
     def states(self) -> Iterator[ResultState]:
-        """Those of the tasks of which it is not known whether they were sent."""
+        """The states of tasks of which it is not known whether they were sent."""
         tasks = [task for send in self._sends for task in send.tasks]
         refused = [task for task, _ in self._refused]
         return (state for task in (*tasks, *refused) for state in task.states)
@@ -205,13 +205,13 @@ class Sending:
     # -- end -----------------------------------------------------------------------------------
 
     def fail_refused(self, error: BaseException) -> None:
-        """Nobody will find out why tasks were refused."""
+        """Fail the tasks that were refused: the reason cannot be asked for any more."""
         refused, self._refused = self._refused, []
         for task, _ in refused:
             self._ends.fail_all(task.states, error)
 
     def fail_all(self, error: BaseException) -> None:
-        """Nobody will tell how the requests under way ended."""
+        """Fail the tasks of all requests under way: how these ended will not be known."""
         for send in self._sends:
             for task in send.tasks:
                 self._ends.fail_all(task.states, error)

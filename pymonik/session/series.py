@@ -95,7 +95,7 @@ class Series:
         return tasks
 
     def states(self) -> Iterator[ResultState]:
-        """Those of the calls that have not left."""
+        """The states of the calls that have not left."""
         return iter(self._states)
 
     def give_up(self) -> list[ResultState]:

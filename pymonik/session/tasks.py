@@ -63,7 +63,7 @@ class Awaited:
         self.is_ours = is_ours
 
     def leave_series(self) -> None:
-        """It has ended, or will not be sent: what nobody here has submitted is of no series."""
+        """Nothing to do: only tasks of this program's own maps are of a series."""
 
 
 class OutgoingTask(Awaited):
@@ -123,7 +123,7 @@ class OutgoingTask(Awaited):
 
     @property
     def name(self) -> str:
-        """Of its results: the function, and the label of the run."""
+        """The name of its results: the function, and the label of the run."""
         options = self.options
         return title(self.function.name, options.label or options.options.get(RUN_LABEL, ""))
 
@@ -211,7 +211,7 @@ class RepeatedTask(OutgoingTask):
         return ()
 
     def number_items(self) -> None:
-        """They have the places that the payload gives them."""
+        """Nothing to do: items have the places that the payload gives them."""
 
 
 def is_item(state: ResultState) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Waits:
-    """Who waits for what. Whoever does has what was submitted so far leave.
+    """All who wait for results; a wait has the calls leave that were submitted so far.
 
     Args:
         ends: Of the session.
@@ -52,7 +52,7 @@ class Waits:
                 event.observer.ended(state)
 
     def unobserved(self, event: events.Unobserved, _: float) -> None:
-        """The same does not any more."""
+        """An observer does not want to hear of these states any more."""
         for state in event.states:
             if event.observer in state.observers:
                 state.observers = tuple(o for o in state.observers if o is not event.observer)
@@ -86,7 +86,7 @@ class Waits:
                 _give_all(self._empties)
 
     def unanswered(self, silent_s: float) -> None:
-        """Nobody has answered for long: let go who waits without an end; calls go on."""
+        """Let go waits without a limit, as nobody has answered for long; the calls go on."""
         detail = (
             f"nobody has answered for {silent_s:.0f} s. The calls go on: wait for them again, or "
             "give Pymonik() a longer unavailable_timeout"
@@ -100,7 +100,7 @@ class Waits:
             observer.unanswered(error)
 
     def _observers(self) -> list[Observer]:
-        """Whoever wants to be told of the end of anything, once."""
+        """All observers of states that have not ended, each once."""
         parts = (self._outgoing, self._sending, self._pending, self._items)
         states = (state for part in parts for state in part.states())
         found = {id(one): one for state in states for one in state.observers}

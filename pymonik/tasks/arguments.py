@@ -21,7 +21,7 @@ NO_INPUT: Final = object()
 
 
 class Arguments(NamedTuple):
-    """Those of one call; as an item of `map_invoke`, one whose meaning was already decided."""
+    """The arguments of one call; as an item of `map_invoke` it is not taken apart any more."""
 
     args: tuple[object, ...]
     kwargs: dict[str, object]
@@ -64,11 +64,11 @@ class Parameters:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of those that can be given by position, in order."""
+        """The names of parameters that can be given by position, in order."""
         return tuple(parameter.name for parameter in self.all if parameter.kind in _BY_POSITION)
 
     def without_first(self) -> Parameters:
-        """Those that are left once the first is given."""
+        """The parameters that are left once the first is given."""
         rest = object.__new__(Parameters)
         rest._set(self._without_first())
         return rest

@@ -17,7 +17,7 @@ CLIENT_CONTEXT: Final = "client_context"
 
 
 class EventParameters(Parameters):
-    """Those of a handler: one event, whatever it is."""
+    """The parameters of a handler: one event, whatever it is."""
 
     def __init__(self) -> None:
         def handler(event: object, /, *, client_context: object = None) -> None: ...

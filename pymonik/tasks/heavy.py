@@ -62,7 +62,7 @@ def _state(session: RemoteSession, packed: Packed, name: str) -> ResultState:
 
 
 def _digest(packed: Packed) -> bytes:
-    """Of stream and buffers, each behind its length: no two values have the same bytes."""
+    """A digest of stream and buffers, each behind its length: no two values have the same bytes."""
     digest = hashlib.blake2b(digest_size=32)
     for blob in packed.blobs:
         view = memoryview(blob).cast("B")

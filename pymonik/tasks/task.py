@@ -494,7 +494,7 @@ class Task(Named, Generic[P, R]):
         kwargs: dict[str, object],
         seed: int | None,
     ) -> Packed:
-        """The same call, which refers to its large arguments; they are stored once."""
+        """The call with references to its large arguments, which are stored once."""
         if not hasattr(session, "heavy"):  # in a task: its values go with it when it has ended
             return call
         from pymonik.tasks import heavy  # few calls are

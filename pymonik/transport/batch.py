@@ -212,7 +212,7 @@ class BatchSender:
         return refused
 
     def quick_parts(self, batch: Sequence[OutgoingTask]) -> list[Part]:
-        """The same as requests that nothing has to be asked for before."""
+        """The requests of a batch for which nothing has to be asked before."""
         heads = _Heads(self._meta, self._told_functions())
         for task in batch:
             if not isinstance(task, RepeatedTask):
@@ -447,7 +447,7 @@ def _call_meta(call: Packed) -> CallMeta:
 
 
 def _kind(options: TaskOptions) -> _Kind:
-    """The same for options each of which, merged over another, is what it was."""
+    """What options of tasks must have in common to go in one request."""
     # An empty text inherits that of the request, so a task without one cannot go with others that
     # have it.
     texts = tuple(bool(getattr(options, name)) for name in TEXTS)

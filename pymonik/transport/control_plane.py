@@ -119,7 +119,7 @@ class ControlPlane:
         self._download = channel.unary_stream(f"{_RESULTS}/DownloadResultData")
 
     def impatient(self) -> ControlPlane:
-        """The same, each of whose requests fails at once: for whoever repeats them himself."""
+        """A copy each of whose requests fails at once: for callers that repeat them themselves."""
         one = copy.copy(self)
         one._patience_s = 0.0
         return one
@@ -240,7 +240,7 @@ class ControlPlane:
     def begin_results_metadata(
         self, session_id: str, names: Iterable[str]
     ) -> Callable[[], list[str]]:
-        """The same while others are asked for: what it gives waits for the answer, once."""
+        """Begin to create results; what this gives waits for their ids, once."""
         method = self._results.CreateResultsMetaData
         answer = method.future(_results_without_data(session_id, names), timeout=self._timeout_s)
 
@@ -389,7 +389,7 @@ class ControlPlane:
         *,
         keeps_payloads: bool = False,
     ) -> list[str]:
-        """Their ids, in order. Not tried twice: a second attempt would run them twice.
+        """Submit tasks; gives their ids in order. Not tried twice: they would run twice.
 
         Their payloads can be data if `takes_payloads`; then their outputs need not exist. ArmoniK
         keeps payloads in any case; the embedded cluster does where it is asked to.
@@ -410,7 +410,7 @@ class ControlPlane:
         *,
         keeps_payloads: bool,
     ) -> DirectRequest:
-        """The same as it goes over the direct socket; see `submitted` for its answer."""
+        """A submission as it goes over the direct socket; see `submitted` for its answer."""
         message = self._submission(session_id, options, tasks).SerializeToString()
         outputs = [task.name for task in tasks]
         metadata = [KEEPS_PAYLOADS] if keeps_payloads else []

@@ -60,7 +60,7 @@ class ForgottenSessions:
             _log.debug("session %s was not deleted: %s", session_id, error)
 
     def _taken(self) -> list[str]:
-        """Those that were found; another thread may take some of them."""
+        """The ids that were found, taken out; another thread may take some of them."""
         taken: list[str] = []
         with contextlib.suppress(IndexError):
             while True:

@@ -258,4 +258,4 @@ class Lane:
 
 
 def _drop(_: object) -> None:
-    """Nobody listens yet."""
+    """Drop a message that comes before anybody listens."""

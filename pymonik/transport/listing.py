@@ -240,7 +240,7 @@ class Listing:
     # -- results, partitions, the cluster ------------------------------------------------------
 
     def results(self, ids: Sequence[str]) -> dict[str, ResultRow]:
-        """These results by id; those that do not exist are left out."""
+        """The results with these ids, by id; those that do not exist are left out."""
         field = _result_field(results_fields_pb2.RESULT_RAW_ENUM_FIELD_RESULT_ID)
         found: dict[str, ResultRow] = {}
         for part in _parts(ids):

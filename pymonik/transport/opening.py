@@ -193,7 +193,7 @@ class _Kept:
 
 
 def _no_key(*_: object) -> bytes:
-    """Of a session that only handles belong to: nothing is submitted to it."""
+    """The key of a call in a session that only handles belong to: none, as nothing is submitted."""
     return b""
 
 

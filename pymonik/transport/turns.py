@@ -67,6 +67,6 @@ class Turn:
             self._has_begun.set()
 
     def end(self) -> None:
-        """It was answered, or nobody will ask."""
+        """The request was answered, or will not be made: the next one may begin."""
         self._has_ended.set()
         self._has_begun.set()

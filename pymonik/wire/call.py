@@ -383,7 +383,7 @@ class ResultMeta(msgspec.Struct, frozen=True, kw_only=True, tag="result", omit_d
     version: int = msgspec.field(default_factory=_format)
 
     def without_items(self) -> ResultMeta:
-        """The same without its items: they are as many as the values, and this is kept for all."""
+        """The head without items: they are as many as the values, and this is kept for all."""
         return msgspec.structs.replace(self, items=())
 
 

@@ -101,7 +101,7 @@ class Blobs(Sequence[memoryview]):
             raise SerializationError(f"a container was cut: {len(view)} of {end} bytes")
 
     def cut(self, first: int, last: int) -> list[memoryview]:
-        """Those from ``first`` up to ``last``."""
+        """The blobs from ``first`` up to ``last``."""
         return [self[first]] if last - first == 1 else self[first:last]
 
     def __len__(self) -> int:

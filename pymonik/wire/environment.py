@@ -76,7 +76,7 @@ class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def packages_id(self) -> str:
-        """The same packages asked for in the same way have the same id, ``""`` without any."""
+        """An id of the packages that are asked for, equal for equal requests; ``""`` for none."""
         if not self.has_packages:
             return ""
         files = [f"{file.name} {file.digest}" for file in self.files]
@@ -85,7 +85,7 @@ class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     def at(self, result_ids: Mapping[str, str]) -> Environment:
-        """The same, with the result ids of its files, which are given by digest."""
+        """The environment with the result ids of its files, which are given by digest."""
         if not self.files:
             return self
         files = [PackageFile(f.name, f.digest, result_ids[f.digest]) for f in self.files]

@@ -164,7 +164,7 @@ def _shortened(raised: Raised, most: int) -> Raised:
 
 
 def _outline(raised: Raised) -> Raised:
-    """Of an exception further down: its class and its text, and what led to it."""
+    """An exception further down, cut to its class, its text and what led to it."""
     short = _shortened(raised, 300)
     return msgspec.structs.replace(short, frames=(), left_out=0)
 

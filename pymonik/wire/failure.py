@@ -163,7 +163,7 @@ _DEPENDENT = ("pymonik.errors", "DependencyFailedError")
 
 
 def _shifted(raised: Raised) -> Raised:
-    """The same with all numbers one higher."""
+    """The exception with all numbers one higher."""
 
     def up(number: int) -> int:
         return number if number == NONE else number + 1

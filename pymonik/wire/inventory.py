@@ -58,7 +58,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def result_name(self) -> str:
-        """Of the result that says it."""
+        """The name of the result that holds this inventory."""
         return f"{WORKER_PREFIX}{self.partition}/{self.host}"
 
     def encoded(self) -> bytes:

@@ -100,7 +100,7 @@ def log_entries(data: bytes) -> list[LogEntry]:
 
 
 def report_entries(data: bytes) -> list[ReportEntry]:
-    """The same of a report."""
+    """The entries in a result of reports."""
     return _entries(data, _report_decoder)
 
 

@@ -1,1 +1,1 @@
-"""Who takes tasks from `Dispatch` and has them run: executors, or ArmoniK workers."""
+"""Runners: they take tasks from `Dispatch` and have executors, or ArmoniK workers, run them."""

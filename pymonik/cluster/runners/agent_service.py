@@ -233,7 +233,7 @@ class AgentService:
 
     @_answered
     def GetCommonData(self, request: Any) -> Any:  # noqa: N802, ARG002
-        """Not implemented by ArmoniK either."""
+        """Refused, as ArmoniK's agent refuses it."""
         raise RefusedError(grpc.StatusCode.UNKNOWN, THROWN)
 
     GetDirectData = GetCommonData

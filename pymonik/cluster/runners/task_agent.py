@@ -29,7 +29,7 @@ _REQUESTS: dict[str, Any] = {
 
 
 class ExecutorAgent:
-    """The same service that foreign workers have, without gRPC.
+    """The agent of our own executors: what foreign workers have over gRPC, as methods.
 
     Args:
         dispatch: Knows the results of the session.

@@ -34,7 +34,7 @@ def answering(method: Method) -> Method:
 
 
 def streaming(method: Method) -> Method:
-    """The same for a method that answers with a stream."""
+    """Like `answering`, for a method that answers with a stream."""
 
     @functools.wraps(method)
     def answer(self: Any, request: Any, context: Any) -> Iterator[Any]:

@@ -157,7 +157,7 @@ class State:
         self._announce(Kind.RESULT_STATUS, result, ResultStatus.COMPLETED)
 
     def fill(self, result: Result, stored: Stored, now: int) -> None:
-        """The same without a word: nobody waits for the payload of a task that is not there yet."""
+        """Complete a result without an event: no task waits for the payload of a task to come."""
         self.detach(result)
         # Mostly the two are equal: then one string is kept for both.
         same = stored.opaque_id == result.result_id

@@ -116,7 +116,7 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Not run: back to the queue, no attempt consumed."""
+    """The task was not run: it goes back to its queue, and no attempt is consumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Not run, no attempt consumed: its environment of this id is being made."""
+    """The task was not run, and waits until the environment of this id is made."""
 
     packages_id: str
 
