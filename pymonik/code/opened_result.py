@@ -62,6 +62,7 @@ class OpenedResult:
     @property
     def has_buffers(self) -> bool:
         """Whether its value uses the memory of the container."""
+        # The first blob is the pickle, the last one what the call has printed, if anything.
         return not self.meta.chunked and len(self._blobs) > 1 + self.meta.output
 
     def value(
@@ -92,6 +93,7 @@ class OpenedResult:
                 return self._outputs(meta, 0, follow, reader)
             if meta.files or meta.form:
                 return self._read(0, reader)
+            # The value uses the memory of the container: nothing else will be asked of it.
             return unpack(self._blobs if not self.meta.output else self._blobs[: meta.blobs])
         if item >= 0:
             return self._item(item, follow, reader)
@@ -105,6 +107,7 @@ class OpenedResult:
         """The value of an item as it came, without files."""
         number = max(item, 0)
         meta, start = self.meta.items[number], self._firsts[number]
+        # Small files stand among the blobs of their item, behind the value.
         own = sum(ref.blob >= 0 for ref in meta.files)
         return self._blobs.cut(start, start + meta.blobs - own)
 
@@ -270,6 +273,8 @@ class OpenedResult:
             return ""
         data = self._blobs[-1]
         if self.meta.chunked and item >= 0:
+            # Ends of the outputs, 8 bytes each, in one text of all calls. For the first one the
+            # slice before it is empty, which is 0.
             stops = self.meta.figures.output_ends
             stop = int.from_bytes(stops[8 * item : 8 * item + 8], "little")
             data = data[int.from_bytes(stops[8 * item - 8 : 8 * item], "little") : stop]

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from pymonik.wire.call import BuiltIn
 
 
-HEAVY_BYTES = 10_000_000  # what is sent again with each call, or each version of a function
+# Bytes from which a warning says that a function, or an argument, carries much: a function goes to
+# each executor, and again after each change.
+HEAVY_BYTES = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ class LoadedFunction:
         """Let the program's ``__main__``, and classes by value, be as they were at its client."""
         if self._main:
             main_module.put_in_place(self._main)
+        # Another function may have put its own definitions in place since; where none has, this
+        # costs one comparison for each call.
         if self._definitions and self._accepted_at != arrivals.changes():
             codec.accept(self._definitions)
             self._accepted_at = arrivals.changes()

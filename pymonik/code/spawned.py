@@ -16,9 +16,9 @@ from typing import Any, Final
 from pymonik.code import main_module
 from pymonik.wire.definitions import split_definitions, with_definitions
 
-VARIABLE: Final = "PYMONIK_MAIN"
+VARIABLE: Final = "PYMONIK_MAIN"  # with ``_0``, ``_1``… behind it, for the parts
 _PART: Final = 100_000  # characters of one variable; Linux takes 128 KiB
-_MOST_PARTS: Final = 8
+_MOST_PARTS: Final = 8  # variables: all that a process is started with has a limit of its own
 
 
 class MainSpec(ModuleSpec):
@@ -57,6 +57,7 @@ def _hand_down(main_id: str | None) -> bool:
     data = zlib.compress(with_definitions(definitions, main_id.encode()))
     text = base64.b64encode(data).decode()
     parts = [text[start : start + _PART] for start in range(0, len(text), _PART)]
+    # Parts of an earlier start, which may have been more.
     for number in range(_MOST_PARTS):
         os.environ.pop(f"{VARIABLE}_{number}", None)
     if len(parts) > _MOST_PARTS or not definitions:

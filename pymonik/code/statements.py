@@ -67,6 +67,8 @@ def define(pickler: Reduction, cls: type, statement: tuple[str, int, str]) -> An
     main_id, names = main_module.current_names() or ("", {})
     file, first, text = statement
     postponed = names.get("annotations") is __future__.annotations
+    # Names are taken from the compiled statement, which has those of decorators, bases and methods
+    # alike.
     used = functions.names_of(_compiled(file, first, text, postponed=postponed))
     own = {cls.__name__, *main_module.OF_EACH_MODULE}
     needed = [name for name in used if name in names and name not in own]
@@ -79,6 +81,7 @@ def define(pickler: Reduction, cls: type, statement: tuple[str, int, str]) -> An
 
 
 def _compiled(file: str, first: int, text: str, *, postponed: bool) -> types.CodeType:
+    # The lines are those of the file, so that tracebacks and `inspect` show them.
     tree = ast.increment_lineno(ast.parse(text), first - 1)
     flags = __future__.annotations.compiler_flag if postponed else 0
     code: types.CodeType = compile(tree, file, "exec", flags=flags, dont_inherit=True)

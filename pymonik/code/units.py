@@ -86,6 +86,7 @@ class Unit:
             if stat is None or is_folder:
                 continue
             below = os.path.relpath(path, self.root).replace(os.sep, "/")
+            # Two of the paths may overlap: a folder, and a file in it that was added alone.
             if below in self.digests or travelling_files.matches(below, self._exclude):
                 continue
             data = 0 if path.endswith(travelling_files.CODE) else stat[1]

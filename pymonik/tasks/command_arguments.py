@@ -56,6 +56,8 @@ class CommandCall:
         elif isinstance(value, Referable):
             yield Argument(result=self._slot(id(value._state), self._refs, value))
         elif isinstance(value, Enclosed):
+            # A file that is given twice travels once. Its identity is safe as a key, since the
+            # caller holds it meanwhile.
             if id(value) not in self._slots:
                 self._slot(id(value), self._sealed, value._seal())
             yield Argument(file=self._slots[id(value)])
@@ -85,6 +87,7 @@ def _text(value: object, key: str) -> str:
     conversion = name.partition("!")[2]
     if isinstance(value, str | os.PathLike):
         value = os.fspath(value)
+    # Scalars of numpy stand in a line as numbers do, and nothing here imports numpy.
     if not isinstance(value, str | int | float) and type(value).__module__ != "numpy":
         kind = type(value).__name__
         raise UsageError(f"a {kind} cannot stand in a command line: give a text, number or File")

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 _KEYWORDS: Final = (
     "files", "outputs", "outputs_on", "ok", "check", "env", "name", "repeat", "every", *KEYWORDS
 )  # fmt: skip
+# Keywords of other libraries, with what to write here.
 _HINTS: Final = {
     "retries": "did you mean max_retries?",
     "timeout": "did you mean max_duration?",
@@ -60,7 +61,7 @@ _HINTS: Final = {
     "shell": "a text is a line for the shell, a list is the words of a program",
     "environ": "did you mean env?",
 }
-_MOST_FILES_SHOWN: Final = 20  # by `dry_run`
+_MOST_FILES_SHOWN: Final = 20  # by `dry_run`, in its line of files
 _MOST_TURNS: Final = 1_000_000_000  # the largest `repeat`: as good as without an end
 _definition_encoder = msgspec.msgpack.Encoder()
 
@@ -182,6 +183,8 @@ class CommandTask(BuiltInTask[..., "Completed"]):
         definition = msgspec.structs.replace(
             self.definition, files=tuple(one.ref for one in sealed)
         )
+        # With the digests of its files: a changed file makes another function, which workers load
+        # anew.
         content = hashlib.sha256(_definition_encoder.encode(definition)).hexdigest()[:32]
         return PackedFunction(content, self.name, b"", built_in=definition, files=sealed)
 
@@ -208,6 +211,7 @@ class CommandTask(BuiltInTask[..., "Completed"]):
         call = CommandCall()
         given = dict(kwargs)
         for value in args:
+            # A file or handle by position only lies in the folder; anything else fills a field.
             if is_input(value):
                 call.add_files(value)
             else:
@@ -247,6 +251,7 @@ class _Here:
     def __init__(self, task: CommandTask) -> None:
         self._task = task
         self.__name__ = task.definition.name
+        # The name of ``*files`` must be none of a field, which could not be given by keyword then.
         rest = "files"
         while rest in task._fields:
             rest += "_"

@@ -123,7 +123,8 @@ class LambdaTask(BuiltInTask[[Any], Any]):
         shared: object = None,
         seed: object = None,
     ) -> Packed:
-        del shared, seed  # events are text; handlers have no random numbers of ours
+        # Events are text, in which nothing is shared, and handlers have no random numbers of ours.
+        del shared, seed
         event, client_context = args[0], kwargs.get(CLIENT_CONTEXT)
         if client_context is not None and not isinstance(client_context, dict):
             raise ArgumentsError("pmk_client_context is a dict, as AWS takes it")

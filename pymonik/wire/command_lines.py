@@ -102,6 +102,7 @@ def filled(
     found: list[str] = []
     for word in words:
         pieces = list(fields_in(word))
+        # The word is one field and nothing else: a list becomes several words, an empty list none.
         if len(pieces) == 1 and pieces[0][0] == "" and pieces[0][1] is not None:
             found += fields[pieces[0][1]]
             continue

@@ -25,6 +25,7 @@ ABORTED: Final = 3
 DELETED: Final = 4
 
 
+# ``gc=False``, as millions of them may be on their way and none refers to another object.
 class Ended(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A result got a status that is final, or may be.
 

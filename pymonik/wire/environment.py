@@ -56,6 +56,8 @@ class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
     env_variables: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __hash__(self) -> int:
+        # The other fields hardly ever differ where these are equal; the dict of variables has no
+        # hash.
         return hash((self.pip, self.files, frozenset(self.env_variables.items())))
 
     def install_package(self, package_name: str, version: str | None = None) -> NoReturn:
@@ -81,6 +83,7 @@ class Environment(msgspec.Struct, frozen=True, omit_defaults=True):
             return ""
         files = [f"{file.name} {file.digest}" for file in self.files]
         how = [str(self.is_locked), str(self.is_offline)]
+        # Empty lines stand between the lists: an entry must not count the same in another one.
         lines = [*self.pip, "", *self.constraints, "", *self.indexes, "", *files, "", *how]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 

@@ -28,6 +28,8 @@ def deliver(report: Report, output_id: str, agent: TaskAgent) -> None:
         AgentError: The agent refused a request.
     """
     bound = _bound(report, agent)
+    # The function may have sent its output with ArmoniK's own handler; see
+    # `PymonikContext.task_handler`.
     if output_id not in agent.given:
         _check(bound, output_id)
     _hand_in(bound, output_id, agent)
@@ -54,6 +56,7 @@ def _bound(report: Report, agent: TaskAgent) -> Report:
 
 def _hand_in(bound: Report, output_id: str, agent: TaskAgent) -> None:
     announced = list(_write(bound, output_id, agent))
+    # The agent takes the data from the files when it is told of them.
     agent.announce(announced)
     agent.submit(_creation(subtask) for subtask in bound.subtasks)
 

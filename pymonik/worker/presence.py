@@ -55,6 +55,7 @@ class Presence:
         # The result by which it was said, by session and partition; "" where it cannot be replaced:
         # an agent has stored it, or the control plane refuses.
         self._told: OrderedDict[_Key, str] = OrderedDict()
+        # Where it is said again: sessions of before may be gone, and one place is enough.
         self._newest: _Key | None = None
         self._is_due = threading.Event()
 
