@@ -21,7 +21,6 @@ transaction of SQLite takes ten times as long as a write.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import os
@@ -57,8 +56,6 @@ _TOGETHER: Final = 1000  # rows of one frame of a file that is written anew
 # Bytes behind the frames that a request has to leave free: for what it causes later without asking
 # again, as ends of tasks, and for deletions, which must go through on a full disk.
 _ROOM: Final = 1024 * 1024
-# File systems without such a call; glibc then writes zeros, which not all of them take either.
-_CANNOT_RESERVE: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -174,12 +171,11 @@ class Journal:
             return
         try:
             # In the file, as zeros behind the frames: nobody else gets it from the file system.
-            os.posix_fallocate(self._file, self._end, needed + _ROOM - self._end)
+            is_reserved = objects.reserve(self._file, self._end, needed + _ROOM - self._end)
         except OSError as error:
-            if error.errno in _CANNOT_RESERVE:
-                return  # then the write itself tells whether there is room
             raise objects.about(error, str(self._path)) from error
-        self._end = needed + _ROOM
+        if is_reserved:
+            self._end = needed + _ROOM
 
     def write(self, effects: Effects, state: State) -> bool:
         """Write what a transition has changed, and what could not be written before.

@@ -32,7 +32,7 @@ LARGE_FOLDER = ".large"  # the dot keeps it apart from objects: `is_name` refuse
 _RESERVE = 1 << 30  # bytes of memory that are left to small files
 # Where Linux tells how many pages wait for the disk, and from how many on it begins to write.
 _STATE = Path("/proc/vmstat")
-# Answers of ``posix_fallocate`` that only say that blocks cannot be reserved here.
+# Of file systems that cannot reserve; glibc then writes zeros, which not all of them take either.
 _NOT_RESERVING = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 _MAX_SEGMENTS = 512  # of one writev; the system takes 1024
 # What is written at once gets pages of that size. Larger ones are mapped faster, but are what a
@@ -126,9 +126,8 @@ def create(folder: Path, name: str, segments: Sequence[Buffer]) -> Path:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         # Only on the disk: memory is taken page by page in any case.
-        # Only on the disk: memory is taken page by page in any case.
         if place != folder:
-            _reserve(fd, size)
+            reserve(fd, 0, size)
         write(fd, segments)
     except OSError as error:
         remove(path)
@@ -174,19 +173,27 @@ def remove(path: str) -> None:
         os.unlink(path)  # noqa: PTH108
 
 
-def _reserve(fd: int, size: int) -> None:
-    """Have the disk set aside all blocks of a file at once: one by one takes a third of writing it.
+def reserve(fd: int, start: int, size: int) -> bool:
+    """Have the disk set aside ``size`` bytes of a file from ``start`` on.
+
+    The blocks of a large file come at once so: one by one takes a third of the time of writing it.
+
+    Returns:
+        Whether they are set aside. macOS has no such call, and a file system may be unable to,
+        with a C library as musl; then a write itself tells whether there is room.
 
     Raises:
-        OSError: It has not as many.
+        OSError: The disk has not as many.
     """
-    if not hasattr(os, "posix_fallocate"):  # on macOS
-        return
+    if not hasattr(os, "posix_fallocate"):
+        return False
     try:
-        os.posix_fallocate(fd, 0, size)
+        os.posix_fallocate(fd, start, size)
     except OSError as error:
-        if error.errno not in _NOT_RESERVING:  # a file system that cannot, with a C library as musl
-            raise
+        if error.errno in _NOT_RESERVING:
+            return False
+        raise
+    return True
 
 
 def write(fd: int, segments: Sequence[Buffer]) -> None:
