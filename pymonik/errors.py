@@ -81,7 +81,7 @@ class TaskFailedError(PymonikError):
     """
 
     message = task_id = result_id = remote_traceback = ""
-    _only_tells = False  # it is the cause of a task's own exception, which says the same
+    _only_tells = False  # set on the cause of a task's own exception, whose text says the same
 
     def __init__(
         self, message: str, task_id: str = "", result_id: str = "", remote_traceback: str = ""
@@ -135,7 +135,7 @@ class CommandError(TaskFailedError):
     stdout = stderr = command = ""
     rc = 0
     seconds = 0.0
-    keeps_files = False  # they are in its result, and not yet in `files`
+    keeps_files = False  # set while the files are in the result of the call, and not in `files`
 
     def __init__(
         self, message: str, task_id: str = "", result_id: str = "", remote_traceback: str = ""

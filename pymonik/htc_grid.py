@@ -165,7 +165,7 @@ class AWSConnector:
         """
         if session_id not in self._sessions:
             client = self._client(session=session_id)
-            if client.session_id != session_id:  # one was made that has this name
+            if client.session_id != session_id:  # the client has made a session of this name
                 client.cancel()
                 raise UsageError(f"there is no session {session_id}")
             self._sessions[session_id] = client, client.runs[_RUN]

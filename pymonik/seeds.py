@@ -14,7 +14,7 @@ from pymonik.quantities import whole_number
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-_MOST = 2**128 - 1  # what `numpy.random.SeedSequence` mixes without loss
+_MOST = 2**128 - 1  # the largest seed that `numpy.random.SeedSequence` mixes without loss
 
 
 class Seed(NamedTuple):

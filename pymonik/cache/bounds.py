@@ -48,7 +48,7 @@ class Bounds:
     def __init__(self, entries: Entries) -> None:
         self._entries = entries
         self._written = _WRITTEN  # so that the first value written has them looked at
-        # One look at a time: who writes while another thread looks goes on without.
+        # Held during a look: a thread that writes meanwhile goes on without a look of its own.
         self._looking = threading.Lock()
 
     def written(self, number: int) -> None:

@@ -97,7 +97,7 @@ def _checks(options: argparse.Namespace) -> Iterator[Check]:
 def _health(lists: Listing) -> Check:
     try:
         parts = lists.health()
-    except PymonikError as error:  # it may be forbidden
+    except PymonikError as error:  # asking for the health may be forbidden
         return Check("health", None, str(error))
     ill = {name: state for name, state in parts.items() if state != "HEALTHY"}
     shown = ", ".join(f"{name} {state.lower()}" for name, state in (ill or parts).items())

@@ -87,5 +87,5 @@ def _kept(lists: Listing, output: str) -> str:
         return ""
     try:
         return OpenedResult(lists.data(row)).output()
-    except PymonikError:  # it was deleted, or is none of ours
+    except PymonikError:  # the result was deleted, or is of another program
         return ""

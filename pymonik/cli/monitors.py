@@ -59,7 +59,7 @@ def _going_on(lists: Listing) -> Iterator[_Known]:
     for board in lists.results_named(NAME, exactly=True):
         try:
             names = read(lists.data(board)).monitors
-        except ControlPlaneError:  # its session is being deleted
+        except ControlPlaneError:  # the session of the board is being deleted
             continue
         for row in lists.results([*names]).values():
             if row.status == "CREATED":
@@ -86,7 +86,7 @@ def _last_report(lists: Listing, one: _Known) -> ReportEntry | None:
     _, newest = max(named, key=lambda pair: (pair[1].created or 0.0, pair[0].number))
     try:
         return max(report_entries(lists.data(newest)), key=lambda entry: entry.at, default=None)
-    except ControlPlaneError:  # it was forgotten meanwhile
+    except ControlPlaneError:  # the result of the report was deleted meanwhile
         return None
 
 

@@ -65,7 +65,7 @@ def handler(
         # The archive is opened by its path, in the next line.
         zipped.flush()
         folder = UnpackedArchives().get(given.files[0].digest, zipped.name)
-    sys.path.insert(0, folder)  # this process does nothing else
+    sys.path.insert(0, folder)  # for good: this process runs nothing else
     os.environ.update(lambda_variables(given, folder))
     context = LambdaContext(
         given,

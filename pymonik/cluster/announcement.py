@@ -60,7 +60,7 @@ def _announced(folder: Path) -> Iterator[Announcement]:
         if about.st_uid != os.getuid() or about.st_mode & 0o077 or not _is_locked(folder / LOCK):
             return
         yield msgspec.json.decode((folder / FILE).read_bytes(), type=Announcement)
-    except (OSError, msgspec.MsgspecError):  # it has just been removed, or has no cluster yet
+    except (OSError, msgspec.MsgspecError):  # the folder was just removed, or has no cluster yet
         return
 
 

@@ -61,7 +61,8 @@ class Subscription:
         # `append` and `popleft` of a deque are one step each: the state's threads add and the
         # subscriber's takes without a lock.
         self._changes: deque[Change] = deque()
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # who iterates has to look
+        # An item wakes the thread that iterates.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._most = MOST_UNREAD
         self._is_over = False
         self._fault: Fault | None = None
@@ -75,7 +76,8 @@ class Subscription:
 
     def announce(self) -> None:
         """Have who iterates look; without the lock of the state."""
-        # Whoever takes the one that is there looks after that, and so finds what was queued before.
+        # One item is enough: the thread that takes it looks afterwards, and so finds all changes
+        # that were queued before.
         if self._wake.empty():
             self._wake.put(None)
 

@@ -199,7 +199,7 @@ class EmbeddedCluster:
         for slot in self._slots:
             while not slot.join(_LOOK_S) and time.monotonic() < end and not hurried.is_set():
                 pass
-        self._state.drain()  # what running tasks have submitted meanwhile
+        self._state.drain()  # cancels tasks that running ones have submitted meanwhile
         return self._state.count_running()
 
     def linger(self, most_s: float, hurried: threading.Event) -> None:

@@ -83,7 +83,7 @@ class Journal:
         self._size = 0  # of the frames; what lies behind them is room
         self._end = 0  # of the file, with that room
         self._size_of_rows = 0
-        # What is not written yet: rows, and ids of sessions that are gone. A row is an object that
+        # Rows that are not written yet, and ids of sessions that are gone. A row is an object that
         # changes in place: by its identity it stands here once, and is written as it is then.
         self._missed: dict[int, Any] = {}
         self._gone: list[str] = []

@@ -83,4 +83,5 @@ def _start(place: Path) -> None:
             said = (place / LOG).read_text(errors="replace")[-_MOST_SHOWN:]
             raise ConfigError(f"the kept cluster cannot be started: {said}")
         time.sleep(_LOOK_S)
-    process.returncode = 0  # it is to outlive us: `subprocess` would warn of a child left behind
+    # The cluster outlives this process: `subprocess` would warn of a child left behind.
+    process.returncode = 0

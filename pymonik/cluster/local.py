@@ -180,7 +180,8 @@ class LocalCluster:
             try:
                 return _Process(
                     [*plan.command(), "--stderr", str(stderr)],
-                    stdin=subprocess.PIPE,  # its lifeline
+                    # The lifeline: its end tells the cluster that this process is gone.
+                    stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     bufsize=0,
@@ -307,7 +308,7 @@ def current_folder() -> str | None:
     """The current folder of this process; ``None`` when it was removed."""
     try:
         return os.getcwd()  # noqa: PTH109 - no need for a Path
-    except OSError:  # it was removed
+    except OSError:  # the folder was removed
         return None
 
 

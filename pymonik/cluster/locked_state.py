@@ -208,13 +208,14 @@ class LockedState:
                 self._on_shrunk()
         return bool(told)
 
-    # What is kept: nobody hears of a transition before that.
+    # Rows that are kept on the disk: no transition is told before its row is written.
 
     def _kept(self, effects: Effects, *, deletes: bool) -> list[Effects]:
         """What may be told now: nothing while nothing can be written, all of it afterwards."""
         assert self._journal is not None
         if deletes:
-            # It may be what makes room for its own row; nobody who asked for it wants it back.
+            # These data may take the room that the row of their deletion needs, and a client has
+            # asked to have them deleted.
             for opaque_id in effects.garbage:
                 self._storage.delete(opaque_id)
         if self._journal.write(effects, self._state):

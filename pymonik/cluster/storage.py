@@ -101,7 +101,7 @@ class Storage:
         with self._lock:
             if self._held_bytes + size > self._most_held:
                 return None
-            # It may be completed a second time, or have an ID of a worker's own.
+            # A result may be completed a second time, or have an id that a worker gave it.
             is_taken = result_id in self._held or result_id in self._filed
             opaque_id = new_id() if is_taken or not objects.is_name(result_id) else result_id
             self._held[opaque_id] = data
@@ -124,9 +124,11 @@ class Storage:
         """Store a stream; what has arrived is removed if the stream breaks."""
         chunks = iter(chunks)
         start = _start(chunks)
-        is_large = sum(map(len, start)) >= objects.LARGE  # who knows how large: the disk has room
+        # The rest of the stream may be of any size: the disk has room.
+        is_large = sum(map(len, start)) >= objects.LARGE
         home = self._large if is_large else self.folder
-        opaque_id = new_id()  # nobody else knows it, so that no temporary name is needed
+        # No reader knows it before the end, so that no temporary name is needed.
+        opaque_id = new_id()
         place = objects.path_in(home, opaque_id)
         size = 0
         try:

@@ -79,7 +79,8 @@ def accept(definitions: Sequence[Definition]) -> None:
     if not new:
         return
     if carriers := _carriers_of(new, definitions):
-        # What shares objects is set together, also where only a part of it has changed.
+        # Definitions that share objects are set together, also where only a part of them has
+        # changed.
         new += [
             one
             for one in definitions

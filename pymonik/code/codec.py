@@ -148,7 +148,8 @@ def _refusal(
 def _keep_in(buffers: list[Buffer]) -> Callable[[pickle.PickleBuffer], bool]:
     def keep(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
-        if raw.nbytes < INLINE_BUFFER:  # it stays in the stream: a blob of its own costs more
+        # Small buffers stay in the stream: a blob of its own costs more.
+        if raw.nbytes < INLINE_BUFFER:
             return True
         buffers.append(raw)
         return False
@@ -170,7 +171,7 @@ def pack_if_possible(value: object) -> Packed | None:
         return None
     blobs = (stream, *buffers)
     if pickler.files:
-        return None  # their bytes would be elsewhere
+        return None  # the bytes of files would be elsewhere
     return Packed(blobs, sum(memoryview(blob).nbytes for blob in blobs), pickler.refs)
 
 

@@ -171,7 +171,7 @@ class _Rebuilding:
     def __init__(self, failure: Failure) -> None:
         self._failure = failure
         self._made: dict[int, BaseException] = {}
-        self._waiting: set[int] = set()  # those whose parts are being made
+        self._waiting: set[int] = set()  # numbers of exceptions whose parts are being made
 
     def exception(self, number: int) -> BaseException:
         if number in self._made:
@@ -226,7 +226,7 @@ class _Rebuilding:
         for piece in raised.attributes:
             attributes[piece.name] = self._value(piece)
         if issubclass(type(error), TaskFailedError) and "message" not in attributes:
-            attributes["message"] = raised.text  # it was made as data, see `dependent`
+            attributes["message"] = raised.text  # the failure was made as data, see `dependent`
 
     def _value(self, piece: Piece) -> object:
         if piece.raised != NONE:

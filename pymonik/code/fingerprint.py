@@ -36,7 +36,7 @@ if typing.TYPE_CHECKING:
     _ItemsOf = Callable[[Any], tuple[object, ...]]
 
 _ABSENT: Final = object()  # stands for a name that is not there
-_EMPTY_CELL: Final = object()  # the same for a variable without a value
+_EMPTY_CELL: Final = object()  # stands for a variable of an outer function without a value
 # Objects that a walk looks at; a function that reaches more is pickled each time.
 _MOST: Final = 5000
 _LARGEST: Final = 64  # items of a container that is compared item by item

@@ -144,7 +144,8 @@ def _need_by_text(pickler: Reduction, code: types.CodeType, names: dict[str, Any
         pickler.need_names(names, by_text.named_in(code), optional=True, any_size=True)
 
 
-_FOR_IMPORTS = ("__name__", "__package__", "__path__", "__file__")  # what relative imports look at
+# Globals that relative imports look at.
+_FOR_IMPORTS = ("__name__", "__package__", "__path__", "__file__")
 
 
 def _cells(

@@ -195,7 +195,7 @@ class OpenedResult:
             return unpack((self._blobs[self._firsts[index]],))
         if meta.ref is None:
             stream, *buffers = self._blobs.cut(self._firsts[index], self._firsts[index + 1])
-            # Somebody else may ask for this item, and arrays can be changed.
+            # The item may be asked for again, and arrays can be changed: buffers are copied.
             return unpack([stream, *map(bytearray, buffers)])
         if follow is None:
             raise SerializationError("an item stands in another result, which was not given")

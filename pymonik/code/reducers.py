@@ -298,7 +298,7 @@ def has_attributes(obj: object) -> bool:
     """Whether an object has anything in its ``__dict__``."""
     try:
         return bool(object.__getattribute__(obj, "__dict__"))
-    except AttributeError:  # it has slots, and none is defined by its class
+    except AttributeError:  # the object has slots, and no ``__dict__``
         return False
 
 

@@ -91,7 +91,7 @@ def _run(code: CodeType, shown: Mapping[str, str]) -> Iterator[TracebackType]:
     try:
         exec(code, scope, values)
     except _MadeError as error:
-        for name in values.keys() - shown.keys():  # what the body of a class begins with
+        for name in values.keys() - shown.keys():  # Python's own names at the start of a class body
             del values[name]
         trace = error.__traceback__
         error.__traceback__ = None

@@ -118,7 +118,7 @@ class Baselines:
         for name in new:
             module = sys.modules.get(name)
             if getattr(getattr(module, "__spec__", None), "_initializing", False):
-                continue  # its names are not complete
+                continue  # the module is still being imported
             if module is not None and first_party.is_first_party(name):
                 self._add(name, module)
             self._seen.add(name)  # last: an interrupt may end this look anywhere
@@ -299,7 +299,7 @@ class AppliedSettings:
     def __init__(self) -> None:
         self._last = b""
         self._applied: dict[tuple[str, str], bytes] = {}
-        # What was there before, and whether it is put back into the object that is there.
+        # The values before, and whether they are put back into the objects that are there.
         self._originals: dict[tuple[str, str], tuple[Any, bool]] = {}
 
     def apply(self, data: bytes) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# What never travels, whatever is asked for: caches, keys and passwords, sockets, leftovers of
+# Files that never travel, whatever is asked for: caches, keys and passwords, sockets, leftovers of
 # editors.
 _NEVER_FOLDERS: Final = frozenset({"__pycache__", "node_modules"})
 _NEVER_FILES: Final = (

@@ -37,8 +37,8 @@ MOST_FILES: Final = 200_000
 KEPT_BYTES: Final = 8 << 30  # of all zips that are kept, unpacked; those used longest ago go first
 _LONGEST_NAME: Final = 255  # bytes: what file systems of Linux take
 _lzma: Any = getattr(zipfile, "lzma", None)  # some Pythons are built without it
-# What `zipfile` raises for bytes that are no zip, or a damaged one. There is no class that they
-# share: each of its decompressors has its own.
+# Errors that `zipfile` raises for bytes that are no zip, or a damaged one. They have no class in
+# common: each of its decompressors has its own.
 _UNREADABLE: Final = (
     zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, zlib.error,
     UnicodeDecodeError, *((_lzma.LZMAError,) if _lzma is not None else ()),

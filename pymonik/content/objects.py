@@ -63,7 +63,7 @@ def _can_wait(size: int) -> bool:
         state = dict(line.split() for line in _STATE.read_bytes().splitlines())
         waiting = int(state[b"nr_dirty"]) + int(state[b"nr_writeback"])
         return waiting * PAGESIZE + size < int(state[b"nr_dirty_background_threshold"]) * PAGESIZE
-    except (OSError, KeyError, ValueError):  # this system does not tell
+    except (OSError, KeyError, ValueError):  # other systems do not tell
         return False
 
 

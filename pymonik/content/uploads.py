@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 # Bytes of one pack, unless a single file is larger: a worker that lacks one file reads the pack.
 PACK_BYTES: Final = 16 * 1024 * 1024
-MOST_PACKS: Final = 8  # that a task depends on; after so many edits all goes up again as one
+# Packs that a task depends on; after so many edits all files go up again as one.
+MOST_PACKS: Final = 8
 
 
 class Uploads:

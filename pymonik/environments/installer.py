@@ -50,7 +50,7 @@ _OLD_PLACES = ("UV_INDEX_URL", "UV_EXTRA_INDEX_URL")  # names that uv still read
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # certificates, for pip's own library
 _PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy")
 _HOMELESS = "~"  # stays as it is for a user without a home
-# What a variable holds that says no; anything else counts as a yes.
+# Values of variables that say no; anything else counts as a yes.
 _FALSE = ("", "0", "false", "no", "off", "f", "n")
 
 

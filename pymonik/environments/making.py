@@ -69,7 +69,8 @@ def notes() -> list[Note]:
 
 def _note(path: Path) -> Note | None:
     with contextlib.suppress(OSError, msgspec.MsgspecError), path.open("rb") as file:
-        if try_lock(file.fileno(), fcntl.LOCK_SH):  # who wrote it was killed
+        # Nobody holds the lock: the process that wrote the note was killed.
+        if try_lock(file.fileno(), fcntl.LOCK_SH):
             path.unlink(missing_ok=True)
             return None
         return msgspec.json.decode(file.read(), type=Note)

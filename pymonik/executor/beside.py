@@ -21,7 +21,8 @@ class Beside(Attempt):
     """A call that runs beside others of its task; see `pymonik.executor.together.OneCall`."""
 
     def __init__(self, attempt: Attempt, index: int) -> None:
-        # What was read and loaded for the task is shared; what belongs to one call is made anew.
+        # The function and its code are shared by the calls of a task; what belongs to one call is
+        # made anew.
         vars(self).update(vars(attempt))
         # Every attribute below holds what one call changes; calls that shared it would see each
         # other's.

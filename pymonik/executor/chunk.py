@@ -147,7 +147,8 @@ class Chunk:
             return ending
         tasks = _Tasks(self._run)
         values = dict(enumerate(finished))
-        # One, unless calls of the chunk run at the same time: then any of them may be to blame.
+        # One call is to blame, unless calls of the chunk run at the same time: then it may be any
+        # of them.
         running = range(max(len(finished), begun - self._at_once), begun)
         if not self._may_run_again(ending):
             values.update((index, _failed(ending.failure)) for index in running)

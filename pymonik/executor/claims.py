@@ -33,7 +33,7 @@ from pymonik.wire.containers import Buffer  # noqa: TC001 - of a NamedTuple
 _log = logging.getLogger(__name__)
 
 _RECORD = struct.Struct("<BIQ")  # how the call ended, number of blobs, bytes that follow
-# The same for a call of one blob, as nearly all are: the size of the blob, which is the first thing
+# A record of a call of one blob, as nearly all are: the size of the blob, which is the first thing
 # that follows, is packed in the same step.
 _RECORD_OF_ONE = struct.Struct("<BIQQ")
 # The first byte of a record. `_NONE` must be 0, which is what a new file holds: it says that no
@@ -124,7 +124,7 @@ class Offer:
             start = position + _RECORD.size
             position = start + nbytes
             if position > end:
-                return  # it died while it wrote
+                return  # the executor died while it wrote the record
             yield start, ending, count, nbytes
 
     def _read(self, start: int, nbytes: int) -> bytes:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pymonik.wire.containers import Buffer
 
 _TOLD_LINES = 20  # the last ones of its standard error, in the text of a failure
-_TOLD_BYTES = 4096  # the same in bytes: a line may be of any length
+_TOLD_BYTES = 4096  # bytes of those lines, since a line may be of any length
 _LOOK_S = 0.25  # seconds between two looks at whether the worker drains, which nothing signals
 
 

@@ -36,5 +36,6 @@ def _become_its_python(place: Path) -> None:
     sys.executable = str(programs / "python")
     os.environ["PATH"] = os.pathsep.join(filter(None, (str(programs), os.environ.get("PATH"))))
     spawn = sys.modules.get("multiprocessing.spawn")
-    if spawn is not None:  # it was imported before, and keeps the interpreter that it has seen
+    # The module was imported before, and keeps the interpreter that it has seen.
+    if spawn is not None:
         spawn.set_executable(sys.executable)

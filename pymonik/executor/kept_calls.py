@@ -50,7 +50,7 @@ def kept_calls(
         more = blobs_of(place)
         left -= sum(memoryview(blob).nbytes for blob in more)
         if left < 0:
-            break  # those that are kept are the first ones, so that readers know which they are
+            break  # calls are kept from the first on, so that readers know which they are
         kept.append(place)
         blobs += more
     if not kept:

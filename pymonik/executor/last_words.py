@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-_LINES: Final = 20  # that the failure of a lost executor shows
+_LINES: Final = 20  # lines that the failure of a lost executor shows
 _BEFORE: Final = 5  # lines above the beginning of a crash: what C said
 _CRASH: Final = "Fatal Python error: "
 _STACK: Final = ("Thread 0x", "Current thread 0x")

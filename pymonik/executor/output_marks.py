@@ -152,7 +152,7 @@ class Marks(SharedNumbers):
         for number in range(max(first, end - _ROOM), end):
             place = _FIRST + 3 * (number % _ROOM)
             found = Mark(*self._places[place : place + 3])
-            # One less than there is room for: the next one may just be written.
+            # The last mark is left out: the executor may just be writing it.
             if self.count - number < _ROOM and max(found.out, found.err) < _FARTHEST:
                 yield number, found
 

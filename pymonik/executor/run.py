@@ -317,7 +317,7 @@ class Attempt:
             self._session.reroute(elsewhere.refs, index, blobs, elsewhere.files, elsewhere.outputs)
 
     def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
-        # What a call sets in its context is gone at the next.
+        # Each call has a copy of the context: variables that it sets are gone at the next call.
         function = self._function
         surroundings = self._surroundings()
         if self._meta.chunked:  # else it is the only call
@@ -357,7 +357,8 @@ class Attempt:
         if isinstance(value, Referable):
             self._session.delegate_to(value)
             return None
-        # What a call of several gives back may be an array that the next one fills again.
+        # An array that a call returns may be filled again by the next call of its chunk: then it is
+        # copied.
         packed = codec.pack(value, label="result", copy=self._meta.chunked)
         if packed.refs:
             self._session.delegate_value(value)

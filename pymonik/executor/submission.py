@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pymonik.wire.containers import Buffer
 
-BoundReport = Report  # one whose ids are real: only the name tells the two apart
+BoundReport = Report  # a report with real ids: only the name tells the two apart
 
 
 def bind(report: Report, new_id: Callable[[str], str] | Mapping[str, str]) -> BoundReport:

@@ -105,7 +105,7 @@ class SubtaskSession:
         self.is_changed = False
         self.is_output_given = False
         self._wheels: dict[str, str] = {}  # stand-ins of packages that were added, by digest
-        self._files: dict[str, str] = {}  # the same of files
+        self._files: dict[str, str] = {}  # stand-ins of files, by digest
         # By the stand-in of a subtask's output: the task's own output, where that is delegated to
         # it.
         self._aliases: dict[str, str] = {}

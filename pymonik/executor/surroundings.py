@@ -200,7 +200,7 @@ def _root() -> tuple[int, ...]:
     return os.stat("/")[1:3]  # noqa: PTH116 - see `file_of`
 
 
-# What a process may change of itself, and often not back.
+# Properties that a process may change of itself, and often not back.
 _PLACES: Final = (
     ("the user", _users),
     ("the priority", partial(os.getpriority, os.PRIO_PROCESS, 0)),

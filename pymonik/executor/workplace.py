@@ -156,7 +156,7 @@ class Workplace:
             # be written to.
             os.chmod(real, 0o555 if ref.is_executable else 0o444)  # noqa: PTH101
             os.link(real, path)
-        except OSError:  # it lies in memory and the folder on a disk, or is another user's
+        except OSError:  # the file lies in memory and the folder on a disk, or is another user's
             os.symlink(real, path)  # noqa: PTH211
         self._linked.append((path, ref.name, sealing.mark_of(os.stat(path))))  # noqa: PTH116
 
@@ -169,8 +169,8 @@ class Workplace:
         for path, name, mark in self._linked:
             with contextlib.suppress(FileNotFoundError):  # removed, or another in its place
                 now = sealing.mark_of(os.stat(path))  # noqa: PTH116
-                # The same file (device, inode) with another size or time of change was written to;
-                # another file in its place is the call's own.
+                # A stored file (device, inode) whose size or time of change is another was written
+                # to; another file in its place is the call's own.
                 if now[:2] == mark[:2] and now[2:4] != mark[2:4]:
                     raise UsageError(
                         f"the call has changed its input {name!r}, which other calls read too; "

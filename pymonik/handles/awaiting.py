@@ -38,7 +38,7 @@ class _Awaiting:
         self._wake = waited
         self._number = number
         self._until_failure = until_failure
-        self._ended = itertools.count(1)  # its `next` is one step, for any number of threads
+        self._ended = itertools.count(1)  # `next` of it is one step, for any number of threads
 
     def ended(self, state: ResultState) -> None:
         """Tell the loop, if nothing is left to be waited for; see `Observer`."""

@@ -54,7 +54,7 @@ def in_thread(function: Callable[..., object], *args: object) -> Awaitable[Any]:
 
 
 def _trio() -> Any:
-    return sys.modules["trio"]  # it runs, so it was imported; pymonik does not need it
+    return sys.modules["trio"]  # trio runs, so it was imported; pymonik does not need it
 
 
 def _trio_runs() -> bool:

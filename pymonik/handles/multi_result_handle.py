@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
-# What handles of functions give that do not give their values at once; see `ResultHandle`.
+# Types of handles of functions that do not give their values at once, as coroutines and generators;
+# see `ResultHandle`.
 _OfCoroutines: TypeAlias = "MultiResultHandle[Coroutine[Any, Any, R]]"
 _OfGenerators: TypeAlias = "MultiResultHandle[Generator[R, Any, Any]]"
 

@@ -240,7 +240,7 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
 
         yield from ended([self._state])
         if self._value is UNKNOWN and self._state.error is None:
-            # It may be large: the loop must go on meanwhile.
+            # The value may be large: the loop must go on meanwhile.
             yield from in_thread(load, [self]).__await__()
         return self.result()
 

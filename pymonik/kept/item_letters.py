@@ -161,7 +161,8 @@ def kept_items(
     for output, result in kept.items():
         row = rows.get(owners.get(output, ""))
         if row is not None:
-            with contextlib.suppress(PymonikError):  # it was deleted to make room, or its result
+            # The payload was deleted to make room, or its result was.
+            with contextlib.suppress(PymonikError):
                 found += _letters_of(session, home, output, result, row, known)
     return found
 

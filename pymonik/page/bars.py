@@ -32,7 +32,7 @@ class Bar(NamedTuple):
     label: str
 
 
-# What a bar of several tasks shows: a failure must not be hidden by its neighbours.
+# The outcome that a bar of several tasks shows: a failure must not be hidden by its neighbours.
 _WORST_FIRST: Final = ("failed", "retried", "cancelled", "running", "ok", "pending")
 
 

@@ -166,7 +166,7 @@ class Board:
     def _look_for_failures(self) -> None:
         """Failures among the calls of tasks that ended well: asked for when more tasks have."""
         ended = sum(row.status == "COMPLETED" for row in self._table.rows)
-        # Their names are listed with another request, which would be in vain while nothing ends.
+        # Failures are listed with another request, which would be in vain while no task ends.
         if ended != self._ended:
             self._partly = partly_failed(self._lists)
             self._ended = ended

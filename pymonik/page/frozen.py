@@ -79,7 +79,7 @@ def write(path: str | os.PathLike[str], text: str) -> Path:
 
 
 def _umask() -> int:
-    # It can only be asked for by setting another one.
+    # The umask can only be asked for by setting another one.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

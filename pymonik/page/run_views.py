@@ -104,7 +104,7 @@ class HeldRun:
             if state.again is not None
             for earlier in past(state)
         }
-        # Those whose tasks may still change: a run of a million calls that ended is not gone
+        # Calls whose tasks may still change: a run of a million calls that ended is not gone
         # through again.
         self._unended = list(states)
 

@@ -45,7 +45,7 @@ class TaskTable:
         live = self._lists.tasks(statuses=LIVE, limit=_FIRST)
         fresh += live
         listed = {row.task_id for row in fresh}
-        # They have ended since, too long ago to be among the newest.
+        # These tasks have ended since, and are too old to be among the newest.
         if gone := [one for one in unended if one not in listed]:
             fresh += self._lists.tasks(ids=gone, limit=len(gone))
         self._rows.update((row.task_id, row) for row in fresh)

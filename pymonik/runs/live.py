@@ -47,10 +47,10 @@ _KEPT_IN_ALL: Final = 16 * 1024 * 1024  # characters, and bytes in the cluster
 # Seconds without any progress after which whoever waits for what was heard gives up: the thread may
 # be in a callable of the program that does not return.
 _STUCK_S: Final = 5.0
-_CATCH_UP_S: Final = 2.0  # the same where somebody waits for values, and output is a by-product
+_CATCH_UP_S: Final = 2.0  # seconds, where somebody waits for values and output is a by-product
 
 Key = tuple[str, int]  # a task's output, and the place of the call in the task
-_behind: weakref.WeakSet[Live] = weakref.WeakSet()  # those that have heard more than was handled
+_behind: weakref.WeakSet[Live] = weakref.WeakSet()  # sessions that have heard more than was handled
 
 
 class Heard(NamedTuple):

@@ -40,7 +40,7 @@ def logs_of(state: ResultState) -> str:
         ControlPlaneError: Its result cannot be read.
     """
     if state.status is Status.COMPLETED and state.result_id is None:
-        return ""  # it was not run: its files had been saved before
+        return ""  # the call was not run: its files had been saved before
     if state.status is Status.COMPLETED:
         opened = state.session.fetch([state])
         learn([state], opened)

@@ -26,7 +26,7 @@ _log = logging.getLogger("pymonik")
 
 _MOST_LINES: Final = 200  # of a second that are shown to a person, who cannot read more
 _MOST_TEXT: Final = 64 * 1024  # characters of them, since a line may be long
-_ERASE: Final = "\r\x1b[K"  # what stands in the line of a terminal: how calls come along
+_ERASE: Final = "\r\x1b[K"  # erases the line of a terminal that shows how calls come along
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def _write(line: OutputLine) -> None:
     # The stream has an encoding that does not know a character: the text goes on in ASCII.
     except UnicodeError:
         stream.write(text.encode("ascii", "backslashreplace").decode())
-    except (OSError, ValueError):  # it was closed
+    except (OSError, ValueError):  # the stream was closed
         return
 
 

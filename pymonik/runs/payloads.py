@@ -61,7 +61,7 @@ def _payload(session: Any, row: TaskRow) -> tuple[PayloadMeta, Sequence[Buffer]]
         # A payload is split and not unpickled: code of the user's runs when somebody asks for the
         # arguments.
         meta, blobs = containers.split(session.content(row.payload))
-    except PymonikError:  # it was deleted, or is of another program
+    except PymonikError:  # the payload was deleted, or is of another program
         return None
     return (meta, blobs) if isinstance(meta, PayloadMeta) else None
 

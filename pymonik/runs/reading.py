@@ -179,7 +179,7 @@ def _side_by_side(lists: Lists, rows: Sequence[ResultRow]) -> list[bytes | None]
     def read(row: ResultRow) -> bytes | None:
         try:
             return lists.data(row)
-        # Nobody answers: that is said, and not taken for data that are gone.
+        # The control plane does not answer: an error, and not the same as data that are gone.
         except UnavailableError:
             raise
         except ControlPlaneError as error:  # somebody has deleted it meanwhile

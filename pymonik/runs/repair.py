@@ -230,7 +230,7 @@ class _Again:
     def _can_run(self, state: ResultState) -> bool:
         """Whether something that a call needs is run again, and all else is there."""
         if state.again is not None and state.again.after() is not None:
-            return False  # it has been run again before
+            return False  # the call has been run again before
         needed = _needed(state)
         if None in needed or not any(one in self.new for one in needed):
             return False

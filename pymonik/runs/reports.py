@@ -43,7 +43,7 @@ class _OfCall:
     def add(self, entry: ReportEntry) -> None:
         self.entries.append(entry)
         most = min(entry.keep or _MOST, _MOST)
-        # What nobody has taken yet stays: "keep" is about those that were read.
+        # Reports that nobody has taken yet stay: ``keep`` is about those that were read.
         spare = min(len(self.entries) - most, max(self.taken - self.first, 0))
         spare = max(spare, len(self.entries) - _MOST)
         if spare > 0:
@@ -69,7 +69,8 @@ class Reports:
             for entry in entries:
                 key = output_id, entry.place
                 mark = key, entry.attempt, entry.count, entry.at
-                if mark in self._known:  # the same may come on two ways
+                # A report may come on two ways: with the news, and from a list.
+                if mark in self._known:
                     continue
                 if len(self._known) > 10 * _MOST:
                     # All at once: a report that comes a second time does so soon after the first.

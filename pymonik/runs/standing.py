@@ -62,5 +62,5 @@ def _running(handles: Sequence[Any]) -> frozenset[str]:
     pending = [one._state for one in handles if not one._state.is_final]
     try:
         return running(pending) if pending else frozenset()
-    except PymonikError:  # nobody answers: what runs counts as pending
+    except PymonikError:  # the control plane does not answer: running calls count as pending
         return frozenset()

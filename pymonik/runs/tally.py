@@ -146,7 +146,7 @@ class Tally:
         self._count(now)
         marks = self._marks
         if running:
-            # What runs is so for this look only; in `_marks` stands what is final.
+            # RUNNING holds for this look only; in `_marks` stands what is final.
             marks = self._marks.copy()
             for place in self._left:
                 if self.states[place].task_id in running:

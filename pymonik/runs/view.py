@@ -36,9 +36,9 @@ _WORDS: Final = {
     Mark.FAILED: "failed",
     Mark.CANCELLED: "cancelled",
 }
-# What a tile of several items shows: a failure must not be hidden by its neighbours.
+# The mark that a tile of several items shows: a failure must not be hidden by its neighbours.
 _WORST_FIRST: Final = (Mark.FAILED, Mark.CANCELLED, Mark.RUNNING, Mark.OK, Mark.PENDING)
-# Those of the page, told apart on light and dark, and by shape as well.
+# Colours as on the page, told apart on light and dark, and by shape as well.
 _STYLE: Final = """<style>
 .pymonik{font:13px/1.5 system-ui,sans-serif;max-width:62em}
 .pymonik b{font-weight:600}

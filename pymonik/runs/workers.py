@@ -112,7 +112,7 @@ def of_results(lists: Lists) -> dict[_Key, Inventory]:
             continue
         try:
             one = decoded(lists.data(row))
-        except PymonikError:  # its session is being deleted
+        except PymonikError:  # the session of the result is being deleted
             continue
         if one is not None:
             found[partition, host] = one

@@ -44,7 +44,7 @@ def replace(old: ResultState, new: ResultState) -> None:
             state.again = Again()
     assert old.again is not None
     assert new.again is not None
-    old.is_seen = True  # nobody runs a call again without knowing how it has ended
+    old.is_seen = True  # whoever runs a call again has seen how it ended
     old.again.after = weakref.ref(new)
     new.again.before = old
     if (handle := _dependants.get(old)) is not None:

@@ -54,8 +54,8 @@ class Asking:
         # the heap never compares two actions.
         self._numbers = itertools.count()
         self._questions: dict[Request, _Question] = {}
-        # What `again` was asked to repeat, by number. Each runs once: at its time, or as soon as
-        # somebody answers, whichever is first; its timer then finds nothing here.
+        # Requests to repeat, by number. Each is repeated once: at its time, or as soon as somebody
+        # answers, whichever is first; its timer then finds nothing here.
         self._repetitions: dict[int, Callable[[float], None]] = {}
         self._silent_since: float | None = None
         self.is_silence_told = False

@@ -49,7 +49,7 @@ class Callbacks:
             except queue.Empty:
                 return
             call(callback)
-            del callback  # it refers to a handle
+            del callback  # a callback refers to a handle, which would stay until the next one comes
 
 
 class Callback:

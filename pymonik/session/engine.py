@@ -99,7 +99,7 @@ class Engine:
         # The event that is being handled: if the machine breaks with it, it is refused as well.
         self._event: Any = None
         self._asked: set[events.Reply] = set()  # replies that callers wait for
-        self._broken: BaseException | None = None  # what escaped from the machine
+        self._broken: BaseException | None = None  # the exception that escaped from the machine
         self._owner: Callable[[], object] = lambda: None
         self._turn = _thread.allocate_lock()  # held by the thread for as long as it runs
         self._ident = 0  # of the thread; 0 where there is none
@@ -273,7 +273,7 @@ class Engine:
         _log.critical("the session broke: %r", error, exc_info=error)
         self._broken = error
         self._is_asleep = False  # who posts something starts a thread, which refuses it
-        with contextlib.suppress(BaseException):  # what broke may be in the way of this, too
+        with contextlib.suppress(BaseException):  # the machine is broken, and may raise here, too
             self._machine.collapse(error)
         if (session := self._owner()) is not None:
             broken.fail_pending(session, error)

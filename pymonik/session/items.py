@@ -132,7 +132,7 @@ class Items:
             self._ends.tell_printed(state, contents.opened)
         for result_id, states in elsewhere.items():
             self.follow(result_id, states, awaited.inputs, is_ours=awaited.is_ours)
-            self._pending.look_by(0.0)  # it may have ended before anybody here knew of it
+            self._pending.look_by(0.0)  # the result may have ended before anybody here knew of it
 
     def follow(
         self, result_id: str, states: list[ResultState], inputs: Sequence[Any], *, is_ours: bool

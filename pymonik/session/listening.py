@@ -78,7 +78,7 @@ class Listening:
         self._values = values
         self._polling_s = polling_s
         self._hold = hold
-        self._streams = 0  # that were up so far
+        self._streams = 0  # number of streams that were up so far
         self._stream_losses = 0  # since one lasted
         self._look: events.Look | None = None  # under way
         self._looks = 0  # since there is no stream

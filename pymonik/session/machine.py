@@ -87,7 +87,9 @@ class Machine:
         )
         self._waits = Waits(ends, self._outgoing, self._sending, pending, self._items)
         self._deleting = Deleting(asking, ends, are_kept)
-        self._end: tuple[Reply, float] | None = None  # who ends the session, and since when
+        self._end: tuple[Reply, float] | None = (
+            None  # the caller that ends the session, and since when
+        )
         self._last_reply: tuple[Reply, BaseException | None] | None = None
         self._handlers: dict[type[Any], Callable[[Any, float], None]] = {
             list: self._listening.news,
@@ -135,8 +137,9 @@ class Machine:
 
     def tick(self, now: float) -> None:
         """Do what is due, after the events of a turn."""
-        # What is due may hurry calls, and what moves on may fill a batch, so batches leave after
-        # both. Callers are answered last: what they wait for may have happened in any of these.
+        # In this order: timers that are due may hurry calls, and transitions may fill a batch, so
+        # batches leave after both. Callers are answered last: what they wait for may have happened
+        # in any of these.
         self._asking.act(now)
         self._outgoing.feed(now)
         self._outgoing.leave(now)

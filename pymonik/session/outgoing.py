@@ -38,7 +38,8 @@ MOST_WAITING_BYTES = 256 * 1024 * 1024
 # many.
 _FIRST_TASKS = 32
 _DELAY_S = 0.003  # seconds after the first call of a batch in which others may join it
-_LONG_DELAY_S = 0.1  # the same over gRPC while a batch is under way: each costs three requests
+# Seconds, over gRPC while a batch is under way: each batch costs three requests.
+_LONG_DELAY_S = 0.1
 
 
 class Outgoing:

@@ -30,7 +30,8 @@ class OutputState(ResultState):
         output: The name.
     """
 
-    __slots__ = ("_of", "observers", "output")  # those of the base stay empty: see `__getattr__`
+    # The slots of the base stay empty: see `__getattr__`.
+    __slots__ = ("_of", "observers", "output")
 
     def __init__(self, of: Referable, output: str) -> None:
         self._of = of

@@ -15,7 +15,7 @@ _FIRST = 4  # calls that go alone at once, to learn how long they take
 # Seconds after which twice as many may be under way, as long as none has ended.
 _DOUBLED_EVERY_S = 0.1
 _AHEAD_S = 1.0  # seconds of work that wait at each worker while the client learns and sends
-_MOST_AHEAD = 16  # the same in tasks, at most
+_MOST_AHEAD = 16  # tasks of that work, at most
 _FORGET = 0.5  # factor of what is known at each task that ended: later ones count more
 
 

@@ -49,7 +49,8 @@ class Paces:
     def counted(self, request: events.CountWorkers, event: events.Answered, _: float) -> None:
         """Somebody has said how many workers a partition may have."""
         self._asked.discard(request.partition)
-        if event.error is not None:  # it may be forbidden; those that run tasks are seen
+        # The request may be forbidden; workers that run tasks are seen anyway.
+        if event.error is not None:
             _log.debug("the workers of partition %r: %s", request.partition, event.error)
             return
         self._workers[request.partition] = event.value

@@ -131,7 +131,7 @@ class Recording:
         """The id of a run of calls that are about to leave, and their numbers in it."""
         with self._lock:
             numbering = self._runs.get(run.root)
-            if numbering is None:  # it was made before this program came
+            if numbering is None:  # the run was made before this program came
                 numbering = self._runs[run.root] = _Numbering(None)
             return numbering.run, [numbering.number(state) for state in states]
 

@@ -606,7 +606,7 @@ class RemoteSession:
             return
         ending = events.Ending(how == "cancelled", events.Reply())
         self._closed = self._closed or how
-        self.heavy.clear()  # they refer to the session
+        self.heavy.clear()  # the stored arguments refer to the session
         self._abandoned.detach()
         if own_threads.is_own():
             self._engine.post(ending)
@@ -736,7 +736,7 @@ def _let_go(engine: Engine) -> None:
 
 def _read_already(state: ResultState) -> OpenedResult | None:
     """The result, if its data came with the news or were read ahead, and are kept."""
-    news, state.news = state.news, None  # who reads it again fetches it
+    news, state.news = state.news, None  # a second reader fetches the value again
     if news is None:
         return None
     return news.opened if isinstance(news, Held) else OpenedResult(bytearray(news))

@@ -190,7 +190,7 @@ class Countdown:
         self._until_failure = until_failure
         self._has_end = has_end
         self._error: BaseException | None = None
-        self._ended = itertools.count(1)  # its `next` is one step, for any number of threads
+        self._ended = itertools.count(1)  # `next` of it is one step, for any number of threads
         self._lock = threading.Lock()  # released once, by whoever ends the wait
         self.alarm = _Alarm(self._lock)
         if states:
@@ -252,7 +252,7 @@ def release(lock: threading.Lock) -> None:
     """Let go whoever waits for the lock; somebody else may have done so."""
     try:
         lock.release()
-    except RuntimeError:  # it is released
+    except RuntimeError:  # the lock is released already
         return
 
 

@@ -165,7 +165,8 @@ class SingleCalls(Run):
             self._own_options.update((state, options) for state in states)
         for state, call in zip(states, calls, strict=True):
             state.run = self
-            # One that has handles mostly names them, and follows these when they are run again.
+            # A call with handles mostly consists of references: these are followed when calls are
+            # run again.
             most = _MOST_OF_ITEM if call.refs else _MOST_OF_SINGLE
             if call.nbytes <= most:
                 state.call = _kept(call)

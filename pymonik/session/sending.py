@@ -121,7 +121,7 @@ class Sending:
                 self._sends[again] = tries + 1
                 self._asking.ask_again(again, now + pause(tries))
                 return
-            if request.is_quick:  # one after the other, which finds out who is to blame
+            if request.is_quick:  # tasks are sent one by one, which finds out which is to blame
                 self._sends[again] = tries
                 self._asking.ask(again)
                 return
@@ -185,7 +185,7 @@ class Sending:
     def _drop_orphans(self, refused: OutgoingTask) -> None:
         """Tasks that need what was refused would wait for ever: no task will produce it."""
         lost = {id(state) for state in refused.states}
-        # Those under way whose results are not there yet are dropped once they were sent.
+        # Tasks under way whose results are not there yet are dropped once they were sent.
         self._orphans.update(
             (id(task), task)
             for send in self._sends

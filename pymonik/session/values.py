@@ -111,7 +111,7 @@ class Values:
             if reading is None:
                 reading = self._reading[result_id] = _Reading(now)
                 self._to_read.append(result_id)
-            # Somebody waits from now on, so patience begins anew, and the value is not only kept.
+            # A caller waits from now on: patience begins anew, and the value is not only kept.
             reading.since = now
             reading.ahead = None
             reading.wants.append(want)
@@ -177,7 +177,7 @@ class Values:
     def _was_large(self, reading: _Reading, result_id: str) -> None:
         """A result is larger than the request was for."""
         if not reading.wants and not self._items.are_read(result_id):
-            del self._reading[result_id]  # nobody has asked for it yet
+            del self._reading[result_id]  # it was read ahead: no caller has asked for it yet
         elif self._is_only_timed(result_id):
             del self._reading[result_id]
             self._items.were_large(result_id)
@@ -191,7 +191,7 @@ class Values:
         is_away = isinstance(error, UnavailableError)
         if now - reading.since >= (self._asking.patience_s if is_away else _LATE_IN_ALL_S):
             reading.refuse(error)
-        if not isinstance(error, ControlPlaneError):  # it is there, and cannot be read
+        if not isinstance(error, ControlPlaneError):  # the data are there, and cannot be read
             reading.refuse(error)
             self._items.are_unreadable(result_id, error)
         if not reading.wants and not self._items.are_read(result_id):

@@ -17,7 +17,7 @@ class Weights:
     """Looks at what is submitted to one session."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()  # what was said, without the figures
+        self._told: set[str] = set()  # warnings that were given, without their figures
 
     def look(self, submission: Submission) -> None:
         """Warn of what is heavy, the first time."""

@@ -145,7 +145,7 @@ class BoundedDrawing(Drawing):
         try:
             with one_moment():
                 calls.extend(islice(self._calls, count))
-        finally:  # those before an item that is wrong are submitted
+        finally:  # calls before an item that is wrong are submitted
             handles = self._submit(calls)
             with self._changed:
                 self._ready += handles

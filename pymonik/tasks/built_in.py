@@ -36,7 +36,7 @@ class BuiltInTask(Task[P, R]):
     A class of it says in `parts` what it is made of, which is also what its pickle holds.
     """
 
-    _parameter_names: tuple[str, ...] = ()  # that views show
+    _parameter_names: tuple[str, ...] = ()  # names of arguments that views show
 
     def parts(self) -> tuple[Any, ...]:
         """All that the task consists of: the arguments that make an equal one."""

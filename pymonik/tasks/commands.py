@@ -198,7 +198,8 @@ class CommandTask(BuiltInTask[..., "Completed"]):
         shared: object = None,
         seed: object = None,
     ) -> Packed:
-        # What comes again is a file, which is uploaded once anyway; programs have no seed of ours.
+        # Arguments that come again are files, which are uploaded once anyway; programs have no seed
+        # of ours.
         del shared, seed
         return self._pack(args, kwargs)
 

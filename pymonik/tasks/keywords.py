@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from pymonik.tasks.arguments import Parameters
 
-# What needs no prefix. An option that many functions have as a parameter does not belong here:
-# it would mean the one thing for one function and the other for the next.
+# Keywords that need no prefix. An option that many functions have as a parameter does not belong
+# here: it would mean the one thing for one function and the other for the next.
 UNPREFIXED: Final = frozenset(
     {"cache", "label", "max_queued", "memory", "resume", "save_to", "seed"}
 )

@@ -136,7 +136,7 @@ class Items:
         for item in items:
             if type(item) in _SMALL:
                 continue
-            with suppress(UsageError):  # it is raised for its call
+            with suppress(UsageError):  # the error is raised for its call
                 args, kwargs = self._parameters.of_item(item, {})
                 yield from args
                 yield from kwargs.values()

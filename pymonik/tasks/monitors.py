@@ -290,7 +290,7 @@ class MonitorHandle(ResultHandle[Any]):
 
     def __init__(self, state: ResultState, job: ResultHandle[Any] | None = None) -> None:
         super().__init__(state)
-        self._job = job  # its data stay as long as this does
+        self._job = job  # a handle: the data of the arguments stay as long as it does
         self.started = time.time()
 
     def stop(self) -> None:
@@ -420,7 +420,7 @@ def running(session: RemoteSession, *, everywhere: bool = False) -> list[Monitor
 
 def _of_others(session: RemoteSession, board: ResultRow, own: set[str]) -> list[MonitorHandle]:
     """The monitors that the board of a session names and that are not among our own."""
-    with contextlib.suppress(ControlPlaneError):  # its session is being deleted
+    with contextlib.suppress(ControlPlaneError):  # the session of the board is being deleted
         names = read(session.lists.data(board)).monitors
         rows = session.lists.results([one for one in names if one not in own])
         pending = [row for row in rows.values() if row.status == "CREATED"]

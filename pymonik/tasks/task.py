@@ -80,7 +80,7 @@ B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
 
-# What may stand for an argument: its handle, or a container that holds handles.
+# Types that may stand for an argument: its handle, or a container that holds handles.
 Later: TypeAlias = "ResultHandle[Any] | MultiResultHandle[Any] | list[Any] | dict[Any, Any]"
 
 _STATE: Final = (

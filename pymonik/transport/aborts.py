@@ -80,7 +80,7 @@ def told_by(task: TaskInfo | None, nonce: str) -> Failure | None:
         task: Of one call.
         nonce: See `why`.
     """
-    if task is None or _DEPENDENCY.match(task.error):  # that would be another task's
+    if task is None or _DEPENDENCY.match(task.error):  # the error would be another task's
         return None
     return failure_of(task.error, nonce)
 

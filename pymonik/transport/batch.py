@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 _MOST_FUNCTIONS = 32
 _MOST_OPTIONS = 1000  # sets of options whose complete form is remembered
 _RETRY = "###"  # in the id of a task that is a retry: the first one's id stands before it
-_PLAIN = CallMeta(1)  # the same for all that are alike
+_PLAIN = CallMeta(1)  # the head of every call with one blob and nothing else
 
 _Kind = tuple[object, ...]  # see `_kind`
 Refused = tuple["OutgoingTask", ControlPlaneError]
@@ -106,7 +106,7 @@ class _Heads:
     ) -> None:
         self._meta_of = meta_of
         self._functions = functions
-        # What the last single call has in common with others that may share its head.
+        # The parts of the last single call that others must share to share its head.
         self._like: tuple[object, ...] = ()
         self._head = b""
         self._dependencies: list[str] = []

@@ -31,7 +31,7 @@ class BoardData:
             return None
         try:
             return rows[0].result_id, lists.data(rows[0])
-        except ControlPlaneError:  # it was deleted meanwhile
+        except ControlPlaneError:  # the board was deleted meanwhile
             return None
 
     def create(self, data: bytes) -> str:

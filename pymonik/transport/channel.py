@@ -48,7 +48,7 @@ def open_channel(config: ClusterConfig) -> Any:
     threads.check(_THREADS)
     options = list(_OPTIONS)
     if config.is_local_socket:
-        # What gRPC makes of the path by default is refused by some servers.
+        # The authority that gRPC makes of the path by default is refused by some servers.
         options.append(("grpc.default_authority", "localhost"))
         return grpc.insecure_channel(config.target, options)
     options += _KEEPALIVE

@@ -219,7 +219,7 @@ class ControlPlane:
         request = partitions_common_pb2.GetPartitionRequest(id=partition_id)
         try:
             answer = self._retried("GetPartition", self._partitions.GetPartition, request)
-        except ControlPlaneError as error:  # it may be forbidden
+        except ControlPlaneError as error:  # the request may be forbidden
             _log.debug("the size of partition %s is not known: %s", partition_id, error)
             return _USUAL_SIZE
         return int(answer.partition.pod_max) or _USUAL_SIZE

@@ -33,7 +33,7 @@ _R = TypeVar("_R")
 # MB.
 REQUEST_BYTES = 16 * 1024 * 1024
 INLINE_BYTES = 1024 * 1024  # bytes of data up to which they go into a request with others
-_DIRECT_BYTES = 256 * 1024  # the same where a file can be written into the storage instead
+_DIRECT_BYTES = 256 * 1024  # bytes, where a file can be written into the storage instead
 _MAPPED_BYTES = 64 * 1024  # bytes of a file from which it is mapped: to read less is faster
 _PARALLEL = 8  # streams at the same time
 _ITEM_BYTES = 128  # of a request, for each result besides its data

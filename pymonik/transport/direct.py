@@ -174,7 +174,7 @@ class _Connection:
 
     # No `weakref.finalize`, which would close the socket before the last functions of `atexit` run.
     def __del__(self) -> None:
-        if hasattr(self, "_socket"):  # it has none if it could not connect
+        if hasattr(self, "_socket"):  # without a socket the constructor could not connect
             self._socket.close()
 
     def set_timeout(self, seconds: float | None) -> None:
@@ -204,7 +204,7 @@ class _Connection:
         try:
             # `close` alone does not wake a thread that waits for data of this socket.
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:  # it is closed
+        except OSError:  # the socket is closed
             return
 
     def close(self) -> None:
@@ -215,7 +215,8 @@ def _connected(path: str, timeout: float | None) -> socket.socket:
     try:
         with ExitStack() as opened:
             connected = opened.enter_context(socket.socket(socket.AF_UNIX))
-            connected.settimeout(timeout)  # it waits while too many others do
+            # Connecting waits while the queue of the listener is full.
+            connected.settimeout(timeout)
             connected.connect(path)
             opened.pop_all()
             return connected

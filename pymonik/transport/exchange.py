@@ -88,7 +88,7 @@ class Exchange:
         self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()  # of the numbers; taken by our own threads only
         self._threads = 0
-        self._jobs = 0  # that wait or are being done
+        self._jobs = 0  # number of jobs that wait or are being done
         self._stream: News | None = None
         self._is_closed = False
 
@@ -145,7 +145,8 @@ class Exchange:
         own_threads.mark()
         while job := self._next():
             job()
-            del job  # it refers to arguments and handles
+            # A job refers to arguments and handles, which would stay until the next one comes.
+            del job
             with self._lock:
                 self._jobs -= 1
 

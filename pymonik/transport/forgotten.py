@@ -53,7 +53,8 @@ class ForgottenSessions:
     def _delete_one(self, plane: ControlPlane, session_id: str) -> None:
         try:
             if plane.has_running_tasks(session_id):
-                self._ids.append(session_id)  # they may be there for what they do: next time
+                # Running tasks may be wanted for what they do: the session is deleted next time.
+                self._ids.append(session_id)
             else:
                 plane.delete_session(session_id)
         except ControlPlaneError as error:

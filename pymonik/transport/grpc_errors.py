@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Code = grpc.StatusCode
 
-# What the code means, where the control plane's own words do not say it.
+# Meanings of codes, where the control plane's own words do not say it.
 MEANING: dict[Any, str] = {
     Code.OK: "the request ended without an answer",
     Code.CANCELLED: "the request was cancelled",

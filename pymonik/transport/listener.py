@@ -47,6 +47,6 @@ class Listener:
                 client.connect(self._path)
             except (ConnectionRefusedError, FileNotFoundError):
                 return False
-            except OSError:  # its queue is full, or we have no descriptor left: somebody is there
+            except OSError:  # the queue is full, or we have no descriptor left: somebody is there
                 return True
         return True

@@ -89,7 +89,9 @@ class LiveEvents:
         update = getattr(event, kind) if kind else None
         if update is not None and update.status == _COMPLETED:
             for row in self._lists.results([update.result_id]).values():
-                # What the agent creates has a task for its owner.
+                # A result that a worker creates as a client of the control plane has the session
+                # for its owner. One that comes through an agent, with the end of its task, has the
+                # task.
                 self._live.is_live |= row.owner == self._session_id
                 self._live.heard(row.name, row.result_id)
 

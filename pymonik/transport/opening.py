@@ -88,7 +88,7 @@ def open_session(
     impatient = plane.impatient()
     data = DataStore(impatient, session_id, chunk_bytes=chunk_bytes, folder=storage_folder)
     nonces = nonces or (secrets.token_hex(16),)  # known to this session and its workers only
-    # What the machine asks for fails at once, and is repeated by it; `plane` itself is patient.
+    # Requests of the machine fail at once, and are repeated by it; `plane` itself is patient.
     sender = BatchSender(
         impatient,
         session_id,

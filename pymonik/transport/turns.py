@@ -23,7 +23,7 @@ _HEAD_START_NEAR_S = 0.1
 _HEAD_START_FAR_S = 0.005
 # More for each of its tasks: what the control plane takes to read one.
 _HEAD_START_OF_TASK_S = 50e-6
-# That a batch waits for the one before to get ready, which may have gigabytes to send.
+# Seconds that a batch waits for the one before to get ready, which may have gigabytes to send.
 _MOST_S = 2.0
 
 

@@ -156,7 +156,8 @@ class LambdaHandler(msgspec.Struct, frozen=True, kw_only=True, tag="lambda", omi
     files: tuple[FileRef, ...] = ()
 
 
-# What a worker runs without unpickling anything, whatever its Python is; see docs/format.md.
+# Functions that a worker runs without unpickling anything, whatever its Python is; see
+# docs/format.md.
 BuiltIn = Command | LambdaHandler
 
 

@@ -34,7 +34,7 @@ INLINE_BUFFER = 2048
 
 _MAGIC = b"PMK2"
 _PRELUDE = struct.Struct("<4sIQ")  # magic, size of the head, number of blobs
-_PRELUDE_OF_ONE = struct.Struct("<4sIQQ")  # the same, with the size of the only blob
+_PRELUDE_OF_ONE = struct.Struct("<4sIQQ")  # that of a container with one blob, and its size
 _ALIGNMENT = 64  # bytes: a line of a processor's cache, which vector instructions read at once
 # Heads up to this size (bytes) are kept decoded, so many of them: single calls that are alike have
 # the same one, byte by byte.
@@ -44,7 +44,7 @@ _KEPT_HEADS = 64
 _encoder = msgspec.msgpack.Encoder()
 _needs_decoder = msgspec.msgpack.Decoder(PayloadNeeds)
 _label_decoder = msgspec.msgpack.Decoder(PayloadLabel)
-# What reading a head raises that is none of ours: texts that are not UTF-8, and lists that are too
+# Errors of reading a head that are none of ours: texts that are not UTF-8, and lists that are too
 # deep, are no `MsgspecError`.
 _NO_HEAD = (struct.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decoder: msgspec.msgpack.Decoder[Meta] = msgspec.msgpack.Decoder(Meta)

@@ -82,7 +82,7 @@ class TaskAgent:
             return
         try:
             os.replace(path, target)  # noqa: PTH105 - from a name to a path
-        except OSError:  # it lies on another file system
+        except OSError:  # the file lies on another file system
             shutil.move(path, target)
 
     def store(self, name: str, data: bytes) -> None:

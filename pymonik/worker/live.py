@@ -104,7 +104,7 @@ class LiveWay:
     def forget(self, result_ids: Sequence[str]) -> None:
         """Delete data that nobody needs any more, if this worker can: an agent cannot."""
         if self.client is not None:
-            with contextlib.suppress(queue.Full):  # they stay as long as the session
+            with contextlib.suppress(queue.Full):  # then the data stay as long as the session
                 self._waiting.put_nowait(_Forgotten(result_ids))
 
     def begin(self, read: Callable[[str], bytes | None]) -> None:
@@ -173,7 +173,7 @@ class LiveWay:
                     logger.warning("the control plane does not answer: %s", error)
                     return False
                 time.sleep(pause_s)
-            except ControlPlaneError as error:  # this worker may not
+            except ControlPlaneError as error:  # this worker is not allowed to
                 if isinstance(one, _Told):
                     logger.warning("tasks are not live: %s", error)
                     self.client = None

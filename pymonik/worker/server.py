@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _THREADS_OF_GRPC = 8  # beside those below
-THREADS = 8  # that answer: one runs the task, the others are for HealthCheck meanwhile
+THREADS = 8  # threads that answer: one runs the task, the others are for HealthCheck meanwhile
 STOP_S = 2.0  # seconds for requests that are being answered when the server stops
 WAKE_S = 1.0  # seconds between two looks at processes that have ended and nobody waits for
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]

@@ -201,7 +201,7 @@ class ExecutorSlot:
         most = self._most(outcome, waiting)
         with self._changed:
             self._is_going_on = True
-        held = dict(self._held)  # what `finally` restores should `go_on` raise
+        held = dict(self._held)  # `finally` restores this if `go_on` raises
         # Dicts keep the order of insertion, in which the executor has the runs.
         follows = next((one for one in held if one != assignment.task_id), "")
         try:
@@ -215,7 +215,8 @@ class ExecutorSlot:
                 self._is_going_on, self._held = False, held
                 self._changed.notify_all()
         if isinstance(outcome, Waiting) and self._pool.is_settled(outcome.packages_id):
-            # It was settled after the pool has looked and before the task began to wait.
+            # The environment was settled after the pool has looked and before the task began to
+            # wait.
             self._dispatch.environment_settled(outcome.packages_id)
         return [self._call(one) for one in more]
 

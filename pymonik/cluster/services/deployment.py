@@ -27,7 +27,7 @@ from pymonik.cluster.services.lists import ListRequest
 if TYPE_CHECKING:
     from pymonik.cluster.control_plane import ControlPlane
 
-# What ArmoniK answers without authentication: all methods of all services, whether there are any.
+# ArmoniK's answer without authentication: all methods of all services, whether there are any.
 PERMISSIONS = {
     "Sessions": "CancelSession CloseSession CreateSession DeleteSession GetSession ListSessions "
     "PauseSession PurgeSession ResumeSession StopSubmission",

@@ -66,7 +66,7 @@ class DirectServer:
             self._is_stopped = True
             connections = dict(self._connections)
         for one in connections:
-            with contextlib.suppress(OSError):  # it has just ended
+            with contextlib.suppress(OSError):  # the connection has just ended
                 one.shutdown(socket.SHUT_RDWR)
         if self._acceptor.ident is not None:
             # Closing a socket does not wake a thread that waits in `accept` for it; a connection

@@ -177,8 +177,8 @@ def finish(
     if pod_id is not None and is_held_elsewhere(state, task_id, pod_id):
         task = None
     if task is not None and task.status is TaskStatus.CANCELLING:
-        # Its output and durations stay as they are, and nothing that it made exists: ArmoniK writes
-        # no more of a running task that it has stopped. Its outputs were aborted with the request.
+        # The output and durations of a task that was stopped stay as they are, and nothing that it
+        # made exists: ArmoniK writes no more of it. Its outputs were aborted with the request.
         task.ended_at = now
         state.set_task_status(task, TaskStatus.CANCELLED)
     elif task is not None and task.status in HELD:
@@ -304,7 +304,7 @@ def retry(state: State, task: Task, error: str, now: int) -> None:
     attempt = _next_attempt(task, now)
     state.add_task(attempt)
     for output in state.known_results(task.expected_output_ids):
-        # Whoever looks for the task of an output finds the new attempt before the old one has
+        # A client that looks for the task of an output finds the new attempt before the old one has
         # ended.
         state.set_owner(output, attempt.task_id)
     end(state, task, TaskStatus.RETRIED, now, error=error)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pymonik.cluster.state.rows import Result, Session, Task
     from pymonik.cluster.state.tables import State
 
-# What was queued or had a runner when the cluster ended. No attempt is consumed: nothing that the
-# task has made exists unless it ended.
+# Statuses of tasks that were queued or had a runner when the cluster ended. No attempt is consumed:
+# nothing that the task has made exists unless it ended.
 _WITH_A_RUNNER = frozenset(
     {
         TaskStatus.SUBMITTED,
@@ -71,7 +71,8 @@ def restore(state: State, rows: Rows, now: int) -> None:
     for task in rows.tasks.values():
         if task.status not in FINAL:
             _go_on(state, task, now)
-    # What was collected would announce every old row; nobody has subscribed yet.
+    # The effects of restoring are dropped: they would announce every old row, and nobody has
+    # subscribed yet.
     state.take_effects()
 
 

@@ -134,7 +134,7 @@ class Task:
     started_at: int | None = None
     processed_at: int | None = None
     ended_at: int | None = None
-    measured: bool = False  # it ended, and its durations count
+    measured: bool = False  # set when the task has ended, if its durations count
     number: int = 0  # order of creation, which is the order within a priority
     waiting_for: int = 0  # how many of its inputs are not there
     queued: bool = False  # whether its entry in the queue counts, see `PartitionQueue`

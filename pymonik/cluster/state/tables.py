@@ -67,8 +67,8 @@ class State:
         self.queues = {partition_id: PartitionQueue() for partition_id in self.partitions}
         self.waiting: dict[str, dict[str, Task]] = {}  # by environment that is being made
         self.effects = Effects()
-        # What somebody wants to hear of. A task changes ten times, and the program that has the
-        # cluster for itself hears of the last change only.
+        # Rows whose changes somebody wants to hear of. A task changes ten times, and the program
+        # that has the cluster for itself hears of the last change only.
         self.wanted: Collection[Kind] = frozenset(Kind)
         self.kept_payloads = KeptPayloads()
         self._references: Counter[str] = Counter()  # results per object: an import shares it
@@ -271,7 +271,7 @@ class State:
         """Rows are gone; a dictionary keeps the size that it had, unless it is filled anew."""
         self._gone += count
         if self._gone < len(self.tasks) + len(self.results):
-            return  # it would take longer than to make the rows that are gone
+            return  # filling anew would take longer than making the rows that are gone took
         _fill_anew(self.tasks)
         _fill_anew(self.results)
         _fill_anew(self._references)
