@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pymonik.cache.canonical import CannotDigestError
 from pymonik.cache.entries import entries_of
 from pymonik.cache.keys import arguments_key, environment_key, keys
+from pymonik.cache.walk import CannotDigestError
 from pymonik.errors import ControlPlaneError
 from pymonik.session.cached import CachedCall
 from pymonik.session.remote import RemoteSession

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from pymonik.cache.canonical import CannotDigestError, Digested, digest_of, digested
+from pymonik.cache.canonical import Digested, digest_of, digested
 from pymonik.cache.codes import Part, imports_by_text
 from pymonik.cache.installed_packages import versions
 from pymonik.cache.named_files import named_files, texts_of
 from pymonik.cache.reached import NOTHING, Reached, reached
+from pymonik.cache.walk import CannotDigestError
 from pymonik.code.settings import values_in
 from pymonik.session.result import ResultState, Status
 

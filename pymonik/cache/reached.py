@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pymonik.cache.canonical import CannotDigestError
 from pymonik.cache.codes import Part, digest_of_code, imports_by_text, parts_of_module
 from pymonik.cache.named_files import texts_of
+from pymonik.cache.walk import CannotDigestError
 from pymonik.code.closure import each
 from pymonik.code.imports import imported_names
 

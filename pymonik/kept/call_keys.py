@@ -9,8 +9,9 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from pymonik.cache.canonical import CannotDigestError, digest_of
+from pymonik.cache.canonical import digest_of
 from pymonik.cache.keys import environment_key, keys
+from pymonik.cache.walk import CannotDigestError
 from pymonik.code import codec
 from pymonik.code.references import Named
 from pymonik.errors import SerializationError

@@ -16,8 +16,8 @@ import msgspec
 from pymonik.batches.ledger import Ledger
 from pymonik.batches.saving import Saving
 from pymonik.batches.target import Target
-from pymonik.cache.canonical import CannotDigestError
 from pymonik.cache.keys import arguments_key, environment_key, keys
+from pymonik.cache.walk import CannotDigestError
 from pymonik.code import codec
 from pymonik.code.references import Known
 from pymonik.errors import UsageError

@@ -18,8 +18,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pymonik.cache.canonical import CannotDigestError, digest_of
+from pymonik.cache.canonical import digest_of
 from pymonik.cache.reached import reached
+from pymonik.cache.walk import CannotDigestError
 from pymonik.code.bundle import Bundler
 
 if TYPE_CHECKING:
