@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pymonik.runs.summaries import RunSummary
     from pymonik.transport.listing import Listing
 
+_Row = dict[str, object]
 _MOST_TASKS = 20_000  # a listing of more takes seconds
 
 
@@ -25,15 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", nargs="?", default="", help="only those of this session")
 
 
-def _recorded(lists: Listing, session_id: str) -> dict[tuple[str, str, str], dict[str, object]]:
+def _recorded(lists: Listing, session_id: str) -> dict[tuple[str, str, str], list[_Row]]:
     """Runs that have records, by session, label and function: these know of each item."""
     runs = read_runs(lists, session_id)
     outputs = outputs_of(lists, runs)
     for run in runs:
         drop_unsent(run, outputs)
-    found = {}
+    found: dict[tuple[str, str, str], list[_Row]] = {}
     for run, counted in zip(runs, standing(lists, runs, outputs), strict=True):
-        found[run.session_id, run.label, run.function.name] = {
+        row: _Row = {
             "label": run.label,
             "function": run.function.name,
             "ok": counted.ok,
@@ -45,10 +46,12 @@ def _recorded(lists: Listing, session_id: str) -> dict[tuple[str, str, str], dic
             "age_s": age(run.started),
             "session_id": run.session_id,
         }
+        # The runs of one label are told each, the last one first; lists of tasks mix them.
+        found.setdefault((run.session_id, run.label, run.function.name), []).insert(0, row)
     return found
 
 
-def _row(run: RunSummary) -> dict[str, object]:
+def _row(run: RunSummary) -> _Row:
     return {
         "label": run.label,
         "function": run.function,
@@ -71,8 +74,8 @@ def run(options: argparse.Namespace) -> int:
         partly = partly_failed(lists, options.session)
     listed = [(run.key, _row(run)) for run in by_run(tasks, partly)]
     # A record counts calls, a list counts tasks: where there is a record it says more.
-    rows = [recorded.pop(key, row) for key, row in listed]
-    rows += recorded.values()
+    rows = [one for key, row in listed for one in recorded.pop(key, [row])]
+    rows += [one for some in recorded.values() for one in some]
     show(rows, as_json=options.json, none="no runs")
     if len(tasks) == _MOST_TASKS and not options.json:
         say(f"(of the {_MOST_TASKS} tasks that were submitted last)")

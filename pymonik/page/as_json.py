@@ -51,6 +51,8 @@ def run(view: RunView, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "key": view.key,
         "unit": view.unit,
+        "note": view.note,
+        "may_rerun": view.may_rerun,
         "function": view.function,
         "label": view.label,
         "session": view.session_id,

@@ -12,6 +12,8 @@ from pymonik.errors import PymonikError, UsageError
 from pymonik.page import as_json, bars, details, graph
 from pymonik.page.columns import run_data
 from pymonik.page.live_reports import LiveReports
+from pymonik.page.recorded_view import RecordedView
+from pymonik.page.run_records import RunRecords
 from pymonik.page.run_views import HeldRun, ListedRun, RunView
 from pymonik.page.task_table import TaskTable
 from pymonik.runs import held
@@ -85,6 +87,8 @@ class Board:
         self._asking = threading.RLock()
         self._session = session
         self._table = TaskTable(lists)
+        self._records = RunRecords(lists)
+        self._latest: dict[str, TaskRow] = {}  # attempts at the tasks of the table, by first id
         self._reports = LiveReports(lists)
         self._look_at = 0.0  # when the cluster is looked at next
         self._trouble = ""  # why it could not be
@@ -152,6 +156,9 @@ class Board:
             began = time.monotonic()
             try:
                 self._table.look()
+                rows = self._table.rows
+                self._latest = {row.first_id: row for row in rows if row.status != "RETRIED"}
+                self._records.look(self._latest)
                 self._look_for_failures()
                 self._trouble = ""
             except PymonikError as error:
@@ -172,22 +179,36 @@ class Board:
             self._ended = ended
 
     def _group(self) -> None:
-        """Make runs of what is held and of what is listed."""
+        """Make runs of what is held, of what is recorded, and of other tasks that are listed."""
         self._find_held()
         ours: set[str] = set()
-        for view in list(self._held.values()):
+        for held_run in list(self._held.values()):
+            ours |= held_run.tasks()
+            held_run.found = {
+                one: self._latest[one] for one in held_run.tasks() if one in self._latest
+            }
+        recorded = [view for view in self._records.views if ours.isdisjoint(view.tasks())]
+        for view in recorded:
             ours |= view.tasks()
-        latest = {row.first_id: row for row in self._table.rows if row.status != "RETRIED"}
-        for view in list(self._held.values()):
-            view.found = {one: latest[one] for one in view.tasks() if one in latest}
-        groups: dict[tuple[str, str, str], list[TaskRow]] = {}
-        for row in self._table.rows:
-            if row.first_id not in ours:
-                groups.setdefault((row.session_id, row.run, row.function), []).append(row)
-        found: list[RunView] = [*self._held.values()]
-        found += [ListedRun("|".join(key), rows, self._partly) for key, rows in groups.items()]
+        found: list[RunView] = [*self._held.values(), *recorded, *self._listed(ours, recorded)]
         found.sort(key=lambda view: view.started, reverse=True)
         self._runs = {view.key: view for view in found}
+
+    def _listed(self, known: set[str], recorded: Iterable[RecordedView]) -> list[ListedRun]:
+        """Runs of the tasks that belong to no other run."""
+        groups: dict[tuple[str, str, str], list[TaskRow]] = {}
+        for row in self._table.rows:
+            if row.first_id not in known:
+                groups.setdefault((row.session_id, row.run, row.function), []).append(row)
+        by_name = {
+            (view.session_id, label, view.function): view
+            for view in recorded
+            for label in (view.label, view.run.label)  # tasks of a run without one have none
+        }
+        for name in by_name.keys() & groups.keys():
+            # A chunk gives calls to tasks that no record names; ArmoniK shows them under its label.
+            by_name[name].adopt(row.first_id for row in groups.pop(name))
+        return [ListedRun("|".join(name), rows, self._partly) for name, rows in groups.items()]
 
     def _find_held(self) -> None:
         """Follow maps that are new, or whose calls were run again."""
@@ -295,6 +316,7 @@ class Board:
         found, is_whole = _with_text(view, places, text) if text else (places, True)
         first = _number(given, "from")
         most = min(_number(given, "count", 100), _MOST_ROWS)
+        view.prepare(found[first : first + most])
         return {
             "total": len(found),
             "is_whole": is_whole,
@@ -307,9 +329,14 @@ class Board:
     def _call(self, given: Mapping[str, str]) -> dict[str, Any]:
         view = self._view(given)
         place = _number(given, "place")
+        item: int | None
         if isinstance(view, HeldRun) and place < len(view.states):
             item = max(0, view.states[place].item)
             told = details.of_call(view, place)
+        elif isinstance(view, RecordedView) and place < view.run.total:
+            at = view.place(place)
+            item = None if at is None else max(0, at[1])
+            told = self._records.call(view, place, self._table.rows)
         elif isinstance(view, ListedRun) and place < len(view.rows):
             item = None
             told = details.of_task(view, place, self._table.rows, self._lists)
@@ -375,11 +402,7 @@ class Board:
             for session in {id(state.session): state.session for state in pending}.values():
                 session.cancel([state for state in pending if state.session is session])
             return f"{count(len(pending), 'call')} cancelled"
-        chosen = (
-            {view.rows[place].first_id}
-            if isinstance(view, ListedRun) and place is not None
-            else view.tasks()
-        )
+        chosen = view.tasks() if place is None else _task_of(view, place)
         ids = [
             row.task_id for row in self._table.rows if row.first_id in chosen and row.status in LIVE
         ]
@@ -417,6 +440,7 @@ class Board:
         for row in rows:
             delete(self._lists, row)
             self._table.forget(row.session_id)
+            self._records.forget(row.session_id)
         self._workers_at = 0.0
         return f"{count(len(rows), 'session')} deleted"
 
@@ -441,6 +465,14 @@ def _let_go(board: weakref.ref[Board], identity: int) -> None:
     """The program has let a map go: its run is shown by its tasks from now on."""
     if (there := board()) is not None and (view := there._held.pop(identity, None)) is not None:
         there._runs.pop(view.key, None)
+
+
+def _task_of(view: RunView, place: int) -> set[str]:
+    """The task of a call, as a set of first ids: with the calls that share it, it is cancelled."""
+    if isinstance(view, ListedRun):
+        return {row.first_id for row in view.rows[place : place + 1]}
+    task = view.task(place) if isinstance(view, RecordedView) else None
+    return set() if task is None else {task.first_id}
 
 
 def _number(given: Mapping[str, str], name: str, default: int = 0) -> int:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pymonik.runs.rows import TaskRow
 
 _MOST_DETAILS: Final = 300  # calls with traceback and output; failed ones first
+_MOST_PREPARED: Final = 2_000  # calls of others whose arguments are read
 _MOST_ASKED: Final = 50  # calls of which the control plane is asked for attempts
 _DETAILS_BYTES: Final = 1_500_000  # of those details, about, as they stand in the file
 _ROWS_BYTES: Final = 2_500_000  # arguments and errors of all calls: the file stays below 5 MB
@@ -31,6 +32,7 @@ def run_data(
         share: How many runs share the room of the file.
     """
     snapshot = view.look(now)
+    view.prepare(range(min(snapshot.total, _MOST_PREPARED)))
     lines = [view.row(place) for place in range(snapshot.total)]
     workers = list(dict.fromkeys(line["worker"] for line in lines))
     numbers = {worker: number for number, worker in enumerate(workers)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymonik.errors import PymonikError, TaskFailedError
 from pymonik.page import as_json
 from pymonik.page.run_views import HeldRun, arguments_of
-from pymonik.page.stored_task import stored_task
+from pymonik.page.stored_task import StoredCall, stored_call, stored_task
 from pymonik.runs.attempts import attempts
 from pymonik.runs.error_lines import summary
 from pymonik.runs.figures import seconds_of
@@ -20,7 +20,9 @@ from pymonik.session.result import Status
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pymonik.page.recorded_view import RecordedView
     from pymonik.page.run_views import ListedRun
+    from pymonik.runs.item_ends import ItemEnds
     from pymonik.runs.rows import Lists, TaskRow
     from pymonik.session.result import ResultState
 
@@ -92,6 +94,29 @@ def of_task(run: ListedRun, place: int, rows: Iterable[TaskRow], lists: Lists) -
         "traceback": tail(row.error or stored.tracebacks),
         "output": tail(stored.output),
         "attempts": [as_json.task(one) for one in tried],
+    }
+
+
+def of_recorded(
+    view: RecordedView, number: int, rows: Iterable[TaskRow], lists: Lists, ends: ItemEnds
+) -> dict[str, Any]:
+    """Of a call of another program, with all attempts at its task among these rows."""
+    view.prepare([number])
+    place, task = view.place(number), view.task(number)
+    result = ends.row(place[0]) if place is not None else None
+    stored = stored_call(lists, result, place[1]) if result and place else StoredCall()
+    tried = [one for one in rows if task is not None and one.first_id == task.first_id]
+    return {
+        **view.row(number),
+        "status": as_json.WORDS[view.mark(number)],
+        "name": view.function,
+        "task": "" if task is None else task.task_id,
+        "result": "" if place is None else place[0],
+        "partition": "" if task is None else task.partition,
+        "arguments": view.arguments(number, _LONGEST_ARGUMENTS),
+        "traceback": tail(stored.traceback or ("" if task is None else task.error)),
+        "output": tail(stored.output),
+        "attempts": [as_json.task(one) for one in sorted(tried, key=lambda one: one.attempt)],
     }
 
 

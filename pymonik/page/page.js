@@ -222,7 +222,7 @@
       el("div", {}, el("h1", {}, name(run)), el("p", { class: "sub" },
         `started ${new Date(run.started * 1000).toLocaleString([], DATE)}`, run.session ? [" · session ", el("code", {}, run.session)] : null)),
       shown.state.may_act && (live || failed) ? el("div", { class: "acts" },
-        failed && run.unit === "call" ? el("button", { type: "button", "data-focus": "rerun", onclick: () => act("rerun", { key: run.key }, `Run ${count(failed, "call")} again that failed or were cancelled?`) }, "Run failed again") : null,
+        failed && run.may_rerun ? el("button", { type: "button", "data-focus": "rerun", onclick: () => act("rerun", { key: run.key }, `Run ${count(failed, "call")} again that failed or were cancelled?`) }, "Run failed again") : null,
         !live ? null : el("button", { type: "button", class: "danger", "data-focus": "cancel", onclick: () => act("cancel", { key: run.key }, `Cancel what has not ended of ${run.line.split("   ")[0]}?`) }, "Cancel run")) : null,
     ]);
     fill(section(detail, "stats", () => el("div", { class: "card" })), [run.counts, run.rate.toFixed(1), span(run.elapsed), run.eta && span(run.eta), run.median, run.peak], () => [
@@ -285,7 +285,7 @@
     canvas._unit = run.unit;
     const each = Math.ceil(canvas._letters.length / MOST_TILES);
     canvas._each = Math.max(1, each);
-    card.querySelector("h2").textContent = canvas._each > 1 ? `A tile is ${canvas._each} ${run.unit}s` : `A tile is a ${run.unit}`;
+    card.querySelector("h2").textContent = (canvas._each > 1 ? `A tile is ${canvas._each} ${run.unit}s` : `A tile is a ${run.unit}`) + (run.note ? `: ${run.note}` : "");
     canvas.setAttribute("aria-label", `${run.line}. Arrow keys go through the tiles, Enter opens one.`);
     fill(card.querySelector(".legend"), ORDER.filter((word) => run.counts[word]), () => ORDER.filter((word) => run.counts[word]).map((word) =>
       el("span", {}, el("i", { style: { background: `var(--${word})` } }), word)));
@@ -601,7 +601,7 @@
     const ended = !["pending", "running"].includes(call.status);
     openDrawer([
       drawerHead([`${run.function} `, el("span", { class: "quiet number" }, `${run.unit} ${call.index}`)],
-        shown.state.may_act && run.unit === "call" && ended ? el("button", { type: "button", onclick: async () => { drawer.close(); await act("rerun", { key, place: String(place) }, `Run ${run.unit} ${call.index} again?`); } }, "Run again") : null,
+        shown.state.may_act && run.may_rerun && ended ? el("button", { type: "button", onclick: async () => { drawer.close(); await act("rerun", { key, place: String(place) }, `Run ${run.unit} ${call.index} again?`); } }, "Run again") : null,
         shown.state.may_act && !ended ? el("button", { type: "button", class: "danger", onclick: async () => { drawer.close(); await act("cancel", { key, place: String(place) }, `Cancel ${run.unit} ${call.index}?`); } }, "Cancel") : null),
       el("dl", { class: "facts" }, fact("status", stateOf(call.status)), fact("time", span(call.seconds)), fact("worker", call.worker), fact("attempt", call.attempt),
         fact("started", call.started ? new Date(call.started * 1000).toLocaleString([], DATE) : ""), fact("partition", call.partition), fact("task", call.task ? el("code", {}, call.task) : ""), fact("result", call.result ? el("code", {}, call.result) : "")),

@@ -47,10 +47,14 @@ class RunView(Protocol):
     Attributes:
         key: Tells it from the others of the page, as long as that lasts.
         unit: What a tile is: ``call`` or ``task``.
+        note: What people must know of the tiles; ``""`` where they are what one expects.
+        may_rerun: Whether what failed of it can be run again from here.
     """
 
     key: str
     unit: str
+    note: str
+    may_rerun: bool
     function: str
     label: str
     session_id: str
@@ -58,6 +62,9 @@ class RunView(Protocol):
 
     def look(self, now: float) -> Snapshot:
         """How it is now."""
+
+    def prepare(self, places: Iterable[int]) -> None:
+        """Have at hand what the lines of these calls need."""
 
     def row(self, place: int) -> dict[str, Any]:
         """A call, in a line of a table."""
@@ -78,6 +85,8 @@ class HeldRun:
     """
 
     unit = "call"
+    note = ""
+    may_rerun = True
 
     def __init__(
         self,
@@ -126,6 +135,9 @@ class HeldRun:
         self._tasks.discard("")
         return self._tasks
 
+    def prepare(self, places: Iterable[int]) -> None:
+        """Nothing: handles have it all."""
+
     def row(self, place: int) -> dict[str, Any]:
         """A call, in a line of a table."""
         state = self.states[place]
@@ -156,6 +168,8 @@ class ListedRun:
     """
 
     unit = "task"
+    note = "which calls a task holds is known of runs in sessions with a name"
+    may_rerun = False
 
     def __init__(
         self, key: str, rows: Iterable[TaskRow], partly: Mapping[str, PartlyFailed] | None = None
@@ -202,6 +216,9 @@ class ListedRun:
         """First ids of its tasks."""
         return {row.first_id for row in self.rows}
 
+    def prepare(self, places: Iterable[int]) -> None:
+        """Nothing: rows have it all."""
+
     def row(self, place: int) -> dict[str, Any]:
         """A task, in a line of a table."""
         row = self.rows[place]
@@ -223,20 +240,31 @@ class ListedRun:
 
     def _fault(self, row: TaskRow) -> Fault | None:
         if row.error:
-            return _fault(row.error)
+            return fault_of(row.error)
         partly = self._partly.get(row.task_id)
         return None if partly is None else Fault(partly.kinds, partly.calls)
 
     def _groups(self) -> tuple[ErrorGroup, ...]:
-        groups: dict[str, ErrorGroup] = {}
-        for place, row in enumerate(self.rows):
-            if self.outcome_of(row) != "failed":
-                continue
-            fault = self._fault(row) or _fault("")
-            known = groups.get(fault.key) or ErrorGroup(fault, 0, ())
-            items = known.items + (place,) * (known.count < _EXAMPLES)
-            groups[fault.key] = ErrorGroup(known.fault, known.count + 1, items)
-        return tuple(sorted(groups.values(), key=lambda group: -group.count))
+        return grouped(
+            (place, self._fault(row) or fault_of(""))
+            for place, row in enumerate(self.rows)
+            if self.outcome_of(row) == "failed"
+        )
+
+
+def grouped(faults: Iterable[tuple[int, Fault]]) -> tuple[ErrorGroup, ...]:
+    """Failures that are alike, together; the largest group first.
+
+    Args:
+        faults: Each with the number of what failed, in the order of those.
+    """
+    groups: dict[str, tuple[Fault, list[int]]] = {}
+    for number, fault in faults:
+        groups.setdefault(fault.key, (fault, []))[1].append(number)
+    found = [
+        ErrorGroup(fault, len(items), tuple(items[:_EXAMPLES])) for fault, items in groups.values()
+    ]
+    return tuple(sorted(found, key=lambda group: -group.count))
 
 
 def arguments_of(state: ResultState, longest: int = _LONGEST_ARGUMENTS) -> str:
@@ -252,7 +280,7 @@ def _session_id(states: Sequence[ResultState]) -> str:
 
 
 @lru_cache(maxsize=4_096)
-def _fault(error: str) -> Fault:
+def fault_of(error: str) -> Fault:
     """What the text of an error says first: of a traceback that is its last line."""
     lines = [line for line in error.strip().splitlines() if line and not line[0].isspace()]
     kind, _, text = (lines[-1] if lines else "").partition(": ")

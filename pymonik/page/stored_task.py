@@ -61,6 +61,36 @@ def stored_task(row: TaskRow, lists: Lists) -> StoredTask:
     return StoredTask(calls, output, tracebacks)
 
 
+class StoredCall(NamedTuple):
+    """One of the calls of a task, as texts.
+
+    Attributes:
+        output: The last that it has printed.
+        traceback: Of its failure, if it failed among others.
+    """
+
+    output: str = ""
+    traceback: str = ""
+
+
+def stored_call(lists: Lists, result: ResultRow, place: int) -> StoredCall:
+    """What there is of a call; nothing where the control plane does not answer, or it is gone.
+
+    Args:
+        lists: Of the control plane.
+        result: That holds its value.
+        place: Of the call in it; below 0 where it is alone.
+    """
+    with contextlib.suppress(PymonikError):
+        opened = _opened(lists, result)
+        if opened is None:
+            return StoredCall(stored_log(lists, result.session_id, result.result_id, place))
+        is_failed = opened.item(place).failed
+        told = _traceback(opened, max(place, 0)) if is_failed else ""
+        return StoredCall(opened.output(place), told)
+    return StoredCall()
+
+
 def _calls(lists: Lists, payload: ResultRow | None) -> tuple[str, ...]:
     if payload is None or payload.status != "COMPLETED" or payload.size > _LARGEST_READ:
         return ()
@@ -89,7 +119,12 @@ def _tracebacks(opened: OpenedResult) -> str:
     for place, item in enumerate(opened.meta.items):
         if not item.failed or len(texts) == _MOST_TRACEBACKS:
             continue
-        with contextlib.suppress(msgspec.MsgspecError):  # of another version of ours
-            failure = opened.value(place)
-            texts.append(f"{failure.call}\n{traceback_text(failure)}".strip())
-    return "\n\n".join(texts)
+        texts.append(_traceback(opened, place))
+    return "\n\n".join(filter(None, texts))
+
+
+def _traceback(opened: OpenedResult, place: int) -> str:
+    with contextlib.suppress(msgspec.MsgspecError):  # of another version of ours
+        failure = opened.value(place)
+        return f"{failure.call}\n{traceback_text(failure)}".strip()
+    return ""

@@ -28,6 +28,10 @@ class Fault(NamedTuple):
 
 def summary(error: BaseException) -> Fault:
     """The class of an exception and the first line of its text, which cannot raise."""
-    text = ShortReprs().text_of(error)
+    return Fault(type(error).__name__, first_line(ShortReprs().text_of(error)))
+
+
+def first_line(text: str) -> str:
+    """The first line of the text of an exception, shortened."""
     line = next((line for line in text.strip().splitlines() if line.strip()), "").strip()
-    return Fault(type(error).__name__, line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…")
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pymonik.errors import ControlPlaneError, PymonikError, UnavailableError
-from pymonik.runs.rows import FAILED, first_id
+from pymonik.runs.item_ends import ItemEnds, chunks_of
+from pymonik.runs.rows import first_id
 from pymonik.session.recorded import recorded_runs
 from pymonik.wire import containers
-from pymonik.wire.call import RUN_RECORD_PREFIX, WHOLE, ResultMeta, RunRecord
+from pymonik.wire.call import RUN_RECORD_PREFIX, RunRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pymonik.runs.rows import Lists, ResultRow
     from pymonik.session.recorded import RecordedRun
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MOST_RECORDS: Final = 100_000  # of one listing
-_SIDE_BY_SIDE: Final = 10  # downloads at the same time, over one connection
-# Bytes of a result that is read for how many of its items failed; of larger ones all items count as
-# ok.
-_MOST_HEAD_BYTES: Final = 256 * 1024
+_AT_ONCE: Final = 10  # downloads at the same time, over one connection
 
 
 @dataclass(slots=True)
@@ -63,9 +61,17 @@ def read_runs(lists: Lists, session_id: str = "", label: str = "") -> list[Recor
     there = lists.results_named(
         RUN_RECORD_PREFIX + label, _MOST_RECORDS, session_id=session_id, exactly=bool(label)
     )
-    found = zip(there, _side_by_side(lists, there), strict=True)
+    return recorded_runs(read_records(lists, there))
+
+
+def read_records(lists: Lists, rows: Sequence[ResultRow]) -> list[tuple[str, RunRecord]]:
+    """The records in these results, each with the session that it was found in.
+
+    Those that are gone, or are none of ours, are left out.
+    """
+    found = zip(rows, side_by_side(lists, rows), strict=True)
     records = [(row.session_id, _record(row, data)) for row, data in found if data is not None]
-    return recorded_runs((session, record) for session, record in records if record is not None)
+    return [(session_id, record) for session_id, record in records if record is not None]
 
 
 def outputs_of(lists: Lists, runs: Iterable[RecordedRun]) -> dict[str, ResultRow]:
@@ -84,7 +90,7 @@ def drop_unsent(run: RecordedRun, rows: Mapping[str, ResultRow]) -> None:
     for number, item in run.items.items():
         for one in (item, *reversed(run.earlier.get(number, ()))):
             row = rows.get(one.output_id)
-            if row is not None and _is_known(row):
+            if row is not None and is_known(row):
                 left[number] = one._replace(task_id=first_id(row.owner))
                 break
     run.items = left
@@ -100,68 +106,32 @@ def standing(
         runs: Without the items that never left.
         rows: Of their outputs.
     """
-    cancelled = _cancelled(lists, rows.values())
-    ended = [row for row in rows.values() if row.status == "COMPLETED"]
-    chunks = {item.output_id for run in runs for item in run.items.values() if item.place != WHOLE}
-    failed = _failed_items(
-        lists, [r for r in ended if r.result_id in chunks and r.size <= _MOST_HEAD_BYTES]
-    )
-    return [_standing(run, rows, cancelled, failed) for run in runs]
+    items = [item.at for run in runs for item in run.items.values()]
+    ends = ItemEnds(lists, rows)
+    ends.look((output_id for output_id, _ in items), chunks_of(items))
+    return [_standing(run, ends) for run in runs]
 
 
-def _standing(
-    run: RecordedRun,
-    rows: Mapping[str, ResultRow],
-    cancelled: Collection[str],
-    failed: Mapping[str, Collection[int]],
-) -> Standing:
+def _standing(run: RecordedRun, ends: ItemEnds) -> Standing:
     found = Standing(total=run.total, left=run.total - len(run.items))
     for item in run.items.values():
-        row = rows[item.output_id]
-        if row.status == "COMPLETED":
-            if item.place in failed.get(item.output_id, ()):
-                found.failed += 1
-            else:
+        match ends.end_of(item.at):
+            case "ok":
                 found.ok += 1
-        elif row.status == "ABORTED":
-            if row.owner in cancelled:
-                found.cancelled += 1
-            else:
+            case "failed":
                 found.failed += 1
-        else:
-            found.to_go += 1
+            case "cancelled":
+                found.cancelled += 1
+            case _:
+                found.to_go += 1
     return found
 
 
-def _is_known(row: ResultRow) -> bool:
+def is_known(row: ResultRow) -> bool:
     """Whether a task produces, or has produced, the result, and what it gave is there."""
     if row.status == "DELETED":
         return False
     return row.status != "CREATED" or row.owner not in ("", row.session_id)
-
-
-def _cancelled(lists: Lists, rows: Iterable[ResultRow]) -> set[str]:
-    """The ids of those owners of aborted results that were cancelled."""
-    owners = list(dict.fromkeys(row.owner for row in rows if row.status == "ABORTED"))
-    if not owners:
-        return set()
-    tasks = lists.tasks(ids=owners, limit=len(owners))
-    known = {task.task_id for task in tasks}
-    return {task.task_id for task in tasks if task.status not in FAILED} | (set(owners) - known)
-
-
-def _failed_items(lists: Lists, rows: Sequence[ResultRow]) -> dict[str, set[int]]:
-    failed: dict[str, set[int]] = {}
-    for row, data in zip(rows, _side_by_side(lists, rows), strict=True):
-        if data is None:
-            continue
-        try:
-            meta, _ = containers.split(data)
-        except PymonikError:
-            continue
-        if isinstance(meta, ResultMeta):
-            failed[row.result_id] = {i for i, item in enumerate(meta.items) if item.failed}
-    return failed
 
 
 def _record(row: ResultRow, data: bytes) -> RunRecord | None:
@@ -173,7 +143,7 @@ def _record(row: ResultRow, data: bytes) -> RunRecord | None:
     return meta if isinstance(meta, RunRecord) else None
 
 
-def _side_by_side(lists: Lists, rows: Sequence[ResultRow]) -> list[bytes | None]:
+def side_by_side(lists: Lists, rows: Sequence[ResultRow]) -> list[bytes | None]:
     """The data of small results, in order; ``None`` for those that are gone."""
 
     def read(row: ResultRow) -> bytes | None:
@@ -190,5 +160,5 @@ def _side_by_side(lists: Lists, rows: Sequence[ResultRow]) -> list[bytes | None]
         return [read(row) for row in rows]
     from concurrent.futures import ThreadPoolExecutor  # programs that only compute need none
 
-    with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="pymonik-records") as threads:
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pymonik-records") as threads:
         return list(threads.map(read, rows))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pymonik.options import TaskOptions
+    from pymonik.wire.call import Meta
 
 RUNNING: Final = frozenset({"DISPATCHED", "PROCESSING", "PROCESSED"})  # a worker has the task
 LIVE: Final = ("CREATING", "PENDING", "SUBMITTED", "PAUSED", "CANCELLING", *sorted(RUNNING))
@@ -184,6 +185,9 @@ class Lists(Protocol):
 
     def data(self, result: ResultRow) -> bytes:
         """What a small result holds."""
+
+    def head(self, result: ResultRow) -> Meta | None:
+        """The head of a result that may be large; ``None`` where it is none of ours."""
 
     def partitions(self) -> list[PartitionRow]:
         """All partitions."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from pymonik.errors import TaskCancelledError
 from pymonik.runs.error_lines import summary
 from pymonik.runs.figures import most_bytes, seconds_of
+from pymonik.runs.rate import Rate
 from pymonik.session.result import Status
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from pymonik.runs.error_lines import Fault
     from pymonik.session.result import ResultState
 
-RECENT_S: Final = 30.0  # the rate is that of as many seconds before the look
-_SOON_S: Final = 1.0  # seconds; less history than this says nothing about the rate
 _REMEMBERED: Final = 2_000  # durations of which the median is taken: a look must stay short
 _EXAMPLES: Final = 5  # items of a group of errors that are named
 
@@ -131,7 +130,7 @@ class Tally:
         self._left: list[int] = list(range(len(states)))  # places of those that had not ended
         self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
         self._slowest: tuple[float, int] | None = None  # with the number of the item
-        self._ended: deque[tuple[float, int]] = deque([(started, 0)])  # instant, how many
+        self._rate = Rate(started)
         self._changed = started
         self._errors: dict[str, ErrorGroup] = {}
         self._peak_bytes = 0
@@ -157,7 +156,7 @@ class Tally:
             marks=bytes(marks),
             indexes=self._indexes,
             elapsed_s=(now if self._left else self._changed) - self._started,
-            rate=self._rate(now),
+            rate=self._rate.at(now),
             quiet_s=now - self._changed,
             errors=tuple(errors),
             slowest=self._slowest and (self._slowest[1], self._slowest[0]),
@@ -184,7 +183,7 @@ class Tally:
                 self._peak_bytes = max(self._peak_bytes, most_bytes(state.head))
         if len(left) < len(self._left):
             self._changed = now
-            self._ended.append((now, len(self.states) - len(left)))
+            self._rate.seen(now, len(self.states) - len(left))
         self._left = left
 
     def _failed(self, error: BaseException | None, index: int) -> Mark:
@@ -198,11 +197,3 @@ class Tally:
             items = group.items + (index,) * (group.count < _EXAMPLES)
             self._errors[fault.key] = ErrorGroup(group.fault, group.count + 1, items)
         return Mark.FAILED
-
-    def _rate(self, now: float) -> float:
-        """Calls a second, from the look that is at least `RECENT_S` old, or else from the start."""
-        while len(self._ended) > 1 and now - self._ended[1][0] >= RECENT_S:
-            self._ended.popleft()
-        since, before = self._ended[0]
-        passed = now - since
-        return (self._ended[-1][1] - before) / passed if passed >= _SOON_S else 0.0

@@ -39,14 +39,18 @@ from armonik.protogen.common import (
     versions_common_pb2,
 )
 
+from pymonik.errors import SerializationError
 from pymonik.options import TaskOptions
 from pymonik.runs.rows import PartitionRow, ResultRow, SessionRow, TaskRow
 from pymonik.transport.grpc_errors import translated
+from pymonik.wire import containers
 from pymonik.wire.call import SESSION_LABEL
 from pymonik.wire.error_text import for_people
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from pymonik.wire.call import Meta
 
 PAGE: Final = 1000  # rows of one request
 IDS_PER_LIST: Final = 500  # conditions of one filter: MongoDB takes seconds for tens of thousands
@@ -317,6 +321,28 @@ class Listing:
         with translated("DownloadResultData"):
             answers = self._results.DownloadResultData(request, timeout=self._timeout_s)
             return b"".join(answer.data_chunk for answer in answers)
+
+    def head(self, result: ResultRow) -> Meta | None:
+        """What stands at the beginning of a container, however large that is; ``None`` of others.
+
+        The download is given up once the head is there, which is the first message of most.
+        """
+        request = results_common_pb2.DownloadResultDataRequest(
+            session_id=result.session_id, result_id=result.result_id
+        )
+        beginning = bytearray()
+        with translated("DownloadResultData"):
+            answers = self._results.DownloadResultData(request, timeout=self._timeout_s)
+            try:
+                for answer in answers:
+                    beginning += answer.data_chunk
+                    if (meta := containers.head_in(beginning)) is not None:
+                        return meta
+            except SerializationError:
+                return None
+            finally:
+                answers.cancel()
+        return None
 
     def delete_data(self, ids: Sequence[str]) -> None:
         """Delete what results hold; they are listed no more among those that are there."""

@@ -143,6 +143,27 @@ def split(container: Buffer) -> tuple[Meta, Blobs]:
     return _split(container, _decoder.decode)
 
 
+def head_in(beginning: Buffer) -> Meta | None:
+    """The head of a container of which only the beginning is there; ``None`` if that is too short.
+
+    Raises:
+        SerializationError: These bytes are no container, or of another version of pymonik.
+    """
+    view = memoryview(beginning).cast("B")
+    if len(view) < _PRELUDE.size:
+        return None
+    magic, head_size, count = _PRELUDE.unpack_from(view)
+    if magic != _MAGIC:
+        raise SerializationError("these bytes were not written by pymonik")
+    start = _PRELUDE.size + 8 * count
+    if len(view) < start + head_size:
+        return None
+    try:
+        return _decoder.decode(view[start : start + head_size])
+    except _NO_HEAD as error:
+        raise SerializationError(f"these bytes were not written by pymonik: {error}") from error
+
+
 def split_payload(container: Buffer) -> tuple[PayloadMeta, Blobs]:
     """`split` for a payload. Calls that are alike have the same head, which is read once.
 

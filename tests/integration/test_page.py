@@ -8,12 +8,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -43,6 +45,14 @@ def simulate(mesh: int, dt: float = 0.5, note: str = "") -> float:
     if mesh == 33:
         raise OSError(HOSTILE)
     return mesh * dt
+
+
+@task
+def deadly(number: int, folder: str) -> int:
+    """Always ends its executor, with 3."""
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
 
 
 @task
@@ -295,25 +305,119 @@ def test_a_run_that_the_program_let_go_is_shown_by_its_tasks(
     assert run["total"] == 3
 
 
-def test_of_a_task_of_others_arguments_and_failures_of_its_calls_are_told(
+def test_of_a_task_of_others_the_failures_of_its_calls_are_told(
     cluster: LocalCluster,
 ) -> None:
-    def find(page: Dashboard) -> dict[str, Any]:
-        end = time.monotonic() + TIMEOUT_S
-        while (run := run_of(page, "theirs"))["unit"] != "task" or run["counts"]["failed"] < 1:
-            assert time.monotonic() < end
-        return run
-
-    with Pymonik(cluster.endpoint, partition="cpu", session="of others", output="quiet") as other:
+    with Pymonik(cluster, partition="cpu", output="quiet") as other:
         theirs = simulate.map_invoke(range(15, 20), pymonik=other, label="theirs", chunk_size=5)
         theirs.exceptions(TIMEOUT_S)
-        with Pymonik(cluster.endpoint, partition="cpu") as me, me.dashboard() as page:
-            run = find(page)
-            assert [group["kind"] for group in run["errors"]] == ["ValueError"]
-            _, told = request(page, f"call?key={quote(run['key'])}&place=0")
+        with command_page(cluster) as ask:
+            run = ended_run(ask, "theirs", "failed", 1)
+            told = ask(f"call?key={quote(run['key'])}&place=0")
+    assert (run["unit"], run["may_rerun"], bool(run["note"])) == ("task", False, True)
+    assert [group["kind"] for group in run["errors"]] == ["ValueError"]
     assert told["status"] == "failed"
-    assert told["arguments"].splitlines()[0] == "0: 15"
     assert "ValueError: negative volume" in told["traceback"]
+
+
+@contextmanager
+def command_page(cluster: LocalCluster) -> Iterator[Callable[[str], dict[str, Any]]]:
+    """`pymonik dashboard` of a cluster; gives what asks it."""
+    command = [sys.executable, "-m", "pymonik", "dashboard", "--json"]
+    command += ["--endpoint", cluster.endpoint]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        guard = threading.Timer(TIMEOUT_S, process.kill)
+        guard.start()
+        assert process.stdout is not None
+        text = ""
+        while not text.rstrip().endswith("}"):
+            text += process.stdout.readline()
+        address = urlsplit(json.loads(text)["address"])
+
+        def ask(what: str) -> dict[str, Any]:
+            connection = http.client.HTTPConnection(address.netloc, timeout=TIMEOUT_S)
+            connection.request("GET", f"{address.path}{what}")
+            told: dict[str, Any] = json.loads(connection.getresponse().read())
+            connection.close()
+            return told
+
+        yield ask
+        process.terminate()
+        assert process.wait() == 0
+        guard.cancel()
+
+
+def ended_run(
+    ask: Callable[[str], dict[str, Any]], label: str, status: str, number: int
+) -> dict[str, Any]:
+    """The run with this label, once so many of its tiles are like that."""
+    end = time.monotonic() + TIMEOUT_S
+    while True:
+        runs = [run for run in ask("state")["runs"] if run["label"] == label]
+        if runs and runs[0]["counts"][status] >= number:
+            return dict(runs[0])
+        assert time.monotonic() < end
+
+
+def test_a_recorded_run_of_others_is_shown_call_by_call(cluster: LocalCluster) -> None:
+    with Pymonik(cluster, partition="cpu", session="of others", output="quiet") as other:
+        theirs = simulate.map_invoke(range(100), pymonik=other, label="chunks", chunk_size=30)
+        theirs.exceptions(TIMEOUT_S)
+    with command_page(cluster) as ask:  # their program has ended
+        run = ended_run(ask, "chunks", "failed", 3)
+        key = quote(run["key"])
+        rows = ask(f"rows?key={key}&status=failed")["rows"]
+        call = ask(f"call?key={key}&place=88")
+        state = ask("state")
+    assert (run["unit"], run["total"], run["note"]) == ("call", 100, "")
+    assert run["counts"] == {"ok": 97, "failed": 3, "cancelled": 0, "running": 0, "pending": 0}
+    assert [(one["kind"], one["text"], one["items"]) for one in run["errors"]] == [
+        ("ValueError", "negative volume 17", [17, 88]),
+        ("OSError", HOSTILE, [33]),
+    ]
+    assert [(row["index"], row["arguments"]) for row in rows] == [
+        (17, "mesh=17"), (33, "mesh=33"), (88, "mesh=88"),
+    ]  # fmt: skip
+    assert all(row["seconds"] is not None and row["worker"] for row in rows)
+    assert "ValueError: negative volume 88" in call["traceback"]
+    assert (call["status"], call["arguments"]) == ("failed", "mesh=88")
+    assert [attempt["status"] for attempt in call["attempts"]] == ["ok"]
+    assert [one["unit"] for one in state["runs"] if one["label"] == "chunks"] == ["call"]
+
+
+def test_calls_that_a_chunk_gave_away_are_counted_where_they_end(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    items = [(number, str(tmp_path)) for number in range(6)]
+    with Pymonik(cluster, partition="cpu", session="deadly ones", output="quiet") as other:
+        theirs = deadly.map_invoke(
+            items, pymonik=other, label="killers", chunk_size=6, pmk_max_retries=1
+        )
+        theirs.exceptions(TIMEOUT_S)
+        kinds = [one.status for one in theirs]
+    with command_page(cluster) as ask:
+        run = ended_run(ask, "killers", "failed", 1)
+        key = quote(run["key"])
+        told = ask(f"rows?key={key}")["rows"]
+    assert kinds == ["ok", "ok", "ok", "failed", "ok", "ok"]
+    assert [row["status"] for row in told] == kinds
+    command = [sys.executable, "-m", "pymonik", "runs", "--json", "--endpoint", cluster.endpoint]
+    printed = subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT_S).stdout
+    (listed,) = [one for one in json.loads(printed) if one["label"] == "killers"]
+    assert (listed["ok"], listed["failed"], listed["pending"]) == (5, 1, 0)
+
+
+def test_runs_of_one_label_are_shown_each(cluster: LocalCluster) -> None:
+    with Pymonik(cluster, partition="cpu", session="twice", output="quiet") as other:
+        for number in (3, 4):
+            simulate.map_invoke(range(number), pymonik=other, label="same").result(TIMEOUT_S)
+    with command_page(cluster) as ask:
+        ended_run(ask, "same", "ok", 3)
+        totals = {run["total"] for run in ask("state")["runs"] if run["label"] == "same"}
+    command = [sys.executable, "-m", "pymonik", "runs", "--json", "--endpoint", cluster.endpoint]
+    printed = subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT_S).stdout
+    assert totals == {3, 4}
+    assert [one["ok"] for one in json.loads(printed) if one["label"] == "same"] == [4, 3]
 
 
 def test_a_run_is_cancelled(client: Pymonik, page: Dashboard) -> None:
@@ -369,26 +473,9 @@ def test_the_page_keeps_nothing_that_the_program_let_go(client: Pymonik, page: D
 def test_the_command_serves_it_for_runs_of_other_programs(
     cluster: LocalCluster, study: MultiResultHandle[float]
 ) -> None:
-    command = [sys.executable, "-m", "pymonik", "dashboard", "--json"]
-    command += ["--endpoint", cluster.endpoint]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        guard = threading.Timer(TIMEOUT_S, process.kill)
-        guard.start()
-        assert process.stdout is not None
-        text = ""
-        while not text.rstrip().endswith("}"):
-            text += process.stdout.readline()
-        address = urlsplit(json.loads(text)["address"])
-        connection = http.client.HTTPConnection(address.netloc, timeout=TIMEOUT_S)
-        connection.request("GET", f"{address.path}state")
-        told = json.loads(connection.getresponse().read())
-        connection.close()
-        process.terminate()
-        assert process.wait() == 0
-        guard.cancel()
-    (run,) = [run for run in told["runs"] if run["label"] == "mesh-study"]
+    with command_page(cluster) as ask:
+        run = ended_run(ask, "mesh-study", "ok", 1)
     assert run["unit"] == "task"
-    assert run["counts"]["ok"] > 0
 
 
 # -- files ---------------------------------------------------------------------------------------
