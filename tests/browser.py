@@ -84,6 +84,11 @@ class Browser:
             features = [{"name": "prefers-color-scheme", "value": "dark"}]
             self.do("Emulation.setEmulatedMedia", features=features)
 
+    @property
+    def pid(self) -> int:
+        """Of the browser's first process; the others are below it."""
+        return self._process.pid
+
     def __enter__(self) -> Browser:
         return self
 

@@ -154,11 +154,12 @@ class Board:
         """Bring everything up to date, but seldom if that takes long."""
         if now >= self._look_at:
             began = time.monotonic()
+            self._find_held()
             try:
                 self._table.look()
                 rows = self._table.rows
                 self._latest = {row.first_id: row for row in rows if row.status != "RETRIED"}
-                self._records.look(self._latest)
+                self._records.look(self._latest, [run.first for run in self._held.values()])
                 self._look_for_failures()
                 self._trouble = ""
             except PymonikError as error:
@@ -180,7 +181,6 @@ class Board:
 
     def _group(self) -> None:
         """Make runs of what is held, of what is recorded, and of other tasks that are listed."""
-        self._find_held()
         ours: set[str] = set()
         for held_run in list(self._held.values()):
             ours |= held_run.tasks()

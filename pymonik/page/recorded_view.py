@@ -11,13 +11,14 @@ look as little as a small one.
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from pymonik.page.run_views import fault_of, grouped
 from pymonik.runs.error_lines import Fault
-from pymonik.runs.figures import Measured, measured, most_bytes, of_task
+from pymonik.runs.figures import Measured, column_of_seconds, measured, most_bytes, of_task
 from pymonik.runs.rate import Rate
 from pymonik.runs.reading import is_known
 from pymonik.runs.rows import LIVE, TaskRow, first_id
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from pymonik.page.stored_arguments import StoredArguments
-    from pymonik.runs.item_ends import ItemEnds
+    from pymonik.runs.item_ends import ChunkHead, ItemEnds
     from pymonik.session.recorded import RecordedItem, RecordedRun
-    from pymonik.wire.call import RunRecord
+    from pymonik.wire.call import RunRecord, RunTask
 
     At = tuple[str, int]  # a result, and a place in it
 
@@ -71,6 +72,8 @@ class RecordedView:
         self._ends = ends
         self._arguments = arguments
         self._numbers: dict[str, list[int]] = {}  # of calls, by the results that hold them
+        self._waiting: list[RunRecord] = []
+        self._spans: dict[str, range] = {}  # the same of results whose calls follow each other
         self._unsettled: dict[str, None] = {}  # results that may have news
         self._fresh: dict[str, None] = {}  # those of them that were never looked at
         self._marks = bytearray()
@@ -91,18 +94,40 @@ class RecordedView:
     # -- learning ------------------------------------------------------------------------------
 
     def add(self, record: RunRecord) -> None:
-        """Take in one more record, which was written later than those before."""
+        """One more record, which was written later than those before; `take_in` reads it."""
+        self._waiting.append(record)
+        self.started = min(self.started or record.started, record.started)
+
+    def take_in(self) -> None:
+        """Learn what the records say that have come: of runs that are held nobody needs it."""
+        waiting, self._waiting = self._waiting, []
+        for record in waiting:
+            self._take_in(record)
+
+    def _take_in(self, record: RunRecord) -> None:
         self.run.add(record)
-        self.started = self.run.started
         for task in record.tasks:
             numbers = [number for number in task.items if number >= 0]
             self._numbers.setdefault(task.output_id, []).extend(numbers)
             self._unsettled[task.output_id] = self._fresh[task.output_id] = None
             if task.chunked:
                 self.chunks.add(task.output_id)
+                self._note_span(task)
         most = max((max(task.items, default=-1) for task in record.tasks), default=-1)
         self.run.total = max(self.run.total, 1 + most)
         self._marks.extend(bytes(self.run.total - len(self._marks)))
+
+    def _note_span(self, task: RunTask) -> None:
+        span = range(task.items[0], task.items[0] + len(task.items)) if task.items else range(0)
+        if task.items == tuple(span) and self._numbers[task.output_id] == list(span):
+            self._spans[task.output_id] = span
+        else:
+            self._spans.pop(task.output_id, None)
+
+    def holds(self, result_id: str) -> bool:
+        """Whether calls of it have their values in this result."""
+        waiting = (task.output_id for record in self._waiting for task in record.tasks)
+        return result_id in self._numbers or result_id in waiting
 
     def unsettled(self) -> Iterable[str]:
         """The results that may have news."""
@@ -153,6 +178,11 @@ class RecordedView:
     def _look_at(self, result_id: str) -> None:
         """Mark the calls of a result, and forget the result if all of them have ended."""
         self._missing = None
+        head = self._ends.head(result_id)
+        span = self._spans.get(result_id)
+        if head is not None and not head.moved and span is not None and not self.run.earlier:
+            self._look_at_span(result_id, span, head)
+            return
         numbers = dict.fromkeys(self._numbers[result_id])
         for number in numbers:
             mark = self._mark(number)
@@ -164,8 +194,29 @@ class RecordedView:
         row = self._ends.row(result_id)
         if row is not None and (result_id not in self.chunks or self._ends.is_read(result_id)):
             del self._unsettled[result_id]
-            for number in numbers:
-                self._measure(number)
+            self._measure(result_id, numbers)
+
+    def _look_at_span(self, result_id: str, span: range, head: ChunkHead) -> None:
+        """The same for a chunk that has ended and kept all of its calls: in one go.
+
+        A page that opens on a run of a hundred thousand calls goes over all of them.
+        """
+        marks = bytearray([Mark.OK]) * len(span)
+        for place in head.failed:
+            marks[place] = Mark.FAILED
+            self._faults[span[place]] = self._fault(span[place], (result_id, place))
+            self._groups = None
+        self._marks[span.start : span.stop] = marks
+        self._changed = None
+        self._tasks.update(filter(None, [self._owner(result_id)]))
+        self._peak_bytes = max(self._peak_bytes, most_bytes(head.meta))
+        seconds = column_of_seconds(head.meta)
+        for place in head.failed:
+            seconds[place : place + 1] = array("f", [0.0])
+        self._seconds.extend(took for took in seconds[-_REMEMBERED:] if took)
+        if seconds and (most := max(seconds)) > (self._slowest[1] if self._slowest else 0.0):
+            self._slowest = span[seconds.index(most)], most
+        del self._unsettled[result_id]
 
     def _mark(self, number: int) -> Mark:
         item = self._now(number, self.run.items[number])
@@ -203,23 +254,23 @@ class RecordedView:
         self._untold.setdefault(place[0], {})[max(place[1], 0)] = number
         return _UNTOLD
 
-    def _measure(self, number: int) -> None:
-        if self._marks[number] not in (Mark.OK, Mark.FAILED):
-            return
-        known = self._measured(number)
-        if known.seconds is not None and self._marks[number] == Mark.OK:
-            self._seconds.append(known.seconds)
-            if self._slowest is None or known.seconds > self._slowest[1]:
-                self._slowest = number, known.seconds
-        self._peak_bytes = max(self._peak_bytes, known.peak_bytes or 0)
+    def _measure(self, result_id: str, numbers: Iterable[int]) -> None:
+        """Learn how long the calls of a result took that has ended."""
+        if (head := self._ends.head(result_id)) is not None:
+            self._peak_bytes = max(self._peak_bytes, most_bytes(head.meta))
+        for number in numbers:
+            if self._marks[number] != Mark.OK or (took := self._measured(number).seconds) is None:
+                continue
+            self._seconds.append(took)
+            if self._slowest is None or took > self._slowest[1]:
+                self._slowest = number, took
 
     def _measured(self, number: int) -> Measured:
         place = self.place(number)
         if place is None:
             return Measured()
         if (head := self._ends.head(place[0])) is not None:
-            known = measured(head.meta, max(place[1], 0))
-            return known._replace(peak_bytes=most_bytes(head.meta) or None)
+            return measured(head.meta, max(place[1], 0))
         task = self.task(number)
         return of_task(task) if task is not None and place[1] == WHOLE else Measured()
 

@@ -19,7 +19,7 @@ from pymonik.session.recorded import RecordedRun
 from pymonik.wire.call import RUN_RECORD_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pymonik.runs.rows import Lists, TaskRow
     from pymonik.wire.call import RunRecord
@@ -43,24 +43,29 @@ class RunRecords:
         self._read: frozenset[str] = frozenset()  # ids of records
         self._arguments = StoredArguments(lists)
         self._views: dict[str, RecordedView] = {}
+        self._shown: list[RecordedView] = []
         self._dropped: set[str] = set()  # runs that are too old to be followed
 
     @property
     def views(self) -> list[RecordedView]:
-        """One for each run."""
-        return list(self._views.values())
+        """One for each run that is followed and is not held."""
+        return self._shown
 
-    def look(self, tasks: Mapping[str, TaskRow]) -> None:
+    def look(self, tasks: Mapping[str, TaskRow], held: Collection[str] = ()) -> None:
         """Bring the runs up to date.
 
         Args:
             tasks: The last attempt at each task that is known, by its first id.
+            held: Results of runs that are shown of their handles: these are not looked for.
 
         Raises:
             ControlPlaneError: It cannot be asked.
         """
         self._look_for_records()
-        views = self._newest()
+        views = [view for view in self._newest() if not any(map(view.holds, held))]
+        for view in views:
+            view.take_in()
+        self._shown = views
         changed = self._ends.look(
             (output for view in views for output in view.unsettled()),
             {output for view in views for output in view.chunks},
@@ -81,6 +86,7 @@ class RunRecords:
         self._views = {
             one: view for one, view in self._views.items() if view.session_id != session_id
         }
+        self._shown = [view for view in self._shown if view.session_id != session_id]
 
     def _newest(self) -> list[RecordedView]:
         views = sorted(self._views.values(), key=lambda view: view.started)

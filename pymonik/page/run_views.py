@@ -117,6 +117,11 @@ class HeldRun:
         # through again.
         self._unended = list(states)
 
+    @property
+    def first(self) -> str:
+        """The result of its first call, which its record tells too; ``""`` before that is sent."""
+        return past(self.states[0])[0].result_id or "" if self.states else ""
+
     def look(self, now: float) -> Snapshot:
         """How it is now; asks what runs, every two seconds at most."""
         self._watch.ask(now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -40,14 +41,18 @@ def told_failures(
     found = {(row.result_id, place): _TOO_LARGE for row in rows for place in failed[row.result_id]}
     small = [row for row in rows if row.size <= _LARGEST_READ]
     for row, data in zip(small, side_by_side(lists, small), strict=True):
-        for place in failed[row.result_id]:
-            found[row.result_id, place] = _GONE if data is None else _fault(data, place)
+        told = _faults(data, failed[row.result_id])
+        found |= {(row.result_id, place): fault for place, fault in told.items()}
     return found
 
 
-def _fault(data: bytes, place: int) -> Fault:
-    try:
-        raised = OpenedResult(data).value(place).raised[0]
-    except (PymonikError, msgspec.MsgspecError):  # of another version of ours
-        return _GONE
-    return Fault(raised.name, first_line(raised.text))
+def _faults(data: bytes | None, places: Iterable[int]) -> dict[int, Fault]:
+    found = dict.fromkeys(places, _GONE)
+    if data is None:
+        return found
+    with contextlib.suppress(PymonikError, msgspec.MsgspecError):  # of another version of ours
+        opened = OpenedResult(data)
+        for place in found:
+            raised = opened.value(place).raised[0]
+            found[place] = Fault(raised.name, first_line(raised.text))
+    return found

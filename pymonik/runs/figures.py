@@ -110,6 +110,14 @@ def most_bytes(meta: ResultMeta) -> int:
     return max(array("Q", meta.figures.peak_bytes), default=0)
 
 
+def column_of_seconds(meta: ResultMeta) -> array[float]:
+    """How long each of the calls of a result took; empty where nobody measured it."""
+    found = array("f")
+    if meta.figures is not None:
+        found.frombytes(meta.figures.seconds)
+    return found
+
+
 def _seconds_in(meta: ResultMeta, place: int) -> float | None:
     seconds = None if meta.figures is None else _at(meta.figures.seconds, _FLOAT, place)
     # The seconds of a whole result say nothing of one call among several.

@@ -6,16 +6,17 @@ import json
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from benchmarks import load, report, streams
+import pytest
+
+from benchmarks import load, pages, report, streams
 from benchmarks.__main__ import main
 from benchmarks.peer import PEERS, Entry
 from benchmarks.run import Trial, run_trial
 from benchmarks.workloads import WORKLOADS, Workload
+from tests import browser
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def _run(tmp_path: Path, *arguments: str) -> dict[str, Any]:
@@ -73,3 +74,9 @@ def test_streams_are_measured_beside_bare_ones():
     found = streams.measure(3 * streams.MB, rounds=2, message=1 << 20)
     assert list(found) == ["bare, up", "pymonik, up", "bare, down", "pymonik, down"]
     assert all(len(values) == 2 and min(values) > 0 for values in found.values())
+
+
+@pytest.mark.skipif(browser.installed() is None, reason="there is no Chromium")
+def test_the_page_is_opened_and_followed(capsys):
+    pages.main(["--calls", "200", "--seconds", "0.1"])
+    assert len(capsys.readouterr().out.splitlines()) == 6
