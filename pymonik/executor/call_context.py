@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -96,3 +97,15 @@ class _LiveOf:
 
     def board(self) -> dict[str, Any]:
         return self._reporting.board()
+
+
+def have_own_decimals() -> None:
+    """Copy the context of `decimal` in the present context, if anything uses it yet.
+
+    A `contextvars.Context` that is copied has the same object of `decimal` as the one before, and
+    what calls change is the object: the next call would find it.
+    """
+    decimal = sys.modules.get("decimal")
+    # A thread that a call has left may be importing it at this moment.
+    if (put := getattr(decimal, "setcontext", None)) is not None:
+        put(decimal.getcontext().copy())  # type: ignore[union-attr]

@@ -8,6 +8,7 @@ so that would not come back.
 from __future__ import annotations
 
 import _thread
+import _tracemalloc  # built in, unlike the module around it
 import builtins
 import gc
 import logging
@@ -16,6 +17,7 @@ import sys
 import threading
 import types
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class Interpreter:
         # size that does not set it.
         _thread.stack_size(0)
         self._put_back_temporary()
+        _forget_event_loop()
 
     def _put_back_path(self) -> None:
         """Folders that came later stay, behind those that were there."""
@@ -164,6 +167,10 @@ def _settings() -> list[tuple[Callable[[], Any], Callable[[Any], object]]]:
         (sys.getswitchinterval, sys.setswitchinterval),
         (sys.gettrace, sys.settrace),
         (sys.getprofile, sys.setprofile),
+        (lambda: getattr(sys, "tracebacklimit", None), partial(setattr, sys, "tracebacklimit")),
+        (threading.gettrace, threading.settrace),
+        (threading.getprofile, threading.setprofile),
+        (_tracemalloc.is_tracing, lambda on: _tracemalloc.start(1) if on else _tracemalloc.stop()),
         (sys.get_asyncgen_hooks, lambda hooks: sys.set_asyncgen_hooks(*hooks)),
         (sys.get_coroutine_origin_tracking_depth, sys.set_coroutine_origin_tracking_depth),
         (socket.getdefaulttimeout, socket.setdefaulttimeout),
@@ -177,6 +184,19 @@ def _settings() -> list[tuple[Callable[[], Any], Callable[[Any], object]]]:
     if hasattr(sys, "get_int_max_str_digits"):  # from Python 3.10.7 on
         pairs.append((sys.get_int_max_str_digits, sys.set_int_max_str_digits))
     return pairs
+
+
+def _forget_event_loop() -> None:
+    """Have `asyncio.get_event_loop` make a loop, as it does in a new process.
+
+    It does so until a loop was set once, and `asyncio.run` sets one and takes it away: then a call
+    that asks for a loop would fail for what another has run. A loop that is open was left on
+    purpose, by a module that has its connections there.
+    """
+    events = sys.modules.get("asyncio.events")
+    local: Any = getattr(getattr(events, "_event_loop_policy", None), "_local", None)
+    if getattr(local, "_set_called", False) and (local._loop is None or local._loop.is_closed()):
+        local._loop, local._set_called = None, False
 
 
 def _is_harmless(entry: Any) -> bool:

@@ -32,7 +32,7 @@ def last_words(text: str) -> str:
 def _without_ours(lines: list[str]) -> list[str]:
     kept: list[str] = []
     for line in lines:
-        if line.startswith(_HIDDEN):
+        if line.startswith(_HIDDEN) and ", in " not in line:  # as in tracebacks of Python
             continue
         if (not line or line.startswith(_STACK)) and kept and kept[-1].startswith(_STACK):
             kept.pop()  # of a thread with no line of the user

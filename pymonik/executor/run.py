@@ -23,7 +23,7 @@ from pymonik.errors import DependencyFailedError, SerializationError, UsageError
 from pymonik.executor import files, task_logging
 from pymonik.executor.back_off import back_off
 from pymonik.executor.cache import BuiltInFunction
-from pymonik.executor.call_context import ContextOf
+from pymonik.executor.call_context import ContextOf, have_own_decimals
 from pymonik.executor.call_inputs import CallInputs, ElsewhereError
 from pymonik.executor.endings import Failed, Retry, margin_s
 from pymonik.executor.frames import Report
@@ -322,6 +322,7 @@ class Attempt:
         surroundings = self._surroundings()
         if self._meta.chunked:  # else it is the only call
             surroundings = surroundings.copy()
+            surroundings.run(have_own_decimals)
         if self._span is not None:
             surroundings.run(self._span.enter)
         return surroundings.run(outcome, function.func, args, kwargs, collects=function.collects)
@@ -337,6 +338,7 @@ class Attempt:
     def _enter(self) -> None:
         activate(self._session)
         enter(self._context)
+        have_own_decimals()
 
     def _packed(self, value: object) -> Packed | None:
         if self._session.is_output_given:
@@ -489,6 +491,7 @@ class Attempt:
         )
         handler = lambda_call.handler_of(definition.handler)
         surroundings = self._surroundings().copy()
+        surroundings.run(have_own_decimals)
         if self._span is not None:
             surroundings.run(self._span.enter)
         given = surroundings.run(outcome, handler, (event, context), {}, collects=False)

@@ -55,6 +55,7 @@ class Surroundings:
         # back a stream with it fails, and that retires the executor as well.
         self._own_fds = tuple(own_fds)
         self._flags = self._flags_now()
+        self._many_files = os.sysconf("SC_OPEN_MAX") // 2  # of the soft limit
         self._folder = os.getcwd()  # noqa: PTH109 - compared as text
         self._has_own_folder = has_own_folder
         self._variables = Variables()
@@ -115,7 +116,16 @@ class Surroundings:
         os.umask(self._mask)
         if _locale.setlocale(_ALL) != self._locale:
             locale.setlocale(_ALL, self._locale)
-        return ""
+        return self._short_of_files()
+
+    def _short_of_files(self) -> str:
+        """Calls that leave files open would have a later one find none to open.
+
+        The kernel gives the lowest number that is free, so the next number tells in 1 µs.
+        """
+        spare = os.dup(self._socket)
+        os.close(spare)
+        return "" if spare < self._many_files else "its calls have left too many files open"
 
     def _flags_now(self) -> list[int]:
         return list(map(fcntl.fcntl, self._own_fds, repeat(fcntl.F_GETFL)))
