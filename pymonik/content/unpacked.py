@@ -165,8 +165,12 @@ def _read(digest: str, folder: Path) -> UnpackedBundle:
     if not isinstance(meta, BundleMeta):
         raise SerializationError("the manifest of a bundle is none")
     origins = dict(zip(meta.roots, meta.origins, strict=True))
+    # Of two roots with a file at the same path the first in ``roots`` is imported: they are in the
+    # order of the program's path. Files are in the order of their names, and roots are numbered as
+    # they were met.
+    order = {root: number for number, root in enumerate(meta.roots)}
     places: dict[str, tuple[str, str]] = {}
-    for file in meta.files:
+    for file in sorted(meta.files, key=lambda one: order[one.path.partition("/")[0]]):
         root, _, below = file.path.partition("/")
         places.setdefault(below, (file.digest, origins[root]))
     return UnpackedBundle(digest, folder, places, frozenset(map(top_of, places)))

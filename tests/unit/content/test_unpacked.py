@@ -25,11 +25,14 @@ LIMIT_S = 10.0
 class Sent:
     """What a session has uploaded of a bundle."""
 
-    def __init__(self, digest: str, files: dict[str, bytes], **other: object) -> None:
+    def __init__(
+        self, digest: str, files: dict[str, bytes], origins: dict[str, str] | None = None
+    ) -> None:
         self.loads = 0
         digests = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
         listed = tuple(BundleFile(path, digests[path], len(files[path])) for path in files)
-        meta = BundleMeta(files=listed, roots=("0",), origins=("/home/me",))
+        roots = origins or {"0": "/home/me"}
+        meta = BundleMeta(files=listed, roots=tuple(roots), origins=tuple(roots.values()))
         pack = PackMeta(digests=tuple(digests.values()))
         self.containers = {
             "manifest": b"".join(containers.join(meta, ())),
@@ -98,6 +101,21 @@ def test_a_pack_that_lacks_a_file_is_refused(tmp_path: Path) -> None:
     sent.containers["pack"] = other.containers["pack"]
     with pytest.raises(SerializationError, match="were not sent"):
         UnpackedBundles(tmp_path).get(sent.ref, sent.load)
+
+
+def test_of_two_folders_with_a_module_of_one_name_the_one_counts_that_is_imported(
+    tmp_path: Path,
+) -> None:
+    # Folders are numbered as they are met, and searched in the order of the program's path.
+    origins = {"1": "/first", "0": "/second"}
+    first = Sent("aa", {"0/util.py": b"A = 2", "1/util.py": b"A = 1"}, origins)
+    second = Sent("bb", {"0/util.py": b"A = 2", "1/util.py": b"A = 3"}, origins)
+    bundles = UnpackedBundles(tmp_path)
+    holdings = Holdings()
+    entered = bundles.get(first.ref, first.load)
+    assert entered.places["util.py"] == (hashlib.sha256(b"A = 1").hexdigest(), "/first")
+    holdings.add(entered)
+    assert not holdings.accept(bundles.get(second.ref, second.load))
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "0/../../a.py", "a.py", "0/a\0.py"])
