@@ -33,9 +33,8 @@ LOCK = "cluster.lock"  # held by the process that uses the folder; others have a
 MEMORY = Path("/dev/shm")
 ENOUGH = 1 << 30  # bytes that must be free in memory for the folder to be made there
 YOUNG_S = 60  # seconds in which a folder may have been made and not yet locked by its process
-LONGEST_SOCKET = (
-    103  # bytes of a path in `sun_path` of macOS, without the final zero; Linux has 107
-)
+# Bytes of a path in `sun_path` of macOS, without the final zero; Linux has 107.
+LONGEST_SOCKET = 103
 LONGEST_NAME = len("/w9999/worker.sock")  # the longest path of a socket below the folder
 TRIAL_BYTES = (
     4 << 20

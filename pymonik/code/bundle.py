@@ -248,6 +248,8 @@ class _Tables:
     def _include_path(self, path: str) -> None:
         roots = [root for root in _roots_of_program() if path.startswith(root + os.sep)]
         root = max(roots, key=len, default=os.path.dirname(path))
+        # Under a key of its own: a package that calls refer to as well has bounds for its data, and
+        # what was asked for has none.
         self._unit((root, f"{path} (included)"), [path], is_asked_for=True)
 
     def _tell_changed(self, paths: Iterable[str]) -> None:

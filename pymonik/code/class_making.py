@@ -82,6 +82,8 @@ def _merged(bases: tuple[type, ...]) -> tuple[type, ...]:
 
 
 def _bare(meta: type, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> Any:
+    # Its ``__new__`` is Python, but no hook of the user's: it makes what `isinstance` asks of such
+    # classes. Otherwise the one in C is taken, past those of metaclasses in Python.
     if issubclass(meta, abc.ABCMeta):
         return abc.ABCMeta.__new__(meta, name, bases, namespace)
     new: Any = next(

@@ -45,6 +45,7 @@ def set_class_state(cls: Any, state: dict[str, Any]) -> None:
     """Set the attributes of a class that another process defined."""
     uid = identities.id_of(cls)
     names = frozenset(state)
+    # Attributes that an earlier version of the class had, and that the program has deleted since.
     for name in _states.get(uid, frozenset()) - names:
         if name in vars(cls):
             type.__delattr__(cls, name)

@@ -70,6 +70,8 @@ def define(pickler: Reduction, cls: type) -> Any:
     if slots is not None:
         namespace["__slots__"] = slots
     need_annotations(pickler, cls)
+    # In two steps, the class and then its state, as methods and attributes mostly refer to the
+    # class.
     arguments = (identities.id_of(cls), type(cls), cls.__name__, cls.__bases__, namespace)
     return make_class, arguments, state_of(cls, slots or ()), None, None, set_class_state
 

@@ -144,6 +144,7 @@ def _collect(
         key, need = todo.pop()
         if key in found:
             continue
+        # ``None`` while an optional need is tried: its own optional needs are not followed.
         if optional is None and need.names is not None and not need.any_size:
             _refuse_large(need.names.get(need.target), need.target)
         made = _define(key, need)
@@ -193,6 +194,7 @@ def _parts(value: object) -> Iterable[object]:
 
 
 def _collect_optional(key: str, need: Need, found: dict[str, _Made]) -> None:
+    # A copy: of a name that cannot be pickled nothing must be left among the definitions.
     with_it = dict(found)
     try:
         _collect({key: need}, with_it, None)

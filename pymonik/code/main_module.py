@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pymonik.wire.definitions import Definition
 
 MAIN_NAMES: Final = ("__main__", "__mp_main__")  # the second in children of multiprocessing
+# Names that Python gives to each module: code that uses them means its own module, wherever it is.
 OF_EACH_MODULE: Final = frozenset(
     {"__name__", "__builtins__", "__annotations__", "__spec__", "__loader__", "__doc__"}
 )
@@ -49,7 +50,9 @@ class _State:
 
 
 _arrived: dict[str, _State] = {}  # by the id of the program
-_by_names: dict[int, _State] = {}  # by the address of the module's names
+# By the address of the module's names, which functions know, unlike the module. Modules that
+# arrived stay, so no other dict gets the address.
+_by_names: dict[int, _State] = {}
 
 
 def main_id_of(names: dict[str, Any]) -> str | None:

@@ -183,6 +183,8 @@ def bound_method(owner: Any, cls: type, name: str) -> types.MethodType:
 
 def _reduce_weak_mapping(pickler: Reduction, mapping: Any) -> Any:
     del pickler
+    # The entries of this moment: while they are pickled, the collector may take some out of the
+    # mapping.
     return type(mapping), (), None, None, iter(list(mapping.items()))
 
 
@@ -241,6 +243,7 @@ def may_be_sentinel(kind: type) -> bool:
     if kind is object:
         return True
     return (
+        # A larger object keeps something in C, which this could not see.
         kind.__basicsize__ <= _LARGEST_SENTINEL
         and (kind.__reduce_ex__, kind.__reduce__) == _plain_reduce
         and not hasattr(kind, "__getnewargs__")

@@ -45,9 +45,8 @@ class Printed:
         self.place = 0  # of the running call in its run
         self._last = 0  # the call that ended last, to which belongs what threads print between runs
         self.has_written = False  # whether a stream of Python was written to since the last look
-        self._is_raw = (
-            False  # whether calls of this run write past Python, as C code or children do
-        )
+        # Whether calls of this run write past Python, as C code or children do.
+        self._is_raw = False
         self._ends: Ends = ends(fds)
         self._changed = _changed(
             fds

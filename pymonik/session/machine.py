@@ -87,9 +87,8 @@ class Machine:
         )
         self._waits = Waits(ends, self._outgoing, self._sending, pending, self._items)
         self._deleting = Deleting(asking, ends, are_kept)
-        self._end: tuple[Reply, float] | None = (
-            None  # the caller that ends the session, and since when
-        )
+        # The caller that ends the session, and since when.
+        self._end: tuple[Reply, float] | None = None
         self._last_reply: tuple[Reply, BaseException | None] | None = None
         self._handlers: dict[type[Any], Callable[[Any, float], None]] = {
             list: self._listening.news,

@@ -467,6 +467,7 @@ class Task(Named, Generic[P, R]):
             options = self._call_options(task_options, kwargs)
         elif pymonik is not None or delegate:
             self._check_reserved(pymonik, task_options, delegate=delegate)
+        # Before anything is pickled: a call with wrong arguments is an error at its own line.
         self._parameters.check(self.name, args, kwargs)
         call = self._pack_call(args, kwargs, seed=None if seed is None else Seed(seed, 0))
         session = session_of(pymonik)

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ACCEPT_AGAIN_S = (
-    0.1  # seconds of pause where no connection can be accepted, for want of descriptors
-)
+# Seconds of pause where no connection can be accepted, for want of descriptors.
+ACCEPT_AGAIN_S = 0.1
 LEAVE_S = 1.0  # seconds that `stop` waits for the thread that accepts
 
 _UP = framed(DirectAnswer(kind=AnswerKind.UP))

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from pymonik.cluster.services.direct import DirectContext
     from pymonik.cluster.state.rows import Change, Result
 
-GATHER_S = (
-    0.002  # seconds that news wait for others while the cluster is busy: one message for many
-)
+# Seconds that news wait for others while the cluster is busy: one message for many.
+GATHER_S = 0.002
 MOST_TOLD = 1024  # bytes of a result up to which they come with the news of it
 
 

@@ -31,9 +31,8 @@ class RequestThreads(Executor):
         self._most = most
         self._lock = threading.Lock()
         self._threads = 0
-        self._spare = (
-            0  # threads that wait, less requests in the queue; below 0 a thread is missing
-        )
+        # Threads that wait, less requests in the queue; below 0 a thread is missing.
+        self._spare = 0
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
