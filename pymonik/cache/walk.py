@@ -124,7 +124,12 @@ class Walk:
         """The digest of a member of a set, which has no order to number objects in."""
         if type(member) in _ATOMS:
             return hashlib.sha256(atom(member)).digest()
-        walk = Walk(self._writer_of, self.key_of, notes_parts=self._notes_parts)
+        walk = Walk(
+            self._writer_of,
+            self.key_of,
+            notes_parts=self._notes_parts,
+            takes_files=self.takes_files,
+        )
         walk.add(member)
         self.modules |= walk.modules
         self.packages |= walk.packages
