@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pymonik.runs.summaries import outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from pymonik.runs.rows import TaskRow
 
@@ -48,14 +48,20 @@ class Lane(NamedTuple):
     bars: list[Bar]
 
 
-def lanes(rows: Iterable[TaskRow], now: float) -> list[Lane]:
-    """Bars by worker, those that began first before the others; at most 64 workers."""
+def lanes(rows: Iterable[TaskRow], now: float, partly_failed: Collection[str] = ()) -> list[Lane]:
+    """Bars by worker, those that began first before the others; at most 64 workers.
+
+    Args:
+        rows: Of tasks.
+        now: Seconds since the epoch.
+        partly_failed: Ids of tasks that ended well although calls of theirs failed.
+    """
     by_worker: dict[str, list[Bar]] = {}
     for row in rows:
         if row.worker and row.started is not None:
             end = row.ended if row.ended is not None else now
             what = row.function or row.task_id
-            one = Bar(row.started, max(end, row.started), outcome(row.status), 1, what)
+            one = Bar(row.started, max(end, row.started), _outcome(row, partly_failed), 1, what)
             by_worker.setdefault(row.worker, []).append(one)
     if not by_worker:
         return []
@@ -71,6 +77,10 @@ def lanes(rows: Iterable[TaskRow], now: float) -> list[Lane]:
         )
         for worker in chosen
     ]
+
+
+def _outcome(row: TaskRow, partly_failed: Collection[str]) -> str:
+    return "failed" if row.task_id in partly_failed else outcome(row.status)
 
 
 def merged(bars: list[Bar], step: float) -> Iterator[Bar]:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 
 _SHARE: Final = 20  # a look at the cluster that took a second is not repeated for as many
+_LONGEST_PAUSE_S: Final = 10.0  # who looks at a run that goes on must see it go on
 _EVERY_S: Final = 1.0  # seconds between two looks at tasks; the page asks as often
 _WORKERS_EVERY_S: Final = 5.0  # seconds between two looks at workers, partitions and sessions
 _MOST_ROWS: Final = 200  # of one answer
@@ -167,7 +168,7 @@ class Board:
             took = time.monotonic() - began
             # A little less than the interval of the page, whose questions come now and then
             # somewhat early.
-            self._look_at = now + max(_EVERY_S * 0.9, _SHARE * took)
+            self._look_at = now + min(max(_EVERY_S * 0.9, _SHARE * took), _LONGEST_PAUSE_S)
             self._group()
         self._seen = {key: view.look(now) for key, view in list(self._runs.items())}
 
@@ -301,7 +302,7 @@ class Board:
             "run": as_json.run(view, snapshot),
             "marks": as_json.marks(snapshot),
             "first": snapshot.indexes[0] if snapshot.total else 0,
-            "timeline": as_json.timeline(bars.lanes(rows, time.time())),
+            "timeline": as_json.timeline(bars.lanes(rows, time.time(), self._partly)),
             "histogram": as_json.histogram(
                 [row.ended - row.started for row in rows if row.started and row.ended]
             ),
@@ -379,7 +380,9 @@ class Board:
             now = time.time()
             views = list(self._runs.values())[:_FROZEN_RUNS]
             detail = {
-                view.key: run_data(view, self._rows_of(view), now, share=len(views))
+                view.key: run_data(
+                    view, self._rows_of(view), now, share=len(views), partly_failed=self._partly
+                )
                 for view in views
             }
             for view in views:

@@ -9,7 +9,7 @@ from pymonik.page.run_views import HeldRun, RunView
 from pymonik.runs.tally import Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pymonik.runs.rows import TaskRow
 
@@ -21,7 +21,12 @@ _ROWS_BYTES: Final = 2_500_000  # arguments and errors of all calls: the file st
 
 
 def run_data(
-    view: RunView, rows: Sequence[TaskRow], now: float, *, share: int = 1
+    view: RunView,
+    rows: Sequence[TaskRow],
+    now: float,
+    *,
+    share: int = 1,
+    partly_failed: Collection[str] = (),
 ) -> dict[str, Any]:
     """What a frozen page knows of one run: all of its calls.
 
@@ -30,6 +35,7 @@ def run_data(
         rows: Its tasks.
         now: Seconds since the epoch.
         share: How many runs share the room of the file.
+        partly_failed: Ids of tasks that ended well although calls of theirs failed.
     """
     snapshot = view.look(now)
     view.prepare(range(min(snapshot.total, _MOST_PREPARED)))
@@ -47,7 +53,7 @@ def run_data(
         "workers": workers,
         "worker": _compact([numbers[line["worker"]] for line in lines]),
         "errors": {line["place"]: _cut(line["error"], longest) for line in lines if line["error"]},
-        "timeline": as_json.timeline(bars.lanes(rows, now)),
+        "timeline": as_json.timeline(bars.lanes(rows, now, partly_failed)),
         "histogram": as_json.histogram([one for line in lines if (one := line["seconds"])]),
         "details": _details(view, snapshot.marks, _DETAILS_BYTES // share),
     }

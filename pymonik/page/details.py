@@ -14,6 +14,7 @@ from pymonik.runs.error_lines import summary
 from pymonik.runs.figures import seconds_of
 from pymonik.runs.logs import logs_of
 from pymonik.runs.table import status
+from pymonik.runs.tally import Mark
 from pymonik.session.again import past
 from pymonik.session.result import Status
 
@@ -106,9 +107,14 @@ def of_recorded(
     result = ends.row(place[0]) if place is not None else None
     stored = stored_call(lists, result, place[1]) if result and place else StoredCall()
     tried = [one for one in rows if task is not None and one.first_id == task.first_id]
+    tried.sort(key=lambda one: one.attempt)
+    shown = [as_json.task(one) for one in tried]
+    mark = view.mark(number)
+    if shown and mark == Mark.FAILED:  # of a task that ended well the row tells nothing of it
+        shown[-1]["status"] = as_json.WORDS[mark]
     return {
         **view.row(number),
-        "status": as_json.WORDS[view.mark(number)],
+        "status": as_json.WORDS[mark],
         "name": view.function,
         "task": "" if task is None else task.task_id,
         "result": "" if place is None else place[0],
@@ -116,7 +122,7 @@ def of_recorded(
         "arguments": view.arguments(number, _LONGEST_ARGUMENTS),
         "traceback": tail(stored.traceback or ("" if task is None else task.error)),
         "output": tail(stored.output),
-        "attempts": [as_json.task(one) for one in sorted(tried, key=lambda one: one.attempt)],
+        "attempts": shown,
     }
 
 

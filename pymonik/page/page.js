@@ -252,10 +252,12 @@
   }
   function errorsOf(run) {
     return [el("h2", {}, `${count(run.errors.length, "kind")} of errors`), el("ul", { class: "faults" }, run.errors.map((fault, place) =>
-      el("li", {}, el("button", { type: "button", "data-focus": `fault-${place}`, onclick: () => filter("failed", fault.text.slice(0, 60) || fault.kind) },
+      el("li", {}, el("button", { type: "button", "data-focus": `fault-${place}`, onclick: () => filter("failed", alike(fault)) },
         el("b", {}, `${fault.kind}${fault.count > 1 ? ` ×${plain(fault.count)}` : ""}`), el("span", {}, fault.text),
         el("small", {}, `${fault.items.length === 1 ? run.unit : `${run.unit}s`} ${fault.items.join(", ")}${fault.count > fault.items.length ? " …" : ""}`)))))];
   }
+  // Errors that differ in numbers only are one group: what stands before the first number finds them all.
+  function alike(fault) { return `${fault.kind}: ${fault.text.split(/\d/)[0]}`.slice(0, 60).replace(/:? +$/, ""); }
   function filter(status, text) {
     shown.tab = "calls"; shown.status = status; shown.text = text; shown.from = 0; shown.rows = null;
     const box = main.querySelector("input[type=search]");

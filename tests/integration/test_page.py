@@ -381,7 +381,7 @@ def test_a_recorded_run_of_others_is_shown_call_by_call(cluster: LocalCluster) -
     assert all(row["seconds"] is not None and row["worker"] for row in rows)
     assert "ValueError: negative volume 88" in call["traceback"]
     assert (call["status"], call["arguments"]) == ("failed", "mesh=88")
-    assert [attempt["status"] for attempt in call["attempts"]] == ["ok"]
+    assert [attempt["status"] for attempt in call["attempts"]] == ["failed"]
     assert [one["unit"] for one in state["runs"] if one["label"] == "chunks"] == ["call"]
 
 
@@ -673,3 +673,24 @@ def test_a_report_is_the_same_page(
     )
     assert chromium.run("window.hurt") is None
     assert chromium.errors == []
+
+
+def test_the_calls_of_a_group_of_errors_are_shown(
+    chromium: Browser, page: Dashboard, study: MultiResultHandle[float]
+) -> None:
+    choose(chromium, page, "mesh-study")
+    chromium.click("document.querySelector('.faults button')")
+    rows = "[...document.querySelectorAll('tr.open .link')].map(e => e.innerText).join()"
+    chromium.wait(f"{rows} === '17,88'")
+
+
+@pytest.mark.parametrize("view", ["#/", "#/workers", "#/cluster"])
+def test_the_page_is_no_wider_than_a_narrow_window(
+    page: Dashboard, study: MultiResultHandle[float], view: str
+) -> None:
+    if browser.installed() is None:
+        pytest.skip("there is no Chromium")
+    with Browser(width=400) as narrow:
+        narrow.open(page.address + view)
+        narrow.wait("document.querySelector('main').innerText.length > 40")
+        assert narrow.run("document.documentElement.scrollWidth <= innerWidth")
