@@ -175,6 +175,11 @@ def pack_if_possible(value: object) -> Packed | None:
     return Packed(blobs, sum(memoryview(blob).nbytes for blob in blobs), pickler.refs)
 
 
+def plain(value: object) -> bytes:
+    """The stream of a value whose type is in `PLAIN`, which needs no care."""
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
 def _plain(value: object) -> Packed:
     """What needs no care: numbers, texts and tuples of them."""
     stream = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
@@ -196,8 +201,8 @@ def pack_call(
         seed: Of the call's random numbers.
     """
     call: tuple[object, ...] = (args, kwargs) if seed is None else (args, kwargs, tuple(seed))
-    plain = not shared and PLAIN.issuperset(map(type, args))
-    if plain and (not kwargs or PLAIN.issuperset(map(type, kwargs.values()))):
+    is_plain = not shared and PLAIN.issuperset(map(type, args))
+    if is_plain and (not kwargs or PLAIN.issuperset(map(type, kwargs.values()))):
         return _plain(call)
     try:
         if shared:
@@ -215,8 +220,10 @@ def pack_call(
 
 def arguments_of(call: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any], Seed | None]:
     """Positional and keyword arguments and the seed in what `pack_call` pickled."""
-    args, kwargs, *rest = call
-    return args, kwargs, Seed(*rest[0]) if rest else None
+    if len(call) == 2:
+        return *call, None
+    args, kwargs, seed = call
+    return args, kwargs, Seed(*seed)
 
 
 def _labelled(args: tuple[object, ...], kwargs: dict[str, object]) -> Iterable[tuple[str, object]]:

@@ -11,6 +11,7 @@ from pymonik.errors import SerializationError, UsageError
 from pymonik.wire.call import (
     COMPLETED,
     JSON,
+    ONE_BLOB,
     PICKLED,
     WHOLE,
     ItemMeta,
@@ -85,6 +86,8 @@ class OpenedResult:
         Raises:
             UsageError: It has no such output.
         """
+        if item >= 0 and not output and self.meta.chunked:
+            return self._item(item, follow, reader)
         if output:
             return self._output_of(max(item, 0), output, follow, reader)
         if not self.meta.chunked:
@@ -95,8 +98,6 @@ class OpenedResult:
                 return self._read(0, reader)
             # The value uses the memory of the container: nothing else will be asked of it.
             return unpack(self._blobs if not self.meta.output else self._blobs[: meta.blobs])
-        if item >= 0:
-            return self._item(item, follow, reader)
         return [self._item(i, follow, reader) for i in range(len(self.meta.items))]
 
     def item(self, item: int) -> ItemMeta:
@@ -185,6 +186,8 @@ class OpenedResult:
         reader: Reader | None = None,
     ) -> Any:
         meta = self.meta.items[index]
+        if meta == ONE_BLOB:  # as most are
+            return unpack((self._blobs[self._firsts[index]],))
         if meta.failed:
             return decode(self._blobs[self._firsts[index]])
         if meta.outputs:

@@ -103,7 +103,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, share.interrupt)
     # After SIGINT has our handler: the handlers that are learnt here are those that each call
     # finds.
-    surroundings.learn_handlers()
+    surroundings.handlers.learn()
     _serve(sock, share, int(memory_limit))
     _settle_spans()
     # Threads that user code left behind must not keep the process.
@@ -124,7 +124,9 @@ def _serve(sock: socket.socket, share: _Share, memory_limit: int) -> None:
         share.begin(run.task_id)
         inputs.begin_call(run.files.values())
         answer = _answer(run, functions, share, memory_limit)
-        frame = framed(msgspec.structs.replace(answer, task_id=run.task_id))
+        if not answer.task_id:
+            answer = msgspec.structs.replace(answer, task_id=run.task_id)
+        frame = framed(answer)
         share.flush()
         if os.getpid() != owner:
             os._exit(0)  # a fork that user code made came back: it is not the executor
@@ -169,6 +171,7 @@ class _Share:
         self._behind = behind
         self._stop_request = stop_request
         self._surroundings = surroundings
+        self._streams = surroundings.streams
         self._is_flushed = False  # whether the streams were flushed when the only call ended
         self._reason = ""  # why this executor retires after the present run; "" if it does not
         self._number = 0  # of the present run, as the parent counts them too
@@ -193,6 +196,7 @@ class _Share:
             self._runs = ""
             self._handed = None
         self._stop_request.end()
+        self.printed.end_run()
         # A timer would kill the executor after the answer, and with it a call that is not to blame.
         self._surroundings.put_back_timers()
         self.end_if_asked()
@@ -211,10 +215,12 @@ class _Share:
 
     def item_ended(self, place: int, seconds: float) -> None:
         """A call of several has ended."""
-        self._surroundings.flush_own()
+        if self._stop_request.was_asked(self._number):
+            self.end_if_asked()
+        are_there = self._streams.flush()
         if seconds < _NO_TIME_S:
             self.printed.ended(place, seconds)
-            self._surroundings.put_back_little()
+            self._surroundings.put_back_little(are_there=are_there)
             return
         # C's own buffer must be empty before the sizes of the files are compared, or its text would
         # count for the next call.

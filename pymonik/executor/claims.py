@@ -26,8 +26,8 @@ from typing import NamedTuple
 
 from pymonik.content import objects
 from pymonik.executor.nameless import nameless_file
-from pymonik.executor.tokens import Tokens, take
-from pymonik.wire.call import ItemMeta
+from pymonik.executor.tokens import Tokens
+from pymonik.wire.call import ONE_BLOB, ItemMeta
 from pymonik.wire.containers import Buffer  # noqa: TC001 - of a NamedTuple
 
 _log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ _RECORD = struct.Struct("<BIQ")  # how the call ended, number of blobs, bytes th
 # A record of a call of one blob, as nearly all are: the size of the blob, which is the first thing
 # that follows, is packed in the same step.
 _RECORD_OF_ONE = struct.Struct("<BIQQ")
+_AFTER_ENDING = struct.Struct("<IQQ")  # what follows the first byte of such a record
+_SIZE_BYTES = 8
 # The first byte of a record. `_NONE` must be 0, which is what a new file holds: it says that no
 # record has been completed at this place.
 _NONE, _VALUE, _FAILED, _NOT_ALL = range(4)
@@ -173,7 +175,10 @@ class Claims:
 
     def claim(self) -> bool:
         """Whether the next call is ours."""
-        return take(self._reader)
+        try:
+            return bool(os.read(self._reader, 1))
+        except BlockingIOError:
+            return False
 
     def begin(self) -> None:
         """A chunk begins."""
@@ -200,6 +205,20 @@ class Claims:
         except OSError as error:
             _log.warning("the journal of a task cannot be written: %s", error)
             self._is_full = True
+
+    def note_value(self, blob: bytes) -> None:
+        """`note` for a value of one blob, which is what most calls of a chunk give."""
+        start, size = self._end, len(blob)
+        end = start + _RECORD_OF_ONE.size + size
+        if end >= _MAPPED_BYTES or self._is_full or not self._is_ours:
+            self.note(ONE_BLOB, (blob,))
+            return
+        self._nbytes += size
+        mapped = self._mapped
+        _AFTER_ENDING.pack_into(mapped, start + 1, 1, _SIZE_BYTES + size, size)
+        mapped[end - size : end + 1] = blob + _NOTHING
+        mapped[start] = _VALUE  # last: the parent may read at any moment
+        self._end = end
 
     def _append(self, head: bytes, blobs: Sequence[Buffer], nbytes: int) -> None:
         start, end = self._end, self._end + nbytes

@@ -12,6 +12,7 @@ import _tracemalloc  # built in, unlike the module around it
 import builtins
 import gc
 import logging
+import operator
 import socket
 import sys
 import threading
@@ -20,20 +21,25 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from pymonik.executor.dict_versions import version_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_HOOKS: Final = (
-    (sys, "excepthook"),
-    (sys, "unraisablehook"),
-    (sys, "displayhook"),
-    (sys, "breakpointhook"),
-    (threading, "excepthook"),
-    (warnings, "showwarning"),
-    (warnings, "formatwarning"),
-    # Libraries such as PySocks replace it to send all traffic through a proxy.
-    (socket, "socket"),
+_HOOKS: Final = (  # owners, and the names that they have
+    (sys, sys, sys, sys, threading, warnings, warnings, socket),
+    (
+        "excepthook",
+        "unraisablehook",
+        "displayhook",
+        "breakpointhook",
+        "excepthook",
+        "showwarning",
+        "formatwarning",
+        "socket",  # libraries such as PySocks replace it to send all traffic through a proxy
+    ),
 )
+_ALL_MISSING: Final = (None,) * len(_HOOKS[0])
 _FINDERS: Final = ("meta_path", "path_hooks")  # of `sys`
 
 
@@ -41,14 +47,18 @@ class Interpreter:
     """The settings of this interpreter as they are now."""
 
     def __init__(self) -> None:
-        self._settings = [(get, put, get()) for get, put in _settings()]
-        self._hooks = [(owner, name, getattr(owner, name)) for owner, name in _HOOKS]
+        settings = _settings()
+        self._gets = [get for get, _ in settings]
+        self._puts = [put for _, put in settings]
+        self._settings = [get() for get in self._gets]
+        self._hooks = list(map(getattr, *_HOOKS))
         self._builtins = _Names(vars(builtins))
         self._modules = _Modules(sys.modules)
         # The list object itself is kept too: a call may bind `sys.path` to another list, while the
         # import system and libraries hold the first.
         self._path = sys.path, list(sys.path)
         self._finders = {name: list(getattr(sys, name)) for name in _FINDERS}
+        self._finders_last = list(self._finders.values())
         self._arguments = list(sys.argv)
         self._filters = list(warnings.filters)
         self._temporary: str | None = None  # as found before any call has asked for it
@@ -57,29 +67,38 @@ class Interpreter:
         """Have all of them as they were."""
         self._builtins.put_back(vars(builtins))
         self._modules.put_back(sys.modules)
-        self._put_back_path()
-        self._put_back_finders()
+        if sys.path is not self._path[0] or sys.path != self._path[1]:
+            self._put_back_path()
+        if list(map(getattr, (sys, sys), _FINDERS, (None, None))) != self._finders_last:
+            self._put_back_finders()
         if sys.argv != self._arguments:
             sys.argv = list(self._arguments)
         if warnings.filters != self._filters:
             self._put_back_filters()
-        for get, put, before in self._settings:
-            if get() != before:
-                put(before)
-        for owner, name, before in self._hooks:
-            if getattr(owner, name, None) is not before:
-                setattr(owner, name, before)
+        if [get() for get in self._gets] != self._settings:
+            self._put_back_settings()
+        # By identity: what a call has put in place may say that it equals anything.
+        if not all(map(operator.is_, map(getattr, *_HOOKS, _ALL_MISSING), self._hooks)):
+            self._put_back_hooks()
         # Threads of the next call get stacks of the usual size. There is no way to ask for the
         # size that does not set it.
         _thread.stack_size(0)
         self._put_back_temporary()
         _forget_event_loop()
 
+    def _put_back_settings(self) -> None:
+        for get, put, before in zip(self._gets, self._puts, self._settings, strict=True):
+            if get() != before:
+                put(before)
+
+    def _put_back_hooks(self) -> None:
+        for owner, name, before in zip(*_HOOKS, self._hooks, strict=True):
+            if getattr(owner, name, None) is not before:
+                setattr(owner, name, before)
+
     def _put_back_path(self) -> None:
         """Folders that came later stay, behind those that were there."""
         path, before = self._path
-        if sys.path is path and path == before:
-            return
         added = [entry for entry in sys.path or () if entry not in before]
         # In place, since finders and libraries may hold the list.
         path[:] = [*before, *added]
@@ -96,6 +115,7 @@ class Interpreter:
             if missing or None in finders:
                 setattr(sys, name, [*filter(None, finders), *missing])
             self._finders[name] = list(getattr(sys, name))
+        self._finders_last = list(self._finders.values())
 
     def _put_back_filters(self) -> None:
         kept = [one for one in warnings.filters if one not in self._filters and _is_harmless(one)]
@@ -122,16 +142,15 @@ class _Names:
 
     def __init__(self, there: dict[str, Any]) -> None:
         self._before = dict(there)
-        # When it was looked at last: a list is compared in a fourth of the time of a dict.
-        self._last = list(there.values())
+        self._version: Callable[[], object] = version_of(there) or (lambda: list(there.values()))
+        self._last: object = self._version()  # when it was looked at last
 
     def put_back(self, there: dict[str, Any]) -> None:
         """Put back those that stand for something else now."""
-        # Values are compared by identity first, so unchanged modules cost one pointer each.
-        if list(there.values()) == self._last:
+        if self._version() == self._last:
             return
         self._put_back_changed(there)
-        self._last = list(there.values())
+        self._last = self._version()
 
     def _put_back_changed(self, there: dict[str, Any]) -> None:
         for name, before in self._before.items():

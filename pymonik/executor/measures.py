@@ -65,7 +65,6 @@ class Measures:
     """
 
     __slots__ = (
-        "_began",
         "_cpu",
         "_cpu_last",
         "_looked",
@@ -73,6 +72,7 @@ class Measures:
         "_seconds",
         "_since",
         "_unmeasured_s",
+        "began",
         "started",
     )
 
@@ -86,18 +86,17 @@ class Measures:
         self._cpu = array("f")
         self._peaks = array("Q")
         self._unmeasured_s = 0.0  # of the calls since the last peak
-        self._began = self._since = self._looked = _now()
+        self.began = self._since = self._looked = _now()
         self._cpu_last = _cpu()
 
     @property
     def seconds(self) -> float:
         """Seconds of all calls so far."""
-        return self._since - self._began
+        return self._since - self.began
 
-    def ended(self) -> None:
-        """A call has ended, and the next one begins."""
-        now = _now()
-        spent = now - self._since
+    def ended(self, begun: float, now: float) -> None:
+        """A call has ended that began at ``begun``, in seconds of `time.monotonic`."""
+        spent = now - begun
         self._seconds.append(spent)
         self._since = now
         self._unmeasured_s += spent

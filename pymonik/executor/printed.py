@@ -69,12 +69,24 @@ class Printed:
         self._is_raw = False
         self._base = call_of(number, 0)
         self.place = 0
-        found = self._look()
+        self._note_late(self._look())
+        self._marks.begin(self._base)
+
+    def end_run(self) -> None:
+        """The answer is about to leave: what a thread has said since the call ended goes with it.
+
+        The parent looks where there is a mark; else this would wait for the next run.
+        """
+        if self.has_written:
+            self._note_late(self._look())
+
+    def _note_late(self, found: Ends) -> None:
+        """What came since the last call ended is that call's."""
         if found != self._ends or self._turns:
             self._turns.clear()
             self._note(found)
             self._marks.end(self._last, *found)
-        self._marks.begin(self._base)
+        self.has_written = False
 
     def turn(self) -> None:
         """Note that Python is about to write to its other stream."""

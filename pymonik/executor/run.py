@@ -13,7 +13,7 @@ import msgspec
 
 from pymonik.code import codec
 from pymonik.code.finder import bundles
-from pymonik.code.outcome import outcome
+from pymonik.code.outcome import finished, is_lazy, outcome
 from pymonik.code.outputs import Outputs
 from pymonik.code.prepared import prepared
 from pymonik.code.references import Referable
@@ -35,6 +35,7 @@ from pymonik.seeds import RandomNumbers
 from pymonik.session.current import activate
 from pymonik.wire import containers
 from pymonik.wire.call import (
+    ONE_BLOB,
     Command,
     FunctionRef,
     ItemMeta,
@@ -152,6 +153,8 @@ class Attempt:
             self._context().setup = self._surroundings().copy().run(prepared, setup)
         if self._meta.traces:  # last: what was imported until now may have set a provider
             self._follow()
+        is_function = isinstance(self._meta.function, FunctionRef)
+        self._is_plain = is_function and not self._function.has_folder and self._spans is None
 
     def _follow(self) -> None:
         """Have calls make spans, if there is anywhere to send them."""
@@ -196,8 +199,9 @@ class Attempt:
         data, path = output
         sessions = [one for one in (self._session, *self._sessions) if one.has_news()]
         if not self._faults and not sessions:
-            return Report(output=data, output_path=path)
+            return Report(task_id=self._run.task_id, output=data, output_path=path)
         return Report(
+            task_id=self._run.task_id,
             output=data,
             output_path=path,
             created=[
@@ -228,7 +232,7 @@ class Attempt:
             raise
         if made is None or not self._run.output_id:
             return None, None
-        measures.ended()
+        measures.ended(measures.began, time.monotonic())
         self._share.call_ended(measures.seconds)
         item, blobs = made
         meta = ResultMeta(
@@ -246,8 +250,9 @@ class Attempt:
             parts, sizes = printed.columns(len(meta.items))
             meta, blobs = with_printed(meta, blobs, parts, sizes)
         segments = containers.join(meta, blobs)
-        if any(map(is_new, meta.items)):
-            return b"".join(segments), None  # the parent has ids to fill in
+        for item in meta.items:
+            if item is not ONE_BLOB and is_new(item):
+                return b"".join(segments), None  # the parent has ids to fill in
         return files.store(self._run.folder, segments)
 
     def _origin(self, measures: Measures) -> Origin:
@@ -255,6 +260,9 @@ class Attempt:
 
     def _outcome(self, index: int) -> tuple[ItemMeta, Sequence[Buffer]] | None:
         """What a call gives, ``None`` when another result takes its place."""
+        call = self._meta.calls[index]
+        if self._is_plain and not (call.refs or call.files):
+            return self._plainly(index)
         self._inputs.let_go_of_arrays()
         try:
             return self._made(index)
@@ -271,6 +279,23 @@ class Attempt:
         if isinstance(function, Command):
             return self._command
         return self._handled if isinstance(function, LambdaHandler) else self._called
+
+    def _plainly(self, index: int) -> Made | None:
+        """`_called` where no handle and no file is among the arguments, as in most calls."""
+        packed = self._blobs.cut(self._starts[index], self._starts[index + 1])
+        args, kwargs, seed = codec.arguments_of(codec.unpack(packed))
+        self._random.begin(seed)
+        self._teller.begin(args, kwargs)
+        if self._function.require_context:
+            args = (self._context(), *args)
+        function, session = self._function, self._session
+        context = self._context_of_call()
+        value = context.run(function.func, *args, **kwargs)
+        if type(value) in codec.PLAIN and not (session.is_changed or session.is_output_given):
+            return ONE_BLOB, (codec.plain(value),)
+        if is_lazy(value):
+            value = context.run(finished, value, collects=function.collects)
+        return self._given(value)
 
     def _called(self, index: int) -> Made | None:
         args, kwargs = self._arguments(index)
@@ -317,15 +342,20 @@ class Attempt:
             self._session.reroute(elsewhere.refs, index, blobs, elsewhere.files, elsewhere.outputs)
 
     def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
-        # Each call has a copy of the context: variables that it sets are gone at the next call.
         function = self._function
-        surroundings = self._surroundings()
-        if self._meta.chunked:  # else it is the only call
-            surroundings = surroundings.copy()
-            surroundings.run(have_own_decimals)
+        context = self._context_of_call()
         if self._span is not None:
-            surroundings.run(self._span.enter)
-        return surroundings.run(outcome, function.func, args, kwargs, collects=function.collects)
+            context.run(self._span.enter)
+        return context.run(outcome, function.func, args, kwargs, collects=function.collects)
+
+    def _context_of_call(self) -> contextvars.Context:
+        """Each call has a copy: variables that it sets are gone at the next call."""
+        context = self._context_of_calls or self._surroundings()
+        if not self._meta.chunked:  # it is the only call
+            return context
+        context = context.copy()
+        context.run(have_own_decimals)
+        return context
 
     def _surroundings(self) -> contextvars.Context:
         """The context of every call: session and task."""
@@ -520,8 +550,12 @@ class Attempt:
         if self._function.concurrency > 1 and len(self._meta.calls) > 1:
             items, blobs, elsewhere = self._all_together(measures)
         else:
-            items, blobs, elsewhere = self._one_by_one(measures)
-        if any(item.failed for item in items):
+            from pymonik.executor.in_turn import in_turn  # single calls never need it
+
+            items, blobs, elsewhere = in_turn(
+                self._item, len(self._meta.calls), self._share, measures
+            )
+        if self._faults:
             self._keep_failed(items)
         items += [ItemMeta(0, ref=ref) for ref in elsewhere]
         meta = ResultMeta(
@@ -532,25 +566,6 @@ class Attempt:
             figures=measures.figures(),
         )
         return self._stored(meta, blobs)
-
-    def _one_by_one(self, measures: Measures) -> _Chunk:
-        claims = self._share.claims
-        items: list[ItemMeta] = []
-        blobs: list[Buffer] = []
-        elsewhere: list[ResultRef] = []
-        while len(items) < len(self._meta.calls) and not elsewhere:
-            if not claims.claim():
-                elsewhere = self._share.handed_over()  # nowhere: they are offered again
-                continue
-            begun = time.monotonic()
-            item, more, is_all = self._item(len(items))
-            self._share.end_if_asked()
-            self._share.item_ended(len(items), time.monotonic() - begun)
-            claims.note(item, more, is_all=is_all)
-            items.append(item)
-            blobs.extend(more)
-            measures.ended()
-        return items, blobs, elsewhere
 
     def _keep_failed(self, items: Sequence[ItemMeta]) -> None:
         from pymonik.executor.kept_calls import kept_calls  # few tasks have any
@@ -574,6 +589,8 @@ class Attempt:
             made = self._outcome(index)
         except BaseException as error:  # noqa: BLE001 - user code, SystemExit included
             return self._failed(index, error)
+        if made is not None and made[0] is ONE_BLOB:
+            return *made, True
         return self._ended(made)
 
     def _failed(self, index: int, error: BaseException) -> Ended:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import io
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
+
+from pymonik.executor.descriptors import Descriptors
 
 if TYPE_CHECKING:
     from pymonik.executor.printed import Printed
@@ -17,34 +20,31 @@ _STANDARD: Final = {0: "stdin", 1: "stdout", 2: "stderr"}
 _WRITTEN: Final = {"encoding": "utf-8", "errors": "backslashreplace", "line_buffering": True}
 _AS_OPENED: Final = {**_WRITTEN, "newline": None, "write_through": False}
 
-File = tuple[int, ...]  # device and inode, see `file_of`
-
 
 class StandardStreams:
     """The standard streams of this process as they are now."""
 
     def __init__(self) -> None:
         self._copies = {fd: os.dup(fd) for fd in _STANDARD}  # calls may close or redirect theirs
-        self._files = {fd: file_of(fd) for fd in _STANDARD}
-        self._all_files = list(self._files.values())
+        self._files = Descriptors(tuple(_STANDARD))
         self._streams = {name: getattr(sys, name) for name in _STANDARD.values()}
         self._note()
 
     def _note(self) -> None:
         """Keep at hand what is looked at after each item."""
-        self._all = tuple(self._streams.values())
-        self._flushes = [self._streams[_STANDARD[fd]].flush for fd in (1, 2)]
+        self._stdin, self._stdout, self._stderr = self._streams.values()
+        self._flush_out, self._flush_err = self._stdout.flush, self._stderr.flush
 
     @property
     def are_there(self) -> bool:
         """Whether the names stand for the streams, and these are open and as they were."""
         try:
-            stdin, stdout, stderr = self._all
             return (
-                sys.stdin is stdin
-                and sys.stdout is stdout
-                and sys.stderr is stderr
-                and not (_Text.changed or stdin.closed or stdout.closed or stderr.closed)
+                sys.stdout is self._stdout
+                and sys.stderr is self._stderr
+                and sys.stdin is self._stdin
+                and not _Text.changed
+                and not (self._stdin.closed or self._stdout.closed or self._stderr.closed)
             )
         except (ValueError, AttributeError):  # a buffer was taken away, a name deleted
             return False
@@ -53,26 +53,32 @@ class StandardStreams:
     def and_files_are_there(self) -> bool:
         """Whether the files below the streams are there, too; most calls leave them alone."""
         try:
-            return (
-                list(map(file_of, _STANDARD)) == self._all_files
-                and all(map(os.get_blocking, _STANDARD))
-                and self.are_there
-            )
+            return self._files.are_same and all(map(os.get_blocking, _STANDARD)) and self.are_there
         except OSError:
             return False
 
-    def flush(self) -> None:
-        """What was printed leaves, unless a call has put other streams in place."""
-        for flush_stream in self._flushes:
-            try:  # noqa: SIM105 - `suppress` takes as long as all of it
-                flush_stream()
-            except (OSError, ValueError):  # noqa: PERF203 - closed by the call
-                pass
+    def flush(self) -> bool:
+        """What was printed leaves, unless a call has put other streams in place; `are_there`."""
+        try:
+            self._flush_out()
+            self._flush_err()
+            # A stream that was closed, or whose buffer was taken away, refuses to be flushed.
+            return (
+                sys.stdout is self._stdout
+                and sys.stderr is self._stderr
+                and sys.stdin is self._stdin
+                and not _Text.changed
+                and not self._stdin.closed
+            )
+        except (OSError, ValueError, AttributeError):
+            with contextlib.suppress(OSError, ValueError):
+                self._flush_err()  # the first one was refused
+            return False
 
     def put_back(self) -> None:
         """Have files, streams and names as they were."""
+        self._put_back_files()
         for fd, name in _STANDARD.items():
-            self._put_back_file(fd)
             if not _is_open(self._streams[name]):
                 _open(fd)
                 self._streams[name] = getattr(sys, name)
@@ -88,17 +94,15 @@ class StandardStreams:
         """Have a crash of this process write where it was."""
         faulthandler.enable(self._copies[2])
 
-    def _put_back_file(self, fd: int) -> None:
-        try:
-            is_same = file_of(fd) == self._files[fd]
-        except OSError:
-            is_same = False
-        if not is_same:
-            os.dup2(self._copies[fd], fd)
-        # Non-blocking mode is of the open file, not of the descriptor: a child that set it has set
-        # it here too, and a print of the next call would raise `BlockingIOError`.
-        if not os.get_blocking(fd):
-            os.set_blocking(fd, True)
+    def _put_back_files(self) -> None:
+        if not self._files.are_same:
+            for fd, copy in self._copies.items():
+                os.dup2(copy, fd)
+        for fd in _STANDARD:
+            # Non-blocking mode is of the open file, not of the descriptor: a child that set it has
+            # set it here too, and a print of the next call would raise `BlockingIOError`.
+            if not os.get_blocking(fd):
+                os.set_blocking(fd, True)
 
 
 class _InTurn(io.FileIO):
@@ -179,13 +183,3 @@ def _is_open(stream: Any) -> bool:
         return not stream.closed
     except ValueError:  # its buffer was taken away
         return False
-
-
-def file_of(fd: int) -> File:
-    """What tells the file that a descriptor stands for from all others.
-
-    Raises:
-        OSError: It is closed.
-    """
-    # Device and inode; as a slice, since attributes of it take as long as the call of the system.
-    return os.fstat(fd)[1:3]

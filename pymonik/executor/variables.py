@@ -19,9 +19,9 @@ class Variables:
     def __init__(self) -> None:
         self._environ = os.environ
         self._all = dict(os.environb)
-        # The dict below `os.environ`: to compare it takes no decoding of names and values.
-        self._data: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
-        self._data_before = dict(self._data)
+        # The dict below `os.environ`.
+        self._data = _Watched(os.environ._data)  # type: ignore[attr-defined]
+        os.environ._data = os.environb._data = self._data  # type: ignore[attr-defined]
         self._of_c = _environ_of_c()
         self._note()
 
@@ -38,15 +38,14 @@ class Variables:
         return ctypes.string_at(self._array, self._nbytes) if self._array else b""
 
     def put_back_copy(self) -> None:
-        """Put back those that were changed by `os.environ`; takes a third of a microsecond."""
+        """Put back those that were changed by `os.environ`."""
         if os.environ is not self._environ:
             os.environ = self._environ  # noqa: B003 - a call has put another in its place
-        if self._data != self._data_before:
+        if self._data.is_changed:
             self._put_back()
 
-    def put_back(self) -> None:
-        """Put back all of them."""
-        self.put_back_copy()
+    def put_back_those_of_c(self) -> None:
+        """Put back those that were changed in another way."""
         if self._of_c is not None and (
             self._of_c.value != self._array or self._now() != self._pointers
         ):
@@ -64,7 +63,26 @@ class Variables:
         # C reads TZ once, when it first needs the time zone; it must be told to read it again.
         if found.get(b"TZ") != self._all.get(b"TZ"):
             time.tzset()
+        self._data.is_changed = False
         self._note()
+
+
+class _Watched(dict[bytes, bytes]):
+    """What `os.environ` keeps: it remembers that a variable was set or deleted.
+
+    To compare all variables with those of before would take longer the more there are, and it is
+    done after each call of a chunk. `os.environ` changes what it keeps in these two ways only.
+    """
+
+    is_changed = False
+
+    def __setitem__(self, name: bytes, value: bytes) -> None:
+        self.is_changed = True
+        super().__setitem__(name, value)
+
+    def __delitem__(self, name: bytes) -> None:
+        self.is_changed = True
+        super().__delitem__(name)
 
 
 def _environ_of_c() -> ctypes.c_void_p | None:

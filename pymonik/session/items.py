@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,7 @@ class Items:
         items = contents.opened.meta.items
         head = contents.opened.meta.without_items()
         held: Held | None = None
+        has_printed, now = contents.opened.meta.output, time.time()
         for state in awaited.states:
             if state.status is not Status.PENDING:
                 continue
@@ -123,13 +125,13 @@ class Items:
                 elsewhere.setdefault(item.ref.result_id, []).append(state)
                 continue
             state.head = head
-            if (error := _error(state, item, contents)) is not None:
-                self._ends.fail(state, error)
+            if item is None or item.failed:
+                self._ends.fail(state, _error(state, item, contents))
                 continue
-            held = held or self.keep(contents.opened)
-            state.news = held
-            state.complete()
-            self._ends.tell_printed(state, contents.opened)
+            state.news = held = held or self.keep(contents.opened)
+            state.complete(now)
+            if has_printed:
+                self._ends.tell_printed(state, contents.opened)
         for result_id, states in elsewhere.items():
             self.follow(result_id, states, awaited.inputs, is_ours=awaited.is_ours)
             self._pending.look_by(0.0)  # the result may have ended before anybody here knew of it
@@ -168,11 +170,11 @@ class Items:
         return held
 
 
-def _error(state: ResultState, item: ItemMeta | None, contents: Contents) -> BaseException | None:
-    """Why an item has no value, if it has none."""
+def _error(state: ResultState, item: ItemMeta | None, contents: Contents) -> BaseException:
+    """Why an item has no value."""
     if item is None:
         return ControlPlaneError("DownloadResultData", "an item is missing")
-    return contents.errors[state.item] if item.failed else None
+    return contents.errors[state.item]
 
 
 def _learn(pace: Pace, opened: OpenedResult) -> None:

@@ -71,9 +71,9 @@ class OutputState(ResultState):
         """Forward to the state of the call."""
         self.whole.move(place)
 
-    def complete(self) -> None:
+    def complete(self, now: float | None = None) -> None:
         """Forward to the state of the call."""
-        self.whole.complete()
+        self.whole.complete(now)
 
     def fail(self, error: BaseException) -> None:
         """Forward to the state of the call."""

@@ -500,8 +500,11 @@ class RemoteSession:
             for i, opened in zip(missing, self._read(ids), strict=True):
                 found[i] = opened
         results = [opened for opened in found if opened is not None]
+        last: OpenedResult | None = None
         for state, opened in zip(states, results, strict=True):
-            self._pythons.saw(opened.meta.origin)
+            if opened is not last:  # the values of a chunk come one after the other
+                self._pythons.saw(opened.meta.origin)
+                last = opened
             if opened.meta.output and self.live is not None and self.live.is_late:
                 self.live.ended(state, opened)
         return results

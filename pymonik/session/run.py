@@ -109,7 +109,9 @@ class Run:
         for index, (state, call) in enumerate(zip(states, calls, strict=True), first):
             state.run = self
             state.index = index
-            self.keep(state, call)
+            if call.nbytes <= _MOST_OF_ITEM and self._kept <= _MOST_OF_RUN:
+                self._kept += call.nbytes
+                state.call = _kept(call)
 
     def keep(self, state: ResultState, call: Packed) -> None:
         """Keep the arguments of a call, as long as they are small and there is room."""

@@ -132,10 +132,11 @@ class Items:
                 seen.add(id(value))
         return [value for value in found.values() if _may_be_large(value)]
 
-    def _arguments_in(self, items: Sequence[object]) -> Iterator[object]:
+    def _arguments_in(self, items: Sequence[Any]) -> Iterator[object]:
         for item in items:
-            if type(item) in _SMALL:
-                continue
+            kind = type(item)
+            if kind in _SMALL or (kind is tuple and _SMALL.issuperset(map(type, item))):
+                continue  # as in most maps: nothing of it can be worth sharing
             with suppress(UsageError):  # the error is raised for its call
                 args, kwargs = self._parameters.of_item(item, {})
                 yield from args

@@ -321,6 +321,9 @@ class ItemMeta(msgspec.Struct, frozen=True, array_like=True, gc=False):
     outputs: tuple[tuple[str, ItemMeta], ...] = ()
 
 
+ONE_BLOB: Final = ItemMeta(1)  # what most calls give: one object stands for all that are alike
+
+
 class Origin(msgspec.Struct, frozen=True, array_like=True):
     """Where a result was made.
 

@@ -102,7 +102,10 @@ class Blobs(Sequence[memoryview]):
 
     def cut(self, first: int, last: int) -> list[memoryview]:
         """The blobs from ``first`` up to ``last``."""
-        return [self[first]] if last - first == 1 else self[first:last]
+        if last - first != 1:
+            return self[first:last]
+        start = self._starts[first]  # as `self[first]`: most calls have one blob
+        return [self._view[start : start + self._sizes[first]]]
 
     def __len__(self) -> int:
         return len(self._sizes)

@@ -250,3 +250,37 @@ def test_closing_frees_what_was_opened() -> None:
     offer.offer(5)
     offer.close()
     assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def test_plain_values_and_others_stand_in_the_journal_in_their_order(
+    offer: Offer, claims: Claims
+) -> None:
+    claims.note_value(b"one")
+    claims.note(ItemMeta(2), [b"two", b"parts"])
+    claims.note_value(b"")
+    assert [(one.item, one.blobs, one.is_all) for one in offer.finished()] == [
+        (ItemMeta(1), [b"one"], True),
+        (ItemMeta(2), [b"two", b"parts"], True),
+        (ItemMeta(1), [b""], True),
+    ]
+
+
+def test_plain_values_go_on_in_the_file_when_the_mapped_part_is_full(
+    offer: Offer, claims: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAPPED_BYTES", 100)
+    values = [bytes([number]) * 10 for number in range(9)]
+    offer.offer(len(values))
+    for value in values:
+        claims.note_value(value)
+    assert [blob for one in offer.finished() for blob in one.blobs] == values
+
+
+def test_no_plain_value_follows_one_that_the_journal_has_no_room_for(
+    offer: Offer, claims: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_BYTES", 20)
+    claims.note_value(b"one")
+    claims.note(ItemMeta(1), [b"too large for it"])
+    claims.note_value(b"two")  # would be taken for the value of the call before
+    assert [one.blobs for one in offer.finished()] == [[b"one"]]

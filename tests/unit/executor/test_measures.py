@@ -18,9 +18,12 @@ class Clocks:
         monkeypatch.setattr(measures, "_now", lambda: self.wall)
         monkeypatch.setattr(measures, "_cpu", lambda: self.cpu)
 
-    def spend(self, wall: float, cpu: float) -> None:
+    def spend(self, wall: float, cpu: float) -> tuple[float, float]:
+        """When a call began and ended that took so long."""
+        begun = self.wall
         self.wall += wall
         self.cpu += cpu
+        return begun, self.wall
 
 
 @pytest.fixture
@@ -37,8 +40,7 @@ def columns(found: Measures) -> tuple[list[float], list[float]]:
 def test_each_call_has_its_seconds_and_processor_time(clocks: Clocks) -> None:
     found = Measures()
     for wall, cpu in ((0.5, 0.25), (2.0, 1.5)):
-        clocks.spend(wall, cpu)
-        found.ended()
+        found.ended(*clocks.spend(wall, cpu))
     assert columns(found) == ([0.5, 2.0], [0.25, 1.5])
     assert found.seconds == 2.5
 
@@ -46,8 +48,7 @@ def test_each_call_has_its_seconds_and_processor_time(clocks: Clocks) -> None:
 def test_tiny_calls_alone_have_no_column_of_processor_time(clocks: Clocks) -> None:
     found = Measures()
     for _ in range(3):
-        clocks.spend(0.0005, 0.0004)
-        found.ended()
+        found.ended(*clocks.spend(0.0005, 0.0004))
     seconds, cpu = columns(found)
     assert seconds == pytest.approx([0.0005] * 3)
     assert cpu == []
@@ -55,12 +56,11 @@ def test_tiny_calls_alone_have_no_column_of_processor_time(clocks: Clocks) -> No
 
 def test_tiny_calls_share_what_was_used_since_the_last_look(clocks: Clocks) -> None:
     found = Measures()
-    clocks.spend(0.0005, 0.0)
-    found.ended()
-    clocks.spend(0.0015, 0.001)
-    found.ended()  # long enough for a look: half a millisecond of each millisecond was used
-    clocks.spend(0.0005, 0.0005)
-    found.ended()
+    found.ended(*clocks.spend(0.0005, 0.0))
+    found.ended(
+        *clocks.spend(0.0015, 0.001)
+    )  # long enough for a look: half a millisecond of each millisecond was used
+    found.ended(*clocks.spend(0.0005, 0.0005))
     seconds, cpu = columns(found)
     assert seconds == pytest.approx([0.0005, 0.0015, 0.0005])
     assert cpu == pytest.approx([0.00025, 0.00075, 0.0005])

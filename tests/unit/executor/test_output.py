@@ -218,3 +218,13 @@ def test_calls_that_write_without_python_are_all_looked_at(both: Both) -> None:
         both.call(1, place, f"{place}\n" if place % 3 == 0 else "")
     both.parent.end(is_dead=False)
     assert both.texts() == {("t1", place): f"{place}\n" for place in range(0, 200, 3)}
+
+
+def test_what_is_said_between_the_end_of_a_call_and_its_answer_is_given_on(both: Both) -> None:
+    both.begin(1)
+    both.call(1, 0)
+    both.printed.has_written = True  # as a stream says
+    both.out("late\n")
+    both.printed.end_run()
+    both.parent.end(is_dead=False)
+    assert both.texts() == {("t1", 0): "late\n"}

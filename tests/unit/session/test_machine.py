@@ -609,7 +609,7 @@ def test_what_breaks_while_the_items_of_a_result_end_fails_all_of_them(
     (read,) = bench.take(events.Read)
     broken = ZeroDivisionError("a defect")
 
-    def breaks(_: ResultState) -> None:
+    def breaks(_: ResultState, _now: float | None = None) -> None:
         raise broken
 
     with monkeypatch.context() as patch:
