@@ -39,7 +39,7 @@ def create_session(plane: ControlPlane, wishes: Wishes) -> tuple[str, list[str],
         return created(), partitions, options
     except ControlPlaneError as error:
         if partitions or not error.detail.startswith(_NOT_FOUND):
-            raise _with_partitions(error, plane) from None
+            raise _with_partitions(error, partitions, plane) from None
         partitions = [_only_partition(plane.list_partitions())]
     options = TaskOptions(partition_id=partitions[0]).over(options)
     return created(), partitions, options
@@ -55,8 +55,14 @@ def _only_partition(known: Sequence[str]) -> str:
     ) from None
 
 
-def _with_partitions(error: ControlPlaneError, plane: ControlPlane) -> ControlPlaneError:
+def _with_partitions(
+    error: ControlPlaneError, asked: Sequence[str], plane: ControlPlane
+) -> ControlPlaneError:
+    """The same error with the names, which ArmoniK does not say."""
     if _NOT_FOUND not in error.detail:
         return error
-    known = ", ".join(plane.list_partitions()) or "none"
-    return ControlPlaneError(error.operation, f"{error.detail} (the cluster has: {known})")
+    there = plane.list_partitions()
+    missing = ", ".join(repr(name) for name in asked if name not in there)
+    known = ", ".join(there) or "none"
+    text = f"{error.detail}: the cluster has no partition {missing} (there are {known})"
+    return ControlPlaneError(error.operation, text if missing else error.detail)

@@ -81,6 +81,7 @@ def open_client(wishes: Wishes) -> tuple[RemoteSession, Opened]:
             options=options,
             partitions=partitions,
             # What others can find is not forgotten when this client lets go of it.
+            forgets="recording" not in settings,
             is_private=place.cluster is not None and "recording" not in settings,
             **settings,
         )

@@ -51,8 +51,8 @@ _HINTS = {
     "is_worker": "a client is never one; in a task `get_context().is_local` is False",
     "local_session": "call the task to run it here: add(1, 2)",
     "polling_batch_size": "leave it out: as many results as a request can hold are asked for",
-    "workers": "it belongs to the cluster: Pymonik(LocalCluster(workers=...))",
-    "memory_limit": "did you mean memory? Or Pymonik(LocalCluster(memory_limit=...))",
+    "workers": "write `with LocalCluster(workers=...) as cluster, Pymonik(cluster)`",
+    "memory_limit": "did you mean memory? Or LocalCluster(memory_limit=...)",
     "retries": "did you mean max_retries?",
     "timeout": "did you mean connect_timeout, or max_duration?",
     "pip": "write environment={'pip': [...]}",
@@ -214,6 +214,9 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
         state = f"session {self._session.session_id}" if self._session else "not connected"
         return f"<Pymonik {where}: {state}>"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client stays in its program; in a task, calls need no `pymonik=`")
+
     # -- life ----------------------------------------------------------------------------------
 
     def create(self) -> Pymonik:
@@ -311,6 +314,9 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._blocks.are_nested:
+            self._blocks.leave_inner()  # the outer block ends the session, by the same error or not
+            return
         session = self._session
         if error is None:
             self._exit(is_error=False)

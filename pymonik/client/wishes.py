@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -132,9 +133,12 @@ def _check_word(
     raise UsageError(f"{keyword} must be {', '.join(most)} or {last}, not {value!r}")
 
 
-def _partitions(partition: str | Sequence[str] | None) -> tuple[str, ...]:
-    given: tuple[object, ...]
-    given = (partition,) if isinstance(partition, str) else tuple(partition or ())
+def _partitions(partition: object) -> tuple[str, ...]:
+    if not partition:
+        return ()
+    given: tuple[object, ...] = (partition,)
+    if isinstance(partition, Iterable) and not isinstance(partition, str):
+        given = tuple(partition)
     if not all(isinstance(name, str) and name for name in given):
         raise UsageError(f"partition must be a name or a list of names, not {partition!r}")
     return tuple(dict.fromkeys(str(name) for name in given))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pymonik.code import arrivals
-from pymonik.code.culprit import find_culprit
+from pymonik.code.culprit import find_culprit, hint_for
 from pymonik.code.gathering import CannotDefineError, gather
 from pymonik.code.pickler import Pickler, SharingPickler
 from pymonik.code.references import Referable, Sealed
@@ -142,7 +142,11 @@ def _refusal(
         return True
 
     path, culprit = find_culprit(value, label, is_good)
-    return SerializationError(f"{path} ({type(culprit).__name__}) cannot be pickled: {error}")
+    what = f"{path} ({type(culprit).__name__})"
+    if isinstance(error, OSError):  # a `File` that is not there: nothing is wrong with its kind
+        return SerializationError(f"{what} cannot be sent: {error}")
+    hint = "" if label.startswith("result") else hint_for(culprit)
+    return SerializationError(f"{what} cannot be pickled: {error}{hint}")
 
 
 def _keep_in(buffers: list[Buffer]) -> Callable[[pickle.PickleBuffer], bool]:

@@ -14,6 +14,12 @@ from typing import Any
 
 _MAX_DEPTH = 8  # parts of parts that the path names
 _MAX_CHILDREN = 200  # of one object: a long list of good values is not searched for ever
+# Names of classes whose objects belong to one process; by name, so that none of them is imported.
+_OF_A_PROCESS = frozenset({
+    "lock", "RLock", "_RLock", "Condition", "Event", "Semaphore", "Thread", "Popen", "socket",
+    "SSLSocket", "SSLContext", "Connection", "Cursor", "BufferedReader", "BufferedWriter",
+    "FileIO", "Engine", "Session",
+})  # fmt: skip
 _MAX_KEY = 60  # characters of a key in a path
 
 
@@ -25,11 +31,28 @@ def find_culprit(
     The path reads like Python: ``args[1]['conn'].socket``.
     """
     for _ in range(_MAX_DEPTH):
+        if _is_ours(value):
+            break
         bad = _first_bad(value, is_good)
         if bad is None:
             break
-        label, value = label + bad[0], bad[1]
+        step = "" if bad[0] == ".__wrapped__" else bad[0]  # of a task: its user wrote a function
+        label, value = label + step, bad[1]
     return label, value
+
+
+def _is_ours(value: object) -> bool:
+    """Whether a client or a cluster was reached: what lies in it means nothing to its user."""
+    return str(type(value).__module__).startswith("pymonik.") and not callable(value)
+
+
+def hint_for(culprit: object) -> str:
+    """What to do about a value that cannot travel; ``""`` for no idea."""
+    if isinstance(culprit, types.GeneratorType):
+        return "; pass a list: list(...)"
+    if type(culprit).__name__ in _OF_A_PROCESS:
+        return "; make it where the task runs, or once for each executor: @task(setup=...)"
+    return ""
 
 
 def _first_bad(value: object, is_good: Callable[[object], bool]) -> tuple[str, object] | None:

@@ -380,10 +380,14 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
 
 
 def _checked(handles: Iterable[ResultHandle[Any]]) -> list[ResultHandle[Any]]:
+    if not isinstance(handles, Iterable):
+        raise UsageError(f"several handles are needed, such as a list, not {handles!r}")
     checked = list(handles)
     for handle in checked:
         if not isinstance(handle, ResultHandle):
-            raise UsageError(f"only a ResultHandle can be added, not {type(handle).__name__}")
+            raise UsageError(
+                f"handles are what invoke and map_invoke give, not a {type(handle).__name__}"
+            )
     return checked
 
 
@@ -406,7 +410,7 @@ def as_completed(
     if isinstance(handles, MultiResultHandle):
         waited, more = handles._spend()
     else:
-        waited = list(handles)
+        waited = _checked(handles)
     for states in by_session(waited).values():
         refuse_in_a_task(states)
     return Completions(waited, more, limit_s)

@@ -291,6 +291,27 @@ class ResultHandle(CallLook, Referable, Generic[R_co]):
         )
 
 
+# Operations with the value that a handle stands for. Not ``==``, which lists and dicts of handles
+# need, nor calls and ``len``: a handle must not pose as what it is not.
+_OF_VALUES = (
+    "add", "radd", "sub", "rsub", "mul", "rmul", "matmul", "rmatmul", "truediv", "rtruediv",
+    "floordiv", "rfloordiv", "mod", "rmod", "pow", "rpow", "and", "rand", "or", "ror", "xor",
+    "rxor", "lt", "le", "gt", "ge", "neg", "pos", "abs", "int", "float", "round",
+)  # fmt: skip
+
+
+def _is_no_value(*_: object) -> NoReturn:
+    raise TypeError(
+        "a handle is not yet a value: `handle.get()` waits for it, and a task that is invoked with "
+        "the handle as an argument gets the value"
+    )
+
+
+for _name in _OF_VALUES:
+    # Not methods of the class: a type checker must go on to refuse these operations.
+    setattr(ResultHandle, f"__{_name}__", _is_no_value)
+
+
 def _restore(
     session_id: str, result_id: str, item: int, name: str, task_id: str
 ) -> ResultHandle[Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import weakref
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, cast
 
@@ -107,11 +108,28 @@ def current_session() -> Session:
 
 
 def session_of(owner: Session | SessionOwner | None) -> Session:
-    """The session to use for a call: that of ``pymonik=`` if it was given, else the current one."""
+    """The session to use for a call: that of ``pymonik=`` if it was given, else the current one.
+
+    Raises:
+        UsageError: There is none, or something else was given.
+    """
     __tracebackhide__ = True
     if owner is None:
         return current_session()
-    return cast("Session", getattr(owner, "session", owner))
+    session = getattr(owner, "session", owner)
+    if not callable(getattr(session, "submit", None)):
+        raise _no_client(owner)
+    return cast("Session", session)
+
+
+def _no_client(given: object) -> UsageError:
+    if isinstance(given, type):
+        return UsageError(f"pymonik= takes an open client: {given.__name__}(...).create()")
+    text = f"pymonik= takes an open Pymonik client, not a {type(given).__name__}"
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        # The second positional argument of `map_invoke`, for who knows the built-in `map`.
+        text += "; map_invoke takes one iterable: zip(xs, ys) gives items of two arguments"
+    return UsageError(text)
 
 
 def activate(session: Session | None) -> None:

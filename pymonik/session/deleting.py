@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # Seconds from the first result that nobody holds to the request that deletes it and those that come
 # meanwhile: handles of a map mostly go together.
 _GATHER_S = 0.05
+# The same where a request costs a control plane that serves others too.
+_GATHER_FAR_S = 1.0
 
 
 class Deleting:
@@ -24,9 +26,13 @@ class Deleting:
         asking: Makes the requests.
         ends: Of the session: with it goes what it had.
         are_kept: Whether somebody may ask for forgotten results whom the session does not see.
+        is_far: Whether requests travel.
     """
 
-    def __init__(self, asking: Asking, ends: Ends, are_kept: Callable[[], bool]) -> None:
+    def __init__(
+        self, asking: Asking, ends: Ends, are_kept: Callable[[], bool], *, is_far: bool = False
+    ) -> None:
+        self._gather_s = _GATHER_FAR_S if is_far else _GATHER_S
         self._asking = asking
         self._ends = ends
         self._are_kept = are_kept
@@ -35,7 +41,7 @@ class Deleting:
     def forgot(self, event: events.Forgotten, now: float) -> None:
         """Nothing refers to these results any more."""
         if not self._forgotten:
-            self._asking.after(now + _GATHER_S, self.delete)
+            self._asking.after(now + self._gather_s, self.delete)
         self._forgotten += event.ids
         if self._ends.closed is not None:  # the channel may be closed before more come together
             self.delete(now)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Failed states that are remembered until the session ends, for `on_unseen` and for what must not be
 # purged.
 _MOST_FAILURES = 10_000
+# Failed calls whose inputs and outputs stay: as many as `transport.purges` leaves of a session.
+_MOST_KEPT = 1_000
 
 
 class Ends:
@@ -27,6 +29,8 @@ class Ends:
     Args:
         tell_printed: Called with calls that have ended, and the results that hold their values, for
             what they have printed; ``None`` where that is heard while they run.
+        keeps_failed: Whether what calls need that failed is to outlive their handles: others may
+            look at them and run them again.
 
     Attributes:
         closed: Why nothing new is submitted, once that is so.
@@ -34,8 +38,12 @@ class Ends:
         failures: States that failed, neither cancelled nor for want of an input.
     """
 
-    def __init__(self, tell_printed: TellPrinted | None = None) -> None:
+    def __init__(
+        self, tell_printed: TellPrinted | None = None, *, keeps_failed: bool = False
+    ) -> None:
         self._tell_printed = tell_printed
+        self._keeps_failed = keeps_failed
+        self._kept: list[tuple[object, ...]] = []  # inputs and holds, of one failed call each
         self.closed: BaseException | None = None
         self.is_over = False
         self.failures: list[ResultState] = []
@@ -54,10 +62,13 @@ class Ends:
         kind = type(error)
         if issubclass(kind, DependencyFailedError) and isinstance(state.call, KeptCall):
             state.call = state.call.holding()
+        is_own = not issubclass(kind, TaskCancelledError | DependencyFailedError)
+        if is_own and self._keeps_failed and len(self._kept) < _MOST_KEPT:
+            # Before the state fails: it then lets go of its task, which has the inputs.
+            self._kept.append((state.awaited and state.awaited.inputs, state.holds))
         state.fail(error)
         if self._tell_printed is not None:
             self._tell_printed(state, None)
-        is_own = not issubclass(kind, TaskCancelledError | DependencyFailedError)
         if is_own and len(self.failures) < _MOST_FAILURES:
             self.failures.append(state)
 

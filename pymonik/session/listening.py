@@ -117,7 +117,7 @@ class Listening:
         # Data that come with the news are small: to delete them would cost more than they take, so
         # nothing holds them.
         holds: tuple[Hold, ...] = ()
-        if data is None and self._hold is not None:
+        if data is None and self._hold is not None and awaited.is_ours:
             holds = (self._hold(result_id),)
         items = False
         for state in awaited.states:

@@ -71,7 +71,9 @@ class Machine:
         reads_ahead: bool = True,
         tell_printed: TellPrinted | None = None,
     ) -> None:
-        self._ends = ends = Ends(tell_printed)
+        # Where reading takes requests, others can reach the cluster: they may look for failures.
+        is_far = reads_ahead
+        self._ends = ends = Ends(tell_printed, keeps_failed=is_far and hold is not None)
         self._asking = asking = Asking(ends, patience_s, self._out_of_patience)
         self._pending = pending = Pending(ends, makes_ids=new_id is not None)
         self._cancelling = Cancelling(asking, ends)
@@ -86,7 +88,7 @@ class Machine:
             asking, ends, pending, self._sending, self._values, polling_s=polling_s, hold=hold
         )
         self._waits = Waits(ends, self._outgoing, self._sending, pending, self._items)
-        self._deleting = Deleting(asking, ends, are_kept)
+        self._deleting = Deleting(asking, ends, are_kept, is_far=is_far)
         # The caller that ends the session, and since when.
         self._end: tuple[Reply, float] | None = None
         self._last_reply: tuple[Reply, BaseException | None] | None = None

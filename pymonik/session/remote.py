@@ -124,7 +124,7 @@ class RemoteSession:
         partitions: Sequence[str] = (),
         default_partition: str = "",
         store: Store | None = None,
-        is_private: bool = False,
+        forgets: bool = False,
         lists: Any = None,
         program: Program | None = None,
         pythons: Pythons | None = None,
@@ -144,8 +144,7 @@ class RemoteSession:
             partitions: That calls may name.
             default_partition: Of calls that name none; ``""`` until the control plane was asked.
             store: Where callers read and write themselves, on the machine of the cluster.
-            is_private: Whether nobody else can ask for results: those that nothing here refers to
-                any more are forgotten.
+            forgets: Whether results are deleted that nothing here refers to any more.
             lists: What the control plane can be asked for by people who look.
             program: What of it goes with calls; by default what they refer to.
             pythons: Versions of Python that its workers are known to have.
@@ -165,7 +164,7 @@ class RemoteSession:
         self._partitions = frozenset(partitions)
         self._default_partition = default_partition
         self._store = store
-        self._is_private = is_private
+        self._forgets = forgets
         self._recording = recording
         self._nonce = nonce
         self._open_other = open_other
@@ -370,7 +369,7 @@ class RemoteSession:
             state = ResultState(self, name, result_id)
             if self._recording is not None:
                 self._recording.stored(state, items[len(states)][1])
-            if self._is_private:
+            if self._forgets:
                 state.holds = (Hold(result_id, self._engine.forget),)
             state.complete()
             states.append(state)

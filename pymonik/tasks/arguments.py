@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _Kind = inspect._ParameterKind
 _BY_POSITION = (_Kind.POSITIONAL_ONLY, _Kind.POSITIONAL_OR_KEYWORD)
+_CONTEXT_NAMES: Final = ("ctx", "context")
 # Keywords of `invoke` and `map_invoke` that a function cannot have as keywords of its own.
 RESERVED: Final = frozenset({"pymonik", "delegate", "task_options", "chunk_size"})
 
@@ -92,13 +93,22 @@ class Parameters:
         try:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise ArgumentsError(f"{name}(): {error}") from None
+            raise ArgumentsError(f"{name}(): {error}{self._context_hint(args)}") from None
+
+    def _context_hint(self, args: tuple[object, ...]) -> str:
+        """For a function that has a parameter for its context and does not say so."""
+        named = bool(self.all) and self.all[0].name in _CONTEXT_NAMES
+        if not named or len(args) >= self._least:
+            return ""
+        return "; @task(require_context=True) passes the context as the first argument"
 
     def hint(self, item: object) -> str:
         """What an item that does not fit was perhaps meant to be; ``""`` for no idea."""
-        if type(item) is not list or not self._least <= len(item) <= self._most or len(item) < 2:
-            return ""
-        return f"; a list is one argument, a tuple holds the {len(item)} arguments: tuple(item)"
+        if type(item) is list and self._least <= len(item) <= self._most and len(item) > 1:
+            return f"; a list is one argument, a tuple holds the {len(item)} arguments: tuple(item)"
+        if type(item) not in (tuple, dict, list) and 1 < self._least <= self._most:
+            return "; an item is one argument unless it is a tuple: zip(xs, ys) gives tuples"
+        return ""
 
     def of_item(
         self, item: object, common: dict[str, object]

@@ -34,6 +34,19 @@ TASK_HINTS: Final = {
     "memory_limit": "did you mean memory?",
 }
 
+# What others call the methods of a task, and ours.
+METHOD_HINTS: Final = {
+    "map": "map_invoke(items)",
+    "starmap": "map_invoke(items), where each item is a tuple",
+    "submit": "invoke(...)",
+    "delay": "invoke(...)",
+    "remote": "invoke(...)",
+    "apply_async": "invoke(...)",
+    "run": "invoke(...)",
+    "get": "invoke(...).get()",
+    "result": "invoke(...).result()",
+}
+
 NOT_GIVEN: Any = object()
 _FILE: Final = r"\bFile\b"  # compiled when a function first says what it returns
 

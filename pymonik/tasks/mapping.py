@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,7 +28,7 @@ from pymonik.session.bulk import no_collections
 from pymonik.tasks.arguments import Arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from pymonik.cache.finding import Finding
     from pymonik.code.codec import Packed
@@ -64,7 +64,7 @@ class Items:
 
     def __init__(
         self,
-        iterable: Iterable[object],
+        iterable: object,
         name: str,
         parameters: Parameters,
         common: dict[str, object],
@@ -80,6 +80,11 @@ class Items:
         self._name = name
         self._parameters = parameters
         self._common = common
+        if not isinstance(iterable, Iterable):
+            kind = type(iterable).__name__
+            raise ArgumentsError(
+                f"{name}.map_invoke() takes an iterable of arguments, not a {kind}"
+            )
         self._iterable = iterable
         self.is_drawn = isinstance(iterable, Iterator)
 

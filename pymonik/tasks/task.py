@@ -44,6 +44,7 @@ from pymonik.session.protocol import Series, Session, SessionOwner, Submission
 from pymonik.session.run import Run, SingleCalls
 from pymonik.tasks.arguments import Parameters
 from pymonik.tasks.given import (
+    METHOD_HINTS,
     NOT_GIVEN,
     TASK_HINTS,
     TASK_KEYWORDS,
@@ -294,6 +295,14 @@ class Task(Named, Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
+
+    if not TYPE_CHECKING:  # a type checker is to refuse these names
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in METHOD_HINTS:  # as Python says it, or the error of a property of ours
+                return object.__getattribute__(self, name)
+            text = f"a task has no {name!r}: write {self.name}.{METHOD_HINTS[name]}"
+            raise AttributeError(text, name=name, obj=self)
 
     @overload
     def __get__(self, instance: None, owner: type | None = None) -> Task[P, R]: ...

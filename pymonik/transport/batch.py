@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from pymonik.wire.containers import Buffer
     from pymonik.wire.environment import Environment
 
+_log = logging.getLogger(__name__)
+
 # Uploaded functions that a payload names; a task that submits others uploads them itself.
 _MOST_FUNCTIONS = 32
 _MOST_OPTIONS = 1000  # sets of options whose complete form is remembered
@@ -195,6 +197,22 @@ class BatchSender:
         """
         self._find_submitted([task for task in batch if task.is_doubtful])
         left = [task for task in batch if not task.task_id]
+        try:
+            refused = self._send(left, created, turn)
+        except UnavailableError:
+            raise  # the outputs are those of the next attempt
+        except BaseException:
+            self._delete_outputs([task for task in left if not task.task_id])
+            raise
+        self._delete_outputs([task for task, _ in refused])
+        return refused
+
+    def _send(
+        self,
+        left: Sequence[OutgoingTask],
+        created: Callable[[Sequence[OutgoingTask]], None],
+        turn: Turn,
+    ) -> list[Refused]:
         self._upload_code(left)
         self._upload_wheels(left)
         if self._can_be_created_together(left):
@@ -210,6 +228,21 @@ class BatchSender:
             turn.begin(len(left), self._plane.distance_s)
             refused += self._submit(part)
         return refused
+
+    def _delete_outputs(self, tasks: Sequence[OutgoingTask]) -> None:
+        """Outputs that no task will produce: who lists what is pending would wait for them.
+
+        The session may have been cancelled between the request that made them and the one that was
+        to submit their tasks. Where calls are recorded, such an output is an item that never left,
+        and belongs to whoever sends it.
+        """
+        ids = [task.result_id for task in tasks if task.result_id]
+        if not ids or self._recording is not None:
+            return
+        try:
+            self._plane.delete_data(ids)
+        except ControlPlaneError as error:
+            _log.debug("%d outputs of tasks that were not sent stay: %s", len(ids), error)
 
     def quick_parts(self, batch: Sequence[OutgoingTask]) -> list[Part]:
         """The requests of a batch for which nothing has to be asked before."""

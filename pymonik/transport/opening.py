@@ -52,6 +52,7 @@ def open_session(
     polling_s: float | None = None,
     patience_s: float = 300.0,
     is_alive: Callable[[], bool] = lambda: True,
+    forgets: bool = False,
     is_private: bool = False,
     wrap: Callable[[Channel], Channel] = lambda channel: channel,
     program: Program | None = None,
@@ -76,8 +77,9 @@ def open_session(
         polling_s: Longest time between questions, where no events can tell.
         patience_s: Seconds without any answer after which whoever waits for one is told.
         is_alive: Whether the process of an embedded cluster runs.
-        is_private: Whether nobody else can ask for results: those that nothing here refers to any
-            more are forgotten.
+        forgets: Whether results are deleted that nothing in this program refers to any more.
+        is_private: Whether nobody else can reach the cluster: what running tasks told is deleted
+            too once it was heard.
         wrap: Stands between the machine and what does its requests; for tests.
         program: What of it goes with calls; by default what they refer to.
         nonces: Of the clients that the session had before; the first one serves this one too.
@@ -111,7 +113,7 @@ def open_session(
         new_id=None if lane is None or recording is not None else NewIds(),
         polling_s=polling_s,
         patience_s=patience_s,
-        hold=kept.hold if is_private else None,
+        hold=kept.hold if forgets else None,
         are_kept=kept,
         reads_ahead=lane is None,
         tell_printed=live.ended if live.is_late else None,
@@ -138,7 +140,7 @@ def open_session(
         partitions=partitions,
         default_partition=options.partition_id or "",
         store=store,
-        is_private=is_private,
+        forgets=forgets,
         lists=plane.lists,
         program=program,
         pythons=pythons,

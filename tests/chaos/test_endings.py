@@ -143,6 +143,29 @@ def drained(cluster: LocalCluster) -> None:
         cluster.drain(10 * LIMIT_S)
 
 
+def terminate_all(pids: list[int], word: str) -> list[psutil.Process]:
+    """Send SIGTERM once to each process whose command line has ``word``; those that do not end.
+
+    They are looked for again until all have ended: what has been sent the signal may have become
+    the supervisor of what was to end, and a supervisor leaves the signal to its owner.
+    """
+    roots = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    seen = set(roots)
+    told: set[int] = set()
+    alive = list(roots)
+    end = time.monotonic() + LIMIT_S
+    while alive and time.monotonic() < end:
+        for pid in {root.pid for root in roots}.union(*(below(root.pid, word) for root in roots)):
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                seen.update([process, *process.children(recursive=True)])
+                if pid not in told:
+                    told.add(pid)
+                    process.terminate()
+        _, alive = psutil.wait_procs(seen, timeout=0.05)
+    return alive
+
+
 @pytest.mark.slow
 def test_workers_end_at_a_signal_whatever_they_do(
     rng: random.Random, mark: str, tmp_path: Path
@@ -152,12 +175,6 @@ def test_workers_end_at_a_signal_whatever_they_do(
         for number in range(ENDINGS):
             client = work(cluster.endpoint, tmp_path, number)
             time.sleep(rng.uniform(0.0, 3.0))
-            pids = below(cluster.pid, "pymonik.worker")
-            tree = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
-            for process in tree:
-                with suppress(psutil.NoSuchProcess):
-                    tree = [*tree, *process.children(recursive=True)]
-                    process.terminate()
-            _, alive = psutil.wait_procs(tree, timeout=LIMIT_S)
+            alive = terminate_all(below(cluster.pid, "pymonik.worker"), "pymonik.worker")
             assert not alive, list(map(shown, alive))
             del client  # its call is tried again by the next worker

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pymonik import LocalCluster, Pymonik, UsageError, get_context, task
+from pymonik import (
+    LocalCluster,
+    Pymonik,
+    SessionClosedError,
+    UsageError,
+    get_context,
+    task,
+)
 from pymonik.session import own_threads
 
 if TYPE_CHECKING:
@@ -132,6 +139,31 @@ def test_a_block_goes_first_in_its_own_context(cluster: LocalCluster) -> None:
         assert where.invoke().get(timeout=WAIT_S) == around.session_id
         assert called_from_a_thread() == newer.session_id
         newer.close()
+
+
+def test_a_block_within_a_block_of_the_same_client_leaves_the_outer_one_open(
+    cluster: LocalCluster,
+) -> None:
+    with Pymonik(cluster) as around:
+        client = Pymonik(cluster)
+        with client:
+            with pytest.raises(ZeroDivisionError), client:
+                raise ZeroDivisionError
+            assert where.invoke().get(timeout=WAIT_S) == client.session_id
+        with pytest.raises(SessionClosedError):
+            client.put(1)
+        assert where.invoke().get(timeout=WAIT_S) == around.session_id
+
+
+def test_a_client_that_is_closed_inside_two_of_its_blocks_has_left_both(
+    cluster: LocalCluster,
+) -> None:
+    with Pymonik(cluster) as around:
+        client = Pymonik(cluster)
+        with client, client:
+            client.close()
+            assert where.invoke().get(timeout=WAIT_S) == around.session_id
+        assert where.invoke().get(timeout=WAIT_S) == around.session_id
 
 
 def test_closing_the_newest_brings_no_older_one_back_silently(cluster: LocalCluster) -> None:
