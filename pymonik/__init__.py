@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from pymonik.context.task_context import PymonikContext, get_context
 from pymonik.errors import (
     ArgumentsError,
     CommandError,
@@ -24,16 +23,12 @@ from pymonik.errors import (
     WaitTimeoutError,
     WorkerLostError,
 )
-from pymonik.handles.multi_result_handle import MultiResultHandle, as_completed
-from pymonik.handles.result_handle import ResultHandle
-from pymonik.options import TaskOptions
-from pymonik.tasks.decorator import task
-from pymonik.tasks.task import Task
 
 if TYPE_CHECKING:
     from pymonik.client.pymonik_client import Pymonik
     from pymonik.cluster.local import LocalCluster
     from pymonik.code.outputs import Outputs
+    from pymonik.context.task_context import PymonikContext, get_context
     from pymonik.files.completed import Completed
     from pymonik.files.file import File
     from pymonik.files.materialized import Materialize, materialize
@@ -45,10 +40,16 @@ if TYPE_CHECKING:
         TaskFailed,
         TaskSubmitted,
     )
+    from pymonik.handles.multi_result_handle import MultiResultHandle, as_completed
+    from pymonik.handles.call_outcome import Outcome
+    from pymonik.handles.result_handle import ResultHandle
     from pymonik.neighbours.futures import Executor
+    from pymonik.options import TaskOptions
     from pymonik.runs.output import OutputLine
     from pymonik.tasks.commands import command
+    from pymonik.tasks.decorator import task
     from pymonik.tasks.monitors import MonitorContext, MonitorHandle, monitor
+    from pymonik.tasks.task import Task
     from pymonik.worker import run_pymonik_worker
 
 __version__ = "0.1.0"
@@ -101,29 +102,37 @@ __all__ = [
     "task",
 ]
 
-# Imported when first asked for: they bring gRPC, which an executor must not pay for, or what most
-# programs never name.
+# Each name is imported when it is first asked for. The cluster's process and executors import this
+# package too, and never ask for most of them: a start pays for what it uses.
 _LAZY = {
     "Completed": "pymonik.files.completed",
     "Executor": "pymonik.neighbours.futures",
     "File": "pymonik.files.file",
-    "command": "pymonik.tasks.commands",
-    "Pymonik": "pymonik.client.pymonik_client",
     "LocalCluster": "pymonik.cluster.local",
     "Materialize": "pymonik.files.materialized",
     "MonitorContext": "pymonik.tasks.monitors",
     "MonitorHandle": "pymonik.tasks.monitors",
+    "MultiResultHandle": "pymonik.handles.multi_result_handle",
     "Outcome": "pymonik.handles.call_outcome",
     "OutputLine": "pymonik.runs.output",
     "Outputs": "pymonik.code.outputs",
+    "Pymonik": "pymonik.client.pymonik_client",
+    "PymonikContext": "pymonik.context.task_context",
+    "ResultHandle": "pymonik.handles.result_handle",
+    "Task": "pymonik.tasks.task",
     "TaskCancelled": "pymonik.handles.hooks",
     "TaskCompleted": "pymonik.handles.hooks",
     "TaskEvent": "pymonik.handles.hooks",
     "TaskFailed": "pymonik.handles.hooks",
+    "TaskOptions": "pymonik.options",
     "TaskSubmitted": "pymonik.handles.hooks",
-    "monitor": "pymonik.tasks.monitors",
+    "as_completed": "pymonik.handles.multi_result_handle",
+    "command": "pymonik.tasks.commands",
+    "get_context": "pymonik.context.task_context",
     "materialize": "pymonik.files.materialized",
+    "monitor": "pymonik.tasks.monitors",
     "run_pymonik_worker": "pymonik.worker",
+    "task": "pymonik.tasks.decorator",
 }
 
 

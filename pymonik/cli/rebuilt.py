@@ -15,8 +15,8 @@ from pymonik.code.finder import bundles
 from pymonik.code.opened_result import OpenedResult
 from pymonik.code.packed_function import LoadedFunction
 from pymonik.code.settings import applied, baselines
+from pymonik.code.sources import OWN_FOLDER
 from pymonik.code.spawned import MainSpec
-from pymonik.code.stack import OWN_FOLDER
 from pymonik.content.unpacked import UnpackedBundles
 from pymonik.environments.builds import Environments
 from pymonik.errors import ControlPlaneError, SerializationError, UsageError

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from pymonik import __version__
 from pymonik.errors import ControlPlaneError, UsageError
-from pymonik.kept.joining import with_labels
 from pymonik.options import TaskOptions
+from pymonik.runs.tidying import this_client
 from pymonik.transport.messages import DEFAULTS
+from pymonik.wire.call import CLIENT_LABEL, SESSION_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +37,7 @@ def create_session(plane: ControlPlane, wishes: Wishes) -> tuple[str, list[str],
         partitions.insert(0, options.partition_id)
 
     def created() -> str:
-        return plane.create_session(with_labels(options, wishes.name), partitions)
+        return plane.create_session(_with_labels(options, wishes.name), partitions)
 
     try:
         return created(), partitions, options
@@ -43,6 +47,29 @@ def create_session(plane: ControlPlane, wishes: Wishes) -> tuple[str, list[str],
         partitions = [_only_partition(plane.list_partitions())]
     options = TaskOptions(partition_id=partitions[0]).over(options)
     return created(), partitions, options
+
+
+def _with_labels(options: TaskOptions, name: str) -> TaskOptions:
+    """Options of a session by which it can be found, and its client can.
+
+    Its tasks inherit name, version and namespace of the application, by which ArmoniK's own tools
+    group them; the service is the function of each.
+    """
+    labels = {CLIENT_LABEL: this_client()}
+    if name:
+        labels[SESSION_LABEL] = name
+    shown = TaskOptions(
+        application_name=_program(),
+        application_version=__version__,
+        application_namespace=name or "pymonik",
+    )
+    return TaskOptions(options=labels).over(options.over(shown))
+
+
+def _program() -> str:
+    """The name of the script, or of what runs it."""
+    name = PurePath(sys.argv[0]).stem if sys.argv else ""
+    return name if name.strip("-c") else "python"
 
 
 def _only_partition(known: Sequence[str]) -> str:

@@ -8,9 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pymonik.errors import UnavailableError
-from pymonik.kept.joining import wait_for_others
 from pymonik.runs import log_lines
-from pymonik.tasks.monitors import stop_all
 from pymonik.wording import count
 
 if TYPE_CHECKING:
@@ -30,9 +28,14 @@ def end(session: RemoteSession, *, wait: bool, interrupted_at: float = -math.inf
     """
     try:
         if wait:
-            stop_all(session)
+            if session.monitors:
+                from pymonik.tasks.monitors import stop_all
+
+                stop_all(session)
             session.wait_for_all()
             if session.is_recorded:
+                from pymonik.kept.joining import wait_for_others  # loaded when it was joined
+
                 wait_for_others(session.lists, session.session_id)
     except BaseException as error:
         if session.is_recorded and isinstance(error, KeyboardInterrupt):

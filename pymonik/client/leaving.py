@@ -1,4 +1,7 @@
-"""Leaving a session, and coming back to it: what a client offers for that."""
+"""Leaving a session, and coming back to it: what a client offers for that.
+
+Most programs do neither: whatever only they need is imported by the function that needs it.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,8 @@ from pymonik.code.own_frames import uncaught_errors
 from pymonik.errors import UsageError
 from pymonik.handles.multi_result_handle import MultiResultHandle
 from pymonik.handles.result_handle import ResultHandle
-from pymonik.kept import job_file
-from pymonik.kept.recorded_runs import Runs
-from pymonik.quantities import positive_s
-from pymonik.runs.tidying import delete_older
 from pymonik.runs.waiting import update_views
 from pymonik.session.current import open_sessions
-from pymonik.session.forgetting import keep
-from pymonik.session.tasks import is_item
-from pymonik.transport.config import ClusterConfig
 
 if TYPE_CHECKING:
     import threading
@@ -31,6 +27,7 @@ if TYPE_CHECKING:
     from pymonik.client.pymonik_client import Pymonik
     from pymonik.client.wishes import Wishes
     from pymonik.kept.job_file import LeftHandles
+    from pymonik.kept.recorded_runs import Runs
     from pymonik.runs.cancelled import CancelReport
     from pymonik.session.remote import RemoteSession
     from pymonik.session.result import ResultState
@@ -72,6 +69,9 @@ class Leaving:
         Raises:
             UsageError: There is no such file, it is none of ours, or its session was deleted.
         """
+        from pymonik.kept import job_file
+        from pymonik.transport.config import ClusterConfig
+
         job = job_file.read(file)
         configured = ClusterConfig.find()
         same = configured is not None and configured.endpoint == job.endpoint
@@ -103,6 +103,8 @@ class Leaving:
         """
         states = _states(handles)
         if file is not None:
+            from pymonik.kept import job_file
+
             job_file.check(file)
         session = self.session
         if session.is_open:
@@ -123,7 +125,11 @@ class Leaving:
     def _write_job(
         self, file: str | os.PathLike[str], session: RemoteSession, states: list[ResultState]
     ) -> None:
+        from pymonik.kept import job_file
+
         if not session.is_recorded:
+            from pymonik.session.forgetting import keep
+
             keep(session)
             session.record(states)
         job = job_file.JobFile(
@@ -152,6 +158,8 @@ class Leaving:
     @property
     def runs(self) -> Runs:
         """The runs of the session by label, those of other programs too."""
+        from pymonik.kept.recorded_runs import Runs
+
         return Runs(self.session)
 
     def delete(
@@ -169,7 +177,12 @@ class Leaving:
         Raises:
             UsageError: A result holds the values of other calls too.
         """
+        from pymonik.session.tasks import is_item
+
         if older_than is not None:
+            from pymonik.quantities import positive_s
+            from pymonik.runs.tidying import delete_older
+
             delete_older(self.session.lists, positive_s(older_than, "older_than"))
         states = _states(handles)
         if shared := [state for state in states if is_item(state)]:

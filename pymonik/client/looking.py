@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pymonik.errors import UsageError
-from pymonik.runs.tidying import is_mine, known
-from pymonik.tasks.monitors import MonitorHandle, running
 
 if TYPE_CHECKING:
     import os
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from pymonik.runs.reasons import Why
     from pymonik.runs.workers import Worker
     from pymonik.session.remote import RemoteSession
+    from pymonik.tasks.monitors import MonitorHandle
 
 if TYPE_CHECKING:
     from pymonik.handles.hooks import TaskEvent
@@ -110,6 +109,8 @@ class ClientLooks:
         Raises:
             ControlPlaneError: It cannot be asked.
         """
+        from pymonik.tasks.monitors import running
+
         return running(self.session, everywhere=everywhere)
 
     def why(self) -> Why:
@@ -248,6 +249,7 @@ class ClientLooks:
     def sessions(self, limit: int = 100) -> FoundSessions:
         """Sessions of this user in the cluster, alive or ended, the newest first."""
         from pymonik.runs.found import FoundSessions
+        from pymonik.runs.tidying import is_mine, known
 
         lists = self.session.lists
         mine = (known(lists, row) for row in lists.sessions(limit) if is_mine(row))

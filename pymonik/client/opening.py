@@ -6,14 +6,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pymonik.client import ending  # noqa: F401 - loaded before there is a session to be ended
 from pymonik.client.creating import create_session
 from pymonik.client.place import find_place
 from pymonik.code.program import Program
-from pymonik.kept.call_keys import CallKeys
-from pymonik.kept.joining import find_session, join
 from pymonik.runs import log_lines
 from pymonik.runs.output import shown
-from pymonik.session.recording import Recording
 from pymonik.transport.channel import open_channel
 from pymonik.transport.control_plane import ControlPlane
 from pymonik.transport.direct import DirectChannel
@@ -25,6 +23,7 @@ from pymonik.transport.opening import open_session
 if TYPE_CHECKING:
     from pymonik.client.place import Place
     from pymonik.client.wishes import Wishes
+    from pymonik.runs.rows import SessionRow
     from pymonik.session.remote import RemoteSession
 
 _RESTART_S = 30.0  # in which a cluster on this machine may be started again at the same socket
@@ -64,16 +63,14 @@ def open_client(wishes: Wishes) -> tuple[RemoteSession, Opened]:
     with ExitStack() as opened:
         plane, settings = _connect(wishes, place, opened)
         settings |= _around(wishes, place)
-        row = find_session(plane.lists, wishes.name) if wishes.name else None
+        row = _named(plane, wishes.name) if wishes.name else None
         if row is None:
             session_id, partitions, options = create_session(plane, wishes)
-            if wishes.name or wishes.on_exit == "keep":
-                settings["recording"] = Recording(CallKeys(wishes.environment))
         else:
-            joined = join(plane.lists, row, CallKeys(wishes.environment))
             session_id, partitions = row.session_id, list(row.partitions)
             options = wishes.options.over(DEFAULTS)
-            settings |= {"nonces": joined.nonces, "recording": joined.recording}
+        if wishes.name or wishes.on_exit == "keep":
+            settings |= _recorded(plane, row, wishes)
         session = open_session(
             plane,
             session_id,
@@ -91,6 +88,28 @@ def open_client(wishes: Wishes) -> tuple[RemoteSession, Opened]:
     if place.is_shared:
         forgotten.delete(plane)
     return session, Opened(place, was_there=row is not None)
+
+
+def _named(plane: ControlPlane, name: str) -> SessionRow | None:
+    from pymonik.kept.joining import find_session
+
+    return find_session(plane.lists, name)
+
+
+def _recorded(plane: ControlPlane, row: SessionRow | None, wishes: Wishes) -> dict[str, Any]:
+    """What a session is opened with that others are to find again.
+
+    Its calls have keys, which take what the cache has. Other sessions load nothing of it.
+    """
+    from pymonik.kept.call_keys import CallKeys
+    from pymonik.kept.joining import join
+    from pymonik.session.recording import Recording
+
+    keys = CallKeys(wishes.environment)
+    if row is None:
+        return {"recording": Recording(keys)}
+    joined = join(plane.lists, row, keys)
+    return {"nonces": joined.nonces, "recording": joined.recording}
 
 
 def _connect(

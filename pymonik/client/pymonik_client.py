@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pymonik.client.as_before import AsBefore
 from pymonik.client.blocks import Blocks
-from pymonik.client.ending import end, leave_at_once
 from pymonik.client.leaving import Leaving
 from pymonik.client.looking import ClientLooks
-from pymonik.client.opening import forgotten, open_client
 from pymonik.client.wishes import check_on_unseen, checked
 from pymonik.code import codec
 from pymonik.code.own_frames import uncaught_errors, unlink
@@ -23,11 +21,9 @@ from pymonik.errors import ControlPlaneError, PymonikError, SessionClosedError, 
 from pymonik.handles.multi_result_handle import MultiResultHandle
 from pymonik.handles.result_handle import ResultHandle
 from pymonik.options import TaskOptions, refuse_unknown
-from pymonik.runs.cancelled import CancelReport
 from pymonik.runs.waiting import update_views
 from pymonik.session.current import open_sessions
-from pymonik.session.outgoing import BATCH_TASKS
-from pymonik.session.unseen import tell_unseen
+from pymonik.session.protocol import BATCH_TASKS
 from pymonik.transport.purges import purges
 
 if TYPE_CHECKING:
@@ -41,6 +37,7 @@ if TYPE_CHECKING:
     from pymonik.cluster.local import LocalCluster
     from pymonik.kept.job_file import LeftHandles
     from pymonik.page.rewriting import Rewriting
+    from pymonik.runs.cancelled import CancelReport
     from pymonik.runs.output import Wanted
     from pymonik.session.remote import RemoteSession
     from pymonik.wire.environment import Environment
@@ -251,6 +248,8 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
 
         Calls that share a task count once. All are 0 where nobody tells.
         """
+        from pymonik.runs.cancelled import CancelReport
+
         session = self._session
         self._end(cancel=True, wait=False)
         return CancelReport.of_session(session) if session is not None else CancelReport()
@@ -270,6 +269,10 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
             update_views()
 
     def _end_session(self, session: RemoteSession, *, cancel: bool, wait: bool) -> None:
+        # Loaded when the session was opened: a signal handler that closes it imports nothing anew.
+        from pymonik.client.ending import end
+        from pymonik.client.opening import forgotten
+
         opened = self._opened_as
         if opened is not None and opened.place.is_shared and not session.is_recorded:
             forgotten.expect(session)
@@ -321,6 +324,8 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
         if error is None:
             self._exit(is_error=False)
             if session is not None:
+                from pymonik.session.unseen import tell_unseen
+
                 tell_unseen(session.take_unseen_failures(), self._on_unseen)
             return
         if isinstance(error, KeyboardInterrupt):
@@ -341,6 +346,8 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
         if how is None:
             how = "keep" if self._opened_as and self._opened_as.was_there else "finish"
         if how == "keep":
+            from pymonik.client.ending import leave_at_once
+
             session = self._session
             try:
                 self.leave()
@@ -420,6 +427,10 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
                 )
             self._is_opening = True
             try:
+                # The machine of a session, protobuf and gRPC are the larger part of what a client
+                # loads. A cluster that is started here starts while they are loaded.
+                from pymonik.client.opening import open_client
+
                 self._session, self._opened_as = open_client(self._wishes)
                 uncaught_errors.open()
             finally:

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pymonik.environments.asked import environment_of
 from pymonik.errors import UsageError
-from pymonik.kept.joining import check_name
 from pymonik.quantities import positive_s, whole_number
-from pymonik.runs.output import shown
-from pymonik.session.outgoing import BATCH_TASKS
+from pymonik.session.protocol import BATCH_TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,10 +90,15 @@ def checked(
     """
     _check_word("on_exit", on_exit, ("finish", "keep", "cancel"), or_none=True)
     if session is not None:
+        from pymonik.kept.joining import check_name  # most sessions have no name
+
         check_name(session)
     if keep and endpoint is not None:
         raise UsageError("keep=True is for the cluster on this machine, without an endpoint")
-    shown(output)  # refuses what it does not know
+    if output != "live":
+        from pymonik.runs.output import shown
+
+        shown(output)  # refuses what it does not know
     polling_s = positive_s(polling_interval, "polling_interval")
     return Wishes(
         endpoint=endpoint,

@@ -15,10 +15,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pymonik.cluster.folder import remove
 from pymonik.errors import ConfigError, UnavailableError, UsageError
 from pymonik.launch import open_files, threads
-from pymonik.launch.chosen_gpus import gpu_names
 from pymonik.launch.first_message import answer, first_message, own_stderr
 from pymonik.launch.python import Plan, variables
 from pymonik.launch.sizes import size
@@ -100,7 +98,11 @@ class LocalCluster:
             raise UsageError(f"grace_s= is a number of seconds, not {grace_s!r}")
         if gpus is not None and worker is not None:
             raise UsageError("gpus= is for tasks of pymonik; a worker= sees to its own GPU")
-        self._gpus = () if gpus is None else gpu_names(gpus, os.environ)
+        self._gpus: tuple[str, ...] = ()
+        if gpus is not None:
+            from pymonik.launch.chosen_gpus import gpu_names  # asks the machine what it has
+
+            self._gpus = gpu_names(gpus, os.environ)
         count = workers
         if count is None:
             count = len(self._gpus) or _processors()
@@ -167,6 +169,7 @@ class LocalCluster:
         self._process = self._launch()
         _running.add(self)
         try:
+            _load_meanwhile()
             self._about = first_message(self._process, START_TIMEOUT_S)
         except BaseException:
             self.stop()
@@ -237,6 +240,8 @@ class LocalCluster:
             process.kill()
             process.wait()
         if about:
+            from pymonik.cluster.folder import remove  # loaded when it was started
+
             remove(Path(about["folder"]))  # there only if it was killed
 
     def __enter__(self) -> LocalCluster:
@@ -296,6 +301,16 @@ class LocalCluster:
             if pipe is not None:
                 pipe.close()
         process.returncode = 0  # the parent's child: `Popen` would wait for it, and warn
+
+
+def _load_meanwhile() -> None:
+    """Import what this process needs next, while that of the cluster starts on another processor.
+
+    It is what a client opens a session with, two thirds of what a program loads before its first
+    value. Then there is nothing left to do but wait for the cluster.
+    """
+    import pymonik.cluster.folder
+    import pymonik.transport.opening  # noqa: F401
 
 
 def _processors() -> int:

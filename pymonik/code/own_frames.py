@@ -11,9 +11,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from pymonik.code.exceptions import Note
 from pymonik.code.remote_frames import remote_part
-from pymonik.code.stack import OWN_FOLDER
+from pymonik.code.sources import OWN_FOLDER
 from pymonik.errors import PymonikError, TaskFailedError
 
 if TYPE_CHECKING:
@@ -90,6 +89,8 @@ class UncaughtErrors:
 
 def _leave_out_cause(error: BaseException) -> None:
     """The error that we gave as the cause says what our note says too."""
+    from pymonik.code.exceptions import Note  # loaded with the session that raised it
+
     notes = _attributes(error).get("__notes__", ())
     if type(error.__cause__) is TaskFailedError and any(type(note) is Note for note in notes):
         error.__cause__ = None

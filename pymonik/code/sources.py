@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import linecache
 import types
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+OWN_FOLDER: Final = f"{Path(__file__).parents[1]}/"  # of pymonik: users see frames of their own
 _CLOSING = (")", "]", "}")  # begin lines that end a statement at its own indentation
 
 Source = tuple[str, int, str]  # file name, number of the first line, text

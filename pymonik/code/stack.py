@@ -5,10 +5,10 @@ from __future__ import annotations
 import linecache
 import types
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pymonik.code.short_reprs import readable
+from pymonik.code.sources import OWN_FOLDER
 from pymonik.wire.failure import Frame
 from pymonik.wire.traceback_text import FIRST_FRAMES
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from pymonik.code.short_reprs import ShortReprs
 
-OWN_FOLDER: Final = f"{Path(__file__).parents[1]}/"  # of pymonik: users see frames of their own
 _LAST_FRAMES: Final = 40  # of a deep traceback, behind the first ones
 _FRAMES_WITH_LOCALS: Final = 20  # the innermost
 _MOST_LOCALS: Final = 50  # variables of a frame

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
-import sys
 import time
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pymonik.errors import UsageError
-from pymonik.options import TaskOptions
 from pymonik.runs.reading import drop_unsent, outputs_of, read_runs, standing
 from pymonik.runs.rows import LIVE
-from pymonik.runs.tidying import this_client
 from pymonik.session.recording import Recording
-from pymonik.wire.call import CLIENT_LABEL, SESSION_LABEL
 from pymonik.wording import count, short
 
 if TYPE_CHECKING:
@@ -46,29 +40,6 @@ class Joined:
     row: SessionRow
     recording: Recording
     nonces: tuple[str, ...]
-
-
-def with_labels(options: TaskOptions, name: str = "") -> TaskOptions:
-    """Options of a session by which it can be found, and its client can.
-
-    Its tasks inherit name, version and namespace of the application, by which ArmoniK's own tools
-    group them; the service is the function of each.
-    """
-    labels = {CLIENT_LABEL: this_client()}
-    if name:
-        labels[SESSION_LABEL] = name
-    shown = TaskOptions(
-        application_name=_program(),
-        application_version=importlib.metadata.version("pymonik"),
-        application_namespace=name or "pymonik",
-    )
-    return TaskOptions(options=labels).over(options.over(shown))
-
-
-def _program() -> str:
-    """The name of the script, or of what runs it."""
-    name = PurePath(sys.argv[0]).stem if sys.argv else ""
-    return name if name.strip("-c") else "python"
 
 
 def check_name(name: object) -> None:

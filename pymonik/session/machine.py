@@ -25,9 +25,10 @@ from pymonik.session.deleting import Deleting
 from pymonik.session.ends import Ends
 from pymonik.session.items import Items
 from pymonik.session.listening import Listening
-from pymonik.session.outgoing import BATCH_TASKS, Outgoing
+from pymonik.session.outgoing import Outgoing
 from pymonik.session.paces import Paces
 from pymonik.session.pending import Pending
+from pymonik.session.protocol import BATCH_TASKS
 from pymonik.session.sending import Sending
 from pymonik.session.values import Values
 from pymonik.session.waits import Waits

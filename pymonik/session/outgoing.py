@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from pymonik.session.result import ResultState
     from pymonik.session.sending import Sending
 
-BATCH_TASKS = 1000  # most tasks of one batch, by default
-BATCH_BYTES = 16 * 1024 * 1024  # of its arguments; as much as one request takes
+BATCH_BYTES = 16 * 1024 * 1024  # of the arguments of a batch; as much as one request takes
 # Tasks that may wait to leave, and bytes of their arguments. Past these, `invoke` waits in its
 # caller: a loop that makes calls faster than they are sent would fill the memory.
 MOST_WAITING = 20_000

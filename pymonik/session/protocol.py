@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _NO_OPTIONS: Final = TaskOptions()
 AUTO: Final = 0  # of `Submission.chunk_size`
+BATCH_TASKS: Final = 1000  # of one request, at most
 
 
 class Series:

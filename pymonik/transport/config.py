@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from pymonik.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -134,6 +132,8 @@ def _fields(file: Path) -> dict[str, Any]:
             f"{VARIABLE} names {file}, which cannot be read ({error}); set it to the file that "
             "the deployment of ArmoniK wrote, or unset it to run on this machine"
         ) from error
+    import yaml  # without AKCONFIG nobody needs it
+
     try:
         fields = yaml.safe_load(text)  # reads JSON too, which is YAML
     except yaml.YAMLError as error:

@@ -14,7 +14,7 @@ from pymonik.session.board import Board
 from pymonik.session.engine import Engine
 from pymonik.session.forgetting import Hold, keeps_results
 from pymonik.session.machine import Machine
-from pymonik.session.outgoing import BATCH_TASKS
+from pymonik.session.protocol import BATCH_TASKS
 from pymonik.session.pythons import Pythons
 from pymonik.session.recording import Recording
 from pymonik.session.remote import RemoteSession

@@ -51,7 +51,7 @@ def _opens(*_: Any) -> Any:
 def test_a_handler_cannot_wait_for_the_client_that_it_interrupted(
     use: str, handle: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pymonik.client.pymonik_client.open_client", _opens)
+    monkeypatch.setattr("pymonik.client.opening.open_client", _opens)
     client = Pymonik()
     errors = handle(lambda: client.create() if use == "create" else client.session)
     with pytest.raises(_OpenedError):
@@ -64,7 +64,7 @@ def test_a_handler_cannot_wait_for_the_client_that_it_interrupted(
 def test_a_handler_may_close_the_client_that_it_interrupted(
     handle: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pymonik.client.pymonik_client.open_client", _opens)
+    monkeypatch.setattr("pymonik.client.opening.open_client", _opens)
     client = Pymonik()
     errors = handle(client.close)
     with pytest.raises(_OpenedError):

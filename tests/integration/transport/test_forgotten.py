@@ -35,7 +35,6 @@ def forgotten(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forgott
     one = ForgottenSessions()
     monkeypatch.setattr("pymonik.client.place._shared_cluster", lambda: cluster)
     monkeypatch.setattr("pymonik.client.opening.forgotten", one)
-    monkeypatch.setattr("pymonik.client.pymonik_client.forgotten", one)
     monkeypatch.delenv("AKCONFIG", raising=False)
     yield one
     one.join()
