@@ -40,7 +40,7 @@ from pymonik.executor.memory_watch import held_below, idle_share
 from pymonik.executor.numeric_threads import thread_limits
 from pymonik.executor.process import GRACE_S, ExecutorProcess, Place, timed_out
 from pymonik.launch import open_files, sizes
-from pymonik.launch.hardware import VISIBLE
+from pymonik.launch.hardware import VISIBLE, processors
 from pymonik.wire import containers
 from pymonik.wire.call import (
     MEMORY_LABEL,
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FILES_OF_EXECUTOR = 13  # that its parent has open: sockets, pipes, the journal
+_ALONE_S = 2.0  # for which a start waits for an earlier one to be over
 _WARM = 2  # executors for each place where one can run: the running ones, and as many idle
 
 
@@ -185,6 +186,10 @@ class ExecutorPool:
         self._is_closed = False
         self._last_problem = ""
         self._free = threading.Semaphore(size)
+        # A start is 0.1 s of a processor. Where all began at once, on few processors, the first call
+        # would wait for all of them, and for the cluster, which still loads its services.
+        self._most_coming_up = max(1, processors() - 1)
+        self._coming_up: list[ExecutorProcess] = []  # of the starter's thread
         # Linux kills a child when the *thread* that started it ends: this one outlives them all.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="pymonik-executor-starter")
 
@@ -206,7 +211,8 @@ class ExecutorPool:
         with self._lock:
             missing = self._size - len(self._seats)
             usual = _Surroundings(memory_limit=self._memory_limit)
-            self._idle += [self._new_seat(usual) for _ in range(missing)]
+            # The first that starts is the first to be taken, at the end.
+            self._idle += reversed([self._new_seat(usual) for _ in range(missing)])
 
     def run(
         self,
@@ -506,7 +512,12 @@ class ExecutorPool:
         # The starter has one thread, so what these seats wait for has been started before.
         for seat in ended:
             self._dismiss(seat)
-        return start()
+        self._coming_up = [one for one in self._coming_up if one.is_coming_up()]
+        if len(self._coming_up) >= self._most_coming_up:
+            self._coming_up[0].wait_until_up(_ALONE_S)
+        process = start()
+        self._coming_up.append(process)
+        return process
 
     def _free_gpu(self) -> str:
         """The GPU that the fewest executors have; ``""`` where none are shared out."""

@@ -64,6 +64,7 @@ _SPANS_LOOK_S = 0.01  # nothing wakes the parent when it has
 GRACE_S = 5.0  # from asking a run to end until it is killed
 _START_LIMIT_S = 120.0
 _LONGEST_POLL_S = 86_400.0
+_LOOK_S = 0.02  # between two looks of another thread at whether it is up
 _CUT_OFF_TEXT = "the call closed the connection of its executor, or wrote to it"
 _CUT_OFF_S = 2.0  # from the end of its socket to the end of a process
 _NOTHING = memoryview(b"")
@@ -312,6 +313,26 @@ class ExecutorProcess:
         # A run that has just ended, or not begun, gets no signal: the executor ends all the same.
         # One that is still starting would print where its own imports were interrupted.
         self._process.ask(signal.SIGINT if is_running else None, grace_s)
+
+    def is_coming_up(self) -> bool:
+        """Whether it has not told yet that it takes calls; from any thread."""
+        return self._memory_at_start is None and self.is_alive and not self._has_something()
+
+    def wait_until_up(self, most_s: float) -> None:
+        """Wait until it takes calls, has ended, or the time is over; from any thread."""
+        end = time.monotonic() + most_s
+        # Whoever runs a call here may read first what this one waits for: it looks again.
+        while self.is_coming_up() and time.monotonic() < end:
+            self._has_something(_LOOK_S)
+
+    def _has_something(self, wait_s: float = 0.0) -> bool:
+        """Whether the executor or its supervisor has said something that nobody has read."""
+        poll = select.poll()
+        try:
+            poll.register(self._socket.fileno(), _READABLE)
+        except ValueError:  # it was closed
+            return True
+        return bool(poll.poll(wait_s * 1000))
 
     def drain(self) -> None:
         """Tell the running call that its executor is going to end."""
