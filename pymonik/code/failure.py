@@ -12,13 +12,15 @@ import types
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pymonik.code import codec
 from pymonik.code.short_reprs import ShortReprs, cut, readable
 from pymonik.code.stack import frames_of
 from pymonik.wire.failure import NONE, Failure, Piece, Raised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
+
+    from pymonik.code.codec import Packed
 
 # Bounds of a failure, which stands in `Output.error` of a task, or among the values of a chunk.
 _MOST_EXCEPTIONS: Final = 64  # of a chain; those further down are left out
@@ -160,11 +162,27 @@ class _Description:
         elif issubclass(kind, BaseException):
             number = self._number(value)  # type: ignore[arg-type]
             return Piece(name, shown="" if number != NONE else self._reprs.of(value), raised=number)
-        packed = codec.pack_if_possible(value)
+        packed = _packed(value)
         fits = packed is not None and packed.nbytes <= _MOST_BYTES and not packed.refs
         blobs = tuple(bytes(blob) for blob in packed.blobs) if packed is not None and fits else ()
-        is_plain = kind in codec.PLAIN and fits
+        is_plain = kind in _codec().PLAIN and fits
         return Piece(name, blobs, "" if is_plain else self._reprs.of(value))
+
+
+def _codec() -> ModuleType:
+    """What pickles, a third of this package.
+
+    The parent of executors is the only one that has not loaded it, and describes errors of ours
+    only: a start of the cluster need not wait for it.
+    """
+    from pymonik.code import codec
+
+    return codec
+
+
+def _packed(value: object) -> Packed | None:
+    packed: Packed | None = _codec().pack_if_possible(value)
+    return packed
 
 
 def _shortened(value: Any) -> str | bytes:
@@ -191,12 +209,12 @@ def _whole(error: BaseException, kind: _Kind, text: str) -> tuple[bytes, ...]:
 
     Its ``args`` may differ: those of some classes in C hold what they were made from.
     """
-    packed = codec.pack_if_possible(error)
+    packed = _packed(error)
     if packed is None or packed.refs or packed.nbytes > _MOST_BYTES:
         return ()
     blobs = tuple(bytes(blob) for blob in packed.blobs)
     try:
-        copy = codec.unpack(blobs)
+        copy = _codec().unpack(blobs)
         if isinstance(copy, BaseException) and type(copy) is kind.kind:
             return blobs if ShortReprs().text_of(copy) == text else ()
     except BaseException:  # noqa: BLE001 - code of the user's
@@ -220,7 +238,7 @@ def _described(kind: type) -> _Kind:
     module = _text(kind, "__module__")
     name = _text(kind, "__qualname__") or _name(kind)
     is_own = module == "builtins" and getattr(sys.modules["builtins"], name, None) is kind
-    packed = None if is_own else codec.pack_if_possible(kind)
+    packed = None if is_own else _packed(kind)
     blobs = () if packed is None or packed.refs else tuple(bytes(blob) for blob in packed.blobs)
     return _Kind(kind, module, name, blobs, _slot_names(kind), _pickles_itself(kind))
 

@@ -7,7 +7,6 @@ same in every version from 0.5.14 on. Older ones know one folder of ``UV_FIND_LI
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import os
 import re
@@ -175,6 +174,8 @@ def installer_variables(environ: Mapping[str, str]) -> dict[str, str]:
 def _of_pip(environ: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
     """Settings of pip: from its files, overridden by ``PIP_*`` variables."""
     settings: dict[str, str] = {}
+    import configparser  # few clusters make environments
+
     parser = configparser.RawConfigParser()
     with contextlib.suppress(configparser.Error, OSError, UnicodeDecodeError):
         parser.read(_pip_files(environ), encoding="utf-8")

@@ -30,6 +30,7 @@ from pymonik.executor.ahead import Behind
 from pymonik.executor.cache import FunctionCache
 from pymonik.executor.channel import order_decoder
 from pymonik.executor.claims import Claims
+from pymonik.executor.endings import CUT_OFF
 from pymonik.executor.frames import (
     AgentReply,
     AgentRequest,
@@ -49,7 +50,7 @@ from pymonik.executor.reporting import Reporting
 from pymonik.executor.run import execute
 from pymonik.executor.standard_streams import flush, set_up
 from pymonik.executor.stop_request import StopRequest
-from pymonik.executor.surroundings import CUT_OFF, Surroundings
+from pymonik.executor.surroundings import Surroundings
 from pymonik.executor.usage import peak_memory
 from pymonik.wire.framing import Inbox, framed
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from pymonik.executor.frames import Report
 from pymonik.wire.failure import Failure
+
+# Exit code of an executor whose call closed the socket to its parent; no shell or signal gives it.
+CUT_OFF: Final = 121
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

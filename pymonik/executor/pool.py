@@ -186,8 +186,8 @@ class ExecutorPool:
         self._is_closed = False
         self._last_problem = ""
         self._free = threading.Semaphore(size)
-        # A start is 0.1 s of a processor. Where all began at once, on few processors, the first call
-        # would wait for all of them, and for the cluster, which still loads its services.
+        # A start takes 0.1 s of a processor. Where all began at once, on few processors, the first
+        # call would wait for all of them, and for the cluster, which still loads its services.
         self._most_coming_up = max(1, processors() - 1)
         self._coming_up: list[ExecutorProcess] = []  # of the starter's thread
         # Linux kills a child when the *thread* that started it ends: this one outlives them all.

@@ -32,7 +32,7 @@ from pymonik.executor.ahead import SLOW_S, Ahead
 from pymonik.executor.channel import Answer, answer_decoder
 from pymonik.executor.chunk import LATE_S
 from pymonik.executor.claims import Offer
-from pymonik.executor.endings import Ending, Failed, Lost, NotBegun, Retry, TimedOut
+from pymonik.executor.endings import CUT_OFF, Ending, Failed, Lost, NotBegun, Retry, TimedOut
 from pymonik.executor.frames import (
     AgentReply,
     AgentRequest,
@@ -48,7 +48,6 @@ from pymonik.executor.memory_watch import MemoryWatch
 from pymonik.executor.output import FIRST_LOOK_S, OnOutput, Output
 from pymonik.executor.reports import OnReport, ReadBoard, Reports
 from pymonik.executor.stop_request import StopRequest, page
-from pymonik.executor.surroundings import CUT_OFF
 from pymonik.launch.process import Supervised
 from pymonik.launch.python import Plan
 from pymonik.wire.framing import FramingError, Inbox, framed

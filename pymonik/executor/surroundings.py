@@ -32,8 +32,6 @@ from pymonik.executor.variables import Variables
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# Exit code of an executor whose call closed the socket to its parent; no shell or signal gives it.
-CUT_OFF: Final = 121
 _ALL: Final = locale.LC_ALL
 _TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
