@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pymonik.cluster import freed_memory, kept
 from pymonik.cluster.folder import private_folder
-from pymonik.cluster.host import ClusterConfig, EmbeddedCluster, check_room
+from pymonik.cluster.host import EmbeddedCluster
 from pymonik.cluster.local import DEFAULT_PARTITION, GRACE_S, LONGEST_DRAIN_S, current_folder
+from pymonik.cluster.shape import ClusterConfig, check_room
 from pymonik.errors import UsageError
 from pymonik.launch import orphans
 from pymonik.launch.chosen_gpus import gpu_names

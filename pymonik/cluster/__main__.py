@@ -12,18 +12,22 @@ import logging
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymonik.cluster import freed_memory
+from pymonik.cluster.executors import Executors
 from pymonik.cluster.folder import private_folder
-from pymonik.cluster.host import ClusterConfig, EmbeddedCluster, check_room
+from pymonik.cluster.shape import ClusterConfig, check_room
 from pymonik.errors import PymonikError
 from pymonik.launch import orphans
 from pymonik.launch.stopping import Stopping, end_by_force
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pymonik.cluster.host import EmbeddedCluster
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +45,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = _config(options)
         check_room(config)
         stopping = Stopping(signals=(signal.SIGTERM,), lifeline=sys.stdin.fileno())
-        with private_folder(options.folder) as folder:
-            os.chdir(folder)  # ours, so that it cannot vanish
-            _run(EmbeddedCluster(config, folder), folder, stopping, options.stderr)
+        with ExitStack() as started:
+            executors = None
+
+            def start(folder: Path) -> None:
+                nonlocal executors
+                os.chdir(folder)  # ours, so that it cannot vanish
+                if config.worker is None:
+                    executors = Executors(config, folder)
+                    started.callback(executors.pool.close)
+                    executors.start()
+
+            # Executors start first: the tables, the services and gRPC are loaded meanwhile.
+            folder = started.enter_context(private_folder(options.folder, start))
+            from pymonik.cluster.host import EmbeddedCluster
+
+            cluster = EmbeddedCluster(config, folder, executors)
+            _run(cluster, folder, stopping, options.stderr)
     except (PymonikError, OSError) as error:
         _tell({"error": str(error)}, options.stderr)
         return 1

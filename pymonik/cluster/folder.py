@@ -24,7 +24,7 @@ from pymonik.content import objects
 from pymonik.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 logger = logging.getLogger(__name__)
 
@@ -45,24 +45,31 @@ FEW_FAULTS = 32
 
 
 @contextlib.contextmanager
-def private_folder(parent: Path | None = None) -> Iterator[Path]:
+def private_folder(
+    parent: Path | None = None, first: Callable[[Path], object] = lambda _: None
+) -> Iterator[Path]:
     """A new folder that only its user may enter, removed with what is in it.
 
     Args:
         parent: Where to make it; ``None`` takes memory, or else the folder of temporary files, or
             both: see `pymonik.content.objects`.
+        first: Called with the folder as soon as there is one, to start what takes its time.
 
     Raises:
         ConfigError: It cannot be made there, or its path is too long for a unix socket.
     """
-    temporary = Path(tempfile.gettempdir())
-    _sweep(temporary)  # used by clusters that found it better than this one does
     with contextlib.ExitStack() as made:
-        folder = made.enter_context(_locked_folder(parent or _parent()))
+        beside = parent or _parent()
+        folder = made.enter_context(_locked_folder(beside))
         if len(os.fsencode(folder)) + LONGEST_NAME > LONGEST_SOCKET:
             raise ConfigError(
                 f"{folder.parent} is too long a path for unix sockets: give another folder"
             )
+        first(folder)
+        temporary = Path(tempfile.gettempdir())
+        # Clusters that were killed may have found the other one better than this one does.
+        for one in {beside, temporary}:
+            _sweep(one)
         if parent is None and _suits_large_files(temporary, folder):
             objects.add_large(folder, made.enter_context(_locked_folder(temporary)))
         yield folder
@@ -71,7 +78,6 @@ def private_folder(parent: Path | None = None) -> Iterator[Path]:
 @contextlib.contextmanager
 def _locked_folder(parent: Path) -> Iterator[Path]:
     _refuse_shared(parent)
-    _sweep(parent)
     try:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()  # mode 0700
     except OSError as error:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pymonik.environments import folders, local_packages, locks, making
-from pymonik.environments.installer import Unwanted
+from pymonik.environments.not_ready import NotReady, Unwanted
 from pymonik.errors import EnvironmentSetupError
 from pymonik.launch.user_cache import about_cache
 
@@ -51,18 +51,6 @@ class State(enum.Enum):
     BUILDING = "building"
     READY = "ready"
     FAILED = "failed"
-
-
-class NotReady(Exception):  # noqa: N818 - no error: it is being made
-    """The environment is being made; the listener is told when it is settled.
-
-    Attributes:
-        packages_id: Of the environment.
-    """
-
-    def __init__(self, packages_id: str) -> None:
-        super().__init__(packages_id)
-        self.packages_id = packages_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pymonik.environments import cache_folder, installer, locks
+from pymonik.environments.not_ready import Unwanted
 from pymonik.errors import EnvironmentSetupError, UsageError
 from pymonik.launch import sizes
 from pymonik.launch.user_cache import about_cache
@@ -146,7 +147,7 @@ def _obtain(
         # Another process builds. A wait in `flock` itself could not be given up when nobody wants
         # the folder any more.
         if not is_wanted():
-            raise installer.Unwanted
+            raise Unwanted
         time.sleep(_LOOK_S)
 
 

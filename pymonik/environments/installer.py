@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from pymonik.environments.not_ready import Unwanted
 from pymonik.errors import EnvironmentSetupError
 from pymonik.launch.process import Supervised
 from pymonik.launch.python import Plan
@@ -51,10 +52,6 @@ _PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy"
 _HOMELESS = "~"  # stays as it is for a user without a home
 # Values of variables that say no; anything else counts as a yes.
 _FALSE = ("", "0", "false", "no", "off", "f", "n")
-
-
-class Unwanted(Exception):  # noqa: N818 - no error: everybody has left
-    """The installer was ended, as nobody waits any more for what it makes."""
 
 
 def run(

@@ -19,10 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pymonik.code.failure import describe
-from pymonik.content.archives import UnpackedArchives
-from pymonik.content.unpacked import UnpackedBundles
-from pymonik.environments.builds import Environments, NotReady
-from pymonik.environments.installer import Unwanted
+from pymonik.environments.not_ready import NotReady, Unwanted
 from pymonik.errors import (
     EnvironmentSetupError,
     PymonikError,
@@ -56,7 +53,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from pymonik.content.unpacked import UnpackedBundle
+    from pymonik.content.archives import UnpackedArchives
+    from pymonik.content.unpacked import UnpackedBundle, UnpackedBundles
+    from pymonik.environments.builds import Environments
     from pymonik.executor.chunk import HandOver
     from pymonik.executor.frames import Run
     from pymonik.executor.line import Source
@@ -109,6 +108,15 @@ class _Place:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What calls need beside an executor."""
+
+    bundles: UnpackedBundles
+    archives: UnpackedArchives
+    environments: Environments
+
+
 @dataclass(eq=False, slots=True)
 class _Running:
     """A call under way; what `cancel` needs."""
@@ -137,8 +145,8 @@ class ExecutorPool:
         idle_memory: Bytes that idle executors may hold together when another kind is wanted; by
             default a fourth of the machine's memory.
         gpus: Names of GPUs; each executor has one, which it finds in ``CUDA_VISIBLE_DEVICES``.
-        environments: Makes the environments of tasks: a task whose environment is not ready ends
-            as `Waiting`. ``None``: the pool makes them itself, and `run` waits.
+        environments: Gives what makes the environments of tasks: a task whose environment is not
+            ready ends as `Waiting`. ``None``: the pool makes them itself, and `run` waits.
     """
 
     def __init__(
@@ -157,12 +165,11 @@ class ExecutorPool:
         bundles: Path | None = None,
         idle_memory: int | None = None,
         gpus: Sequence[str] = (),
-        environments: Environments | None = None,
+        environments: Callable[[], Environments] | None = None,
     ) -> None:
         self._folder = folder
         self._uses_originals = uses_originals
-        self._bundles = UnpackedBundles(bundles, instead=folder / "content")
-        self._archives = UnpackedArchives(bundles, instead=folder / "content")
+        self._kept_content = bundles
         self._size = size
         # Where few files may be open, idle executors go first.
         self._most_seats = min(_WARM * size, max(size, open_files.room_for(FILES_OF_EXECUTOR)))
@@ -178,7 +185,9 @@ class ExecutorPool:
         self._on_report = on_report
         self._read_board = read_board
         self._waits = environments is None
-        self._environments = environments or Environments()
+        self._make_environments = environments
+        self._made: _Around | None = None
+        self._making = threading.Lock()  # guards it
         self._lock = threading.Lock()
         self._idle: list[_Seat] = []  # used last at the end
         self._seats: set[_Seat] = set()
@@ -211,8 +220,12 @@ class ExecutorPool:
         with self._lock:
             missing = self._size - len(self._seats)
             usual = _Surroundings(memory_limit=self._memory_limit)
-            # The first that starts is the first to be taken, at the end.
-            self._idle += reversed([self._new_seat(usual) for _ in range(missing)])
+            seats = [self._new_seat(usual) for _ in range(missing)]
+            self._idle += reversed(seats)  # the first that starts is the first to be taken
+        if seats:
+            # What this thread imports from here on would hold up the thread that starts it.
+            seats[0].process.exception()
+        self._around()
 
     def run(
         self,
@@ -264,7 +277,7 @@ class ExecutorPool:
 
     def is_settled(self, packages_id: str) -> bool:
         """Whether an environment is not being made now: it is ready, failed or was given up."""
-        return self._environments.is_settled(packages_id)
+        return self._around().environments.is_settled(packages_id)
 
     def close(self) -> None:
         """Kill all executors; calls under way end as `Cancelled`."""
@@ -277,16 +290,35 @@ class ExecutorPool:
                 running.is_cancelled = True
                 if running.process is not None:
                     running.process.kill()
-        self._environments.close()
+        around = self._around()
+        around.environments.close()
         for seat in idle:
             self._dismiss(seat)
         for _ in range(self._size):  # until the last caller has left
             self._free.acquire()
         self._starter.shutdown()
-        self._bundles.close()
-        self._archives.close()
+        around.bundles.close()
+        around.archives.close()
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _around(self) -> _Around:
+        """What calls need around them; imported when executors are starting, not before."""
+        if self._made is not None:
+            return self._made
+        with self._making:
+            if self._made is None:
+                from pymonik.content.archives import UnpackedArchives
+                from pymonik.content.unpacked import UnpackedBundles
+                from pymonik.environments.builds import Environments
+
+                kept, instead = self._kept_content, self._folder / "content"
+                self._made = _Around(
+                    UnpackedBundles(kept, instead=instead),
+                    UnpackedArchives(kept, instead=instead),
+                    (self._make_environments or Environments)(),
+                )
+            return self._made
 
     def _run_next(self, line: Line) -> None:
         """Run the first call of the line, and those behind it that its executor gets ahead."""
@@ -365,7 +397,8 @@ class ExecutorPool:
         """The files that a call may import, unpacked."""
         if meta.bundle is None:
             return None
-        return self._bundles.get(meta.bundle, lambda result_id: files.load(run.input(result_id)))
+        bundles = self._around().bundles
+        return bundles.get(meta.bundle, lambda result_id: files.load(run.input(result_id)))
 
     def _archive(self, run: Run, meta: PayloadMeta) -> str:
         """The folder of the zip that a Lambda handler is in, ``""`` for all other calls."""
@@ -374,7 +407,7 @@ class ExecutorPool:
             raise SerializationError("the head of the payload does not name the zip of its handler")
         if isinstance(meta.function, FunctionRef) or not digest:
             return ""
-        return self._archives.get(digest, run.input(meta.function.files[0].result_id))
+        return self._around().archives.get(digest, run.input(meta.function.files[0].result_id))
 
     def _packages(self, run: Run, meta: PayloadMeta, running: _Running) -> str:
         """The folder of the task's packages.
@@ -386,8 +419,8 @@ class ExecutorPool:
         """
         read = partial(_file, run)
         if not self._waits:
-            return self._environments.path(meta.environment, read)
-        return self._environments.wait(
+            return self._around().environments.path(meta.environment, read)
+        return self._around().environments.wait(
             meta.environment, read, lambda: running.is_cancelled or self._is_closed
         )
 

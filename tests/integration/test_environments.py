@@ -19,8 +19,8 @@ import pytest
 from pymonik import EnvironmentSetupError, LocalCluster, Pymonik, TaskCancelledError, task
 from pymonik.environments import cache_folder, folders, local_packages, locks
 from pymonik.environments.asked import environment_of
-from pymonik.environments.builds import Environments, NotReady, State
-from pymonik.environments.installer import Unwanted
+from pymonik.environments.builds import Environments, State
+from pymonik.environments.not_ready import NotReady, Unwanted
 from pymonik.wire.environment import PackageFile
 
 if TYPE_CHECKING:

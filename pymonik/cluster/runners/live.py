@@ -19,15 +19,20 @@ _log = logging.getLogger(__name__)
 class Contributing:
     """A `pymonik.executor.live_log.Way` into the embedded cluster, and what comes from it.
 
-    Args:
-        dispatch: Of the cluster.
+    Executors are given it before there is a cluster; none runs a call by then.
     """
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self) -> None:
+        self._dispatch: Dispatch | None = None
+
+    def belong_to(self, dispatch: Dispatch) -> None:
+        """Of the cluster."""
         self._dispatch = dispatch
 
     def __call__(self, run: Run, name: str, data: bytes) -> None:
         """Create a result; nobody fails for want of it."""
+        if self._dispatch is None:
+            return
         result_id = new_id()
         part = Succeeded(created=[NewResult(result_id, name)], data={result_id: data}, tasks=[])
         try:
@@ -37,4 +42,4 @@ class Contributing:
 
     def read_board(self, _run: Run, result_id: str) -> bytes | None:
         """What a result holds by which the program tells its running tasks something."""
-        return self._dispatch.content(result_id)
+        return None if self._dispatch is None else self._dispatch.content(result_id)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pymonik.environments import builds
-from pymonik.environments.builds import Environments, NotReady
+from pymonik.environments.builds import Environments
+from pymonik.environments.not_ready import NotReady
 from pymonik.errors import EnvironmentSetupError
 from pymonik.wire.environment import Environment
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pymonik.environments import installer
-from pymonik.environments.installer import Unwanted, asks_no_index, installer_variables
+from pymonik.environments.installer import asks_no_index, installer_variables
+from pymonik.environments.not_ready import Unwanted
 from pymonik.errors import EnvironmentSetupError
 
 NOTHING = {"PIP_CONFIG_FILE": "/dev/null"}
