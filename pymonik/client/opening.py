@@ -12,7 +12,6 @@ from pymonik.client.place import find_place
 from pymonik.code.program import Program
 from pymonik.runs import log_lines
 from pymonik.runs.output import shown
-from pymonik.transport.channel import open_channel
 from pymonik.transport.control_plane import ControlPlane
 from pymonik.transport.direct import DirectChannel
 from pymonik.transport.forgotten import ForgottenSessions
@@ -117,11 +116,13 @@ def _connect(
 ) -> tuple[ControlPlane, dict[str, Any]]:
     """The control plane once it has answered, and what the session must know of the way there."""
     settings: dict[str, Any] = {}
-    channel = open_channel(place.config)
     is_direct = place.cluster is not None and wishes.is_direct
+    channel: Any
     if place.cluster is not None and is_direct:
-        channel = DirectChannel(place.cluster.direct_socket, channel)
+        channel = DirectChannel(place.cluster.direct_socket, lambda: _over_grpc(place))
         settings["direct_socket"] = place.cluster.direct_socket
+    else:
+        channel = _over_grpc(place)
     opened.callback(channel.close)
     plane = ControlPlane(
         channel,
@@ -132,6 +133,12 @@ def _connect(
     )
     settings["chunk_bytes"] = plane.connect(wishes.connect_timeout_s)
     return plane, settings
+
+
+def _over_grpc(place: Place) -> Any:
+    from pymonik.transport.channel import open_channel  # brings gRPC, which few local programs need
+
+    return open_channel(place.config)
 
 
 def _around(wishes: Wishes, place: Place) -> dict[str, Any]:

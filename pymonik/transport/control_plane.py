@@ -17,11 +17,11 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from armonik.protogen.client import (
-    events_service_pb2_grpc,
-    partitions_service_pb2_grpc,
-    results_service_pb2_grpc,
-    sessions_service_pb2_grpc,
-    tasks_service_pb2_grpc,
+    events_service_pb2,
+    partitions_service_pb2,
+    results_service_pb2,
+    sessions_service_pb2,
+    tasks_service_pb2,
 )
 from armonik.protogen.common import (
     events_common_pb2,
@@ -40,6 +40,7 @@ from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.transport import messages, streams
 from pymonik.transport.grpc_errors import translated
 from pymonik.transport.listing import Listing
+from pymonik.transport.methods import Stub
 from pymonik.transport.news import News, of_event
 from pymonik.wire import containers
 from pymonik.wire.call import KEPT_PREFIXES
@@ -107,11 +108,11 @@ class ControlPlane:
         self._timeout_s = timeout_s
         self._patience_s = patience_s
         self._last_options: tuple[TaskOptions, Any] | None = None
-        self._sessions = sessions_service_pb2_grpc.SessionsStub(channel)
-        self._tasks = tasks_service_pb2_grpc.TasksStub(channel)
-        self._results = results_service_pb2_grpc.ResultsStub(channel)
-        self._events = events_service_pb2_grpc.EventsStub(channel)
-        self._partitions = partitions_service_pb2_grpc.PartitionsStub(channel)
+        self._sessions = Stub(channel, sessions_service_pb2)
+        self._tasks = Stub(channel, tasks_service_pb2)
+        self._results = Stub(channel, results_service_pb2)
+        self._events = Stub(channel, events_service_pb2)
+        self._partitions = Stub(channel, partitions_service_pb2)
         self._small_data = channel.unary_unary(SMALL_DATA)
         self._told = channel.unary_stream(RESULTS)
         # Data goes past protobuf, as bytes.

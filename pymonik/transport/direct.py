@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections import deque
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-import grpc
-
 from pymonik.wire.embedded import AnswerKind, DirectAnswer, DirectRequest, answer_decoder
 from pymonik.wire.framing import Inbox, framed
+from pymonik.wire.status import Code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,18 +24,17 @@ if TYPE_CHECKING:
 
 _MOST_IDLE = 8  # connections that are kept open for the next requests
 _CONNECT_S = 10.0  # to connect for a stream: nobody accepts while the other process stands still
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-class DirectError(grpc.RpcError):
-    """A request that failed, as gRPC would tell it."""
+class DirectError(Exception):
+    """A request that failed; tells what a `grpc.RpcError` would."""
 
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+    def __init__(self, code: Code, details: str) -> None:
         super().__init__(details)
         self._code = code
         self._details = details
 
-    def code(self) -> grpc.StatusCode:
+    def code(self) -> Code:
         """Why."""
         return self._code
 
@@ -49,18 +48,27 @@ class DirectChannel:
 
     Args:
         path: The socket.
-        grpc_channel: For what has a stream of requests; it belongs to this object.
+        open_grpc: Opens the channel for what has a stream of requests: few programs upload that
+            much in another way than by a file. It belongs to this object.
     """
 
-    def __init__(self, path: Path, grpc_channel: grpc.Channel) -> None:
+    def __init__(self, path: Path, open_grpc: Callable[[], Any]) -> None:
         self._path = str(path)
-        self._grpc = grpc_channel
+        self._open_grpc = open_grpc
+        self._grpc: Any = None
+        self._opening = threading.RLock()  # guards it; a signal handler may upload too
         # Taken and given back in one step each, without a lock: a signal handler that makes a
         # request would wait for ever for a lock of the thread that it has interrupted.
         self._idle: deque[_Connection] = deque()
         self._most_idle = _MOST_IDLE
-        self.stream_unary = grpc_channel.stream_unary
-        self.stream_stream = grpc_channel.stream_stream
+
+    def stream_unary(self, *of_method: Any, **serializers: Any) -> Callable[..., Any]:
+        """What sends a stream of requests and gives its answer: over gRPC."""
+
+        def call(*request: Any, **settings: Any) -> Any:
+            return self._over_grpc().stream_unary(*of_method, **serializers)(*request, **settings)
+
+        return call
 
     def unary_unary(
         self,
@@ -113,7 +121,15 @@ class DirectChannel:
     def close(self) -> None:
         """Close what is not in use now, and the rest when it is not any more."""
         self.rest()
-        self._grpc.close()
+        with self._opening:
+            if self._grpc is not None:
+                self._grpc.close()
+
+    def _over_grpc(self) -> Any:
+        with self._opening:
+            if self._grpc is None:
+                self._grpc = self._open_grpc()
+            return self._grpc
 
     def _answer(self, request: DirectRequest, timeout: float | None) -> bytes:
         connection = self._take(timeout)
@@ -185,19 +201,19 @@ class _Connection:
         try:
             self._socket.sendall(framed(request))
         except TimeoutError as error:
-            raise DirectError(grpc.StatusCode.DEADLINE_EXCEEDED, "") from error
+            raise DirectError(Code.DEADLINE_EXCEEDED, "") from error
         except OSError as error:
-            raise DirectError(grpc.StatusCode.UNAVAILABLE, str(error)) from error
+            raise DirectError(Code.UNAVAILABLE, str(error)) from error
 
     def receive(self) -> DirectAnswer:
         try:
             answer = self._inbox.wait(answer_decoder)
         except TimeoutError as error:
-            raise DirectError(grpc.StatusCode.DEADLINE_EXCEEDED, "") from error
+            raise DirectError(Code.DEADLINE_EXCEEDED, "") from error
         except OSError as error:
-            raise DirectError(grpc.StatusCode.UNAVAILABLE, str(error)) from error
+            raise DirectError(Code.UNAVAILABLE, str(error)) from error
         if answer is None:
-            raise DirectError(grpc.StatusCode.UNAVAILABLE, "the connection was closed")
+            raise DirectError(Code.UNAVAILABLE, "the connection was closed")
         return answer
 
     def shut_down(self) -> None:
@@ -221,10 +237,10 @@ def _connected(path: str, timeout: float | None) -> socket.socket:
             opened.pop_all()
             return connected
     except OSError as error:  # no free file descriptor, too
-        raise DirectError(grpc.StatusCode.UNAVAILABLE, f"cannot connect: {error}") from error
+        raise DirectError(Code.UNAVAILABLE, f"cannot connect: {error}") from error
 
 
 def _checked(answer: DirectAnswer) -> DirectAnswer:
     if answer.code:
-        raise DirectError(_CODES[answer.code], answer.details)
+        raise DirectError(Code(answer.code), answer.details)
     return answer

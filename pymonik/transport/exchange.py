@@ -15,7 +15,6 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
-import grpc
 import msgspec
 
 from pymonik.code.exceptions import exception_of
@@ -24,9 +23,10 @@ from pymonik.environments.missing import advised
 from pymonik.errors import CommandError, UnavailableError
 from pymonik.session import events, own_threads
 from pymonik.transport import aborts
-from pymonik.transport.grpc_errors import code_of, to_error
+from pymonik.transport.grpc_errors import code_of, rpc_errors, to_error
 from pymonik.transport.turns import Turns
 from pymonik.wire.embedded import ABORTED, COMPLETED, DELETED
+from pymonik.wire.status import Code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 _MOST_THREADS = 10  # requests of one session at the same time
 _IDLE_S = 1.0  # seconds without a request after which a thread leaves
 # Answers after which no further attempt at a stream is made: the machine asks for lists instead.
-_NO_STREAM = frozenset({grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.PERMISSION_DENIED})
+_NO_STREAM = frozenset({Code.UNIMPLEMENTED, Code.PERMISSION_DENIED})
 
 
 class Exchange:
@@ -312,7 +312,7 @@ class Exchange:
             self._post(events.StreamUp())
             for ended in stream:
                 self._post(list(ended))
-        except grpc.RpcError as error:
+        except rpc_errors() as error:
             is_refused = code_of(error) in _NO_STREAM
             self._post_or_end(events.StreamLost(to_error("GetEvents", error), is_refused))
         except BaseException as error:  # noqa: BLE001 - the machine must learn that nobody listens

@@ -1,21 +1,20 @@
-"""gRPC errors become ours, here and nowhere else."""
+"""Errors of requests, over gRPC or the direct socket, become ours: here and nowhere else."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import grpc
-
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError
+from pymonik.transport.direct import DirectError
+from pymonik.wire.status import Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Code = grpc.StatusCode
-
 # Meanings of codes, where the control plane's own words do not say it.
-MEANING: dict[Any, str] = {
+MEANING: dict[Code, str] = {
     Code.OK: "the request ended without an answer",
     Code.CANCELLED: "the request was cancelled",
     Code.UNKNOWN: "the control plane failed; see its logs",
@@ -41,6 +40,12 @@ _UNAVAILABLE = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
 _CLOSED = ("Submission for the session is closed", "Session was not found")
 
 
+def rpc_errors() -> tuple[type[Exception], ...]:
+    """What requests raise that fail: `grpc.RpcError` too where gRPC is loaded, else nobody does."""
+    of_grpc = getattr(sys.modules.get("grpc"), "RpcError", None)
+    return (DirectError,) if of_grpc is None else (DirectError, of_grpc)
+
+
 @contextmanager
 def translated(operation: str) -> Iterator[None]:
     """Raise what a request raises as an error of pymonik.
@@ -52,13 +57,13 @@ def translated(operation: str) -> Iterator[None]:
     """
     try:
         yield
-    except grpc.RpcError as error:
+    except rpc_errors() as error:
         # All that gRPC knows stands in the text; its own frames would bury the line of the user.
         raise to_error(operation, error) from None
 
 
 def to_error(operation: str, error: Any) -> ControlPlaneError:
-    """The error that stands for a `grpc.RpcError`."""
+    """The error that stands for one of `rpc_errors`."""
     code, said = code_of(error), details_of(error)
     detail = f"{said} ({MEANING[code]})" if said else MEANING[code]
     if code in _UNAVAILABLE:
@@ -68,10 +73,10 @@ def to_error(operation: str, error: Any) -> ControlPlaneError:
     return ControlPlaneError(operation, detail)
 
 
-def code_of(error: Any) -> Any:
-    """The status code of a `grpc.RpcError`."""
+def code_of(error: Any) -> Code:
+    """The status of one of `rpc_errors`."""
     code = error.code() if callable(getattr(error, "code", None)) else None
-    return code if code in MEANING else Code.UNKNOWN
+    return Code.__members__.get(getattr(code, "name", ""), Code.UNKNOWN)
 
 
 def details_of(error: Any) -> str:

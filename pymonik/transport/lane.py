@@ -11,7 +11,6 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-import grpc
 import msgspec
 
 from pymonik.errors import UnavailableError
@@ -28,6 +27,7 @@ from pymonik.wire.embedded import (
     ended_decoder,
 )
 from pymonik.wire.framing import Inbox, framed
+from pymonik.wire.status import Code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from pymonik.wire.embedded import Ended
 
 _WRITABLE = 4  # POLLOUT; the engine's poller speaks in masks of poll(2)
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class _Wire:
@@ -216,7 +215,7 @@ class Lane:
         for task in part.tasks:
             task.is_doubtful = False
         if answer.code:
-            refused = DirectError(_CODES[answer.code], answer.details)
+            refused = DirectError(Code(answer.code), answer.details)
             self._failed = self._failed or to_error("SubmitTasks", refused)
         else:
             ids = self._plane.submitted(answer.message)

@@ -10,12 +10,12 @@ import ipaddress
 from typing import TYPE_CHECKING, Any, Final
 
 from armonik.protogen.client import (
-    health_checks_service_pb2_grpc,
-    partitions_service_pb2_grpc,
-    results_service_pb2_grpc,
-    sessions_service_pb2_grpc,
-    tasks_service_pb2_grpc,
-    versions_service_pb2_grpc,
+    health_checks_service_pb2,
+    partitions_service_pb2,
+    results_service_pb2,
+    sessions_service_pb2,
+    tasks_service_pb2,
+    versions_service_pb2,
 )
 from armonik.protogen.common import (
     filters_common_pb2,
@@ -43,6 +43,7 @@ from pymonik.errors import SerializationError
 from pymonik.options import TaskOptions
 from pymonik.runs.rows import PartitionRow, ResultRow, SessionRow, TaskRow
 from pymonik.transport.grpc_errors import translated
+from pymonik.transport.methods import Stub
 from pymonik.wire import containers
 from pymonik.wire.call import SESSION_LABEL
 from pymonik.wire.error_text import for_people
@@ -72,12 +73,12 @@ class Listing:
 
     def __init__(self, channel: Any, *, timeout_s: float = 10.0) -> None:
         self._timeout_s = timeout_s
-        self._tasks = tasks_service_pb2_grpc.TasksStub(channel)
-        self._sessions = sessions_service_pb2_grpc.SessionsStub(channel)
-        self._results = results_service_pb2_grpc.ResultsStub(channel)
-        self._partitions = partitions_service_pb2_grpc.PartitionsStub(channel)
-        self._versions = versions_service_pb2_grpc.VersionsStub(channel)
-        self._health = health_checks_service_pb2_grpc.HealthChecksServiceStub(channel)
+        self._tasks = Stub(channel, tasks_service_pb2)
+        self._sessions = Stub(channel, sessions_service_pb2)
+        self._results = Stub(channel, results_service_pb2)
+        self._partitions = Stub(channel, partitions_service_pb2)
+        self._versions = Stub(channel, versions_service_pb2)
+        self._health = Stub(channel, health_checks_service_pb2)
 
     # -- tasks ---------------------------------------------------------------------------------
 

@@ -10,9 +10,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-import grpc
-
 from pymonik.errors import PymonikError
+from pymonik.transport.grpc_errors import rpc_errors
 from pymonik.wire.live import LIVE_PREFIXES
 
 if TYPE_CHECKING:
@@ -80,7 +79,9 @@ class LiveEvents:
                 self._list()
                 for event in self._stream:
                     self._heard(event)
-            except (grpc.RpcError, PymonikError, ValueError) as error:  # the channel was closed
+            except rpc_errors() as error:
+                _log.debug("no events of running tasks: %s", error)
+            except (PymonikError, ValueError) as error:  # the channel was closed
                 _log.debug("no events of running tasks: %s", error)
             self._is_over.wait(_AGAIN_S)
 

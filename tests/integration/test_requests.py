@@ -47,7 +47,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Counting:
     def opened(config: Any) -> Any:
         return grpc.intercept_channel(open_channel(config), counting)
 
-    monkeypatch.setattr("pymonik.client.opening.open_channel", opened)
+    monkeypatch.setattr("pymonik.transport.channel.open_channel", opened)
     return counting
 
 

@@ -127,7 +127,7 @@ class InlineCluster:
 
     def open_channel(self) -> Any:
         channel = open_channel(ClusterConfig(self.endpoint))
-        return DirectChannel(self.direct_socket, channel) if self.is_direct else channel
+        return DirectChannel(self.direct_socket, lambda: channel) if self.is_direct else channel
 
     def allow_priority(self, most: int) -> None:
         """Refuse tasks of a higher one from now on."""

@@ -12,8 +12,10 @@ import pytest
 
 from pymonik.cluster.services.direct import DirectServer
 from pymonik.transport.direct import DirectChannel, DirectError
+from pymonik.transport.grpc_errors import rpc_errors
 from pymonik.wire.embedded import AnswerKind, DirectAnswer, DirectRequest, answer_decoder
 from pymonik.wire.framing import Inbox, framed
+from pymonik.wire.status import Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,12 +101,12 @@ def server(service: Service, path: Path) -> Iterator[DirectServer]:
 
 @pytest.fixture
 def channel(path: Path, server: DirectServer) -> Iterator[DirectChannel]:
-    channel = DirectChannel(path, grpc.insecure_channel(f"unix:{path}.none"))
+    channel = DirectChannel(path, lambda: grpc.insecure_channel(f"unix:{path}.none"))
     yield channel
     channel.close()
 
 
-def code_of(error: pytest.ExceptionInfo[DirectError]) -> grpc.StatusCode:
+def code_of(error: pytest.ExceptionInfo[DirectError]) -> Code:
     return error.value.code()
 
 
@@ -123,9 +125,9 @@ def test_metadata_arrive(channel: DirectChannel) -> None:
 def test_a_status_comes_back_as_from_grpc(channel: DirectChannel) -> None:
     with pytest.raises(DirectError, match="there is none") as raised:
         channel.unary_unary("/refuse")(b"")
-    assert isinstance(raised.value, grpc.RpcError)
+    assert isinstance(raised.value, rpc_errors())
     assert (code_of(raised), raised.value.details()) == (
-        grpc.StatusCode.NOT_FOUND,
+        Code.NOT_FOUND,
         "there is none",
     )
 
@@ -133,10 +135,10 @@ def test_a_status_comes_back_as_from_grpc(channel: DirectChannel) -> None:
 def test_a_method_that_nobody_serves_is_unimplemented(channel: DirectChannel) -> None:
     with pytest.raises(DirectError) as raised:
         channel.unary_unary("/unknown")(b"")
-    assert code_of(raised) is grpc.StatusCode.UNIMPLEMENTED
+    assert code_of(raised) is Code.UNIMPLEMENTED
     with pytest.raises(DirectError) as raised:
         channel.unary_stream("/unknown")(b"").initial_metadata()
-    assert code_of(raised) is grpc.StatusCode.UNIMPLEMENTED
+    assert code_of(raised) is Code.UNIMPLEMENTED
 
 
 def test_a_method_that_breaks_costs_its_request_only(
@@ -144,7 +146,7 @@ def test_a_method_that_breaks_costs_its_request_only(
 ) -> None:
     with pytest.raises(DirectError) as raised:
         channel.unary_unary("/break")(b"")
-    assert code_of(raised) is grpc.StatusCode.UNKNOWN
+    assert code_of(raised) is Code.UNKNOWN
     assert "a mistake" in caplog.text
     assert channel.unary_unary("/echo")(b"next") == b"next"
 
@@ -161,7 +163,7 @@ def test_an_answer_that_came_too_late_is_not_taken_for_the_next_one(
 ) -> None:
     with pytest.raises(DirectError) as raised:
         channel.unary_unary("/wait")(b"late", timeout=0.05)
-    assert code_of(raised) is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert code_of(raised) is Code.DEADLINE_EXCEEDED
     service.may_answer.set()
     assert channel.unary_unary("/echo")(b"next") == b"next"
 
@@ -178,15 +180,15 @@ def test_a_server_that_stops_ends_the_request_that_waits(
             waiting.result(WAIT_S)
         service.may_answer.set()
         stopper.join(WAIT_S)
-    assert code_of(raised) is grpc.StatusCode.UNAVAILABLE
+    assert code_of(raised) is Code.UNAVAILABLE
     assert not stopper.is_alive()
 
 
 def test_without_a_server_it_is_unavailable(path: Path) -> None:
-    channel = DirectChannel(path, grpc.insecure_channel(f"unix:{path}.none"))
+    channel = DirectChannel(path, lambda: grpc.insecure_channel(f"unix:{path}.none"))
     with pytest.raises(DirectError, match="connect") as raised:
         channel.unary_unary("/echo")(b"")
-    assert code_of(raised) is grpc.StatusCode.UNAVAILABLE
+    assert code_of(raised) is Code.UNAVAILABLE
     channel.close()
 
 
@@ -205,7 +207,7 @@ def test_a_stream_that_is_refused_later_says_so_after_what_came_before(
     assert next(answers) == b"first"
     with pytest.raises(DirectError, match="too much") as raised:
         next(answers)
-    assert code_of(raised) is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert code_of(raised) is Code.RESOURCE_EXHAUSTED
 
 
 def test_a_cancelled_stream_ends_here_and_there(channel: DirectChannel, service: Service) -> None:
@@ -231,7 +233,7 @@ def test_a_server_that_stops_ends_streams(
     server.stop()
     with pytest.raises(DirectError) as raised:
         next(answers)
-    assert code_of(raised) is grpc.StatusCode.UNAVAILABLE
+    assert code_of(raised) is Code.UNAVAILABLE
     assert service.left.is_set()
 
 

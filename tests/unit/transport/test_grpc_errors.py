@@ -7,6 +7,7 @@ import pytest
 
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError
 from pymonik.transport.grpc_errors import MEANING, translated
+from pymonik.wire.status import Code
 
 
 class Broken(grpc.RpcError):
@@ -24,7 +25,7 @@ class Broken(grpc.RpcError):
 def test_each_status_code_is_ours_and_says_something(code: grpc.StatusCode) -> None:
     with pytest.raises(ControlPlaneError, match="SubmitTasks") as raised, translated("SubmitTasks"):
         raise Broken(code)
-    assert raised.value.detail == MEANING[code]
+    assert raised.value.detail == MEANING[Code[code.name]]
     assert raised.value.__suppress_context__  # the frames of gRPC say nothing to a user
 
 
