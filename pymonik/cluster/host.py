@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pymonik.cluster.runners.foreign import ForeignSlot
+    from pymonik.cluster.services.until_asked import UntilAsked
     from pymonik.cluster.shape import ClusterConfig
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,8 @@ class EmbeddedCluster:
         )
         self._control = ControlPlane(self._state, storage)
         self._dispatch = Dispatch(self._state, storage)
-        self._server: Any = None
+        self._server: Any = None  # of gRPC; also made by the thread of the public socket
+        self._public: UntilAsked | None = None
         self._direct: Any = None
         self.direct_socket = folder / DIRECT_SOCKET
         if executors is None and config.worker is None:
@@ -105,14 +107,12 @@ class EmbeddedCluster:
             self._executors.start()
         self._memory.start()
         self._inventories.start()
-        # Executors are starting: gRPC, the largest import, is loaded meanwhile.
+        # Executors are starting: what asks for tasks and tells of them is loaded meanwhile.
         from pymonik.cluster.services.direct import DirectServer
         from pymonik.cluster.services.embedded import EmbeddedService
-        from pymonik.cluster.services.server import add_services, make_server
+        from pymonik.cluster.services.public_api import add_services
 
-        self._server = make_server(self._control)
         self.endpoint = self._listen()
-        self._server.start()
         self._direct = DirectServer()
         add_services(self._control, self._direct)
         self._direct.add_generic_rpc_handlers((EmbeddedService(self._control),))
@@ -169,6 +169,8 @@ class EmbeddedCluster:
             slot.stop()
         if self._executors is not None:
             self._executors.pool.close()
+        if self._public is not None:
+            self._public.stop()
         if self._server is not None:
             self._server.stop(STOP_GRACE_S).wait()
         if self._direct is not None:
@@ -183,21 +185,34 @@ class EmbeddedCluster:
     def _listen(self) -> str:
         config = self._config
         if config.port is not None:
-            return f"http://127.0.0.1:{self._bind(f'127.0.0.1:{config.port}')}"
+            return f"http://127.0.0.1:{self._serve(f'127.0.0.1:{config.port}')}"
         path = config.socket.absolute() if config.socket else self._folder / SOCKET
+        if config.socket is None and config.worker is None:
+            # In our own folder nothing can be in the way, so that gRPC can wait until it is needed.
+            from pymonik.cluster.services.until_asked import UntilAsked
+
+            self._public = UntilAsked(path, lambda beside: self._serve(f"unix:{beside}"))
+            self._public.start()
+            return f"unix://{path}"
         if answers(path):
             raise ConfigError(f"cannot listen on {path}: another process does")
-        self._bind(f"unix:{path}")
+        self._serve(f"unix:{path}")
         # Between the two lines others may connect only if the folder lets them in, and the private
         # one does not: this is for a `socket` of the user's.
         path.chmod(0o600)
         return f"unix://{path}"
 
-    def _bind(self, address: str) -> int:
+    def _serve(self, address: str) -> int:
+        """Serve the public API over gRPC; the port, if it is one."""
+        from pymonik.cluster.services.server import make_server
+
+        self._server = make_server(self._control)
         try:
-            return int(self._server.add_insecure_port(address))
+            port = int(self._server.add_insecure_port(address))
         except RuntimeError as error:  # all that gRPC says; it has logged why
             raise ConfigError(f"cannot listen on {address}: is it taken?") from error
+        self._server.start()
+        return port
 
     def _make_slots(self) -> None:
         names = [name for name, count in self._config.partitions.items() for _ in range(count)]

@@ -9,9 +9,9 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-import grpc
-
+from pymonik.cluster.services.direct import DirectContext
 from pymonik.cluster.state.faults import BrokenRule, Fault, NoRoom, Unknown, ValidationFailed
+from pymonik.wire.status import Code
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,15 @@ def streaming(method: Method) -> Method:
     return answer  # type: ignore[return-value]
 
 
+def refuse(context: Any, code: Code, details: str) -> None:
+    """End a request with a status; raises what ends it."""
+    if isinstance(context, DirectContext):
+        context.abort(code, details)
+    import grpc  # loaded, since the context is its own; it knows no statuses but those of its own
+
+    context.abort(grpc.StatusCode[code.name], details)
+
+
 def _abort(context: Any, error: Exception) -> None:
     if not context.is_active():
         raise error
@@ -57,11 +66,11 @@ def _abort(context: Any, error: Exception) -> None:
     if isinstance(error, ValidationFailed):
         context.set_trailing_metadata(((RULES_TRAILER, _written(error.rules)),))
     if isinstance(error, Fault):
-        context.abort(grpc.StatusCode[error.code], error.detail)
+        refuse(context, Code[error.code], error.detail)
     if isinstance(error, OSError):
-        context.abort(grpc.StatusCode[NoRoom.code], NoRoom(str(error)).detail)
+        refuse(context, Code[NoRoom.code], NoRoom(str(error)).detail)
     logger.error("a request failed", exc_info=error)
-    context.abort(grpc.StatusCode.UNKNOWN, Unknown().detail)
+    refuse(context, Code.UNKNOWN, Unknown().detail)
 
 
 def _written(rules: Sequence[BrokenRule]) -> str:

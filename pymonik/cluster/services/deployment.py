@@ -3,14 +3,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from armonik.protogen.client.applications_service_pb2_grpc import ApplicationsServicer
-from armonik.protogen.client.auth_service_pb2_grpc import AuthenticationServicer
-from armonik.protogen.client.health_checks_service_pb2_grpc import HealthChecksServiceServicer
-from armonik.protogen.client.partitions_service_pb2_grpc import PartitionsServicer
-from armonik.protogen.client.versions_service_pb2_grpc import VersionsServicer
 from armonik.protogen.common import (
     applications_common_pb2,
     auth_common_pb2,
@@ -19,6 +13,7 @@ from armonik.protogen.common import (
     versions_common_pb2,
 )
 
+from pymonik import __version__
 from pymonik.cluster.messages import partition_raw
 from pymonik.cluster.services.answering import answering
 from pymonik.cluster.services.fields import APPLICATIONS, PARTITIONS, Application
@@ -48,7 +43,7 @@ PERMISSIONS = {
 }
 
 
-class PartitionsService(PartitionsServicer):  # type: ignore[misc]
+class PartitionsService:
     """The partitions of the cluster."""
 
     def __init__(self, control_plane: ControlPlane) -> None:
@@ -73,7 +68,7 @@ class PartitionsService(PartitionsServicer):  # type: ignore[misc]
         )
 
 
-class ApplicationsService(ApplicationsServicer):  # type: ignore[misc]
+class ApplicationsService:
     """The applications that the tasks name."""
 
     def __init__(self, control_plane: ControlPlane) -> None:
@@ -106,7 +101,7 @@ class ApplicationsService(ApplicationsServicer):  # type: ignore[misc]
         )
 
 
-class AuthenticationService(AuthenticationServicer):  # type: ignore[misc]
+class AuthenticationService:
     """Without authentication, everybody is anonymous and may do everything."""
 
     @answering
@@ -118,17 +113,19 @@ class AuthenticationService(AuthenticationServicer):  # type: ignore[misc]
         return auth_common_pb2.GetCurrentUserResponse(user=user)
 
 
-class VersionsService(VersionsServicer):  # type: ignore[misc]
+class VersionsService:
     """Versions: the core is ours, the API is that of the stubs."""
 
     @answering
     def ListVersions(self, request: Any, context: Any) -> Any:
+        from importlib.metadata import version  # 20 modules, and few ask
+
         return versions_common_pb2.ListVersionsResponse(
-            core=f"pymonik-{version('pymonik')}", api=version("armonik")
+            core=f"pymonik-{__version__}", api=version("armonik")
         )
 
 
-class HealthService(HealthChecksServiceServicer):  # type: ignore[misc]
+class HealthService:
     """All parts live in this process: who answers is healthy."""
 
     @answering

@@ -12,12 +12,11 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import grpc
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from pymonik.wire.embedded import AnswerKind, DirectAnswer, request_decoder
 from pymonik.wire.framing import FramingError, Inbox, framed
+from pymonik.wire.status import Code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,11 +33,18 @@ LEAVE_S = 1.0  # seconds that `stop` waits for the thread that accepts
 _UP = framed(DirectAnswer(kind=AnswerKind.UP))
 
 
+class _Services(Protocol):
+    """As much of a `grpc.GenericRpcHandler` as is asked for here."""
+
+    def service(self, handler_call_details: Any, /) -> Any:
+        """The handler of a method, if it has it."""
+
+
 class DirectServer:
     """Serves the handlers that are added to it, as `grpc.Server` does; a thread a connection."""
 
     def __init__(self) -> None:
-        self._handlers: list[grpc.GenericRpcHandler] = []
+        self._handlers: list[_Services] = []
         self._known: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._listener = socket.socket(socket.AF_UNIX)
@@ -46,7 +52,7 @@ class DirectServer:
         self._is_stopped = False
         self._acceptor = threading.Thread(target=self._accept, name="direct-doorman", daemon=True)
 
-    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+    def add_generic_rpc_handlers(self, handlers: Sequence[_Services]) -> None:
         """Serve these; the first one that knows a method has it."""
         self._handlers += handlers
 
@@ -153,7 +159,7 @@ def _wake(path: str) -> None:
 class _AbortedError(Exception):
     """What a method raises through its context."""
 
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+    def __init__(self, code: Code, details: str) -> None:
         super().__init__(details)
         self.code = code
         self.details = details
@@ -205,7 +211,7 @@ class DirectContext:
     def set_trailing_metadata(self, metadata: object) -> None:
         """For people who look at what gRPC sent: our client does not."""
 
-    def abort(self, code: grpc.StatusCode, details: str) -> None:
+    def abort(self, code: Code, details: str) -> NoReturn:
         """End the request with a status."""
         raise _AbortedError(code, details)
 
@@ -220,7 +226,7 @@ class DirectContext:
 
 def _answer(connection: socket.socket, handler: Any, request: DirectRequest) -> DirectAnswer:
     if handler is None or handler.request_streaming:
-        return _failure(grpc.StatusCode.UNIMPLEMENTED, "Unknown method")
+        return _failure(Code.UNIMPLEMENTED, "Unknown method")
     try:
         message = handler.request_deserializer(request.message)
         answer = handler.unary_unary(message, DirectContext(request, connection))
@@ -271,8 +277,8 @@ def _told(error: Exception) -> DirectAnswer:
     if isinstance(error, _AbortedError):
         return _failure(error.code, error.details)
     logger.error("a request failed", exc_info=error)
-    return _failure(grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}")
+    return _failure(Code.UNKNOWN, f"{type(error).__name__}: {error}")
 
 
-def _failure(code: grpc.StatusCode, details: str) -> DirectAnswer:
-    return DirectAnswer(kind=AnswerKind.END, code=code.value[0], details=details)
+def _failure(code: Code, details: str) -> DirectAnswer:
+    return DirectAnswer(kind=AnswerKind.END, code=code, details=details)

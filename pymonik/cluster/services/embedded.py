@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, cast
 
-import grpc
 import msgspec
 
 from pymonik.cluster.event_hub import Interest
@@ -13,6 +12,7 @@ from pymonik.cluster.services.answering import streaming
 from pymonik.cluster.services.fields import RESULTS as RESULT_FIELDS
 from pymonik.cluster.services.fields import TASKS as TASK_FIELDS
 from pymonik.cluster.services.filters import Query
+from pymonik.cluster.services.handlers import Handlers, handler
 from pymonik.cluster.state.rows import Kind
 from pymonik.wire.embedded import RESULTS, SMALL_DATA, Ended
 from pymonik.wire.live import LIVE_PREFIXES
@@ -29,24 +29,22 @@ GATHER_S = 0.002
 MOST_TOLD = 1024  # bytes of a result up to which they come with the news of it
 
 
-class EmbeddedService(grpc.GenericRpcHandler):
+class EmbeddedService(Handlers):
     """Results of a program that has this cluster for itself: many at once."""
 
     def __init__(self, control_plane: ControlPlane) -> None:
         self._control_plane = control_plane
         encode = msgspec.msgpack.encode
-        self._handlers = {
-            SMALL_DATA: grpc.unary_unary_rpc_method_handler(
-                self._small_data, msgspec.msgpack.Decoder(list[str]).decode, encode
-            ),
-            RESULTS: grpc.unary_stream_rpc_method_handler(
-                self._results, msgspec.msgpack.Decoder(str).decode, encode
-            ),
-        }
-
-    def service(self, handler_call_details: Any) -> Any:
-        """The handler of a method, if it is one of these."""
-        return self._handlers.get(handler_call_details.method)
+        super().__init__(
+            {
+                SMALL_DATA: handler(
+                    self._small_data, msgspec.msgpack.Decoder(list[str]).decode, encode
+                ),
+                RESULTS: handler(
+                    self._results, msgspec.msgpack.Decoder(str).decode, encode, gives_stream=True
+                ),
+            }
+        )
 
     def _small_data(self, ids: Sequence[str], _context: Any) -> list[bytes | None]:
         return self._control_plane.small_data(ids)

@@ -6,8 +6,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from armonik.protogen.client.events_service_pb2_grpc import EventsServicer
-
 from pymonik.cluster.event_hub import Interest
 from pymonik.cluster.messages import event
 from pymonik.cluster.services.answering import streaming
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 MAX_STREAMS = 448
 
 
-class EventsService(EventsServicer):  # type: ignore[misc]
+class EventsService:
     """Streams of the changes of a session."""
 
     def __init__(self, control_plane: ControlPlane) -> None:

@@ -6,16 +6,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import grpc
-from armonik.protogen.client.results_service_pb2_grpc import ResultsServicer
 from armonik.protogen.common import results_common_pb2 as pb
 
 from pymonik.cluster.messages import result_raw
-from pymonik.cluster.services.answering import answering, streaming
+from pymonik.cluster.services.answering import answering, refuse, streaming
 from pymonik.cluster.services.fields import RESULTS
+from pymonik.cluster.services.handlers import Handlers, handler
 from pymonik.cluster.services.lists import ListRequest
 from pymonik.cluster.state.faults import FailedPrecondition, InvalidArgument
 from pymonik.transport import streams
+from pymonik.wire.status import Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ CHUNK_SIZE = (
 )  # bytes; ArmoniK's default, and below gRPC's limit of 4 MiB for clients
 
 
-class ResultsService(ResultsServicer):  # type: ignore[misc]
+class ResultsService:
     """Results: metadata and bytes."""
 
     def __init__(self, control_plane: ControlPlane) -> None:
@@ -113,7 +113,7 @@ class ResultsService(ResultsServicer):  # type: ignore[misc]
         return pb.ResultsServiceConfigurationResponse(data_chunk_max_size=CHUNK_SIZE)
 
     def WatchResults(self, request_iterator: Any, context: Any) -> Any:
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
+        refuse(context, Code.UNIMPLEMENTED, "")
 
 
 def _named(creations: Iterable[Any]) -> Iterator[tuple[str, Any]]:
@@ -123,31 +123,27 @@ def _named(creations: Iterable[Any]) -> Iterator[tuple[str, Any]]:
         yield names.setdefault(name := one.name, name), one
 
 
-class DataStreams(grpc.GenericRpcHandler):
-    """The methods of a `ResultsService` that move data, for which protobuf is too slow.
+def data_streams(service: ResultsService) -> Handlers:
+    """The methods that move data, for which protobuf is too slow.
 
     To be added to a server before the service itself.
     """
-
-    def __init__(self, service: ResultsService) -> None:
-        self._handlers = {
-            "/armonik.api.grpc.v1.results.Results/UploadResultData": (
-                grpc.stream_unary_rpc_method_handler(
-                    service.UploadResultData,
-                    request_deserializer=_upload_message,
-                    response_serializer=pb.UploadResultDataResponse.SerializeToString,
-                )
+    path = "/armonik.api.grpc.v1.results.Results/"
+    return Handlers(
+        {
+            f"{path}UploadResultData": handler(
+                service.UploadResultData,
+                _upload_message,
+                pb.UploadResultDataResponse.SerializeToString,
+                takes_stream=True,
             ),
-            "/armonik.api.grpc.v1.results.Results/DownloadResultData": (
-                grpc.unary_stream_rpc_method_handler(
-                    service.DownloadResultData,
-                    request_deserializer=pb.DownloadResultDataRequest.FromString,
-                )
+            f"{path}DownloadResultData": handler(
+                service.DownloadResultData,
+                pb.DownloadResultDataRequest.FromString,
+                gives_stream=True,
             ),
         }
-
-    def service(self, handler_call_details: Any) -> Any:
-        return self._handlers.get(handler_call_details.method)
+    )
 
 
 def _upload_message(message: bytes) -> Any:

@@ -5,32 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from armonik.protogen.client.applications_service_pb2_grpc import (
-    add_ApplicationsServicer_to_server,
-)
-from armonik.protogen.client.auth_service_pb2_grpc import add_AuthenticationServicer_to_server
-from armonik.protogen.client.events_service_pb2_grpc import add_EventsServicer_to_server
-from armonik.protogen.client.health_checks_service_pb2_grpc import (
-    add_HealthChecksServiceServicer_to_server,
-)
-from armonik.protogen.client.partitions_service_pb2_grpc import add_PartitionsServicer_to_server
-from armonik.protogen.client.results_service_pb2_grpc import add_ResultsServicer_to_server
-from armonik.protogen.client.sessions_service_pb2_grpc import add_SessionsServicer_to_server
-from armonik.protogen.client.tasks_service_pb2_grpc import add_TasksServicer_to_server
-from armonik.protogen.client.versions_service_pb2_grpc import add_VersionsServicer_to_server
 
-from pymonik.cluster.services.deployment import (
-    ApplicationsService,
-    AuthenticationService,
-    HealthService,
-    PartitionsService,
-    VersionsService,
-)
-from pymonik.cluster.services.events_service import EventsService
+from pymonik.cluster.services.public_api import add_services
 from pymonik.cluster.services.request_threads import RequestThreads
-from pymonik.cluster.services.results_service import DataStreams, ResultsService
-from pymonik.cluster.services.sessions_service import SessionsService
-from pymonik.cluster.services.tasks_service import TasksService
 
 if TYPE_CHECKING:
     from pymonik.cluster.control_plane import ControlPlane
@@ -72,18 +49,3 @@ def make_server(control_plane: ControlPlane) -> Any:
     server = grpc.server(threads, options=OPTIONS)
     add_services(control_plane, server)
     return server
-
-
-def add_services(control_plane: ControlPlane, server: Any) -> None:
-    """Have a server, of gRPC or a `DirectServer`, serve ArmoniK's public API."""
-    add_SessionsServicer_to_server(SessionsService(control_plane), server)
-    add_TasksServicer_to_server(TasksService(control_plane), server)
-    results = ResultsService(control_plane)
-    server.add_generic_rpc_handlers((DataStreams(results),))
-    add_ResultsServicer_to_server(results, server)
-    add_EventsServicer_to_server(EventsService(control_plane), server)
-    add_PartitionsServicer_to_server(PartitionsService(control_plane), server)
-    add_ApplicationsServicer_to_server(ApplicationsService(control_plane), server)
-    add_AuthenticationServicer_to_server(AuthenticationService(), server)
-    add_VersionsServicer_to_server(VersionsService(), server)
-    add_HealthChecksServiceServicer_to_server(HealthService(), server)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from armonik.protogen.client.sessions_service_pb2_grpc import SessionsServicer
 from armonik.protogen.common import sessions_common_pb2 as pb
 
 from pymonik.cluster.messages import default_options, session_raw
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 MAX_PRIORITY = 99  # of a session's default; what a task may have is less, see `State.max_priority`
 
 
-class SessionsService(SessionsServicer):  # type: ignore[misc]
+class SessionsService:
     """Sessions: create, change, list."""
 
     def __init__(self, control_plane: ControlPlane) -> None:

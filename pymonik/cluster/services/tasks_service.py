@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from armonik.protogen.client.tasks_service_pb2_grpc import TasksServicer
 from armonik.protogen.common import objects_pb2
 from armonik.protogen.common import tasks_common_pb2 as pb
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from pymonik.cluster.state.rows import Task
 
 
-class TasksService(TasksServicer):  # type: ignore[misc]
+class TasksService:
     """Tasks: submit, cancel, look at."""
 
     def __init__(self, control_plane: ControlPlane) -> None:

@@ -17,7 +17,8 @@ from pymonik.cluster.dispatch import Dispatch
 from pymonik.cluster.locked_state import LockedState
 from pymonik.cluster.services.direct import DirectServer
 from pymonik.cluster.services.embedded import EmbeddedService
-from pymonik.cluster.services.server import add_services, make_server
+from pymonik.cluster.services.public_api import add_services
+from pymonik.cluster.services.server import make_server
 from pymonik.cluster.state.rows import Partition
 from pymonik.cluster.state.work import Assignment, Failed, Outcome, Start, Stopped, Succeeded
 from pymonik.cluster.storage import Storage

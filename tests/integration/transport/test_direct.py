@@ -51,7 +51,7 @@ class Service(grpc.GenericRpcHandler):
         return repr([tuple(pair) for pair in context.invocation_metadata()]).encode()
 
     def _refuse(self, _message: bytes, context: Any) -> bytes:
-        context.abort(grpc.StatusCode.NOT_FOUND, "there is none")
+        context.abort(Code.NOT_FOUND, "there is none")
         raise AssertionError
 
     def _break(self, _message: bytes, _context: Any) -> bytes:
@@ -76,7 +76,7 @@ class Service(grpc.GenericRpcHandler):
     def _refuse_later(self, _message: bytes, context: Any) -> Iterator[bytes]:
         context.send_initial_metadata(())
         yield b"first"
-        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too much")
+        context.abort(Code.RESOURCE_EXHAUSTED, "too much")
 
 
 @pytest.fixture
