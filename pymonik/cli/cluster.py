@@ -13,6 +13,7 @@ from pymonik.cluster.folder import private_folder
 from pymonik.cluster.host import EmbeddedCluster
 from pymonik.cluster.local import DEFAULT_PARTITION, GRACE_S, LONGEST_DRAIN_S, current_folder
 from pymonik.cluster.shape import ClusterConfig, check_room
+from pymonik.code import failure
 from pymonik.errors import UsageError
 from pymonik.launch import orphans
 from pymonik.launch.chosen_gpus import gpu_names
@@ -52,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
             cluster.start(stopping.requested)
             if not stopping.requested.is_set():
                 _say(f"listening on {cluster.endpoint} ({_shown(config)}); Ctrl-C stops it")
+            failure.load()
             stopping.requested.wait()
             _drain(cluster, options.drain, stopping)
         finally:

@@ -169,12 +169,17 @@ class _Description:
         return Piece(name, blobs, "" if is_plain else self._reprs.of(value))
 
 
-def _codec() -> ModuleType:
-    """What pickles, a third of this package.
+def load() -> None:
+    """Load all that describes a failure: later there may be no descriptor to open a file with.
 
-    The parent of executors is the only one that has not loaded it, and describes errors of ours
-    only: a start of the cluster need not wait for it.
+    Executors have it before they run calls. Their parent describes errors of ours only, and can do
+    it when the start is over.
     """
+    _codec()
+
+
+def _codec() -> ModuleType:
+    """What pickles, a third of this package."""
     from pymonik.code import codec
 
     return codec

@@ -10,6 +10,7 @@ are in (empty: none), whether its current folder is its own (0 or 1).
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Answer runs until the parent closes the socket."""
+    gc.enable()  # see `ENABLE_COLLECTION` of `pymonik.launch.entry`
     # The order is that of the command line that `pymonik.executor.process` builds; see the top of
     # this module.
     fds, given = [int(fd) for fd in sys.argv[1:8]], sys.argv[8:14]

@@ -15,6 +15,7 @@ interpreter is met; the variable is put back here, for what the program starts i
 Nothing of pymonik is imported before a supervisor has forked: it needs none of it.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -25,6 +26,9 @@ ROOT = os.path.dirname(os.path.dirname(HERE))  # noqa: PTH120 - where the packag
 MARK = "PYMONIK_LAUNCH"  # set while a Python of ours starts; see `pymonik.launch.python`
 OPEN_FILES = "PYMONIK_OPEN_FILES"  # the soft limit to set, where the owner has raised its own
 ASIDE = f"{MARK}_"  # before the names of variables that the interpreter must not see
+# Modules that are loaded without a look for garbage, of which loading makes none: the looks take a
+# twelfth of a start. They enable it again once they are loaded.
+ENABLE_COLLECTION = ("pymonik.cluster", "pymonik.executor")
 # Python ignores them, and raises an exception instead.
 OF_PYTHON = {
     getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ") if hasattr(signal, name)
@@ -45,6 +49,8 @@ def main() -> None:
         _become(arguments)
     _extend_path(_entries(last))
     sys.argv[1:] = arguments
+    if module in ENABLE_COLLECTION:
+        gc.disable()
     import runpy
 
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -29,8 +29,9 @@ _PART_MEMORY: Final = re.compile(r"\.(\d+)gb")  # of a profile such as "3g.20gb"
 
 def inventory(host: str, partition: str, *, started: float, gpus: Sequence[Gpu] = ()) -> Inventory:
     """What a worker of this process has; `gpus` are asked for apart, since that takes long."""
-    import importlib.metadata  # takes 10 ms, which who only counts processors must not pay
     import platform
+
+    from pymonik import __version__
 
     return Inventory(
         host=host,
@@ -39,7 +40,7 @@ def inventory(host: str, partition: str, *, started: float, gpus: Sequence[Gpu] 
         memory=memory.total(),
         gpus=tuple(gpus),
         python=platform.python_version(),
-        pymonik=importlib.metadata.version("pymonik"),
+        pymonik=__version__,
         image=os.environ.get(_IMAGE, ""),
         started=started,
     )

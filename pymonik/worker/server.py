@@ -14,6 +14,7 @@ import grpc
 from armonik.protogen.worker.agent_service_pb2_grpc import AgentStub
 from armonik.protogen.worker.worker_service_pb2_grpc import add_WorkerServicer_to_server
 
+from pymonik.code import failure
 from pymonik.context.task_log import CLEF, FORMAT_VARIABLE
 from pymonik.errors import ConfigError, PymonikError
 from pymonik.executor.live_log import LiveLog
@@ -88,6 +89,7 @@ def serve(settings: Settings, stopping: Stopping) -> None:
         )
         stack.enter_context(pool)
         pool.start()
+        failure.load()
         channel = stack.enter_context(_agent_channel(settings.agent))
         service = WorkerService(pool, AgentStub(channel), live=live)
         # Last in, first out: the server stops before the pool and the channel, which it uses.
