@@ -60,7 +60,12 @@ class UntilAsked:
         """Listen no more, unless the server has taken over; afterwards it is not made any more."""
         with contextlib.suppress(OSError):
             os.write(self._leave, b"x")
-        self._thread.join(_LEAVE_S)
+        if self._thread.ident is not None:  # else it could not be started
+            self._thread.join(_LEAVE_S)
+        if not self._thread.is_alive():
+            self._listener.close()
+            os.close(self._left)
+            os.close(self._leave)
 
     def _run(self) -> None:
         with self._listener:
