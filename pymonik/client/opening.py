@@ -58,6 +58,11 @@ def open_client(wishes: Wishes) -> tuple[RemoteSession, Opened]:
         UnavailableError: No control plane answers there.
         ControlPlaneError: It refuses the session.
     """
+    if is_recorded := bool(wishes.name) or wishes.on_exit == "keep":
+        # Before anything is asked: a cluster that is restarted just then would have more time to
+        # end between two requests, the second of which is made once.
+        import pymonik.kept.call_keys
+        import pymonik.kept.joining  # noqa: F401
     place = find_place(wishes)
     with ExitStack() as opened:
         plane, settings = _connect(wishes, place, opened)
@@ -68,7 +73,7 @@ def open_client(wishes: Wishes) -> tuple[RemoteSession, Opened]:
         else:
             session_id, partitions = row.session_id, list(row.partitions)
             options = wishes.options.over(DEFAULTS)
-        if wishes.name or wishes.on_exit == "keep":
+        if is_recorded:
             settings |= _recorded(plane, row, wishes)
         session = open_session(
             plane,
