@@ -41,7 +41,6 @@ if TYPE_CHECKING:
         TaskSubmitted,
     )
     from pymonik.handles.multi_result_handle import MultiResultHandle, as_completed
-    from pymonik.handles.call_outcome import Outcome
     from pymonik.handles.result_handle import ResultHandle
     from pymonik.neighbours.futures import Executor
     from pymonik.options import TaskOptions

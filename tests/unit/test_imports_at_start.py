@@ -41,10 +41,10 @@ def _loaded(statement: str) -> set[str]:
     ("statement", "most", "unasked"),
     [
         ("import pymonik", 2, {*_OTHERS, *_NOT_OF_CALLS, "msgspec", "inspect", "logging"}),
-        ("from pymonik import task", 71, _OTHERS | _NOT_OF_CALLS),
-        ("from pymonik import LocalCluster, Pymonik, task", 92, _OTHERS | {"google.protobuf"}),
-        ("import pymonik.executor.__main__", 123, _OTHERS | _NOT_OF_CALLS),
-        ("import pymonik.cluster.__main__", 90, _OTHERS | {"cloudpickle", "google.protobuf"}),
+        ("from pymonik import task", 74, _OTHERS | _NOT_OF_CALLS),
+        ("from pymonik import LocalCluster, Pymonik, task", 95, _OTHERS | {"google.protobuf"}),
+        ("import pymonik.executor.__main__", 127, _OTHERS | _NOT_OF_CALLS),
+        ("import pymonik.cluster.__main__", 91, _OTHERS | {"cloudpickle", "google.protobuf"}),
     ],
 )
 def test_a_start_loads_what_it_needs(statement: str, most: int, unasked: set[str]) -> None:
