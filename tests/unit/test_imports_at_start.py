@@ -43,7 +43,7 @@ def _loaded(statement: str) -> set[str]:
         ("import pymonik", 2, {*_OTHERS, *_NOT_OF_CALLS, "msgspec", "inspect", "logging"}),
         ("from pymonik import task", 74, _OTHERS | _NOT_OF_CALLS),
         ("from pymonik import LocalCluster, Pymonik, task", 95, _OTHERS | {"google.protobuf"}),
-        ("import pymonik.executor.__main__", 127, _OTHERS | _NOT_OF_CALLS),
+        ("import pymonik.executor.__main__", 130, _OTHERS | _NOT_OF_CALLS),
         ("import pymonik.cluster.__main__", 91, _OTHERS | {"cloudpickle", "google.protobuf"}),
     ],
 )

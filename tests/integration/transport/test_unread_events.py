@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import grpc
 import pytest
 from armonik.protogen.client.events_service_pb2_grpc import EventsStub
 from armonik.protogen.common import events_common_pb2
@@ -19,6 +18,8 @@ from pymonik.cluster.state.rows import Change, Kind, Result, ResultStatus
 from pymonik.code import codec, packed_function
 from pymonik.errors import TaskCancelledError
 from pymonik.session.protocol import Submission
+from pymonik.transport.grpc_errors import code_of, rpc_errors
+from pymonik.wire.status import Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,9 +80,9 @@ def test_such_a_stream_ends_with_resource_exhausted(cluster: Any, connect: Any) 
     stream = EventsStub(one.channel).GetEvents(request, timeout=TIMEOUT_S)
     stream.initial_metadata()
     control.change_session(sessions.cancel, session_id, lambda _: None)  # 3 000 at once
-    with pytest.raises(grpc.RpcError) as ended:
+    with pytest.raises(rpc_errors()) as ended:
         list(stream)
-    assert ended.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert code_of(ended.value) is Code.RESOURCE_EXHAUSTED
 
 
 @pytest.mark.usefixtures("_low_bound")
