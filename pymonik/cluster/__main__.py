@@ -11,7 +11,6 @@ import gc
 import json
 import logging
 import os
-import queue
 import signal
 import sys
 from contextlib import ExitStack
@@ -22,7 +21,6 @@ from pymonik.cluster import freed_memory
 from pymonik.cluster.executors import Executors
 from pymonik.cluster.folder import private_folder
 from pymonik.cluster.shape import ClusterConfig, check_room
-from pymonik.code import failure
 from pymonik.errors import PymonikError
 from pymonik.launch import orphans
 from pymonik.launch.stopping import Stopping, end_by_force
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 15.0  # seconds of an orderly end; then `end_by_force`
-_QUIET_S = 2.0  # from the start to what need not be loaded before the first calls
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,7 +98,7 @@ def _run(cluster: EmbeddedCluster, folder: Path, stopping: Stopping, stderr: int
                 },
                 stderr,
             )
-        while (order := _next_order(stopping)) is not None:
+        while (order := stopping.orders.get()) is not None:
             _, timeout_s = order.split()  # "drain SECONDS" is the only one
             # A signal ends the draining: whoever sends it need not know of the order.
             running = cluster.drain(float(timeout_s), stopping.requested)
@@ -111,15 +108,6 @@ def _run(cluster: EmbeddedCluster, folder: Path, stopping: Stopping, stderr: int
         # kernel ends this process.
         end_by_force(STOP_TIMEOUT_S)
         cluster.stop()
-
-
-def _next_order(stopping: Stopping) -> str | None:
-    """What this process is told next; ``None`` when it is to end."""
-    try:
-        return stopping.orders.get(timeout=_QUIET_S)
-    except queue.Empty:  # the first calls are over: loading anything holds up nobody any more
-        failure.load()
-    return stopping.orders.get()
 
 
 def _tell(message: dict[str, object], stderr: int) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pymonik.code.short_reprs import ShortReprs, cut, readable
 from pymonik.code.stack import frames_of
+from pymonik.errors import PymonikError
 from pymonik.wire.failure import NONE, Failure, Piece, Raised
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ def describe(error: BaseException, *, with_locals: bool = True) -> Failure:
     try:
         return _Description(with_locals=with_locals).failure(error)
     except BaseException:  # noqa: BLE001 - see the top of this module
-        return Failure((Raised("", _name(type(error)), "(nothing else can be said of it)"),))
+        return Failure((Raised("", _name(type(error)), _bare_text(error)),))
+
+
+def _bare_text(error: BaseException) -> str:
+    """The text of an error of ours, whose class runs no code of the user's and needs no files."""
+    return str(error) if isinstance(error, PymonikError) else "(nothing else can be said of it)"
 
 
 class _Kind(NamedTuple):
@@ -172,8 +178,8 @@ class _Description:
 def load() -> None:
     """Load all that describes a failure: later there may be no descriptor to open a file with.
 
-    Executors have it before they run calls. Their parent describes errors of ours only, and can do
-    it when the start is over.
+    Executors have it before they run calls. Their parent describes errors of ours only, of which
+    the text is told in any case; that of a program loads it with the first of them.
     """
     _codec()
 

@@ -232,6 +232,15 @@ def test_a_suppressed_context_is_not_printed() -> None:
     assert "KeyError" not in "".join(traceback.format_exception(error))
 
 
+def test_the_text_of_an_error_of_ours_needs_nothing_that_would_have_to_be_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The parent of executors has not loaded what pickles, and may have no descriptor left.
+    monkeypatch.setattr("pymonik.code.failure._codec", lambda: 1 / 0)
+    (said,) = describe(WorkerLostError("the executor was killed by signal 9")).raised
+    assert (said.name, said.text) == ("WorkerLostError", "the executor was killed by signal 9")
+
+
 def test_circles_end() -> None:
     one, two = ValueError("one"), ValueError("two")
     one.__cause__, two.__cause__ = two, one
