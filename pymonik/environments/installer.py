@@ -2,7 +2,8 @@
 
 uv knows some of pip's settings by other names and some not at all. Addresses go to it as variables,
 since a command line can be read by everybody on the machine; the rest as options, which mean the
-same in every version from 0.5.14 on. Older ones know one folder of ``UV_FIND_LINKS`` only.
+same in every version from 0.5.31 on. Older ones know one folder of ``UV_FIND_LINKS`` only, 0.5.14
+among them.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ _SETTINGS = {
     "client-cert": ("SSL_CLIENT_CERT", " "),
     "proxy": ("ALL_PROXY", " "),
     "timeout": ("UV_HTTP_TIMEOUT", " "),
+    "constraint": ("UV_CONSTRAINT", " "),
+    "keyring-provider": ("UV_KEYRING_PROVIDER", " "),
 }
 _PLACES = ("index-url", "extra-index-url", "find-links")
 _NO_INDEX = "no-index"  # uv has only an option for it
@@ -120,6 +123,12 @@ def python() -> str:
     return sys.executable
 
 
+def limit_options(environ: Mapping[str, str]) -> list[str]:
+    """The options for what uv forgets of its variables when it is given a file of limits."""
+    files = installer_variables(environ).get("UV_CONSTRAINT", "").split()
+    return [word for file in files for word in ("--constraint", file)]
+
+
 def without_secrets(text: str) -> str:
     """A text with the users and passwords in its addresses taken out."""
     return _SECRET.sub("://***@", text)
@@ -159,6 +168,8 @@ def installer_variables(environ: Mapping[str, str]) -> dict[str, str]:
     for setting, value in settings.items():
         name, separator = _SETTINGS[setting]
         variables.setdefault(name, separator.join(value.split()))
+    if limits := variables.get("UV_CONSTRAINT"):
+        variables["UV_CONSTRAINT"] = " ".join(map(_absolute, limits.split()))
     if bundle := next((environ[name] for name in _BUNDLES if environ.get(name)), ""):
         variables.setdefault("SSL_CERT_FILE", bundle)
     if "UV_INDEX" in variables and "UV_INDEX" not in environ:
@@ -166,6 +177,11 @@ def installer_variables(environ: Mapping[str, str]) -> dict[str, str]:
         # is for this Python. The first index that has a fitting version wins.
         variables.setdefault("UV_INDEX_STRATEGY", "unsafe-first-match")
     return variables
+
+
+def _absolute(file: str) -> str:
+    """The path of a file for uv, whose current folder is another one; addresses as they are."""
+    return file if "://" in file else os.path.abspath(file)  # noqa: PTH100 - compared as texts
 
 
 def _of_pip(environ: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
@@ -183,6 +199,8 @@ def _of_pip(environ: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
                 settings[setting] = parser.get(section, setting)
         if value := environ.get(f"PIP_{setting.upper().replace('-', '_')}"):
             settings[setting] = value
+    if settings.get("keyring-provider") not in (None, "subprocess", "disabled"):
+        del settings["keyring-provider"]  # uv has no other, and refuses to start with one
     if "proxy" in settings and "://" not in settings["proxy"]:
         settings["proxy"] = f"http://{settings['proxy']}"
     return settings

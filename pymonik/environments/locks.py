@@ -102,7 +102,7 @@ def _resolved(environment: Environment, is_wanted: Callable[[], bool]) -> tuple[
         limits.write_text("\n".join(local_packages.unfolded(environment.constraints, files)))
         command = ["pip", "compile", "--quiet", "--no-progress", "--generate-hashes"]
         command += ["--no-header", "--no-annotate", "--python", installer.python()]
-        command += ["--constraint", str(limits), str(asked)]
+        command += [*installer.limit_options(os.environ), "--constraint", str(limits), str(asked)]
         text = installer.run(command, cwd=folder, limit_s=RESOLVE_LIMIT_S, is_wanted=is_wanted)
     for file in environment.files:
         path = local_packages.path_of(file)
@@ -131,10 +131,11 @@ def _identity() -> list[str]:
 
 
 def _contents() -> list[str]:
-    """The files of folders of wheels: a lock is outdated when one of them is new."""
+    """Files that places and limits name: a lock is outdated when one of them is new."""
     variables = installer.installer_variables(os.environ)
+    limits = f"{variables.get('UV_CONSTRAINT', '')} {variables.get('UV_OVERRIDE', '')}".split()
     folders = [Path(one) for one in variables.get("UV_FIND_LINKS", "").split(",") if one]
-    found: list[str] = []
+    found = [_digest(Path(file)) for file in limits]
     for folder in folders:
         try:
             with os.scandir(folder) as entries:
@@ -143,6 +144,13 @@ def _contents() -> list[str]:
             continue
         found += [" ".join(map(str, file)) for file in files[:_MOST_WHEELS]]
     return found
+
+
+def _digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:  # an address, or not there: uv says so
+        return ""
 
 
 # -- what was resolved before --------------------------------------------------------------------

@@ -24,6 +24,16 @@ def test_what_pip_is_told_is_told_to_uv(tmp_path: Path) -> None:
     assert variables["UV_FIND_LINKS"] == "/a,/b"
 
 
+def test_limits_and_keyrings_of_pip_are_those_of_uv() -> None:
+    given = {**NOTHING, "PIP_CONSTRAINT": "/a.txt /b.txt", "PIP_KEYRING_PROVIDER": "subprocess"}
+    variables = installer_variables(given)
+    assert variables["UV_CONSTRAINT"] == "/a.txt /b.txt"
+    assert variables["UV_KEYRING_PROVIDER"] == "subprocess"
+    assert "UV_KEYRING_PROVIDER" not in installer_variables(
+        {**NOTHING, "PIP_KEYRING_PROVIDER": "import"}
+    )
+
+
 def test_places_of_uv_win_over_those_of_pip_as_a_whole() -> None:
     given = {**NOTHING, "UV_INDEX": "http://one", "PIP_INDEX_URL": "http://two"}
     assert installer_variables(given) == given
