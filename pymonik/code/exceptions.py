@@ -68,6 +68,7 @@ def exception_of(failure: Failure, task_id: str = "", result_id: str = "") -> Ba
     error, teller = _told(failure, task_id, result_id, text)
     if failure.output:
         _attributes(teller)["remote_output"] = failure.output
+        _attributes(teller)["remote_output_turns"] = failure.output_turns
     return error
 
 

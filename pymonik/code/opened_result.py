@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from pymonik.code.codec import Packed
     from pymonik.code.references import Reader
-    from pymonik.wire.call import FileRef
+    from pymonik.wire.call import Figures, FileRef
     from pymonik.wire.containers import Buffer
 
 
@@ -272,13 +273,37 @@ class OpenedResult:
 
     def output(self, item: int = WHOLE) -> str:
         """The last that an item's call has printed; of the whole, that of all of them."""
+        data, _, _ = self._printed(item)
+        return bytes(data).decode("utf-8", "backslashreplace")
+
+    def said(self, item: int = WHOLE) -> tuple[str, tuple[int, ...]]:
+        """`output`, and which part of it went to which stream: see `pymonik.wire.streams`."""
+        data, start, figures = self._printed(item)
+        if figures is None or not figures.output_turns:
+            return bytes(data).decode("utf-8", "backslashreplace"), ()
+        from pymonik.wire.streams import as_text, cut  # few calls write to standard error
+
+        turns = cut(_numbers(figures.output_turns), start, start + len(data))
+        ends = [0, *accumulate(turns)]
+        pieces = ((i % 2, bytes(data[ends[i] : ends[i + 1]])) for i in range(len(turns)))
+        return as_text(pieces) if turns else (bytes(data).decode("utf-8", "backslashreplace"), ())
+
+    def _printed(self, item: int) -> tuple[Buffer, int, Figures | None]:
+        """What is kept of an item's output, where in that of all it begins, and figures."""
         if not self.meta.output or self.meta.figures is None:
-            return ""
-        data = self._blobs[-1]
+            return b"", 0, None
+        data: Buffer = self._blobs[-1]
+        start = 0
         if self.meta.chunked and item >= 0:
             # Ends of the outputs, 8 bytes each, in one text of all calls. For the first one the
             # slice before it is empty, which is 0.
             stops = self.meta.figures.output_ends
             stop = int.from_bytes(stops[8 * item : 8 * item + 8], "little")
-            data = data[int.from_bytes(stops[8 * item - 8 : 8 * item], "little") : stop]
-        return bytes(data).decode("utf-8", "backslashreplace")
+            start = int.from_bytes(stops[8 * item - 8 : 8 * item], "little")
+            data = data[start:stop]
+        return data, start, self.meta.figures
+
+
+def _numbers(column: bytes) -> list[int]:
+    """A column of uint32, as it stands in `Figures`."""
+    return list(struct.unpack(f"<{len(column) // 4}I", column))

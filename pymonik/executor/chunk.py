@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pymonik.wire.call import PayloadMeta
     from pymonik.wire.containers import Buffer
     from pymonik.wire.failure import Failure
+    from pymonik.wire.streams import Piece
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ class Chunk:
         ending: Ending,
         finished: Sequence[Finished],
         begun: int,
-        printed: Sequence[bytes] = (),
+        printed: Sequence[Sequence[Piece]] = (),
     ) -> Ending:
         """A report with what the calls gave that had ended; the others become tasks.
 
@@ -171,8 +172,10 @@ class Chunk:
         if any(printed):
             # What calls printed that run again is told by their own tasks, so their part is empty
             # here.
-            parts = [*printed, *[b""] * (self.size - len(printed))]
-            meta, blobs = with_printed(meta, blobs, parts, [len(part) for part in parts])
+            parts = [*printed, *[()] * (self.size - len(printed))]
+            meta, blobs = with_printed(
+                meta, blobs, parts, [sum(len(data) for _, data in part) for part in parts]
+            )
         output = b"".join(containers.join(meta, blobs))
         faults = _faults(values.values())
         if faults:

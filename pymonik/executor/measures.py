@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pymonik.executor.frames import Run
     from pymonik.wire.call import ResultMeta
     from pymonik.wire.containers import Buffer
+    from pymonik.wire.streams import Piece
 
 HOST: Final = os.uname().nodename
 _PYTHON: Final = sys.version_info[:2]
@@ -148,7 +149,10 @@ class Measures:
 
 
 def with_printed(
-    meta: ResultMeta, blobs: Sequence[Buffer], parts: Sequence[bytes], sizes: Sequence[int]
+    meta: ResultMeta,
+    blobs: Sequence[Buffer],
+    parts: Sequence[Sequence[Piece]],
+    sizes: Sequence[int],
 ) -> tuple[ResultMeta, list[Buffer]]:
     """A result with what its calls have printed: see `ResultMeta.output`.
 
@@ -158,13 +162,18 @@ def with_printed(
         parts: What is kept of each call.
         sizes: How many bytes each has printed.
     """
+    from pymonik.wire.streams import turns_of  # most calls print nothing
+
+    kept = [b"".join(data for _, data in part) for part in parts]
+    turns = turns_of((stream, len(data)) for part in parts for stream, data in part)
     figures = msgspec.structs.replace(
         meta.figures or Figures(),
         printed_bytes=_column(array("Q", sizes)),
-        output_ends=_column(array("Q", accumulate(map(len, parts)))),
+        output_ends=_column(array("Q", accumulate(map(len, kept)))),
+        output_turns=_column(array("I", turns)),
     )
     meta = msgspec.structs.replace(meta, figures=figures, output=True)
-    return meta, [*blobs, b"".join(parts)]
+    return meta, [*blobs, b"".join(kept)]
 
 
 def _column(numbers: array[Any]) -> bytes:

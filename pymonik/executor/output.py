@@ -27,14 +27,17 @@ from pymonik.executor.output_files import (
     Span,
     ends,
     last,
+    pieces,
     read,
     spans,
 )
 from pymonik.executor.output_marks import MOST_BOARD, Marks, call_of, marks_file, run_and_place
 from pymonik.wire.live import EARLIER
+from pymonik.wire.streams import as_text, joined, last_of
 
 if TYPE_CHECKING:
     from pymonik.executor.frames import Run
+    from pymonik.wire.streams import Piece
 
 FIRST_LOOK_S: Final = 0.05  # after the start of a run: shorter calls are looked at when they end
 _NEXT_LOOKS_S: Final = (0.1, 0.25)  # after something was printed, and after nothing was
@@ -258,29 +261,30 @@ class Output:
         data = b"".join(read(self.fds, span) for span in last(parts, KEPT // 4))
         return last_words(_text(data))
 
-    def last_of_present(self) -> str:
-        """The last that the present call has printed."""
-        return _text(b"".join(read(self.fds, span) for span in last(self._of_present(), KEPT)))
+    def last_of_present(self) -> tuple[str, tuple[int, ...]]:
+        """The last that the present call has printed, and its turns: `pymonik.wire.streams`."""
+        return as_text(pieces(self.fds, self._of_present()))
 
     def _of_present(self) -> list[Span]:
         if self._owner != (self._marks.running or call_of(self._number, 0)):
             return []
         return spans([self._begins, self._read_to])
 
-    def of_calls(self, calls: int) -> list[bytes]:
+    def of_calls(self, calls: int) -> list[list[Piece]]:
         """The last that each of the first calls of the run has printed."""
-        kept = [b""] * calls
+        kept: list[list[Piece]] = [[] for _ in range(calls)]
         points = [self._run_begins]
         for _, mark in self._marks.between(self._first_mark, self._seen):
             points.append((mark.out, mark.err))
             run, place = run_and_place(mark.call)
             if mark.call and run == self._number and place < calls:
                 # Calls that run at the same time have a mark for each of their lines.
-                said = b"".join(read(self.fds, one) for one in last(spans(points), KEPT))
-                kept[place] = (kept[place] + said)[-KEPT:]
+                said = pieces(self.fds, spans(points))
+                kept[place] = last_of([*kept[place], *said], KEPT)
             if mark.call:
                 points = points[-1:]
-        return [data.lstrip(b"\0") for data in kept]  # of memory that was given back
+        # Memory that was given back reads as zeros.
+        return [joined((stream, data.lstrip(b"\0")) for stream, data in one) for one in kept]
 
 
 def _decoders() -> list[codecs.IncrementalDecoder]:

@@ -15,9 +15,12 @@ import ctypes
 import fcntl
 import mmap
 import os
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from pymonik.executor.nameless import nameless_file
+
+if TYPE_CHECKING:
+    from pymonik.wire.streams import Piece
 
 OUT, ERR = 0, 1  # which stream
 NAMES: Final = ("stdout", "stderr")
@@ -69,6 +72,11 @@ def read(fds: tuple[int, int], span: Span) -> bytes:
         parts.append(part)
         position += len(part)
     return b"".join(parts)
+
+
+def pieces(fds: tuple[int, int], found: list[Span], most: int = KEPT) -> list[Piece]:
+    """The last bytes of spans, each with its stream."""
+    return [(span[0], read(fds, span)) for span in last(found, most)]
 
 
 class OutputFiles:

@@ -10,13 +10,14 @@ import ctypes
 import os
 from typing import TYPE_CHECKING, Final
 
-from pymonik.executor.output_files import ERR, KEPT, OUT, Ends, ends, last, read, spans
+from pymonik.executor.output_files import ERR, KEPT, OUT, Ends, ends, pieces, spans
 from pymonik.executor.output_marks import call_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pymonik.executor.output_marks import Marks
+    from pymonik.wire.streams import Piece
 
 # Bytes of all calls of a task that go into its result; calls past it have a size, but no text.
 _MOST_OF_CHUNK: Final = 16 * 1024 * 1024
@@ -52,7 +53,7 @@ class Printed:
             fds
         )  # times of the last change of both files, when `_ends` was read
         self._turns: list[Ends] = []
-        self._kept: dict[int, bytes] = {}
+        self._kept: dict[int, list[Piece]] = {}
         self._sizes: dict[int, int] = {}
         self._nbytes = 0
         self._is_ours = True
@@ -159,9 +160,13 @@ class Printed:
         self._note(found)
         self._marks.end(call, *found)
         if self._nbytes < _MOST_OF_CHUNK:
-            kept = b"".join(read(self._fds, span) for span in last(parts, KEPT))
-            self._nbytes += len(kept)
-            self._kept[place] = (self._kept.get(place, b"") + kept)[-KEPT:]
+            kept = pieces(self._fds, parts)
+            self._nbytes += sum(len(data) for _, data in kept)
+            if place in self._kept:  # it runs beside others, or prints after its end
+                from pymonik.wire.streams import last_of
+
+                kept = last_of([*self._kept[place], *kept], KEPT)
+            self._kept[place] = kept
         size = sum(end - start for _, start, end in parts)
         self._sizes[place] = self._sizes.get(place, 0) + size
 
@@ -172,15 +177,17 @@ class Printed:
         """Whether its calls have printed anything."""
         return bool(self._sizes)
 
-    def last_of(self, place: int) -> str:
-        """The last that a call has printed."""
-        return self._kept.get(place, b"").decode("utf-8", "backslashreplace")
+    def last_of(self, place: int) -> tuple[str, tuple[int, ...]]:
+        """The last that a call has printed, and its turns: see `pymonik.wire.streams`."""
+        from pymonik.wire.streams import as_text  # most calls print nothing
 
-    def columns(self, calls: int) -> tuple[list[bytes], list[int]]:
+        return as_text(self._kept.get(place, ()))
+
+    def columns(self, calls: int) -> tuple[list[list[Piece]], list[int]]:
         """What is kept of each of the first calls, and how many bytes each has printed."""
         places = range(calls)
         kept, sizes = self._kept, self._sizes
-        return [kept.get(one, b"") for one in places], [sizes.get(one, 0) for one in places]
+        return [kept.get(one, []) for one in places], [sizes.get(one, 0) for one in places]
 
 
 def _changed(fds: tuple[int, int]) -> tuple[int, int]:

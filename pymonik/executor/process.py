@@ -510,8 +510,10 @@ class ExecutorProcess:
 
     def _with_output(self, failure: Failure) -> Failure:
         """The failure of the present call with what that has printed."""
-        printed = self._output.last_of_present()
-        return msgspec.structs.replace(failure, output=printed) if printed else failure
+        output, turns = self._output.last_of_present()
+        if not output:
+            return failure
+        return msgspec.structs.replace(failure, output=output, output_turns=turns)
 
     def _cause(self) -> str:
         if self._fate:

@@ -101,7 +101,8 @@ def _with_output(failure: Failure, share: Share) -> Failure:
     share.call_ended(failure.seconds)
     if not share.printed.is_something:
         return failure
-    return msgspec.structs.replace(failure, output=share.printed.last_of(0))
+    output, turns = share.printed.last_of(0)
+    return msgspec.structs.replace(failure, output=output, output_turns=turns)
 
 
 class _RetryWantedError(Exception):

@@ -22,7 +22,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pymonik.errors import PymonikError
-from pymonik.runs.logs import printed_by
+from pymonik.runs.logs import said_by
 from pymonik.runs.reports import Reports
 from pymonik.wire.live import (
     LOG_PREFIX,
@@ -34,7 +34,7 @@ from pymonik.wire.live import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pymonik.code.opened_result import OpenedResult
     from pymonik.runs.output import Shown
@@ -69,16 +69,16 @@ class Ended(NamedTuple):
     """A call of which perhaps nothing was heard while it ran.
 
     Attributes:
-        entry: What came with its end of what it has printed.
+        entries: What came with its end of what it has printed, one for each turn of the streams.
     """
 
     output_id: str
-    entry: LogEntry
+    entries: Sequence[LogEntry]
 
     @property
     def name(self) -> str:
         """The name of the function."""
-        return self.entry.name
+        return self.entries[0].name
 
 
 class Live:
@@ -135,11 +135,15 @@ class Live:
         """
         if self.is_live or self._show is None or state.result_id is None:
             return
-        text = printed_by(state.error) if opened is None else opened.output(state.item)
+        text, turns = said_by(state.error) if opened is None else opened.said(state.item)
         if text:
-            text = text if text.endswith("\n") else f"{text}\n"  # nothing more comes of it
-            entry = LogEntry(state.name, text, place=max(state.item, 0), index=state.index)
-            self._put(Ended(state.result_id, entry))
+            from pymonik.wire.streams import apart  # of clusters elsewhere only
+
+            entries = [
+                LogEntry(state.name, part, stream, max(state.item, 0), state.index)
+                for stream, part in _with_ends(apart(text, turns))
+            ]
+            self._put(Ended(state.result_id, entries))
 
     def _put(self, one: Heard | Ended) -> None:
         if os.getpid() != self._pid:
@@ -245,13 +249,14 @@ class Live:
 
     def _show_ended(self, one: Ended) -> None:
         """Once, and not what was heard already; what is heard of it later is the same."""
-        key = one.output_id, one.entry.place
+        key = one.output_id, one.entries[0].place
         if key in self._tails or key in self._ended or self._show is None:
             return
         self._ended[key] = None
         if len(self._ended) > _MOST_KNOWN:
             self._ended.popitem(last=False)
-        self._show.add(one.output_id, one.entry)
+        for entry in one.entries:
+            self._show.add(one.output_id, entry)
 
     def _printed(self, name: LiveName, data: bytes) -> None:
         for entry in log_entries(data):
@@ -278,6 +283,12 @@ class Live:
             oldest, size = self._used.popleft()
             self._used_bytes -= size
             self._forget(oldest)
+
+
+def _with_ends(parts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The parts of a call that has ended: what it has begun of a line is a line."""
+    last = dict(parts)
+    return [*parts, *((one, "\n") for one, text in last.items() if not text.endswith("\n"))]
 
 
 _MOST_KNOWN: Final = 100_000

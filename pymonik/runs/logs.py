@@ -79,12 +79,17 @@ def logs_of_all(states: Sequence[ResultState], grep: str | None) -> str:
 
 def printed_by(error: BaseException | None) -> str:
     """What the call had printed that raised this, as far as it came with the failure."""
+    return said_by(error)[0]
+
+
+def said_by(error: BaseException | None) -> tuple[str, tuple[int, ...]]:
+    """`printed_by`, and which part of it went to which stream: see `pymonik.wire.streams`."""
     # A user's exception has the `TaskFailedError` for its cause, which has the output. `vars`,
     # since an attribute may run code of the user's class.
     for one in (error, error.__cause__ if error is not None else None):
         if one is not None and (text := vars(one).get("remote_output")):
-            return str(text)
-    return ""
+            return str(text), tuple(vars(one).get("remote_output_turns", ()))
+    return "", ()
 
 
 def stored_log(

@@ -334,8 +334,9 @@ def _explained(result_id: str, opened: OpenedResult) -> events.Contents:
         if item.failed and opened.meta.chunked:
             failure: Failure = opened.value(number)
             if opened.meta.output:
-                printed = opened.output(number) or failure.output
-                failure = msgspec.structs.replace(failure, output=printed)
+                printed, turns = opened.said(number)
+                if printed:
+                    failure = msgspec.structs.replace(failure, output=printed, output_turns=turns)
             error = errors[number] = advised(exception_of(failure, "", result_id))
             if item.files and isinstance(error, CommandError):
                 error.keeps_files = True

@@ -358,6 +358,8 @@ class Figures(msgspec.Struct, frozen=True, array_like=True):
         peak_bytes: uint64, the most memory that the executor had meanwhile.
         printed_bytes: uint64, of standard output and standard error, kept or not.
         output_ends: uint64, where the item's part ends in what is kept; see `ResultMeta.output`.
+        output_turns: uint32, which part of what is kept went to which stream, in bytes; see
+            `pymonik.wire.streams`.
     """
 
     seconds: bytes = b""
@@ -365,6 +367,7 @@ class Figures(msgspec.Struct, frozen=True, array_like=True):
     peak_bytes: bytes = b""
     printed_bytes: bytes = b""
     output_ends: bytes = b""
+    output_turns: bytes = b""
 
 
 class ResultMeta(msgspec.Struct, frozen=True, kw_only=True, tag="result", omit_defaults=True):

@@ -111,6 +111,18 @@ def _end(text: str, most: int, size: Callable[[str], int]) -> str:
     return f"(cut) ...{text[len(text) - low :]}"
 
 
+def _with_last_output(failure: Failure, most: int) -> Failure:
+    from pymonik.wire import streams  # few failures are as large
+
+    size = len(failure.output)
+    first = max(0, size - most)
+    return msgspec.structs.replace(
+        failure,
+        output=failure.output[first:],
+        output_turns=streams.cut(failure.output_turns, first, size),
+    )
+
+
 # -- what fits -----------------------------------------------------------------------------------
 
 
@@ -121,7 +133,7 @@ def _smaller(failure: Failure) -> Iterator[Failure]:
     yield (bare := _without_locals(failure))
     if failure.output:
         for most in (16 * 1024, 4 * 1024, 1024, 0):
-            yield (bare := replace(bare, output=bare.output[-most:] if most else ""))
+            yield (bare := _with_last_output(bare, most))
     first = bare.raised[0]
     for frames, most in ((20, 4096), (8, 1024), (3, 300)):
         kept = tuple(replace(frame, source="") for frame in first.frames[-frames:])

@@ -117,6 +117,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True, tag="failure"):
         output: The last that it has printed, where no result tells it: the call had no neighbours,
             or its executor died.
         peak_bytes: The most memory that the executor had meanwhile; 0 where nobody measured it.
+        output_turns: Which part of ``output`` went to which stream; see `pymonik.wire.streams`.
     """
 
     raised: tuple[Raised, ...]
@@ -126,6 +127,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True, tag="failure"):
     ran: Ran | None = None
     output: str = ""
     peak_bytes: int = 0
+    output_turns: tuple[int, ...] = ()
 
     @property
     def summary(self) -> str:

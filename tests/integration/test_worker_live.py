@@ -59,7 +59,9 @@ def test_without_it_what_a_call_printed_is_shown_when_its_task_has_ended(chunk_s
     lines: list[str] = []
     with (
         LocalCluster(worker=WORKER, workers=1) as cluster,
-        Pymonik(cluster.endpoint, output=lambda line: lines.append(str(line))) as client,
+        Pymonik(
+            cluster.endpoint, output=lambda line: lines.append(f"{line.stream} {line}")
+        ) as client,
     ):
         spoken = speak.map_invoke(range(6), chunk_size=chunk_size)
         spoken.exceptions(WAIT_S)
@@ -72,7 +74,7 @@ def test_without_it_what_a_call_printed_is_shown_when_its_task_has_ended(chunk_s
     assert sorted(lines) == sorted(
         line
         for name, number in zip(names, numbers, strict=True)
-        for line in (f"[{name}] number {number}", f"[{name}] no end of a line")
+        for line in (f"stdout [{name}] number {number}", f"stderr [{name}] no end of a line")
     )
 
 

@@ -70,7 +70,7 @@ def test_each_call_of_a_chunk_has_what_it_printed(both: Both) -> None:
     both.parent.end(is_dead=False)
     assert both.texts() == {("t1", 0): "a\n", ("t1", 2): "b\n", ("t1", 3): "c\n"}
     parts, sizes = both.printed.columns(4)
-    assert parts == [b"a\n", b"", b"b\n", b"c"]
+    assert parts == [[(0, b"a\n")], [], [(0, b"b\n")], [(0, b"c")]]
     assert sizes == [2, 0, 2, 1]
 
 
@@ -113,7 +113,8 @@ def test_the_order_of_both_streams_is_kept(both: Both) -> None:
         for number in range(3)
         for stream in ("stdout", "stderr")
     ]
-    assert both.printed.last_of(0) == "".join(f"out {n}\nerr {n}\n" for n in range(3))
+    text = "".join(f"out {n}\nerr {n}\n" for n in range(3))
+    assert both.printed.last_of(0) == (text, (6,) * 6)
 
 
 def test_what_a_thread_prints_after_the_end_of_its_call_is_no_others(both: Both) -> None:
@@ -125,7 +126,7 @@ def test_what_a_thread_prints_after_the_end_of_its_call_is_no_others(both: Both)
     both.call(2, 0, "next\n")
     both.parent.end(is_dead=False)
     assert both.texts() == {("t1", 0): "mine\n", ("t2", -1): "late\n", ("t2", 0): "next\n"}
-    assert both.printed.last_of(0) == "next\n"
+    assert both.printed.last_of(0) == ("next\n", ())
 
 
 def test_of_a_dead_executor_all_is_read(both: Both) -> None:
@@ -134,9 +135,9 @@ def test_of_a_dead_executor_all_is_read(both: Both) -> None:
     both.out("last words")
     both.parent.end(is_dead=True)
     assert both.texts() == {("t1", 0): "done\n", ("t1", 1): "last words\n"}
-    assert both.parent.last_of_present() == "last words"
+    assert both.parent.last_of_present() == ("last words", ())
     assert both.parent.last_lines("stdout") == "last words"
-    assert both.parent.of_calls(1) == [b"done\n"]
+    assert both.parent.of_calls(1) == [[(0, b"done\n")]]
 
 
 def test_a_file_that_was_emptied_begins_again(both: Both) -> None:
@@ -168,7 +169,7 @@ def test_a_flood_gives_its_memory_back_and_its_end_is_kept(both: Both) -> None:
     blocks = os.fstat(both.parent.fds[0]).st_blocks * 512
     assert blocks < 10 << 20
     both.printed.ended(0, 0.0)
-    assert both.printed.last_of(0) == "0039" * (KEPT // 4)
+    assert both.printed.last_of(0) == ("0039" * (KEPT // 4), ())
     assert sum(len(part.text) for _, part in both.parts) == 40 << 20
 
 
