@@ -1,12 +1,30 @@
 """Right calls: no type checker may say anything. Checked by mypy and pyright, not run."""
 
+import asyncio
 from collections.abc import Generator
 from concurrent.futures import Future
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from typing_extensions import assert_type
 
-from pymonik import Executor, MultiResultHandle, Pymonik, PymonikContext, ResultHandle, task
+from pymonik import (
+    Executor,
+    File,
+    MultiResultHandle,
+    Outcome,
+    Outputs,
+    Pymonik,
+    PymonikContext,
+    ResultHandle,
+    TaskEvent,
+    TaskFailed,
+    as_completed,
+    command,
+    get_context,
+    task,
+)
 
 
 @task
@@ -144,3 +162,60 @@ def with_a_client(client: Pymonik, pool: Executor) -> None:
     other: Future[int] = pool.submit(pow, 2, 3)
     assert_type(list(pool.map(str, [1, 2])), list[str])
     future.add_done_callback(lambda _: other.cancel())
+
+
+# Options as keywords, and those of tasks.
+@task(max_retries=2, retry_on=OSError, retry_backoff=1.5, memory="2G", environment=["numpy"])
+def loads(path: Path) -> Outputs:
+    return Outputs(mean=get_context().setup, full=2)
+
+
+@task(retry_on=(OSError, ValueError), max_duration=timedelta(hours=1), setup=dict, cache=True)
+def labelled(label: float, seed: list[str], a: int = 0) -> int:
+    return a
+
+
+@task(outputs="*.txt", label="meshes")
+def meshed(mesh: File) -> File:
+    return mesh
+
+
+add.invoke(1, 2, priority=3, max_retries=0, max_duration=3)
+add.invoke(handle, 2, label="x", memory="2G", seed=1, cache=True)
+add.invoke(1, 2, pmk_label="x", pmk_memory="2G", pmk_seed=3, pmk_cache=True)
+add.map_invoke([(1, 2)], seed=42, label="x", priority=3, max_queued=100)
+text.map_invoke(iter([1, 2]), chunk_size="auto", max_duration=timedelta(seconds=3))
+meshed.map_invoke([File("a")], save_to="batch/{i}", resume=True)
+# The parameters of the function come first.
+labelled.invoke(0.5, ["x"], a=handle)
+labelled.invoke(label=handle, seed=["x"], pmk_label="x")
+labelled.map_invoke([0.5], seed=["x"])
+
+solver = command(["solver", "{mesh}"], outputs="*.vtk")
+assert_type(solver.invoke(mesh=File("a")).get().stdout, str)
+solver.map_invoke([{"mesh": "a"}])
+
+
+def of_events(client: Pymonik) -> None:
+    def notify(event: TaskFailed) -> None:
+        client.put(str(event.error))
+
+    client.on(TaskFailed, notify)
+    client.on(TaskEvent, lambda event: event.name)
+    client.tasks("failed").where(function="x").order_by("started").cancel()
+
+
+async def gathered() -> None:
+    async with Pymonik():
+        assert_type(await asyncio.gather(*[add.invoke(n, n) for n in range(3)]), list[int])
+        async for one in add.map_invoke([(1, 2)]).as_completed():
+            assert_type(await one, int)
+
+
+def of_many(handles: MultiResultHandle[int]) -> None:
+    assert_type(handles.get(return_exceptions=True), list[int | BaseException])
+    assert_type(handles[0].outcome(), Outcome[int])
+    assert_type(handles[0:2], MultiResultHandle[int])
+    handles.rerun(handles.failed, with_=add)
+    for one in as_completed(handles):
+        assert_type(one.get(), int)

@@ -1,6 +1,17 @@
 """Wrong calls, each marked with the type checkers that say so. Checked, not run."""
 
-from pymonik import Pymonik, PymonikContext, task
+from pymonik import (
+    Executor,
+    LocalCluster,
+    Pymonik,
+    PymonikContext,
+    TaskFailed,
+    as_completed,
+    command,
+    task,
+)
+
+client = Pymonik()
 
 
 @task
@@ -49,3 +60,33 @@ later.invoke("x")  # pyright
 later.invoke(1).get().real  # mypy pyright
 task(concurrency="many")(later.func)  # mypy pyright
 add.invoke(1, 2)[0]  # mypy pyright
+add.invoke(1, 2, priority="high")  # mypy pyright
+add.invoke(1, 2, max_retries="many")  # mypy pyright
+add.invoke(1, 2, max_duration="1h")  # mypy pyright
+add.invoke(1, 2, pmk_seed="x")  # mypy pyright
+add.invoke(1, 2, pmk_memory=2.5)  # mypy pyright
+add.invoke(1, 2, pmk_label=3)  # mypy pyright
+add.invoke(1, 2, pmk_cache="x")  # mypy pyright
+add.map_invoke([(1, 2)], seed="x")  # mypy pyright
+add.map_invoke([(1, 2)], max_queued="x")  # mypy pyright
+add.map_invoke([(1, 2)], priority="high")  # mypy pyright
+add.map_invoke([(1, 2)], pmk_label=4)  # mypy pyright
+task(retry_on="OSError")(add.func)  # mypy pyright
+task(retry_backoff="x")(add.func)  # mypy pyright
+task(setup=3)(add.func)  # mypy pyright
+task(outputs=3)(add.func)  # mypy pyright
+task(memory=[])(add.func)  # mypy pyright
+task(max_duration="1h")(add.func)  # mypy pyright
+add.map_invoke([(1, 2)]).get(return_exceptions=True)[0].real  # mypy pyright
+add.invoke(1, 2).get(timeout="x")  # mypy pyright
+add.invoke(1, 2).outcome().value.upper()  # mypy pyright
+as_completed(3)  # mypy pyright
+command(3)  # mypy pyright
+client.on(TaskFailed, 3)  # mypy pyright
+client.on(int, print)  # mypy pyright
+client.put_many([1])[0].get().upper()  # mypy pyright
+Executor(4).map(3, [1])  # mypy pyright
+LocalCluster(workers="two")  # mypy pyright
+Pymonik(nothing=3)  # mypy pyright
+for one in as_completed(text.map_invoke([1])):
+    one.get().real  # mypy pyright
