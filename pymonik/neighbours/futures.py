@@ -32,6 +32,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
+# The words of Python's own executors, which programs and tests look for.
+_SHUT = "cannot schedule new futures after shutdown"
+_AT_EXIT = "cannot schedule new futures after interpreter shutdown"
 _MOST_TASKS = 256  # functions of modules whose pickles an executor keeps; the first ones
 
 
@@ -291,8 +294,7 @@ class _Place:
         """
         with self._lock:
             if self._is_shut:
-                when = "interpreter shutdown" if _unfinished.has_ended else "shutdown"
-                raise RuntimeError(f"cannot schedule new futures after {when}")
+                raise RuntimeError(_AT_EXIT if _unfinished.has_ended else _SHUT)
             if self._backlog is None:
                 self._backlog = self._open()
             if self._backlog.broken is not None:
@@ -373,11 +375,21 @@ class _Unfinished:
         self.has_ended = False
 
     def add(self, place: _Place) -> None:
+        """The place has calls from now on.
+
+        Raises:
+            RuntimeError: The interpreter ends.
+        """
         if not self._is_registered:
             self._is_registered = True
             # `atexit` would be too late: threads cannot be started any more by then. Python's own
             # executors wait here too.
-            threading._register_atexit(self._end)  # type: ignore[attr-defined]
+            try:
+                threading._register_atexit(self._end)  # type: ignore[attr-defined]
+            except RuntimeError:  # from then on Python takes no such function any more
+                self.has_ended = True
+        if self.has_ended:
+            raise RuntimeError(_AT_EXIT)
         self._places.add(place)
 
     def discard(self, place: _Place) -> None:

@@ -474,9 +474,10 @@ def test_the_interpreter_waits_for_calls(tmp_path: Path, end: str):
     assert (tmp_path / "out.txt").read_text() == "apple"
 
 
-def test_nothing_is_taken_while_the_interpreter_ends(tmp_path: Path):
+@pytest.mark.parametrize("before", ["pool.submit(id, 42).result()", "pass"])
+def test_nothing_is_taken_while_the_interpreter_ends(tmp_path: Path, before: str):
     done = _run(
-        """
+        f"""
         import atexit
 
         @atexit.register
@@ -490,7 +491,7 @@ def test_nothing_is_taken_while_the_interpreter_ends(tmp_path: Path):
 
         if __name__ == "__main__":
             pool = Executor()
-            pool.submit(id, 42).result()
+            {before}
         """,
         tmp_path,
     )
