@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -252,6 +252,6 @@ def test_an_item_that_is_wrong_is_told_behind_those_before_it(own: Pymonik):
 
 
 @pytest.mark.parametrize("wrong", [0, -1, "5", 1.5, True])
-def test_what_is_no_number_of_calls_is_refused(own: Pymonik, wrong: object):
+def test_what_is_no_number_of_calls_is_refused(own: Pymonik, wrong: Any):
     with pytest.raises(UsageError, match="max_queued"):
         double.map_invoke([1], max_queued=wrong)
