@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pymonik.client.wishes import Wishes
     from pymonik.transport.control_plane import ControlPlane
 
-_DEFAULT_PARTITION = "pymonik"
+_DEFAULT_PARTITION = "pymonik"  # the one that deployments of our worker have
 _NOT_FOUND = "Partition was not found"  # begins what ArmoniK says of one that it does not have
 
 
@@ -42,6 +42,8 @@ def create_session(plane: ControlPlane, wishes: Wishes) -> tuple[str, list[str],
     try:
         return created(), partitions, options
     except ControlPlaneError as error:
+        # A session without partitions gets ArmoniK's default one, which a cluster may not have:
+        # only then they are listed.
         if partitions or not error.detail.startswith(_NOT_FOUND):
             raise _with_partitions(error, partitions, plane) from None
         partitions = [_only_partition(plane.list_partitions())]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pymonik.session.remote import RemoteSession
 
 _log = logging.getLogger("pymonik.client")
-_SECOND_S = 2.0  # after Ctrl-C, in which another one waits for nothing at all
+_SECOND_S = 2.0  # seconds after Ctrl-C, in which another one waits for nothing at all
 
 
 def end(session: RemoteSession, *, wait: bool, interrupted_at: float = -math.inf) -> None:
@@ -28,6 +28,7 @@ def end(session: RemoteSession, *, wait: bool, interrupted_at: float = -math.inf
     """
     try:
         if wait:
+            # First: a monitor would go on, and be waited for, for ever.
             if session.monitors:
                 from pymonik.tasks.monitors import stop_all
 

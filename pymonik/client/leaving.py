@@ -107,6 +107,7 @@ class Leaving:
 
             job_file.check(file)
         session = self.session
+        # Before the file is written: what is in it is true once everything was sent.
         if session.is_open:
             session.leave()
         if file is not None:
@@ -190,6 +191,7 @@ class Leaving:
                 f"{shared[0].name} shares its result with other calls of its map_invoke; "
                 "chunk_size=1 gives each call its own"
             )
+        # Results have ids once their calls were sent.
         self.session.send()
         self.session.delete([state.result_id for state in states if state.result_id])
 

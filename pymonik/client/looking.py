@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound="TaskEvent")
 T = TypeVar("T")
-_MOST_LISTED = 100_000  # results
+_MOST_LISTED = 100_000  # results of a session; of more, the newest
 
 
 class ClientLooks:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from pymonik.runs.rows import SessionRow
     from pymonik.session.remote import RemoteSession
 
-_RESTART_S = 30.0  # in which a cluster on this machine may be started again at the same socket
+# Seconds in which a cluster on this machine may be started again at the same socket: until then a
+# socket without a listener does not mean that everything is lost.
+_RESTART_S = 30.0
 
 forgotten = ForgottenSessions()  # of the embedded cluster of this process
 
@@ -89,6 +91,7 @@ def open_client(wishes: Wishes) -> tuple[RemoteSession, Opened]:
         # The session keeps the connection: results can be fetched after its end.
         opened.pop_all()
     log_lines.opened(place.config.endpoint, session_id, partitions, wishes.environment)
+    # Sessions of before are deleted beside, once this one is open: nobody waits for that.
     if place.is_shared:
         forgotten.delete(plane)
     return session, Opened(place, was_there=row is not None)

@@ -38,6 +38,7 @@ def find_place(wishes: Wishes) -> Place:
         if given:
             raise ConfigError(f"{', '.join(given)}: a cluster of this machine takes none")
         return Place(ClusterConfig(cluster.endpoint), cluster)
+    # ``keep=True`` takes no endpoint, see `wishes.checked`.
     endpoint: Any = _kept_cluster() if wishes.keeps_cluster else wishes.endpoint
     config = ClusterConfig.find(endpoint, **wishes.certificates)
     if config is not None:

@@ -260,6 +260,7 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
             self._ended = True
         if session is None:
             return
+        # While the session can still be asked: the last version shows how everything ended.
         for page in self._pages:
             page.stop()
         try:
@@ -295,6 +296,8 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
         """The same in a coroutine, which other coroutines do not wait for."""
         from pymonik.handles.event_loops import in_thread  # only who awaits needs it
 
+        # In a copy of the context, so that the thread sees what the coroutine sees; what it sets
+        # there is lost, and is set again here.
         await in_thread(copy_context().run, self.create)
         self._blocks.enter(self._session)
         return self

@@ -27,6 +27,7 @@ def ended(
     try:
         yield from waited.__await__()
     finally:
+        # The wait was cancelled, or one failure has ended it: the other states have nobody to tell.
         if left := [state for state in pending if not state.is_final]:
             session.ignore(left, observer)
 

@@ -87,6 +87,7 @@ class CallFuture(Future[R], Generic[R]):
         """Tell the session that somebody waits: it then sends what it collects at once."""
         handle = self._handle
         if handle is not None and not handle.done():
+            # A wait of no time: it has the session send what it collects, and nothing else.
             with contextlib.suppress(WaitTimeoutError):
                 handle.wait(timeout=0)
 

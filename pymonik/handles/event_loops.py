@@ -72,6 +72,7 @@ class _WakeOfAsyncio:
             self._loop.call_soon_threadsafe(self._end, error)
 
     def _end(self, error: BaseException | None) -> None:
+        # Ended before, by the alarm or by another thread: a future takes one result only.
         if self._future.done():
             return
         if error is None:

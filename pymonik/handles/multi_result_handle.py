@@ -411,6 +411,8 @@ def as_completed(
         waited, more = handles._spend()
     else:
         waited = _checked(handles)
+    # Asked here: the generator behind `Completions` begins to run when it is iterated, and the
+    # error belongs to this call.
     for states in by_session(waited).values():
         refuse_in_a_task(states)
     return Completions(waited, more, limit_s)

@@ -130,6 +130,7 @@ class KeptItemLetter(ItemLetter):
         call, blobs = self._task.call(self._number)
         stored = self._task.meta
         traces = stored.traces_of([self._number])
+        # One call, without its number in the map that it came from.
         meta = msgspec.structs.replace(stored, calls=(call,), first=-1, indexes=b"", traces=traces)
         data = b"".join(containers.join(meta, blobs))
         (payload,) = self._session.store_notes([(self.function, data)])
@@ -182,6 +183,8 @@ def _letters_of(
     task = StoredTask(row, meta, blobs)
     places = [place for place, item in enumerate(ended.items) if item.failed]
     states = [ResultState(home, meta.function.name, output, place) for place in places]
+    # Only the first of the failed calls are kept, where all would be too much; see
+    # `executor.kept_calls`.
     for number, state in enumerate(states[: len(meta.calls)]):
         state.task_id, state.index = row.first_id, index_in(meta, number)
     new = [(n, state) for n, state in enumerate(states) if (output, state.item) not in known]

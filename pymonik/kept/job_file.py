@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pymonik.session.remote import RemoteSession
 
-FORMAT: Final = 1
+FORMAT: Final = 1  # of the file; one with a higher number is refused
 
 
 class KeptItem(msgspec.Struct, frozen=True, array_like=True):

@@ -24,7 +24,7 @@ _log = logging.getLogger("pymonik")
 
 _MOST_TOLD = 5  # runs that the line about an attached session names
 _FIRST_PAUSE_S = 0.05  # seconds between two questions whether all tasks have ended; it doubles
-_LONGEST_PAUSE_S = 2.0
+_LONGEST_PAUSE_S = 2.0  # seconds up to which it doubles
 _OF_A_NAME = 100  # sessions of a name that are looked at for one that takes calls
 
 

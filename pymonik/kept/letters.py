@@ -171,6 +171,7 @@ def dead_letters(session: RemoteSession, session_id: str) -> list[DeadLetter | I
     ran = [row for row in rows if row.acquired is not None]
     firsts = [row.first_id for row in ran]
     every: dict[str, list[TaskRow]] = {}
+    # With the attempts before the last one, which failed too and were retried.
     for row in session.lists.tasks(first_ids=firsts, limit=_MOST_LETTERS * 10) if firsts else ():
         every.setdefault(row.first_id, []).append(row)
     letters = [DeadLetter(session, row, of_rows(every.get(row.first_id, [row]))) for row in ran]

@@ -16,9 +16,11 @@ from pymonik.launch.leftovers import Leftovers
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-MOST_BYTES: Final = 4 << 20  # of each stream
+MOST_BYTES: Final = 4 << 20  # of each stream: half from its start, half from its end
 _PORTION: Final = 1 << 16  # bytes: what a pipe of Linux holds
-_LOOK_S: Final = 0.02  # where the system has no descriptor that tells of the end of a process
+# Seconds between two looks at whether the program has ended, on systems without a descriptor that
+# tells it.
+_LOOK_S: Final = 0.02
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # exit codes of shells for what cannot be started
 
 
@@ -44,6 +46,7 @@ class _Kept:
 
     def __init__(self) -> None:
         self._start = bytearray()
+        # Portions as they were read: the oldest is dropped as a whole, which copies nothing.
         self._end: deque[bytes] = deque()
         self._end_bytes = 0
         self._left_out = 0
@@ -125,6 +128,8 @@ def _followed(
     poll = select.poll()
     for number, pipe in ((1, process.stdout), (2, process.stderr)):
         if pipe is not None:
+            # After the program has ended, what is left in a pipe is read without waiting for more:
+            # a daemon that it has started may hold the other end open.
             os.set_blocking(pipe.fileno(), False)
             streams[pipe.fileno()] = number, pipe
             poll.register(pipe, select.POLLIN)
@@ -132,11 +137,14 @@ def _followed(
         if ended is not None:
             poll.register(ended, select.POLLIN)
         try:
+            # Pipes that end are no reason to stop: a program may close its streams and go on.
             while process.poll() is None:
                 for fd, _ in poll.poll(None if ended is not None else _LOOK_S * 1000):
                     if fd in streams and not _read(streams[fd], kept, on_output):
                         poll.unregister(fd)
                         del streams[fd]
+        # The terminal has sent the interrupt to the program too, which may use it for an orderly
+        # end.
         except KeyboardInterrupt:
             process.wait()
             raise
@@ -166,6 +174,7 @@ def _read(
 def _end_of(process: subprocess.Popen[bytes]):  # type: ignore[no-untyped-def]
     """A descriptor that can be read when the process has ended; ``None`` where there is none."""
     try:
+        # Linux from 5.3 on: readable once the process has ended.
         fd = os.pidfd_open(process.pid)
     except (AttributeError, OSError):
         yield None

@@ -45,6 +45,7 @@ def _folders(controller: str) -> list[tuple[Path, bool]]:
         return []
     found = []
     for line in lines:
+        # A line is ``number:controllers:group``; that of version 2 names no controllers.
         _, controllers, group = line.split(":", 2)
         if not controllers:
             found += [(folder, True) for folder in _around(ROOT, group)]

@@ -9,7 +9,7 @@ from pymonik.errors import UsageError
 from pymonik.launch.hardware import VISIBLE
 from pymonik.quantities import whole_number
 
-_MOST = 1024
+_MOST = 1024  # GPUs that a number may mean: more is a mistake
 
 
 def gpu_names(given: object, variables: Mapping[str, str]) -> tuple[str, ...]:
@@ -30,6 +30,8 @@ def gpu_names(given: object, variables: Mapping[str, str]) -> tuple[str, ...]:
     count = whole_number("gpus", given, 1, _MOST)
     if VISIBLE not in variables:
         return tuple(map(str, range(count)))
+    # A program that may see some GPUs only gives those on: numbers of others would be hidden from
+    # its workers.
     seen = [name.strip() for name in variables[VISIBLE].split(",") if name.strip()]
     if len(seen) < count:
         raise UsageError(

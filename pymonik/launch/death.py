@@ -68,6 +68,8 @@ class OomKills:
 
     def has_new(self, status: int) -> bool:
         """Whether it did so, if this is how a process ended."""
+        # The kernel kills with SIGKILL, as everybody can: only its own count tells that it was the
+        # one.
         return status == -signal.SIGKILL and _oom_kills() > self._before
 
 
@@ -75,6 +77,8 @@ def _oom_kills() -> int:
     """How often it has done so: in this group of processes if it counts there, else at all."""
     texts = cgroups.texts("memory", "memory.events", "memory.oom_control")
     with contextlib.suppress(OSError):
+        # Last, as it counts what was killed anywhere on the machine: taken where no group has a
+        # count.
         texts.append((_MACHINE.read_text(), True))
     lines = (line.split() for text, _ in texts for line in text.splitlines())
     return next((int(line[1]) for line in lines if line[0] == "oom_kill"), 0)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOST_SHOWN = 2_000  # characters of what a process said
-_END_S = 2.0  # from the end of its output to the end of a process
+_END_S = 2.0  # seconds from the end of its output to the end of a process
 
 
 @contextmanager
@@ -81,6 +81,8 @@ def _read(process: subprocess.Popen[bytes], end: float) -> tuple[bytes, bytes]:
     poll = select.poll()
     for fd in texts:
         poll.register(fd, select.POLLIN)
+    # Both streams are read: a process that writes much to standard error would otherwise stop at a
+    # full pipe.
     open_ones = 2
     while open_ones and b"\n" not in texts[out]:
         events = poll.poll(max(end - time.monotonic(), 0) * 1000)
@@ -88,6 +90,8 @@ def _read(process: subprocess.Popen[bytes], end: float) -> tuple[bytes, bytes]:
             break
         for fd, _ in events:
             part = os.read(fd, 65_536)
+            # The end of what was written says why a process ended; a process that writes for ever
+            # fills no memory.
             texts[fd] = (texts[fd] + part)[-65_536:]
             if not part:
                 poll.unregister(fd)

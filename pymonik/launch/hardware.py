@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _TOOL: Final = "nvidia-smi"
-_GPUS_S: Final = 10.0  # for the tool, which waits as long as a driver that hangs
+_GPUS_S: Final = 10.0  # seconds for the tool, which waits as long as a driver that hangs
 VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 _IMAGE: Final = "PYMONIK_WORKER_IMAGE"  # the deployment may say which image a worker is of
 _MIB: Final = 1 << 20
@@ -131,6 +131,7 @@ def visible(found: Sequence[tuple[str, Gpu]], variables: Mapping[str, str]) -> l
     if VISIBLE not in variables:
         return [gpu for _, gpu in found]
     seen: list[Gpu] = []
+    # An empty variable has one empty name, which fits nothing: no GPU is seen, as CUDA has it.
     for name in variables[VISIBLE].split(","):
         fitting = [
             gpu

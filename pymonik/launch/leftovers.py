@@ -18,14 +18,16 @@ from pymonik.launch import supervisor
 if TYPE_CHECKING:
     from types import TracebackType
 
-_END_S: Final = 5.0  # for killed processes to be gone: the kernel may be busy with one of them
-_LOOK_S: Final = 0.002
+# Seconds for killed processes to be gone: the kernel may be busy with one of them.
+_END_S: Final = 5.0
+_LOOK_S: Final = 0.002  # seconds between two looks at what is left
 
 
 class Leftovers:
     """Adopts what is started meanwhile, and ends what is left of it."""
 
     def __enter__(self) -> Leftovers:
+        # Children that the task had before the command are its own, and stay.
         self._before = supervisor.below(os.getpid())
         supervisor.become_subreaper()
         return self

@@ -16,7 +16,8 @@ from pymonik.errors import ConfigError
 from pymonik.launch import entry
 
 _ENOUGH = 1 << 16  # more than any cluster of ours opens
-_RESERVE = 64  # for requests, clients and what executors share, beside the executors themselves
+# Files for requests, clients and what executors share, beside those of the executors.
+_RESERVE = 64
 
 
 def raise_limit() -> None:

@@ -33,6 +33,7 @@ def adopt() -> None:
 def start(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own; see `subprocess.Popen`."""
     with _lock:
+        # Their numbers may be given to other processes, which would be taken for ours.
         _started.difference_update([one for one in _started if one.returncode is not None])
         started = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, bufsize=0, start_new_session=True, **options
@@ -47,6 +48,8 @@ def end() -> None:
         return
     with _lock:
         for pid in _orphans():
+            # Found before any is killed: what a killed process has started becomes another's child
+            # at once.
             for one in (pid, *supervisor.below(pid)):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(one, signal.SIGKILL)

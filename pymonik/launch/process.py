@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pymonik.launch.python import Plan
 
-_KILL_S = 8.0  # longer than a supervisor waits for killed processes
+_KILL_S = 8.0  # seconds; longer than a supervisor waits for killed processes, which is 5
 
 
 class Supervised:
@@ -64,6 +64,7 @@ class Supervised:
                     stdout=stdout,
                     stderr=stderr,
                 )
+            # The socket stays open from here on; an error before closes it.
             opened.pop_all()
         ours.setblocking(False)  # noqa: FBT003 - positional only
         self._control = ours
@@ -81,6 +82,8 @@ class Supervised:
     def pump(self) -> bool:
         """Read what the supervisor says; ``False`` when the process and its tree have ended."""
         with self._lock:
+            # Any thread may call this: each takes what is there, and the first that learns of the
+            # end tells all others by `death`.
             while self.death is None:
                 try:
                     said = self._control.recv(4096)
@@ -158,6 +161,7 @@ class Supervised:
         """The supervisor is gone without a word: the kernel killed the process with it."""
         if self.death is not None:
             return
+        # It has ended or was killed, so this returns at once.
         status = self._popen.wait()
         orphans.end()
         is_oom = self._oom_kills.has_new(status)

@@ -61,6 +61,8 @@ def interpreter() -> str:
     Raises:
         ConfigError: `sys.executable` is empty, or runs this program instead of a Python.
     """
+    # Set in a Python that `entry` has not yet reached: the interpreter runs a program that starts
+    # pymonik again, and again.
     if entry.MARK in os.environ:
         raise ConfigError(
             f"sys.executable is {sys.executable!r}, which runs this program and not a Python: set "

@@ -36,6 +36,8 @@ def make_read_only(folder: str) -> bool:
         (place, place, None, _MS_BIND, None),
         (None, place, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY, None),
     )
+    # In this order: a view of its own, which changes nothing elsewhere; then the folder mounted
+    # over itself; then that mount made read-only, which a mount cannot be in one step.
     if libc.unshare(_CLONE_NEWNS) != 0 or any(libc.mount(*one) != 0 for one in mounts):
         return False
     # A process that stands in the folder stands below the mount, where it could still write.

@@ -48,9 +48,12 @@ class Stopping:
         self._unread = b""
         self._lifeline = lifeline
         self._told, teller = os.pipe()
+        # A handler of the interpreter writes to it: it must never wait, and more signals than fit
+        # say no more.
         os.set_blocking(teller, False)
         thread = threading.Thread(target=self._listen, name="stopping", daemon=True)
         thread.start()
+        # After the thread: a signal from here on has somebody who reads.
         signal.set_wakeup_fd(teller, warn_on_full_buffer=False)
         for number in signals:
             signal.signal(number, lambda *_: None)  # the pipe has it

@@ -29,8 +29,8 @@ import time
 from typing import Any
 
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # of prctl; linux/prctl.h
-_END_S = 5.0  # for killed processes to be gone: the kernel may be busy with one of them
-_STOP_ROUNDS = 20  # of stopping a tree that forks meanwhile
+_END_S = 5.0  # seconds for killed processes to be gone: the kernel may be busy with one of them
+_STOP_ROUNDS = 20  # of stopping a tree that forks meanwhile: each stops what the one before missed
 _OF_LIMIT = 0.8  # of a limit of processor time: who dies with so much of it used dies of it
 _KNOWS_CHILDREN = os.path.exists("/proc/self/task")  # noqa: PTH110 - else the group has to do
 
@@ -51,6 +51,7 @@ def supervise(control: int) -> None:
     Args:
         control: The socket to the owner.
     """
+    # Before the fork: nothing of the process may be orphaned before this one adopts it.
     become_subreaper()
     ours = os.getpid()
     try:
@@ -59,6 +60,8 @@ def supervise(control: int) -> None:
         os.write(control, f"error {error.strerror}\n".encode())
         os._exit(1)
     if pid == 0:
+        # The socket ends when the supervisor does, so the process must not hold it open. Its own
+        # session is a group that signals can be sent to.
         os.close(control)
         os.setsid()
         _prctl(_SET_PDEATHSIG, signal.SIGKILL)
@@ -81,13 +84,15 @@ class _Supervisor:
         self._kill_at: float | None = None  # of the monotonic clock
         self._unread = b""
         self._is_owned = True
-        # What the process has open must end with it.
+        # What the process has open must end with it: a pipe that the supervisor held open as well
+        # would never end for whoever reads it.
         os.closerange(0, control)
         os.closerange(control + 1, 1 << 16)
         self._woken, wake = os.pipe()
         os.set_blocking(self._woken, False)
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        # A handler, since Python writes to the pipe only for signals that have one.
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the owner ends it, or its end does
@@ -151,12 +156,15 @@ class _Supervisor:
                 break
             kib = usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1)
             self._peak_kib = max(self._peak_kib, kib)
+            # All children are reaped, adopted ones too, or they would stay as zombies; of one only
+            # the status counts.
             if pid == self._pid:
                 self._status = status
 
     def _end_tree(self) -> None:
         """Kill all that is left, and wait until it is gone."""
         end = time.monotonic() + _END_S
+        # Orders are not read any more: the tree is ended in any case.
         if self._is_owned:
             self._poll.unregister(self._control)
         while below(os.getpid()) and time.monotonic() < end:
@@ -226,6 +234,7 @@ def children_of(pid: int) -> list[int]:
     """Its children, by any of its threads; none where the system does not tell."""
     children: list[int] = []
     try:
+        # The kernel lists children by the thread that has forked them.
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - no pathlib here
             with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123
                 children += map(int, file.read().split())

@@ -11,7 +11,8 @@ import threading
 
 from pymonik.errors import ConfigError
 
-_MOST_S = 10.0  # for which one waits, whatever happens to the thread that has started it
+# Seconds for which a thread waits, whatever happens to the one that has started it.
+_MOST_S = 10.0
 
 
 def check(count: int) -> None:

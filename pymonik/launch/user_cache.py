@@ -51,6 +51,7 @@ def _made(place: Path) -> Path:
 def _without_home() -> Path:
     place = Path(tempfile.gettempdir()) / f"pymonik-cache-{os.getuid()}"
     place.mkdir(mode=0o700, exist_ok=True)
+    # `lstat`, since a link of somebody else's could lead to a folder of ours.
     about = place.lstat()
     is_ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
     if not is_ours or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
