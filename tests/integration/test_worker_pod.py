@@ -118,6 +118,43 @@ def test_another_user_who_may_not_write_the_cache_is_told_so(
         LocalCluster(workers=1, worker=worker, folder=short_path).start()
 
 
+@pytest.mark.parametrize("state", ["idle", "told twice"])
+def test_sigterm_ends_a_first_process_that_is_idle_or_told_twice(
+    in_container: Callable[..., list[str]], short_path: Path, state: str
+) -> None:
+    worker = in_container("true")
+    with (
+        LocalCluster(workers=1, worker=worker, folder=short_path) as cluster,
+        Pymonik(cluster.endpoint),
+    ):
+        running = None
+        if state == "idle":
+            assert double.invoke(1).get(timeout=TIMEOUT_S) == 2
+        elif state == "told twice":
+            running = wait_for.invoke(str(short_path / "go"))
+            while not (short_path / "go.begun").exists():
+                time.sleep(0.01)
+        first = _first_process(cluster)
+        first.send_signal(signal.SIGTERM)
+        if running is not None:
+            first.send_signal(signal.SIGTERM)  # now nobody waits for the task
+        first.wait(TIMEOUT_S)
+        (short_path / "go").touch()
+        if running is not None:
+            assert running.get(timeout=TIMEOUT_S) == "done"  # by another attempt
+        assert double.invoke(2).get(timeout=TIMEOUT_S) == 4
+
+
+def _first_process(cluster: LocalCluster) -> psutil.Process:
+    """That of the container, once it is there."""
+    while True:
+        tree = psutil.Process(cluster.pid).children(recursive=True)
+        for outside in tree:
+            if outside.name() == "unshare" and (inside := outside.children()):
+                return inside[0]
+        time.sleep(0.01)
+
+
 def test_at_sigterm_the_running_task_ends_and_the_first_process_too(
     in_container: Callable[..., list[str]], short_path: Path
 ) -> None:
@@ -129,9 +166,7 @@ def test_at_sigterm_the_running_task_ends_and_the_first_process_too(
         running = wait_for.invoke(str(short_path / "go"))
         while not (short_path / "go.begun").exists():
             time.sleep(0.01)
-        tree = psutil.Process(cluster.pid).children(recursive=True)
-        (outside,) = [one for one in tree if one.name() == "unshare"]
-        (first,) = outside.children()
+        first = _first_process(cluster)
         first.send_signal(signal.SIGTERM)
         (short_path / "go").touch()
         assert running.get(timeout=TIMEOUT_S) == "done"
