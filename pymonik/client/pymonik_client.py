@@ -435,10 +435,16 @@ class Pymonik(Leaving, ClientLooks, AsBefore):
                 from pymonik.client.opening import open_client
 
                 self._session, self._opened_as = open_client(self._wishes)
+                self._follow(self._session, self._opened_as)
                 uncaught_errors.open()
             finally:
                 self._is_opening = False
         return self._session
+
+    def _follow(self, session: RemoteSession, opened: Opened) -> None:
+        """Have nothing left of a session elsewhere that nobody can ask for."""
+        if not opened.is_local and not session.is_recorded:
+            purges.follow(session, session.failures_of_any_time() if self._keeps_failed else tuple)
 
     @property
     def session_id(self) -> str:

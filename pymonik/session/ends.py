@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 from pymonik.errors import DependencyFailedError, TaskCancelledError
@@ -23,6 +24,29 @@ _MOST_FAILURES = 10_000
 _MOST_KEPT = 1_000
 
 
+class Failures:
+    """Calls that failed, and what they need; in the hands of the session.
+
+    The thread of a session must not keep them: each state refers to the session, which is closed
+    when its client is dropped and nothing else refers to it any more.
+
+    Attributes:
+        states: Neither cancelled nor failed for want of an input, until somebody has looked.
+        kept: Inputs and holds, of one call each.
+    """
+
+    __slots__ = ("__weakref__", "kept", "states")
+
+    def __init__(self) -> None:
+        self.states: list[ResultState] = []
+        self.kept: list[tuple[object, ...]] = []
+
+    def take(self) -> list[ResultState]:
+        """The states, each of which is given once."""
+        states, self.states = self.states, []
+        return states
+
+
 class Ends:
     """What all parts of a session's machine ask before they begin anything.
 
@@ -35,7 +59,8 @@ class Ends:
     Attributes:
         closed: Why nothing new is submitted, once that is so.
         is_over: Whether the session has ended, for the control plane too or since that is gone.
-        failures: States that failed, neither cancelled nor for want of an input.
+        failed_results: Results of calls that failed, neither cancelled nor for want of an input; as
+            many as a purge leaves.
     """
 
     def __init__(
@@ -43,10 +68,14 @@ class Ends:
     ) -> None:
         self._tell_printed = tell_printed
         self._keeps_failed = keeps_failed
-        self._kept: list[tuple[object, ...]] = []  # inputs and holds, of one failed call each
         self.closed: BaseException | None = None
         self.is_over = False
-        self.failures: list[ResultState] = []
+        self.failed_results: dict[str, None] = {}
+        self._failures: weakref.ref[Failures] | None = None
+
+    def tell(self, failures: Failures) -> None:
+        """Have calls that fail remembered there, as long as somebody else refers to it."""
+        self._failures = weakref.ref(failures)
 
     def fail_all(self, states: Iterable[ResultState], error: BaseException) -> None:
         """End those that are pending."""
@@ -63,14 +92,23 @@ class Ends:
         if issubclass(kind, DependencyFailedError) and isinstance(state.call, KeptCall):
             state.call = state.call.holding()
         is_own = not issubclass(kind, TaskCancelledError | DependencyFailedError)
-        if is_own and self._keeps_failed and len(self._kept) < _MOST_KEPT:
-            # Before the state fails: it then lets go of its task, which has the inputs.
-            self._kept.append((state.awaited and state.awaited.inputs, state.holds))
+        if is_own:
+            self._remember(state)
         state.fail(error)
         if self._tell_printed is not None:
             self._tell_printed(state, None)
-        if is_own and len(self.failures) < _MOST_FAILURES:
-            self.failures.append(state)
+
+    def _remember(self, state: ResultState) -> None:
+        """Before the state fails: it then lets go of its task, which has the inputs."""
+        if state.result_id and len(self.failed_results) < _MOST_KEPT:
+            self.failed_results[state.result_id] = None
+        failures = self._failures() if self._failures is not None else None
+        if failures is None:
+            return
+        if self._keeps_failed and len(failures.kept) < _MOST_KEPT:
+            failures.kept.append((state.awaited and state.awaited.inputs, state.holds))
+        if len(failures.states) < _MOST_FAILURES:
+            failures.states.append(state)
 
     def tell_printed(self, state: ResultState, opened: OpenedResult) -> None:
         """A call has ended well, and its value is in this result."""

@@ -28,8 +28,8 @@ from pymonik.session import broken, events, own_threads
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pymonik.session.ends import Failures
     from pymonik.session.machine import Machine
-    from pymonik.session.result import ResultState
 
 _log = logging.getLogger(__name__)
 
@@ -122,18 +122,13 @@ class Engine:
         return self._machine.is_silent
 
     @property
-    def failures(self) -> list[ResultState]:
-        """The calls that failed since they were taken last."""
-        return self._machine.failures
-
-    @property
     def failed_results(self) -> list[str]:
         """The results of calls that failed; see `Machine.failed_results`."""
         return self._machine.failed_results
 
-    def take_failures(self) -> list[ResultState]:
-        """The calls that failed since this was asked for last."""
-        return self._machine.take_failures()
+    def tell(self, failures: Failures) -> None:
+        """Have calls that fail remembered there, as long as somebody else refers to it."""
+        self._machine.tell(failures)
 
     @property
     def is_current(self) -> bool:
@@ -183,9 +178,17 @@ class Engine:
 
     # -- thread --------------------------------------------------------------------------------
 
-    def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: it is about to wake
-            os.write(self._pipe[1], b"w")
+    def _wake(
+        self,
+        write: Callable[[int, bytes], int] = os.write,
+        is_full: type[OSError] = OSError,
+    ) -> None:
+        # The defaults are looked up when the class is made: handles that go when the interpreter
+        # has emptied its modules come here too, by `forget`, and would find no `os` any more.
+        try:
+            write(self._pipe[1], b"w")
+        except is_full:  # the thread is about to wake
+            return
 
     def _drain_pipe(self, _: int) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -22,7 +22,7 @@ from pymonik.session import events
 from pymonik.session.asking import Asking
 from pymonik.session.cancelling import Cancelling
 from pymonik.session.deleting import Deleting
-from pymonik.session.ends import Ends
+from pymonik.session.ends import Ends, Failures
 from pymonik.session.items import Items
 from pymonik.session.listening import Listening
 from pymonik.session.outgoing import Outgoing
@@ -186,20 +186,13 @@ class Machine:
         return self._ends.is_over and not is_asked
 
     @property
-    def failures(self) -> list[ResultState]:
-        """The calls that failed since they were taken last; any thread may look."""
-        return list(self._ends.failures)
-
-    @property
     def failed_results(self) -> list[str]:
-        """The results of calls that failed, and that nobody has asked for by `take_failures`."""
-        ids = (state.result_id for state in self._ends.failures)
-        return list(dict.fromkeys(one for one in ids if one is not None))
+        """The results of calls that failed, as many as may stay."""
+        return list(self._ends.failed_results)
 
-    def take_failures(self) -> list[ResultState]:
-        """The calls that failed since this was asked for last."""
-        failures, self._ends.failures = self._ends.failures, []
-        return failures
+    def tell(self, failures: Failures) -> None:
+        """Have calls that fail remembered there, as long as somebody else refers to it."""
+        self._ends.tell(failures)
 
     # -- from callers --------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from pymonik.code.program import Program
 from pymonik.errors import ControlPlaneError, SessionClosedError, UnavailableError, UsageError
 from pymonik.session import events, own_threads, records
 from pymonik.session.callbacks import Callback, Callbacks
+from pymonik.session.ends import Failures
 from pymonik.session.file_uploads import Files, sealed_in
 from pymonik.session.forgetting import Hold, keep
 from pymonik.session.found_calls import tell_found
@@ -158,6 +159,8 @@ class RemoteSession:
         self._pythons = Pythons() if pythons is None else pythons
         self._engine = engine
         engine.belong_to(self)
+        self._failures = Failures()
+        engine.tell(self._failures)
         self._session_id = session_id
         self._environment = environment
         self._program = Program() if program is None else program
@@ -584,17 +587,22 @@ class RemoteSession:
 
     def failures(self) -> list[ResultState]:
         """Calls that failed, neither cancelled nor for want of an input, as far as it remembers."""
-        return self._engine.failures
+        return list(self._failures.states)
 
     @property
     def failed_results(self) -> list[str]:
-        """The results of calls that failed, before somebody asks for those that nobody has seen."""
+        """The results of calls that failed, as many as may stay when the session is purged."""
         return self._engine.failed_results
+
+    def failures_of_any_time(self) -> Callable[[], Sequence[str]]:
+        """Gives `failed_results`, when the session itself is gone, too."""
+        engine = self._engine
+        return lambda: engine.failed_results
 
     def take_unseen_failures(self) -> dict[str, list[ResultState]]:
         """Calls that failed and whose errors nobody looked at, by function; each is given once."""
         unseen: dict[str, list[ResultState]] = {}
-        for state in self._engine.take_failures():
+        for state in self._failures.take():
             if not state.is_seen:
                 unseen.setdefault(state.name, []).append(state)
         return unseen

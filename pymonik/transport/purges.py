@@ -1,4 +1,4 @@
-"""Purges sessions that this program has closed, once it cannot ask for their results any more.
+"""Purges sessions of this program, once it cannot ask for their results any more.
 
 That is when the last handle is gone, or when the program ends: values can be read after the block
 of their client. What calls need that failed stays, so that they can be looked at and run again;
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pymonik.errors import ControlPlaneError
+from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.session.forgetting import is_kept, when_forgotten
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pymonik.runs.rows import Lists
     from pymonik.session.remote import RemoteSession
@@ -30,77 +30,101 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_AGAIN_S: Final = 0.05
 _MOST_AT_EXIT_S: Final = 5.0  # seconds that purging may keep a program from ending
 _MOST_RESULTS: Final = 100_000  # of a session that are deleted one by one
 _MOST_FAILED: Final = 1_000  # calls of a session whose data stay
 _TOGETHER: Final = 500  # results of one request to delete data
 
 
-class _Closed(msgspec.Struct, frozen=True):
-    """A session to purge.
+class _Followed(msgspec.Struct):
+    """A session of this program, which is to be purged.
 
     Attributes:
-        failed: Results of calls that failed.
-        pid: Of the process that closed it; a fork of it must not do this.
+        failed: Gives the results of calls that failed, which are to stay.
+        pid: Of the process that has the session; a fork of it must not purge it.
+        is_closed: Whether its client has closed it.
     """
 
     lists: Listing
     session_id: str
-    failed: tuple[str, ...]
+    failed: Callable[[], Sequence[str]]
     pid: int
+    is_closed: bool = False
 
 
 class Purges:
-    """Sessions to purge. Found by the garbage collector, purged when the next one is closed."""
+    """Sessions to purge. Found by the garbage collector, purged when one is opened or closed."""
 
     def __init__(self) -> None:
-        self._found: deque[_Closed] = deque()  # appended to by the garbage collector: no lock
-        self._closed: weakref.WeakKeyDictionary[RemoteSession, _Closed]
-        self._closed = weakref.WeakKeyDictionary()
+        self._found: deque[_Followed] = deque()  # appended to by the garbage collector: no lock
+        self._followed: weakref.WeakKeyDictionary[RemoteSession, _Followed]
+        self._followed = weakref.WeakKeyDictionary()
+
+    def follow(self, session: RemoteSession, failed: Callable[[], Sequence[str]]) -> None:
+        """Have an open session purged some time after nothing refers to it any more.
+
+        Args:
+            session: That was opened.
+            failed: Gives the results of its calls that failed; does not refer to the session.
+        """
+        followed = _Followed(session.lists, session.session_id, failed, os.getpid())
+        self._followed[session] = followed
+        when_forgotten(session, self._found.append, followed)
+        self._begin()
 
     def expect(self, session: RemoteSession, failed: Sequence[str]) -> None:
-        """Have a closed session purged when nothing refers to it any more, or at the end."""
-        closed = _Closed(
-            session.lists, session.session_id, tuple(failed[:_MOST_FAILED]), os.getpid()
-        )
-        self._closed[session] = closed
-        when_forgotten(session, self._found.append, closed)
+        """The session was closed: it is purged at the end of the program at the latest."""
+        followed = self._followed.get(session)
+        if followed is not None:
+            kept = tuple(failed[:_MOST_FAILED])
+            followed.failed, followed.is_closed = lambda: kept, True
+        self._begin()
+
+    def _begin(self) -> None:
         if self._found:
             threading.Thread(target=self.purge_found, name="pymonik-purges", daemon=True).start()
 
     def purge_found(self) -> None:
         """Purge those that the garbage collector has found until now."""
-        while self._found:
+        for _ in range(len(self._found)):
             try:
-                closed = self._found.popleft()
+                followed = self._found.popleft()
             except IndexError:  # another thread was faster
                 return
-            _purge(closed)
+            if not _purge(followed):
+                self._found.append(followed)
 
     def purge_all(self) -> None:
-        """At the end of the program: those too whose handles are still there."""
+        """At the end of the program: closed ones too whose handles are still there."""
         end = time.monotonic() + _MOST_AT_EXIT_S
-        for session, closed in list(self._closed.items()):
-            if not is_kept(session):
-                self._found.append(closed)
+        for session, followed in list(self._followed.items()):
+            if followed.is_closed and not is_kept(session):
+                self._found.append(followed)
         while self._found and time.monotonic() < end:
-            _purge(self._found.popleft())
+            self.purge_found()
+            if self._found:  # the thread of a session that nobody has closed is closing it just now
+                time.sleep(_AGAIN_S)
 
 
 purges: Final = Purges()
 atexit.register(purges.purge_all)
 
 
-def _purge(closed: _Closed) -> None:
-    if closed.pid != os.getpid():
-        return
+def _purge(followed: _Followed) -> bool:
+    """Purge it; `False` if it is to be tried again, since it is being closed just now."""
+    if followed.pid != os.getpid():
+        return True
+    failed = followed.failed()[:_MOST_FAILED]
     try:
-        if closed.failed:
-            _delete_others(closed.lists, closed.session_id, closed.failed)
+        if failed:
+            _delete_others(followed.lists, followed.session_id, failed)
         else:
-            closed.lists.purge_session(closed.session_id)
+            followed.lists.purge_session(followed.session_id)
     except ControlPlaneError as error:
-        _log.debug("session %s was not purged: %s", closed.session_id, error)
+        _log.debug("session %s was not purged: %s", followed.session_id, error)
+        return followed.is_closed or isinstance(error, UnavailableError)
+    return True
 
 
 def _delete_others(lists: Lists, session_id: str, failed: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import json
 import os
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -241,3 +243,36 @@ def test_the_tools_of_armonik_show_program_session_and_function(
     options = found[named.task_id]
     assert (options.application_name, options.application_service) == ("mine", "solver")
     assert options.application_namespace == "shown"
+
+
+def test_a_session_that_nobody_closes_is_purged_once_nothing_refers_to_it(
+    cluster: LocalCluster,
+) -> None:
+    """As when a cell that sets up a client is run again."""
+    ids = []
+    for number in range(3):
+        client = Pymonik(cluster.endpoint, on_unseen="ignore").create()
+        ids.append(client.session_id)
+        assert square.invoke(number).get(WAIT_S) == number * number
+        if number == 1:
+            square.invoke(None).exception(WAIT_S)
+        del client
+        gc.collect()
+    last = Pymonik(cluster.endpoint).create()
+    try:
+        end = time.monotonic() + WAIT_S
+        while status_of(last, ids[0]) != "PURGED" or status_of(last, ids[2]) != "PURGED":
+            assert time.monotonic() < end
+            with Pymonik(cluster.endpoint):  # sessions are purged when another one is opened
+                gc.collect()
+        # What failed can be looked at.
+        assert status_of(last, ids[1]) == "CLOSED"
+        there = last.session.lists.results_named("", session_id=ids[1])
+        assert "square payload" in {row.name for row in there}
+    finally:
+        last.close()
+
+
+def status_of(client: Pymonik, session_id: str) -> str:
+    row = client.session.lists.session(session_id)
+    return row.status if row is not None else ""
