@@ -12,6 +12,7 @@ from pymonik.errors import ControlPlaneError, UnavailableError
 from pymonik.session import events
 from pymonik.session.asking import pause
 from pymonik.session.items import LARGE_BYTES
+from pymonik.session.unread import Unread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ class Values:
         self._to_read: list[str] = []  # ids to ask for at the end of this turn of the machine
         # Completed results that may be read ahead, in the order of their ends. Weakly: a value
         # whose handle is gone is not read.
-        self._unread: dict[str, weakref.ref[ResultState]] = {}
+        self._unread = Unread()
 
     @property
     def are_being_read(self) -> bool:
@@ -80,7 +81,7 @@ class Values:
     def completed(self, state: ResultState, result_id: str) -> None:
         """A value is there that may be read ahead."""
         if self._reads_ahead:
-            self._unread[result_id] = weakref.ref(state)
+            self._unread.add(result_id, weakref.ref(state))
 
     def open(self, awaited: Awaited, data: bytes | None, now: float) -> None:
         """Find out how the calls of a completed result ended, and how long they took."""
@@ -115,16 +116,14 @@ class Values:
             reading.since = now
             reading.ahead = None
             reading.wants.append(want)
-            self._unread.pop(result_id, None)
+            self._unread.discard(result_id)
         if self._reads_ahead and len(event.ids) < _AHEAD:
-            self._read_ahead(now)
+            self._read_ahead(event.ids[0], now)
 
-    def _read_ahead(self, now: float) -> None:
-        """Read small results that ended and nobody has asked for: they may be asked for next."""
+    def _read_ahead(self, wanted: str, now: float) -> None:
+        """Read small results that ended around one that is wanted: they may be asked for next."""
         ids: list[str] = []
-        while self._unread and len(ids) < _AHEAD:
-            result_id = next(iter(self._unread))
-            state = self._unread.pop(result_id)
+        for result_id, state in self._unread.around(wanted, _AHEAD):
             known = state()
             if known is not None and known.news is None and result_id not in self._reading:
                 self._reading[result_id] = _Reading(now, ahead=state)

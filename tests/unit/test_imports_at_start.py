@@ -44,7 +44,7 @@ def _loaded(statement: str) -> set[str]:
         ("from pymonik import task", 74, _OTHERS | _NOT_OF_CALLS),
         ("from pymonik import LocalCluster, Pymonik, task", 95, _OTHERS | {"google.protobuf"}),
         ("import pymonik.executor.__main__", 130, _OTHERS | _NOT_OF_CALLS),
-        ("import pymonik.cluster.__main__", 91, _OTHERS | {"cloudpickle", "google.protobuf"}),
+        ("import pymonik.cluster.__main__", 92, _OTHERS | {"cloudpickle", "google.protobuf"}),
     ],
 )
 def test_a_start_loads_what_it_needs(statement: str, most: int, unasked: set[str]) -> None:

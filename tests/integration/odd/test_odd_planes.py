@@ -153,3 +153,19 @@ def test_a_thousand_calls_are_few_requests(far: Callable[..., Far]) -> None:
     asked = {name: sent[name] for name in ("CreateResultsMetaData", "CreateResults", "SubmitTasks")}
     assert 0 < sum(asked.values()) <= 8, asked
     assert [handle.get(PATIENCE_S) for handle in handles] == [2 * n for n in range(1000)]
+
+
+def test_values_are_asked_for_once_each_and_nothing_else_is(far: Callable[..., Far]) -> None:
+    one = far(delay_s=0.01)
+    waited_for = [add.invoke(n, 1, pymonik=one.client) for n in range(100)]
+    for handle in waited_for:
+        handle.wait(PATIENCE_S)
+    handles = [add.invoke(n, 2, pymonik=one.client) for n in range(100)]
+    for handle in handles:
+        handle.wait(PATIENCE_S)
+    before = one.plane.counts.copy()
+    assert [handle.get(PATIENCE_S) for handle in handles] == [n + 2 for n in range(100)]
+    asked = one.plane.counts - before
+    assert 100 <= asked["DownloadResultData"] <= 132  # some of those that ended just before
+    assert set(asked) == {"DownloadResultData"}  # the events have told the rest
+    assert waited_for[0].get(PATIENCE_S) == 1
