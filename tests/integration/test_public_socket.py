@@ -42,7 +42,7 @@ if __name__ == "__main__":
         with Pymonik(cluster):
             there = set(loaded.invoke().get(timeout=30))
         here = set(sys.modules)
-        for name in ("grpc", "asyncio", "yaml", "numpy", "pandas", "IPython", "psutil", "email"):
+        for name in ("grpc", "asyncio", "yaml", "numpy", "pandas", "IPython", "psutil"):
             assert name not in here, name
             assert name not in there, name
         assert not {"armonik", "google.protobuf", "pymonik.transport"} & there
