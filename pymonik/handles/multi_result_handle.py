@@ -186,6 +186,9 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
     @property
     def counts(self) -> dict[str, int]:
         """How many are ``"ok"``, ``"failed"``, ``"cancelled"`` and ``"pending"``, as of now."""
+        from pymonik.runs.hearing import hear_once
+
+        hear_once(handle._state for handle in self._drawn)
         counts = {"ok": 0, "failed": 0, "cancelled": 0, "pending": 0}
         for handle in self._drawn:
             counts[handle.status] += 1
@@ -297,9 +300,11 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
 
         Fetches the values that are there; nothing is waited for.
         """
+        from pymonik.runs.hearing import hear_once
         from pymonik.runs.table import rows
 
         handles = self._handles
+        hear_once(one._state for one in handles)
         load(handles)
         values = [None if one._value is UNKNOWN else one._value for one in handles]
         return rows([one._state for one in handles], values)

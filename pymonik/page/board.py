@@ -201,11 +201,16 @@ class Board:
         for row in self._table.rows:
             if row.first_id not in known:
                 groups.setdefault((row.session_id, row.run, row.function), []).append(row)
-        by_name = {
+        by_name: dict[tuple[str, str, str], HeldRun | RecordedView] = {
             (view.session_id, label, view.function): view
             for view in recorded
             for label in (view.label, view.run.label)  # tasks of a run without one have none
         }
+        # Under the name of a function alone there are its single calls too, which are no part of
+        # a map that is held; in a session with a name they have a record of their own.
+        for held_run in self._held.values():
+            if held_run.label:
+                by_name[held_run.session_id, held_run.label, held_run.function] = held_run
         for name in by_name.keys() & groups.keys():
             # A chunk gives calls to tasks that no record names; ArmoniK shows them under its label.
             by_name[name].adopt(row.first_id for row in groups.pop(name))

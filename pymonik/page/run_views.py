@@ -132,6 +132,10 @@ class HeldRun:
         # A watch that first looked later does not know when the last call ended.
         return replace(snapshot, elapsed_s=max(ends) - self.started)
 
+    def adopt(self, tasks: Iterable[str]) -> None:
+        """Take tasks that no handle knows, and which run calls of it: parts of chunks."""
+        self._tasks.update(tasks)
+
     def tasks(self) -> set[str]:
         """First ids of its tasks, as far as they were sent."""
         # A call that has not ended may yet leave with another task: parts of chunks are sent again.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from pymonik.errors import WaitTimeoutError
+from pymonik.errors import PymonikError, WaitTimeoutError
 from pymonik.session.remote import RemoteSession
 from pymonik.session.run import RunOfOthers
 
@@ -40,6 +40,22 @@ def hear_of_found(states: Iterable[ResultState]) -> None:
         ended = [one for key, row in rows.items() if row.status in _ENDED for one in by_result[key]]
         with contextlib.suppress(WaitTimeoutError):
             session.wait(ended, _NEWS_S)
+
+
+def hear_once(states: Iterable[ResultState]) -> None:
+    """`hear_of_found` for runs that nobody has looked at yet: later news come by themselves.
+
+    Whoever prints a run must get a line, so a cluster that does not answer is no error here.
+    """
+    fresh: dict[RunOfOthers, list[ResultState]] = {}
+    for state in states:
+        run = None if state.is_final or state.run is None else state.run.root
+        if isinstance(run, RunOfOthers) and not run.was_heard:
+            fresh.setdefault(run, []).append(state)
+    for run, pending in fresh.items():
+        with contextlib.suppress(PymonikError):
+            hear_of_found(pending)
+        run.was_heard = True
 
 
 def _is_of_others(state: ResultState) -> bool:

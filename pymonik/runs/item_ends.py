@@ -128,6 +128,11 @@ class ItemEnds:
             at = head.moved[at[1]]
         return at
 
+    def owner_of(self, at: At) -> str:
+        """First id of the task that has the call now; ``""`` where no result is known."""
+        row = self._rows.get(self.place_of(at)[0])
+        return "" if row is None else first_id(row.owner)
+
     def end_of(self, at: At) -> str:
         """``"ok"``, ``"failed"``, ``"cancelled"`` or ``"pending"``."""
         result_id, place = self.place_of(at)

@@ -300,10 +300,12 @@ class CallsLook:
         return why_states(states, title(states))
 
     def __str__(self) -> str:
+        from pymonik.runs.hearing import hear_once
         from pymonik.runs.snapshot_lines import line
         from pymonik.runs.tally import Tally
 
         states = self._states()
+        hear_once(states)
         return line(Tally(states, title(states), started(states)).look(time.time()))
 
     def _repr_html_(self) -> str:

@@ -14,7 +14,7 @@ from pymonik.wire import containers
 from pymonik.wire.call import RUN_RECORD_PREFIX, RunRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pymonik.runs.rows import Lists, ResultRow
     from pymonik.session.recorded import RecordedRun
@@ -32,6 +32,7 @@ class Standing:
     Attributes:
         left: Items that never left the client that made the run.
         to_go: Items that have a task, and have not ended.
+        running: Those of them whose task a worker has, where that was asked for.
     """
 
     total: int = 0
@@ -39,6 +40,7 @@ class Standing:
     failed: int = 0
     cancelled: int = 0
     to_go: int = 0
+    running: int = 0
     left: int = 0
 
     def __str__(self) -> str:
@@ -97,7 +99,10 @@ def drop_unsent(run: RecordedRun, rows: Mapping[str, ResultRow]) -> None:
 
 
 def standing(
-    lists: Lists, runs: Sequence[RecordedRun], rows: Mapping[str, ResultRow]
+    lists: Lists,
+    runs: Sequence[RecordedRun],
+    rows: Mapping[str, ResultRow],
+    running: Collection[str] = (),
 ) -> list[Standing]:
     """How far each of the runs is.
 
@@ -105,14 +110,15 @@ def standing(
         lists: Of the control plane.
         runs: Without the items that never left.
         rows: Of their outputs.
+        running: First ids of the tasks that workers have.
     """
     items = [item.at for run in runs for item in run.items.values()]
     ends = ItemEnds(lists, rows)
     ends.look((output_id for output_id, _ in items), chunks_of(items))
-    return [_standing(run, ends) for run in runs]
+    return [_standing(run, ends, running) for run in runs]
 
 
-def _standing(run: RecordedRun, ends: ItemEnds) -> Standing:
+def _standing(run: RecordedRun, ends: ItemEnds, running: Collection[str]) -> Standing:
     found = Standing(total=run.total, left=run.total - len(run.items))
     for item in run.items.values():
         match ends.end_of(item.at):
@@ -124,6 +130,7 @@ def _standing(run: RecordedRun, ends: ItemEnds) -> Standing:
                 found.cancelled += 1
             case _:
                 found.to_go += 1
+                found.running += ends.owner_of(item.at) in running
     return found
 
 

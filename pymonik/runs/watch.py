@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol, cast, runtime_checkable
 
-from pymonik.errors import PymonikError
+from pymonik.errors import PymonikError, TaskCancelledError
 from pymonik.runs.error_lines import summary
 from pymonik.runs.looking import why
 from pymonik.runs.reasons import Reason, Why
@@ -116,10 +116,16 @@ def why_states(states: Sequence[ResultState], title: str) -> Why:
 
 def _ended(states: Sequence[ResultState], title: str) -> Why:
     """Nothing is left to explain but failures."""
-    faults = Counter(str(summary(one.error)) for one in states if one.error is not None)
+    errors = [one.error for one in states if one.error is not None]
+    cancelled = sum(issubclass(type(error), TaskCancelledError) for error in errors)
+    faults = Counter(
+        str(summary(error)) for error in errors if not issubclass(type(error), TaskCancelledError)
+    )
     reasons = [
         Reason(number, "failed", fault) for fault, number in faults.most_common(_MOST_FAULTS)
     ]
+    if cancelled:
+        reasons.append(Reason(cancelled, "cancelled", "by a program or a person"))
     return Why(f"{title}: all of {len(states)} ended", reasons)
 
 

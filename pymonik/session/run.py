@@ -124,9 +124,22 @@ class RunOfOthers(Run):
     """A run that another program has made, or this one before it was started again.
 
     Its calls have no arguments here: these are read from the cluster when they are asked for.
+
+    Attributes:
+        was_heard: Whether the program has waited once for news of what had ended before it came.
     """
 
-    __slots__ = ()
+    __slots__ = ("was_heard",)
+
+    def __init__(
+        self,
+        function: Callable[..., object],
+        name: str,
+        label: str = "",
+        parameters: Sequence[str] = (),
+    ) -> None:
+        super().__init__(function, name, label, parameters)
+        self.was_heard = False
 
 
 def unknown_function(*_: object, **_kwargs: object) -> NoReturn:
