@@ -6,7 +6,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from pymonik.errors import ConfigError
+from pymonik.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -52,6 +52,16 @@ def listing_at(config: ClusterConfig) -> Iterator[Listing]:
         yield Listing(channel, timeout_s=_CONNECT_S)
     finally:
         channel.close()
+
+
+def check_session(lists: Listing, session_id: str) -> None:
+    """Refuse the id of a session that the cluster does not have; ``""`` means all sessions.
+
+    Raises:
+        UsageError: An empty table would say that the session has nothing.
+    """
+    if session_id and lists.session(session_id) is None:
+        raise UsageError(f"there is no session {session_id}")
 
 
 def find(options: argparse.Namespace) -> ClusterConfig:

@@ -38,14 +38,14 @@ def run(options: argparse.Namespace) -> int:
     with connection.listing(options) as lists:
         tasks = _tasks(lists, options.what, options.limit)
         lines = [line for task in tasks for line in _lines(lists, task)]
+    if not tasks:
+        raise ConfigError(f"no task, session or run is called {options.what!r}")
     found = [line for line in lines if wanted.search(line["text"])]
     if options.json:
         show(found, as_json=True, none="")
         return 0
     for line in found:
         say(f"[{line['call']}] {line['text']}")
-    if not tasks:
-        raise ConfigError(f"no task, session or run is called {options.what!r}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, none: str = "no
     if as_json:
         print_json(rows)
         return
-    say("\n".join(table(rows)) if rows else none)
+    say("\n".join(_fitting(table(rows))) if rows else none)
 
 
 def print_json(value: object) -> None:
@@ -51,6 +52,14 @@ def table(rows: Sequence[Mapping[str, object]]) -> list[str]:
         ).rstrip()
         for line in lines
     ]
+
+
+def _fitting(lines: list[str]) -> list[str]:
+    """Lines as a terminal shows them without a break; a pipe and a file get all of each."""
+    if not sys.stdout.isatty():
+        return lines
+    width = shutil.get_terminal_size().columns
+    return [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
 
 
 def age(instant: float | None, now: float | None = None) -> float | None:

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print them."""
     with connection.listing(options) as lists:
+        connection.check_session(lists, options.session)
         tasks = lists.tasks(session_id=options.session, statuses=sorted(RUNNING))
     rows = [{name: as_row(task)[name] for name in _SHOWN} for task in tasks]
     show(rows, as_json=options.json, none="no task is running")

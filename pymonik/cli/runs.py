@@ -94,6 +94,7 @@ def _row(run: RunSummary) -> _Row:
 def run(options: argparse.Namespace) -> int:
     """Print them, those that were started last first."""
     with connection.listing(options) as lists:
+        connection.check_session(lists, options.session)
         tasks = lists.tasks(session_id=options.session, limit=_MOST_TASKS, newest_first=True)
         running = {row.first_id for row in tasks if row.status in RUNNING}
         recorded = _recorded(lists, options.session, running)

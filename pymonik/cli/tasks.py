@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print them."""
     with connection.listing(options) as lists:
+        connection.check_session(lists, options.session)
         rows = lists.tasks(
             session_id=options.session,
             statuses=STATES[options.state] if options.state else (),

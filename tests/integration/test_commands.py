@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -162,6 +163,7 @@ def test_a_cluster_of_this_user_is_found(
         *("tasks --endpoint ftp://x", "logs x --endpoint unix:/nowhere"),
         *("dashboard --port 99999", "tasks --endpoint https://{here}", "why no-such-session"),
         *("logs nothing", "logs x --grep (", "cancel nothing", "sessions --older banana"),
+        *("ps nothing", "runs nothing", "tasks nothing --json", "logs nothing --json"),
     ],
 )
 def test_an_error_is_one_line_and_code_2(cluster: LocalCluster, command: str) -> None:
@@ -174,6 +176,20 @@ def test_an_error_is_one_line_and_code_2(cluster: LocalCluster, command: str) ->
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("pymonik: ")
+
+
+def test_a_table_is_no_wider_than_the_terminal(cluster: LocalCluster, client: Pymonik) -> None:
+    command = [sys.executable, "-m", "pymonik", "tasks", "--endpoint", cluster.endpoint]
+    reading, terminal = os.openpty()
+    subprocess.run(
+        command, stdout=terminal, timeout=TIMEOUT_S, check=True, env={**os.environ, "COLUMNS": "80"}
+    )
+    os.close(terminal)
+    text = os.read(reading, 1 << 16).decode()
+    os.close(reading)
+    widths = [len(line) for line in text.splitlines()]
+    assert len(widths) > 4
+    assert max(widths) == 80
 
 
 def _command(*words: str) -> subprocess.CompletedProcess[str]:
