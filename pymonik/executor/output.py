@@ -32,7 +32,6 @@ from pymonik.executor.output_files import (
 )
 from pymonik.executor.output_marks import MOST_BOARD, Marks, call_of, marks_file, run_and_place
 from pymonik.wire.live import EARLIER
-from pymonik.wire.streams import as_text, joined, last_of
 
 if TYPE_CHECKING:
     from pymonik.executor.frames import Run
@@ -264,6 +263,8 @@ class Output:
 
     def last_of_present(self) -> tuple[str, tuple[int, ...]]:
         """The last that the present call has printed, and its turns: `pymonik.wire.streams`."""
+        from pymonik.wire.streams import as_text  # few executors die
+
         return as_text(pieces(self.fds, self._of_present()))
 
     def _of_present(self) -> list[Span]:
@@ -273,6 +274,8 @@ class Output:
 
     def of_calls(self, calls: int) -> list[list[Piece]]:
         """The last that each of the first calls of the run has printed."""
+        from pymonik.wire.streams import joined, last_of  # few executors die
+
         kept: list[list[Piece]] = [[] for _ in range(calls)]
         points = [self._run_begins]
         for _, mark in self._marks.between(self._first_mark, self._seen):
