@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+_UP: Final = "\x1b[A"  # moves the cursor to the line above
 _LONGEST: Final = 64 * 1024  # characters; a longer line is cut into several
 
 
 class Lines:
     """Puts lines together.
 
-    Bars that draw themselves anew after a carriage return, as tqdm does, leave what they show last.
+    Bars that draw themselves anew after a carriage return, as tqdm does, leave what they show last;
+    those that they draw below themselves meanwhile leave nothing.
     """
 
     def __init__(self) -> None:
@@ -26,7 +28,8 @@ class Lines:
             stream: What the text belongs to.
             text: What came.
         """
-        *whole, rest = (self._begun.pop(stream, "") + text).split("\n")
+        text = self._begun.pop(stream, "") + text
+        *whole, rest = (_without_below(text) if _UP in text else text).split("\n")
         if rest:
             # Cut at once: a bar that is drawn a million times before its line ends is kept once.
             self._begun[stream] = rest = _without_past(rest, is_whole=False)
@@ -42,6 +45,14 @@ class Lines:
         """
         streams = [stream for stream in self._begun if belongs(stream)]
         return [(one, _without_past(self._begun.pop(one), is_whole=True)) for one in streams]
+
+
+def _without_below(text: str) -> str:
+    """A text without what was written below a line that was gone back to, as by nested bars."""
+    while (up := text.find(_UP)) >= 0:
+        # Where the end of the line above came earlier, only what stands on this one is left out.
+        text = text[: max(0, text.rfind("\n", 0, up))] + text[up + len(_UP) :]
+    return text
 
 
 def _without_past(line: str, *, is_whole: bool) -> str:

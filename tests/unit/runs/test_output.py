@@ -29,6 +29,18 @@ def test_a_bar_that_draws_itself_anew_leaves_what_it_shows_last() -> None:
     assert lines.add("windows", "\nmore\r\n") == ["text", "more"]
 
 
+def test_bars_below_a_bar_leave_nothing() -> None:
+    lines = Lines()
+    for outer in range(3):
+        assert lines.add("bars", f"\router {outer}") == []
+        for inner in range(50):
+            assert lines.add("bars", f"\n\rinner {inner}\x1b[A") == []
+        assert lines.add("bars", "\n\n\rdeep\x1b[A\x1b[A") == []
+    assert lines.add("bars", "\router 3\n") == ["outer 3"]
+    assert lines.add("late", "above\n") == ["above"]  # a look came between the two
+    assert lines.add("late", "\rinner\x1b[A\rabove, again\n") == ["above, again"]
+
+
 def test_a_line_without_an_end_is_cut_and_takes_no_memory() -> None:
     lines = Lines()
     pieces = [line for _ in range(10) for line in lines.add("long", "x" * 50_000)]
