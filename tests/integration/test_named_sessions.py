@@ -433,6 +433,7 @@ def test_a_handle_out_of_a_pickle_is_run_again_as_what_it_is_in_its_run(
 ) -> None:
     first = Pymonik(cluster.endpoint, session="pickled", on_unseen="ignore").create()
     made = refuse.map_invoke(range(5), label="refused", chunk_size=5)
+    made.wait(timeout=WAIT_S, return_exceptions=True)  # what has not ended is not run again
     data = pickle.dumps(made[3])
     first.leave()
     with Pymonik(cluster.endpoint) as elsewhere:  # not the session that it belongs to
