@@ -9,9 +9,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from pymonik.executor.descriptors import Descriptors
-
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pymonik.executor.printed import Printed
 
 _STANDARD: Final = {0: "stdin", 1: "stdout", 2: "stderr"}
@@ -20,13 +20,15 @@ _STANDARD: Final = {0: "stdin", 1: "stdout", 2: "stderr"}
 _WRITTEN: Final = {"encoding": "utf-8", "errors": "backslashreplace", "line_buffering": True}
 _AS_OPENED: Final = {**_WRITTEN, "newline": None, "write_through": False}
 
+File = tuple[int, ...]  # device and inode, see `files_of`
+
 
 class StandardStreams:
     """The standard streams of this process as they are now."""
 
     def __init__(self) -> None:
         self._copies = {fd: os.dup(fd) for fd in _STANDARD}  # calls may close or redirect theirs
-        self._files = Descriptors(tuple(_STANDARD))
+        self._files = files_of(_STANDARD)
         self._streams = {name: getattr(sys, name) for name in _STANDARD.values()}
         self._note()
 
@@ -53,7 +55,11 @@ class StandardStreams:
     def and_files_are_there(self) -> bool:
         """Whether the files below the streams are there, too; most calls leave them alone."""
         try:
-            return self._files.are_same and all(map(os.get_blocking, _STANDARD)) and self.are_there
+            return (
+                files_of(_STANDARD) == self._files
+                and all(map(os.get_blocking, _STANDARD))
+                and self.are_there
+            )
         except OSError:
             return False
 
@@ -95,9 +101,8 @@ class StandardStreams:
         faulthandler.enable(self._copies[2])
 
     def _put_back_files(self) -> None:
-        if not self._files.are_same:
-            for fd, copy in self._copies.items():
-                os.dup2(copy, fd)
+        for fd, copy in self._copies.items():
+            os.dup2(copy, fd)  # does nothing where the file is the same
         for fd in _STANDARD:
             # Non-blocking mode is of the open file, not of the descriptor: a child that set it has
             # set it here too, and a print of the next call would raise `BlockingIOError`.
@@ -183,3 +188,13 @@ def _is_open(stream: Any) -> bool:
         return not stream.closed
     except ValueError:  # its buffer was taken away
         return False
+
+
+def files_of(fds: Iterable[int]) -> list[File]:
+    """What tells the files that descriptors stand for from all others.
+
+    Raises:
+        OSError: One of them is closed.
+    """
+    # Device and inode; as a slice, since attributes of it take as long as the call of the system.
+    return [os.fstat(fd)[1:3] for fd in fds]

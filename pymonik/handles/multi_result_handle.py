@@ -364,7 +364,7 @@ class MultiResultHandle(CallsLook, ReferableGroup, Sequence[ResultHandle[R_co]])
             end = start + _LOADED_TOGETHER
             part = self._handles[start:end]
             settle(part, None, until_failure=True, alarms=self._handles[end:])
-            if any(handle._state.status is not Status.COMPLETED for handle in part):
+            if [handle for handle in part if handle._state.status is not Status.COMPLETED]:
                 return
             load(part)
 

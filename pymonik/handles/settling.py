@@ -39,7 +39,7 @@ def settle(
         until_failure: Whether one that failed is enough.
         alarms: One of these that failed is enough too, once the wait takes long.
     """
-    if until_failure and any(handle._state.error is not None for handle in handles):
+    if until_failure and has_failed(handles):
         return
     pending = [handle for handle in handles if handle._state.status is Status.PENDING]
     groups = by_session(pending)
@@ -62,6 +62,12 @@ def settle(
     if groups:
         waiting.wait(block, [handle._state for handle in pending], wait_s(timeout))
     ensure_saved(handles)
+
+
+def has_failed(handles: Sequence[ResultHandle[Any]]) -> bool:
+    """Whether one of them has failed, as far as is known."""
+    # A list: with a generator each item would cost three times as much, and a map asks this twice.
+    return bool([handle for handle in handles if handle._state.error is not None])
 
 
 def settle_until(handles: Sequence[ResultHandle[Any]], limit_s: float | None) -> None:

@@ -129,7 +129,7 @@ class Items:
                 self._ends.fail(state, _error(state, item, contents))
                 continue
             state.news = held = held or self.keep(contents.opened)
-            state.complete(now)
+            state.end(Status.COMPLETED, now)
             if has_printed:
                 self._ends.tell_printed(state, contents.opened)
         for result_id, states in elsewhere.items():
@@ -183,5 +183,5 @@ def _learn(pace: Pace, opened: OpenedResult) -> None:
     if meta.origin is not None:
         pace.saw((meta.origin.host, meta.origin.pid, meta.origin.executor))
     if meta.seconds:
-        calls = sum(item.ref is None for item in meta.items)
+        calls = [item.ref for item in meta.items].count(None)
         pace.learn(max(meta.seconds, opened.nbytes / _BYTES_PER_S), max(1, calls))

@@ -249,11 +249,11 @@ class Outgoing:
                     self._ends.fail(state, dependency_failed(error, "", state.result_id or ""))
         if isinstance(task, RepeatedTask):
             return any(state.status is Status.PENDING for state in task.states)
-        if any(state.status is not Status.PENDING for state in task.states):
+        states = [state for state in task.states if state.status is Status.PENDING]
+        if len(states) < len(task.states):
             pairs = zip(task.calls, task.states, strict=True)
-            left = [pair for pair in pairs if pair[1].status is Status.PENDING]
-            task.calls = [call for call, _ in left]
-            task.states = [state for _, state in left]
+            task.calls = [call for call, state in pairs if state.status is Status.PENDING]
+            task.states = states
         if not task.states:
             task.leave_series()
             return False

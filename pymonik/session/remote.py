@@ -503,12 +503,14 @@ class RemoteSession:
                 found[i] = opened
         results = [opened for opened in found if opened is not None]
         last: OpenedResult | None = None
+        live, is_told = self.live, False
         for state, opened in zip(states, results, strict=True):
             if opened is not last:  # the values of a chunk come one after the other
-                self._pythons.saw(opened.meta.origin)
                 last = opened
-            if opened.meta.output and self.live is not None and self.live.is_late:
-                self.live.ended(state, opened)
+                self._pythons.saw(opened.meta.origin)
+                is_told = opened.meta.output and live is not None and live.is_late
+            if is_told and live is not None:
+                live.ended(state, opened)
         return results
 
     def cancel(self, states: Sequence[ResultState]) -> None:

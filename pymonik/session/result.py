@@ -155,15 +155,16 @@ class ResultState:
             now: The time, in seconds since the epoch. States that end together share the number:
                 a million of them would take 24 MB.
         """
-        self._end(Status.COMPLETED, now)
+        self.end(Status.COMPLETED, now)
 
     def fail(self, error: BaseException) -> None:
         """The value will never exist. Does nothing on a final state."""
         if self.status is Status.PENDING:
             self.error = error  # before the status: whoever sees FAILED finds it
-            self._end(Status.FAILED)
+            self.end(Status.FAILED)
 
-    def _end(self, status: Status, now: float | None = None) -> None:
+    def end(self, status: Status, now: float | None = None) -> None:
+        """Become final, if the state is not, and tell those who want to know; see `complete`."""
         if self.status is not Status.PENDING:
             return
         self.ended_at = time.time() if now is None else now
@@ -263,9 +264,9 @@ def release(lock: threading.Lock) -> None:
 
 def learn(states: Sequence[ResultState], results: Sequence[OpenedResult]) -> None:
     """Keep what results say of how they were made; those that hold several values come often."""
-    heads: dict[int, ResultMeta] = {}
+    last: OpenedResult | None = None
+    head: ResultMeta | None = None
     for state, result in zip(states, results, strict=True):
-        head = heads.get(id(result))
-        if head is None:
-            head = heads[id(result)] = result.meta.without_items()
+        if result is not last:  # the values of a chunk come one after the other
+            last, head = result, result.meta.without_items()
         state.head = head

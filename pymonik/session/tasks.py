@@ -101,7 +101,7 @@ class OutgoingTask(Awaited):
             refs, nbytes = calls[0].refs, calls[0].nbytes
         else:
             refs = [ref for call in calls for ref in call.refs]
-            nbytes = sum(call.nbytes for call in calls)
+            nbytes = sum([call.nbytes for call in calls])
         super().__init__("", states, refs, is_ours=True)
         self.function = function
         self.calls = calls

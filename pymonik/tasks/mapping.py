@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymonik.code import codec, sharing
@@ -45,6 +46,7 @@ R = TypeVar("R")
 DRAWN_AT_FIRST = 20_000  # calls of an iterator; a longer one is drawn as results are consumed
 _DRAWN_TOGETHER = 4096  # calls that are drawn and submitted at a time after that
 _SHARED_FROM = 16 * 1024  # bytes from which an argument of several calls is stored once
+_refs_of = attrgetter("refs")  # in C: it is asked of each call of a map
 _SMALL = frozenset({int, float, bool, type(None), complex})  # types that are never worth sharing
 
 
@@ -304,7 +306,7 @@ class Drawing:
             handles = self._batch.submit(self._submission, calls, self._states)
         else:
             handles = [ResultHandle(state) for state in self._states(calls)]
-        if any(call.refs for call in calls):
+        if any(map(_refs_of, calls)):
             note_dependants(handles, calls)
         return handles
 

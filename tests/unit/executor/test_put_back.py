@@ -65,18 +65,6 @@ print([os.fstat(fd).st_ino for fd in (0, 1, 2)] == before)
     assert _printed(code) == "True"
 
 
-def test_files_are_told_apart_where_they_cannot_be_marked() -> None:
-    code = """
-from pymonik.executor import descriptors
-descriptors._SET = None
-around = Surroundings([os.open(os.devnull, os.O_RDONLY)])
-before = os.fstat(1).st_ino
-os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-print(repr(around.put_back()), os.fstat(1).st_ino == before)
-"""
-    assert _printed(code) == "'' True"
-
-
 def test_handlers_are_put_back_however_they_were_set() -> None:
     code = """
 import signal, _signal
@@ -99,20 +87,6 @@ around.put_back()
 print(sys.modules["json"] is json, len("ab"))
 """
     assert _printed(code) == "True 2"
-
-
-def test_names_are_compared_one_by_one_where_changes_are_not_counted() -> None:
-    code = """
-from pymonik.executor import dict_versions
-dict_versions._counts = lambda: False
-around = Surroundings([os.open(os.devnull, os.O_RDONLY)])
-import json
-around.put_back()
-sys.modules["json"] = object()
-around.put_back()
-print(sys.modules["json"] is json)
-"""
-    assert _printed(code) == "True"
 
 
 def test_variables_are_put_back_however_they_were_changed() -> None:

@@ -609,11 +609,11 @@ def test_what_breaks_while_the_items_of_a_result_end_fails_all_of_them(
     (read,) = bench.take(events.Read)
     broken = ZeroDivisionError("a defect")
 
-    def breaks(_: ResultState, _now: float | None = None) -> None:
+    def breaks(_: ResultState, _status: Status, _now: float | None = None) -> None:
         raise broken
 
     with monkeypatch.context() as patch:
-        patch.setattr(ResultState, "complete", breaks)
+        patch.setattr(ResultState, "end", breaks)
         with pytest.raises(ZeroDivisionError):
             bench.turn(events.Answered(read, [contents(container(1, 2))]))
     bench.machine.collapse(broken)
