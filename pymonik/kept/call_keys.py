@@ -42,14 +42,23 @@ class CallKeys:
         self._environment = environment
 
     def __call__(
-        self, submission: Submission, call: Packed, key_of: Callable[[ResultState], bytes]
-    ) -> bytes:
-        """The key of a call: code, environment, arguments; handles by the keys of their calls."""
-        digest = blake2b(digest_size=KEY_BYTES)
-        digest.update(_code(submission, call))
-        digest.update(environment_key(submission.options, self._environment).encode())
-        digest.update(_arguments(call, [key_of(ref._state) for ref in call.refs]))
-        return digest.digest()
+        self, submission: Submission, key_of: Callable[[ResultState], bytes]
+    ) -> list[bytes]:
+        """The key of each call: code, environment, arguments; handles by the keys of their calls.
+
+        Files that the code names are looked at once, for all calls of the submission: a look for
+        each costs more than the rest of what a tiny call needs.
+        """
+        around = environment_key(submission.options, self._environment).encode()
+        codes: dict[frozenset[str], bytes] = {}  # by the modules that the arguments bring
+        made: list[bytes] = []
+        for call in submission.calls:
+            if (code := codes.get(call.modules)) is None:
+                code = codes[call.modules] = _code(submission, call)
+            digest = blake2b(code + around, digest_size=KEY_BYTES)
+            digest.update(_arguments(call, [key_of(ref._state) for ref in call.refs]))
+            made.append(digest.digest())
+        return made
 
 
 def _code(submission: Submission, call: Packed) -> bytes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pymonik.runs.rows import Lists, SessionRow
     from pymonik.session.recorded import RecordedRun
-    from pymonik.session.recording import CallKey
+    from pymonik.session.recording import CallKeys
 
 _log = logging.getLogger("pymonik")
 
@@ -57,7 +57,7 @@ def find_session(lists: Lists, name: str) -> SessionRow | None:
     return named[-1] if named else lists.session(name)
 
 
-def join(lists: Lists, row: SessionRow, call_key: CallKey) -> Joined:
+def join(lists: Lists, row: SessionRow, call_keys: CallKeys) -> Joined:
     """Read what is in the session, and tell it."""
     runs = read_runs(lists, row.session_id)
     outputs = outputs_of(lists, runs)
@@ -65,7 +65,7 @@ def join(lists: Lists, row: SessionRow, call_key: CallKey) -> Joined:
         drop_unsent(run, outputs)
     _tell(row, runs, [str(one) for one in standing(lists, runs, outputs)])
     nonces = dict.fromkeys(nonce for run in runs for nonce in run.nonces if nonce)
-    return Joined(row, Recording(call_key, runs), tuple(nonces))
+    return Joined(row, Recording(call_keys, runs), tuple(nonces))
 
 
 def wait_for_others(lists: Lists, session_id: str) -> None:

@@ -26,14 +26,13 @@ from pymonik.wire.call import KEY_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pymonik.code.codec import Packed
     from pymonik.session.protocol import Submission
     from pymonik.session.recorded import RecordedItem, RecordedRun
     from pymonik.session.result import ResultState
     from pymonik.session.run import Run
     from pymonik.wire.containers import Buffer
 
-    CallKey = Callable[[Submission, Packed, Callable[[ResultState], bytes]], bytes]
+    CallKeys = Callable[[Submission, Callable[[ResultState], bytes]], list[bytes]]
 
 
 class Recording:
@@ -42,13 +41,13 @@ class Recording:
     Callers, and the threads that send tasks, use it.
 
     Args:
-        call_key: Gives the key of a call of a submission, from those of the results it needs.
+        call_keys: Gives the keys of the calls of a submission, from those of the results they need.
         found: Runs of the session, in the order in which they were started. Items that never left
             are left out of them: they are sent like new ones.
     """
 
-    def __init__(self, call_key: CallKey, found: Sequence[RecordedRun] = ()) -> None:
-        self._call_key = call_key
+    def __init__(self, call_keys: CallKeys, found: Sequence[RecordedRun] = ()) -> None:
+        self._call_keys = call_keys
         self._found = [run for run in found if not run.single]
         self._single = [run for run in found if run.single]
         self._lock = threading.RLock()
@@ -67,7 +66,7 @@ class Recording:
 
     def submitted(self, submission: Submission) -> tuple[list[bytes], list[RecordedItem | None]]:
         """The keys of calls, and those of them that were found and are now taken."""
-        keys = [self._call_key(submission, call, self.key) for call in submission.calls]
+        keys = self._call_keys(submission, self.key)
         run = submission.run
         if run is None or isinstance(run, RunAgain):
             return keys, [None] * len(keys)

@@ -157,7 +157,7 @@ def open_session(
             polling_s=polling_s,
             patience_s=patience_s,
             is_alive=is_alive,
-            recording=Recording(_no_key),
+            recording=Recording(_no_keys),
         ),
         live=live,
         board=Board(BoardData(plane, session_id), partial(setattr, sender, "board")),
@@ -194,9 +194,9 @@ class _Kept:
         return session is not None and keeps_results(session)
 
 
-def _no_key(*_: object) -> bytes:
-    """The key of a call in a session that only handles belong to: none, as nothing is submitted."""
-    return b""
+def _no_keys(*_: object) -> list[bytes]:
+    """Of calls in a session that only handles belong to: none, as nothing is submitted there."""
+    return []
 
 
 def _read(plane: ControlPlane, session_id: str, result_id: str) -> bytes:
