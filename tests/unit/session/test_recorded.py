@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from pymonik import task
+from pymonik.cache.keys import keys as code_keys
 from pymonik.code import codec
 from pymonik.kept.call_keys import CallKeys
 from pymonik.options import TaskOptions
@@ -14,6 +17,11 @@ from pymonik.session.recording import Recording
 from pymonik.session.run import Run, SingleCalls
 from pymonik.wire.call import KEY_BYTES, WHOLE, FunctionRef, RunRecord, RunTask
 from pymonik.wire.environment import Environment
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pymonik.cache.keys import CodeKey
 
 CALL_KEYS = CallKeys(Environment())
 FUNCTION = FunctionRef("content", "function", "square")
@@ -194,3 +202,18 @@ def test_single_calls_are_found_in_any_order() -> None:
     assert [item and item.output_id for item in items] == ["r0"]
     _, items = recording.submitted(again)
     assert items == [None]
+
+
+def test_code_is_looked_at_once_for_all_calls_of_a_submission(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = []
+    code = code_keys.code
+
+    def counted(*args: Any) -> CodeKey:
+        looks.append(args)
+        return code(*args)
+
+    monkeypatch.setattr(code_keys, "code", counted)
+    made, _ = Recording(CALL_KEYS).submitted(submission(square, range(100)))
+    assert (len(set(made)), len(looks)) == (100, 1)
