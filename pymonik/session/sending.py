@@ -184,23 +184,34 @@ class Sending:
 
     def _drop_orphans(self, refused: OutgoingTask) -> None:
         """Tasks that need what was refused would wait for ever: no task will produce it."""
+        gone = [refused]  # kept until the end: what is lost is known by address
         lost = {id(state) for state in refused.states}
-        # Tasks under way whose results are not there yet are dropped once they were sent.
+        is_more = True
+        while is_more:  # no recursion, and mostly one pass: a chain may have thousands of links
+            is_more = False
+            for task in list(self._pending.results.values()):
+                if isinstance(task, OutgoingTask) and _needs(task, lost):
+                    self._end_orphan(task)
+                    gone.append(task)
+                    lost.update(map(id, task.states))
+                    is_more = True
+        # Those under way whose results are not there yet are dropped once they were sent.
         self._orphans.update(
             (id(task), task)
             for send in self._sends
             for task in send.tasks
             if task.result_id not in self._pending.results and _needs(task, lost)
         )
-        for task in list(self._pending.results.values()):
-            if isinstance(task, OutgoingTask) and _needs(task, lost):
-                self._drop_orphan(task)
+        self._cancelling.cancel_tasks(gone[1:])
 
     def _drop_orphan(self, task: OutgoingTask) -> None:
-        cause = _cause(task) or ControlPlaneError("SubmitTasks", "refused")
         self._cancelling.cancel_tasks([task])
-        self._refuse(task, dependency_failed(cause, task.task_id, task.result_id))
+        self._end_orphan(task)
         self._drop_orphans(task)
+
+    def _end_orphan(self, task: OutgoingTask) -> None:
+        cause = _cause(task) or ControlPlaneError("SubmitTasks", "refused")
+        self._refuse(task, dependency_failed(cause, task.task_id, task.result_id))
 
     # -- end -----------------------------------------------------------------------------------
 

@@ -153,6 +153,17 @@ def test_what_depends_on_a_failure_fails_with_its_reason(client: Pymonik) -> Non
     assert isinstance(caught.value.__cause__, OddError)
 
 
+def test_a_chain_of_calls_fails_to_its_end_and_texts_do_not_grow(client: Pymonik) -> None:
+    """Tasks of it are refused while others are under way: each kind of end is met."""
+    handle = refuse_odd.invoke(1)
+    chain = [handle := identity.invoke(handle) for _ in range(1_600)]
+    errors = [one.exception(TIMEOUT_S) for one in chain]
+    assert all(isinstance(error, DependencyFailedError) for error in errors)
+    assert all(isinstance(error.__cause__, OddError) for error in errors if error is not None)
+    assert max(len(str(error)) for error in errors) < 300
+    assert identity.invoke(5).get(TIMEOUT_S) == 5  # the session goes on
+
+
 @pytest.mark.parametrize("code", [0, 1, "a reason"])
 def test_sys_exit_fails_the_call(client: Pymonik, code: object) -> None:
     with pytest.raises((TaskFailedError, SystemExit)):

@@ -150,7 +150,29 @@ def test_what_needs_a_refused_call_does_not_wait_for_ever(bench: Bench) -> None:
     assert bad.error is refused
     assert isinstance(needy.error, DependencyFailedError)
     assert isinstance(last.error, DependencyFailedError)
-    assert len(bench.take(events.CancelTasks)) == 2
+    (cancel,) = bench.take(events.CancelTasks)
+    assert len(cancel.tasks) == 2
+
+
+def test_a_chain_behind_a_refused_call_may_be_of_any_length(bench: Bench) -> None:
+    """Each link needs the one before: to end them by recursion would break the session."""
+    chain = bench.submit([call()])
+    for _ in range(2_000):
+        chain += bench.submit([call(chain[-1])])
+    bench.flush()
+    (first,) = requests = bench.take(events.Send)
+    while requests:
+        for request in requests:
+            for task in request.tasks:
+                task.give_id(f"r{id(task)}")
+            bench.turn(events.Created(request.tasks))
+            if request is not first:
+                bench.turn(events.Answered(request, []))
+        requests = bench.take(events.Send)
+    refused = ControlPlaneError("SubmitTasks", "too large")
+    bench.turn(events.Answered(first, [(first.tasks[0], refused)]))
+    assert chain[0].error is refused
+    assert all(isinstance(state.error, DependencyFailedError) for state in chain[1:])
 
 
 def test_what_is_leaving_while_what_it_needs_is_refused_does_not_wait_for_ever(
