@@ -178,8 +178,9 @@ def _root() -> tuple[int, ...]:
 def _places() -> list[tuple[str, Callable[[], object]]]:
     """What a process may change of itself, and often not back."""
     places: list[tuple[str, Callable[[], object]]] = [
-        ("the user", os.getresuid),
-        ("the group", os.getresgid),
+        # macOS does not tell the saved id.
+        ("the user", getattr(os, "getresuid", os.geteuid)),
+        ("the group", getattr(os, "getresgid", os.getegid)),
         ("the set of groups", os.getgroups),
         ("the priority", partial(os.getpriority, os.PRIO_PROCESS, 0)),
         ("the root folder", _root),

@@ -27,6 +27,9 @@ for name in (
     "pidfd_open",
     "sched_getaffinity",
     "sched_setaffinity",
+    "sched_getscheduler",
+    "getresuid",
+    "getresgid",
     "eventfd",
     "splice",
 ):
