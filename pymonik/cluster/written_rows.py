@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from pymonik.cluster.state.ancestors import Ancestors
 from pymonik.cluster.state.rows import Result, ResultStatus, Session, SessionStatus, Task
 from pymonik.cluster.state.rows import TaskStatus as Status
 from pymonik.cluster.state.work import TaskOptions
@@ -52,7 +53,7 @@ def of_task(row: Task) -> list[Any]:
     values = list(_task_values(row))
     values[_OPTIONS_OF_TASK] = _of_options(row.options)
     # The last one names the others: a monitor has thousands of turns, and each would list all.
-    values[_ANCESTORS] = row.parent_task_ids[-1:]
+    values[_ANCESTORS] = (row.parent_task_ids[-1],)
     return values
 
 
@@ -114,17 +115,17 @@ def task(values: Sequence[Any], known: KnownOptions) -> Task:
 
 
 def tell_ancestors(tasks: Mapping[str, Task]) -> None:
-    """Have each row name all its ancestors again, one tuple for all children of a task.
+    """Have each row name all its ancestors again.
 
     Tasks stand here in the order of their creation, so a parent has its own when its children come.
     """
-    of_children: dict[str, tuple[str, ...]] = {}
+    of_children: dict[str, Ancestors] = {}
     for task in tasks.values():
         (last,) = task.parent_task_ids
         parent = tasks.get(last)  # of what a client has submitted it is the session
         if parent is not None:
             if last not in of_children:
-                of_children[last] = (*parent.parent_task_ids, parent.task_id)
+                of_children[last] = Ancestors(parent.parent_task_ids, parent.task_id)
             task.parent_task_ids = of_children[last]
 
 

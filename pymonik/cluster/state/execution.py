@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pymonik.cluster.state.ancestors import Ancestors
 from pymonik.cluster.state.faults import Fault, TaskNotFound
 from pymonik.cluster.state.propagation import end, make_ready, resolve, terminate
 from pymonik.cluster.state.rows import Result, SessionStatus, Stored, Task, TaskStatus
@@ -262,8 +263,7 @@ def _apply(
     for result in completed:
         state.complete(result, stored[result.result_id], now)
     if outcome.tasks:
-        # One tuple for all: a monitor has many turns, and each row tells all its ancestors.
-        ancestors = (*task.parent_task_ids, task.task_id)
+        ancestors = Ancestors(task.parent_task_ids, task.task_id)
         new_tasks = [_subtask(task, ancestors, new, now) for new in outcome.tasks]
         insert(state, new_tasks, now, parent=task)
     # Calls that failed among others, which were left to be sent again: bounded like payloads of

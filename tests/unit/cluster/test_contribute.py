@@ -55,7 +55,7 @@ def test_subtasks_run_while_their_parent_does(world: World) -> None:
     child = world.run()
     assert (child.task_id, child.status) == ("a-task", TaskStatus.PROCESSING)
     assert (parent.status, output.status) == (TaskStatus.PROCESSING, ResultStatus.CREATED)
-    assert child.parent_task_ids == (session.session_id, parent.task_id)
+    assert tuple(child.parent_task_ids) == (session.session_id, parent.task_id)
     assert child.created_by == world.state.results["a-output"].created_by == parent.task_id
     world.succeed(child)
     assert world.state.results["a-output"].status is ResultStatus.COMPLETED

@@ -205,7 +205,7 @@ def test_subtasks_and_results_exist_only_after_success(world: World) -> None:
     world.finish(world.run(), Succeeded([created], {"x": b"abc"}, [subtask]))
     child = world.state.tasks["sub"]
     assert parent.status is TaskStatus.COMPLETED
-    assert child.parent_task_ids == (session.session_id, parent.task_id)
+    assert tuple(child.parent_task_ids) == (session.session_id, parent.task_id)
     assert child.created_by == world.state.results["x"].created_by == parent.task_id
     assert (output.status, output.owner_task_id) == (ResultStatus.CREATED, "sub")
     world.finish(world.run(), Failed("boom"))
