@@ -53,7 +53,8 @@ class Unread:
         if place is None:
             return []
         start = max(0, place - _BEFORE)
-        near = self._order[start : start + most + _BEFORE]
+        # A result that came again, as one that several handles brought here, stands there twice.
+        near = dict.fromkeys(self._order[start : start + most + _BEFORE])
         taken = [(one, self._states[one]) for one in near if one in self._states][:most]
         for one, _ in taken:
             del self._states[one]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pymonik.options import TaskOptions
     from pymonik.runs.output import Shown
     from pymonik.session.engine import Channel
+    from pymonik.session.protocol import Submission
     from pymonik.transport.control_plane import ControlPlane
     from pymonik.wire.environment import Environment
 
@@ -194,9 +195,9 @@ class _Kept:
         return session is not None and keeps_results(session)
 
 
-def _no_keys(*_: object) -> list[bytes]:
-    """Of calls in a session that only handles belong to: none, as nothing is submitted there."""
-    return []
+def _no_keys(submission: Submission, _: object) -> list[bytes]:
+    """Of calls in a session that only handles belong to: what runs again there has no key."""
+    return [b""] * len(submission.calls)
 
 
 def _read(plane: ControlPlane, session_id: str, result_id: str) -> bytes:

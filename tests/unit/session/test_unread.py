@@ -60,3 +60,9 @@ def test_those_that_were_read_take_no_room() -> None:
     assert len(unread._order) < 2_000
     assert len(unread._places) < 2_000
     assert taken(unread, "first", 1) == ["first"]
+
+
+def test_a_result_that_came_twice_is_taken_once() -> None:
+    unread = filled("a", "b", "a", "c", "b")
+    assert sorted(taken(unread, "a", 10)) == ["a", "b", "c"]
+    assert len(unread) == 0
